@@ -1,4 +1,4 @@
-"""A merchant's account at one gateway: the unit that claims, keys and budgets are kept apart by."""
+"""A merchant's account at one gateway. Claims, keys and call budgets are kept apart by account."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from schemas.statements import StatementMap
 class Account(Struct, frozen=True, kw_only=True):
     """`id` is unique in the configuration; `merchant` is the merchant's id.
 
-    `calls_per_second` is the budget of gateway calls that all workers share; None means no limit of ours.
-    `pending_expires_after`: so many seconds after its end, `pending` proves that nobody paid, at a gateway whose
-    `pending` does not prove it by itself.
-    `statement` is how the account's statements are read, where someone said so.
+    `calls_per_second` is the budget of gateway calls that all workers share. None: no limit of ours.
+    `pending_expires_after`: how many seconds after a payment's end `pending` proves that it was not paid, at a gateway
+    whose `pending` does not prove it by itself. `statement`: how the account's statements are read, where that is
+    configured.
     """
 
     id: str
@@ -27,7 +27,7 @@ class Account(Struct, frozen=True, kw_only=True):
 
     @property
     def capabilities(self) -> Capabilities:
-        """What the gateway declares, with what this account's configuration adds."""
+        """The gateway's declared capabilities, with `pending_expires_after` of this account."""
         declared = self.provider.capabilities
         if self.pending_expires_after is None:
             return declared

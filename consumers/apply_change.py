@@ -1,6 +1,6 @@
-"""A change on its way through one transaction: folded and written as one version and one event at most.
+"""A payment's change, from its fold to the one version and one event at most that it is written as.
 
-Every change of a payment, whatever brought it, is made by `change_of`.
+Every change of a payment is made by `change_of`.
 """
 
 from __future__ import annotations
@@ -25,17 +25,18 @@ from schemas.words import EntryKind, Source
 
 
 class PendingChange(Struct, kw_only=True):
-    """A payment on its way through one transaction.
+    """What a payment becomes while claims, replies or a person's word are applied to it, until it is folded.
 
-    `look` is the entry of the sweep's claim, told only with the question that it leads to. `repeats`: an answer that
-    says what the one before it said is counted there. `stated`: a row of a statement, and no gateway, spoke of it.
-    `traceparent` names the trace of what brought it about, the first of several claims and the last of several replies.
+    `entries` and `facts` are new or changed. `sweep_entry`: the timeline entry of the sweep's claim, written only with
+    the question that it leads to. `repeats`: an answer equal to the one before adds to the count of that entry, and
+    gets none of its own. `stated`: the row of a statement that brought the change. `traceparent`: the trace of the
+    first of several claims, or of the last of several replies.
     """
 
     case: Case
     entries: list[Entry]
     facts: list[Fact]
-    look: Entry | None = None
+    sweep_entry: Entry | None = None
     repeats: bool = False
     resolution: Resolution | None = None
     stated: StatementRow | None = None
@@ -50,7 +51,10 @@ class PendingChange(Struct, kw_only=True):
 
 
 async def apply_changes(batch: Batch, rules: Rules, pending_changes: Iterable[PendingChange]) -> list[Change]:
-    """Fold each payment over its Facts and write what changed: one version and one event per payment at most."""
+    """Reserve the keys of each payment, fold it over its Facts and store its change. Returns the changes, in order.
+
+    Each is one version and one event at most. Nothing is durable until the caller commits the batch.
+    """
     pending_changes = list(pending_changes)
     reserved = await reserve_and_fold(batch, rules, [pending.case for pending in pending_changes])
     changes = [change_of(pending, reserved[pending.payment.id].folded, rules, batch.now) for pending in pending_changes]
@@ -94,7 +98,7 @@ def change_of(pending: PendingChange, folded: Folded, rules: Rules, now: datetim
 
 
 def _only_asked_again(entries: Sequence[Entry]) -> bool:
-    """Whether these are an answer, and before it nothing but what our own schedule did."""
+    """Whether the last entry is an answer, and all before it come from our own schedule."""
     return [one.kind for one in entries[-1:]] == [EntryKind.ANSWER] and all(map(_ours, entries[:-1]))
 
 

@@ -1,4 +1,4 @@
-"""Apply a claim: what it makes us want to know, and never what it makes us believe."""
+"""Apply a claim. It makes us ask about a payment, and is never believed."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from schemas.payments import Candidate, Case, Entry, Payment
 from schemas.words import Authenticity, EntryKind, Said, Source, Status
 
 KEPT_CANDIDATES = 5
-"""At most so many transaction ids come from claims that were kept until their payment was here."""
+"""An early claim that is not signed adds a transaction id only to a payment with fewer unproven ids than this."""
 
 TOO_MANY = "too many that anyone could have sent came within the hour"
 """The verdict of a claim that waits until its payment may be asked about again; see consumers.checks.next_check."""
@@ -29,7 +29,12 @@ _Asked = TypeVar("_Asked", Payment, Candidate)
 def apply_claim(
     case: Case, claim: Claim, admission: Admission, capabilities: Capabilities, now: datetime
 ) -> tuple[Payment, Entry]:
-    """The payment with what the claim asks for, and the claim's entry for the timeline."""
+    """Returns the payment with the question that the claim asks for, and the claim's timeline entry.
+
+    The claim's id, if the gateway is asked by it, becomes a candidate. A claim of success may request an Execute, or
+    hold the payment as `unverifiable` where the gateway cannot be asked. A claim that is not new, or is the sweep's,
+    changes nothing.
+    """
     payment, verdict = case.payment, _verdict(case, claim, admission, capabilities, now)
     if admission == "new" and claim.source is not Source.SWEEP:
         payment = _with_candidate(payment, claim, capabilities)
@@ -55,7 +60,7 @@ def apply_claim(
 
 
 def _verdict(case: Case, claim: Claim, admission: Admission, capabilities: Capabilities, now: datetime) -> str:
-    """What becomes of the claim: `asks`, or why it does not (now): answered, repeated, due, refused, too many."""
+    """The claim's verdict, as the timeline shows it: `asks`, or why it leads to no question now."""
     payment = case.payment
     if admission != "new":
         return "repeated"
@@ -78,15 +83,15 @@ def _names_its_question(claim: Claim, capabilities: Capabilities) -> bool:
 
 
 def _believed(claim: Claim) -> bool:
-    """Whether it asks at once. What it says is not believed even so."""
+    """Whether its sender is trusted, so that it asks at once. Even then its content proves nothing about the money."""
     return claim.source is Source.OPERATOR or claim.authenticity is Authenticity.SIGNED
 
 
 def _own(payment: Payment, claim: Claim) -> bool:
     """Whether its sender knows more of the payment than our reference, which can be guessed.
 
-    More is the payment's own path, a session that the gateway issued, or a transaction that the gateway told us of. A
-    webhook is signed, though too long ago to be believed at once: the gateway's late retry, and nothing made up.
+    Such knowledge is the payment's own path, a session that the gateway issued, or a transaction that the gateway told
+    us of. A webhook that comes here unsigned has a right signature that is too old: a late retry of the gateway.
     """
     if claim.payment_id is not None or claim.source is Source.WEBHOOK:
         return True
@@ -97,9 +102,9 @@ def _own(payment: Payment, claim: Claim) -> bool:
 
 
 def _wanting(payment: Payment, claim: Claim, capabilities: Capabilities) -> Payment:
-    """Have a question asked: about the transaction that the claim names, if that can be asked about, else the payment.
+    """The payment with the claim's time noted, so that a question comes: about its transaction, else the payment.
 
-    A person's claim that names no transaction is about each that may be the payment's.
+    A person's claim that names no transaction asks about each unproven candidate and about the payment.
     """
     urgent, own = _believed(claim) or claim.kept, _own(payment, claim)
     known = candidates.candidate(payment, claim.transaction_id)
@@ -126,22 +131,23 @@ def _wordless(payment: Payment, claim: Claim, capabilities: Capabilities) -> boo
 
 
 def _claimed_paid(case: Case, payment: Payment, claim: Claim, capabilities: Capabilities, now: datetime) -> Payment:
-    """What a claim of success starts: closer questions, Execute where it is ours, a hold where nobody can be asked.
+    """The payment after a claim of success: more frequent questions, a request to execute, or a hold as `unverifiable`.
 
-    One that knows no more than our reference starts closer questions for a while, and nothing else.
+    A request to execute comes only where Execute is ours to call, the hold only where the gateway cannot be asked. A
+    claim that knows no more than our reference starts more frequent questions for a while, and nothing else.
     """
     if not _believed(claim) and not _own(payment, claim):
         names = _names_its_question(claim, capabilities)
         return payment if names or not capabilities.asked_by else came_back(payment, own=False)
     if not capabilities.asked_by:
-        # A person's word stands: opening the success page again does not put the payment before them again.
+        # After a person's resolution, another hit on the success page does not hold the payment again.
         if payment.status.paid or case.resolutions:
             return payment
         return replace(payment, unverifiable_at=payment.unverifiable_at or now)
     if _names_its_question(claim, capabilities):
         known = candidates.candidate(payment, claim.transaction_id)
         confirmed = known is not None and known.state == "confirmed"
-        return _restarted(payment) if confirmed else payment  # an unproven one has delays of its own
+        return _restarted(payment) if confirmed else payment  # an unproven candidate has its own schedule
     payment = _restarted(replace(payment, success_at=_later(payment.success_at, claim.received_at)))
     wants_execute = (
         capabilities.executes
@@ -155,7 +161,7 @@ def _claimed_paid(case: Case, payment: Payment, claim: Claim, capabilities: Capa
 
 
 def _restarted(payment: Payment) -> Payment:
-    """The payment with the closer questions begun anew, which the first success on its own path does, and no other."""
+    """The payment with its `claimed` schedule begun again. Only its first claim of success does that."""
     if payment.restarted:
         return payment
     return claimed_anew(replace(payment, restarted=True))

@@ -1,4 +1,4 @@
-"""Apply a gateway's reply: an Answer becomes a Fact, anything else moves the times and nothing more."""
+"""Apply a gateway's reply. An Answer becomes a Fact; any other reply changes only times, candidates and Execute."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ _NOT_YET = {"inconclusive": Trouble.NOT_FOUND, "detail": "the gateway does not k
 
 
 class AppliedReply(Struct, frozen=True, kw_only=True):
-    """A case after a reply: its new Fact, if the reply was an Answer, and what the timeline says of it.
+    """A case after a reply, with the Fact to write, if the reply was an Answer, and the timeline entries.
 
-    `about_payment` is what the reply says of the payment as a whole; None where it is only about an id that a claim
-    gave us.
+    `about_payment`: the reply, if it may close the payment as a whole. None where it is about a candidate alone, or was
+    asked too soon after an Execute.
     """
 
     case: Case
@@ -36,14 +36,18 @@ class AppliedReply(Struct, frozen=True, kw_only=True):
 
 
 def apply_reply(case: Case, reply: Reply, capabilities: Capabilities, checks: Checks) -> AppliedReply:
-    """Apply one reply to its payment. The lease ends if it is this question's; another worker's is left alone."""
+    """Apply one reply to its payment; the lease of another question is left alone.
+
+    An answer that closes the payment is recorded as an entry, and not as a Fact, where it was asked while an Execute
+    may still have been under way.
+    """
     payment = case.payment
     early = too_soon(payment, reply.asked_at, reply.outcome)
     if payment.asked_at == reply.asked_at:
         payment = replace(payment, lease_until=None)
     outcome = reply.outcome
     if isinstance(outcome, Executed):
-        if payment.execute_asked_at == reply.asked_at:  # else it is about an earlier one, and the later is in doubt
+        if payment.execute_asked_at == reply.asked_at:  # else the later Execute stays in doubt
             payment = executed(payment, outcome, reply.asked_at)
         outcome = outcome.then
     if isinstance(outcome, ForeignTransaction):
@@ -52,7 +56,7 @@ def apply_reply(case: Case, reply: Reply, capabilities: Capabilities, checks: Ch
         return AppliedReply(case=replace(case, payment=payment), entries=(_entry(reply, said),))
     if isinstance(outcome, Inconclusive):
         if outcome.retry_after is not None:
-            wait = min(outcome.retry_after, checks.claimed[-1])  # a day of silence would be one about the truth
+            wait = min(outcome.retry_after, checks.claimed[-1])  # no day of silence at a gateway's word
             payment = replace(payment, not_before=reply.answered_at + timedelta(seconds=wait))
         payment = check_ended(payment, reply.asked_at, answered=outcome.trouble is Trouble.NOT_FOUND)
         said = {"inconclusive": outcome.trouble, "detail": outcome.detail}
@@ -82,7 +86,7 @@ def apply_reply(case: Case, reply: Reply, capabilities: Capabilities, checks: Ch
 def _answered(payment: Payment, reply: Reply, answer: Answer, capabilities: Capabilities) -> Payment:
     one = candidates.candidate(payment, reply.question.transaction_id) if reply.question.transaction_id else None
     if one is not None and one.state == "unasked" and one.own and answer.status in (Status.PENDING, None):
-        payment = came_back(payment, own=True)  # a buyer may be paying by it just now
+        payment = came_back(payment, own=True)  # a buyer may be paying with it now
     payment = replace(
         payment,
         missed_at=None,
@@ -100,7 +104,7 @@ def _answered(payment: Payment, reply: Reply, answer: Answer, capabilities: Capa
 
 
 def _foreign(payment: Payment, reply: Reply, foreign: ForeignTransaction, checks: Checks) -> Payment:
-    """What the gateway says of an id that only a claim gave us: it is another payment's, or not known (yet)."""
+    """The payment after the gateway said that a candidate is another payment's, or is not known to it yet."""
     one = candidates.candidate(payment, reply.question.transaction_id)
     if one is None or one.state != "unasked":
         return payment

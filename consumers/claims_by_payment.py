@@ -1,7 +1,7 @@
-"""Claims and the payments that they are about: looked at together, and told apart by payment.
+"""Look at claims together, find the payment that each is about, and group them by payment.
 
-The one thing to get wrong: a claim whose payment is not there. It may come before its payment, so it is kept for it;
-and its payment may come between two looks, so it is looked at again.
+No claim without a payment is lost. A claim may come before its payment, so it is kept for that payment. The payment may
+be recorded between the look and the keeping, so the claim is then looked at again.
 """
 
 from __future__ import annotations
@@ -19,28 +19,32 @@ from schemas.callbacks import Claim
 from schemas.words import Authenticity, Source
 
 
-class LookedAt(Struct, frozen=True, kw_only=True):
-    """The claims that have a payment, as work on it, with the look. `gone`: their payment came and went meanwhile."""
+class ClaimsByPayment(Struct, frozen=True, kw_only=True):
+    """Claims grouped by payment as `works`, with the look. `gone`: their payment came and was discarded meanwhile."""
 
     looked: LookResult
     works: list[PaymentWork]
     gone: list[Claim]
 
 
-async def look_at(ledger: Ledger, claims: Mapping[str, Claim]) -> LookedAt:
-    """Look at claims, given by their ids. A claim without a payment is kept for one, or set aside."""
+async def look_and_rehome(ledger: Ledger, claims: Mapping[str, Claim]) -> ClaimsByPayment:
+    """Look at claims, given by their ids. A claim without a payment is kept as an early claim, or set aside.
+
+    A claim whose payment was recorded after the look is looked at again. So is a claim whose path named an unknown
+    payment, and whose other ids name a known one.
+    """
     looked = await ledger.look(list(claims.values()))
-    homed, strays = _by_home(looked, claims.values())
+    homed, strays = _split_by_home(looked, claims.values())
     arrived = await keep_or_set_aside(ledger, strays)
     gone = list[Claim]()
     if arrived:
         looked = await ledger.look([*homed, *arrived])
-        homed, gone = _by_home(looked, [*homed, *arrived])
-    return LookedAt(looked=looked, works=works_of(looked, homed), gone=gone)
+        homed, gone = _split_by_home(looked, [*homed, *arrived])
+    return ClaimsByPayment(looked=looked, works=group_by_payment(looked, homed), gone=gone)
 
 
-def _by_home(looked: LookResult, claims: Iterable[Claim]) -> tuple[list[Claim], list[Claim]]:
-    """The claims that have a payment, and those that have none."""
+def _split_by_home(looked: LookResult, claims: Iterable[Claim]) -> tuple[list[Claim], list[Claim]]:
+    """Returns the claims that have a payment, and the claims that have none."""
     homed, strays = list[Claim](), list[Claim]()
     for claim in claims:
         (homed if claim.id in looked.homes else strays).append(claim)
@@ -48,10 +52,10 @@ def _by_home(looked: LookResult, claims: Iterable[Claim]) -> tuple[list[Claim], 
 
 
 async def keep_or_set_aside(ledger: Ledger, strays: Sequence[Claim]) -> list[Claim]:
-    """Keep claims that may be about a payment to come, set the others aside; return those whose payment has come.
+    """Keep claims that may be about a payment to come and set the others aside. Returns those whose payment has come.
 
-    A payment that the path named is none of the account's, or has just been discarded. So from here on the other ids of
-    the claim decide which payment it is about.
+    If the path named a payment, it is another account's or was just discarded. So the returned claims have no
+    `payment_id`, and their other ids decide which payment they are about. Claims of the sweep are dropped.
     """
     early = [replace(claim, payment_id=None) for claim in strays if may_wait(claim)]
     aside = [claim for claim in strays if not may_wait(claim) and claim.source is not Source.SWEEP]
@@ -61,8 +65,8 @@ async def keep_or_set_aside(ledger: Ledger, strays: Sequence[Claim]) -> list[Cla
     return [claim for claim in early if claim.id in found]
 
 
-def works_of(looked: LookResult, claims: Iterable[Claim]) -> list[PaymentWork]:
-    """The claims that have a payment, by their payments."""
+def group_by_payment(looked: LookResult, claims: Iterable[Claim]) -> list[PaymentWork]:
+    """One work for each payment that claims are about, in the order of the payments' ids; other claims are left out."""
     by_payment = defaultdict[str, list[Claim]](list)
     for claim in claims:
         if claim.id in looked.homes:
@@ -73,13 +77,13 @@ def works_of(looked: LookResult, claims: Iterable[Claim]) -> list[PaymentWork]:
     ]
 
 
-def readmitted(work: PaymentWork, looked: LookResult) -> PaymentWork:
-    """The same work, with the admissions that a later look tells."""
+def with_new_admissions(work: PaymentWork, looked: LookResult) -> PaymentWork:
+    """The same work, with its claims' admissions as a later look read them."""
     return replace(work, admissions=_admissions(looked, work.claims))
 
 
 def _admissions(looked: LookResult, claims: Sequence[Claim]) -> dict[str, Admission]:
-    """Which of the claims are new. Of two new ones with one signed event, the second is a repetition."""
+    """The claims' admissions by claim id. Of two new claims with one signed event, the second is a repetition."""
     told, events = dict[str, Admission](), set[str]()
     for claim in claims:
         told[claim.id] = looked.admissions.get(claim.id, "new")

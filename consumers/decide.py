@@ -1,7 +1,7 @@
-"""Which question is asked about one payment, and what is written of it: pure, on one reading of the payment.
+"""Decide which question to ask about one payment, and what to write: pure functions on one reading of the payment.
 
-The same work can be decided again on a newer reading, with the same reply. The one thing to get wrong: the time of the
-question. A question keeps its own time, also where another question was asked and recorded since.
+The same work can be decided again on a newer reading, with the same reply. A question keeps its own time, even if
+another question was asked and recorded since. Otherwise an old answer would count as a newer one.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ NO_TAKEN_KEYS = TakenKeys()
 
 
 class AskedQuestion(Struct, frozen=True, kw_only=True):
-    """A question, when it was asked (`at`), and why it was due."""
+    """A question, when it was asked (`at`), and why it was due (`due`)."""
 
     question: Question
     due: Due
@@ -49,12 +49,15 @@ class AskedQuestion(Struct, frozen=True, kw_only=True):
 class PaymentWork(Struct, frozen=True, kw_only=True):
     """What a worker does about one payment, until it is written.
 
-    `claims` are recorded with the work; `admissions` tell which of them are new. `asked` is recorded with its reply. An
-    Execute is recorded before it is sent; afterwards it no longer stands in `asked`, and its claims are `recorded`.
-    They are applied once more only where they are new again: another server took over, and has none of them.
-    `postponed_until`: the account may not be asked before then. `beside`: another question about the payment is in
-    flight; its reply decides, and the clock does not. `tried`: a write of these replies failed, and may have been
-    committed.
+    - `claims` are recorded with the work. `admissions`, by claim id, say which of them are new.
+    - `asked`: the question, recorded with its reply. An Execute is recorded before it is sent, and `asked` is None
+      afterwards.
+    - `recorded`: the claims were recorded with an Execute. Such a claim is applied again only if its admission is new
+      again, because another database server took over without it.
+    - `replies`: the replies to write.
+    - `postponed_until`: the account may not be asked before then.
+    - `beside`: another question about the payment is in flight. Its reply decides, and the clock does not.
+    - `tried`: an earlier write of these replies failed, and may have been committed all the same.
     """
 
     payment_id: str
@@ -73,7 +76,7 @@ class PaymentWork(Struct, frozen=True, kw_only=True):
 
 
 def next_question(reading: Reading, work: PaymentWork, rules: Rules, now: datetime) -> AskedQuestion | None:
-    """The question that comes now, if the work's claims are applied; None where none does."""
+    """The question to ask now, with the work's claims applied; None where nothing is due."""
     pending = _with_claims(reading, work, rules, now)
     payment, capabilities = in_line(pending.payment, reading.order, rules, now), rules.capabilities(pending.payment)
     due = next_due(payment, capabilities, rules.checks, now)
@@ -93,70 +96,76 @@ def conclude(
     taken_keys: TakenKeys = NO_TAKEN_KEYS,
     unreliable: Unreliable = RELIABLE,
 ) -> Write:
-    """What the work comes to on this reading. `taken_keys` are its keys that are known to belong to other payments."""
-    at = now if work.asked is None else work.asked.at
-    pending = _with_claims(reading, work, rules, at)
+    """Decide what to write: the claims, the question and the replies of the work, applied to this reading.
+
+    `taken_keys`: keys of this payment that are known to belong to other payments. `unreliable`: accounts whose gateways
+    are not to be relied on. The result is written only if the payment still has the reading's revision.
+    """
+    question_at = now if work.asked is None else work.asked.at
+    pending = _with_claims(reading, work, rules, question_at)
     capabilities = rules.capabilities(pending.payment)
     if not work.beside:
-        pending.becomes(in_line(pending.payment, reading.order, rules, at))
+        pending.becomes(in_line(pending.payment, reading.order, rules, question_at))
     if work.asked is not None:
-        pending.becomes(start_question(pending.payment, work.asked.question, work.asked.due, rules.checks, at))
-        pending.entries.extend([pending.look] if pending.look else [])
-        pending.entries.append(question_entry(work.asked.question, at, work.asked.due.trigger))
-        if not work.replies and not work.executes:  # a fault of ours took its reply
-            pending.becomes(check_ended(pending.payment, at, answered=False))
+        pending.becomes(start_question(pending.payment, work.asked.question, work.asked.due, rules.checks, question_at))
+        pending.entries.extend([pending.sweep_entry] if pending.sweep_entry else [])
+        pending.entries.append(question_entry(work.asked.question, question_at, work.asked.due.trigger))
+        if not work.replies and not work.executes:  # its reply was lost by a fault of ours
+            pending.becomes(check_ended(pending.payment, question_at, answered=False))
     elif not work.replies and not work.beside:
-        # This worker has the turn of a payment that is postponed, so no other one waits for the reply of an Execute.
+        # This worker has the turn of a postponed payment, so no other worker waits for the reply to an Execute.
         lease = pending.payment.lease_until
         over = lease is not None and (lease <= now or work.postponed_until is not None)
         pending.becomes(end_lease(pending.payment) if over else pending.payment)
     if work.postponed_until is not None:
         pending.becomes(replace(to_the_back(pending.payment, now), not_before=work.postponed_until))
     for reply in sorted(work.replies, key=lambda reply: reply.answered_at):
-        _apply_reply(pending, reply, rules, now, unreliable)
+        _apply_one_reply(pending, reply, rules, now, unreliable)
     if not work.replies and work.asked is None and not work.beside:
         pending.becomes(expire_or_give_up(pending.payment, capabilities, rules.checks, now))
     folded, keys = fold_with_keys(pending.case, taken_keys, capabilities.always)
-    first = "seen" if work.recorded else "new"
+    unless_told = "seen" if work.recorded else "new"
     return Write(
         reading=reading,
         change=change_of(pending, folded, rules, now),
-        claims=tuple(one for one in work.claims if _recorded(one) and work.admissions.get(one.id, first) == "new"),
+        claims=tuple(
+            one for one in work.claims if _is_recorded(one) and work.admissions.get(one.id, unless_told) == "new"
+        ),
         keys=keys,
         executes=work.executes,
     )
 
 
 def clock_ends(reading: Reading, work: PaymentWork, rules: Rules, now: datetime) -> bool:
-    """Whether the clock closes the payment or gives it up now, if nothing is asked and its claims are applied."""
+    """Whether the clock closes the payment or gives it up now, with the work's claims applied and no question asked."""
     payment = _with_claims(reading, work, rules, now).payment
     return expire_or_give_up(payment, rules.capabilities(payment), rules.checks, now) != payment
 
 
 def _with_claims(reading: Reading, work: PaymentWork, rules: Rules, at: datetime) -> PendingChange:
-    """The payment after its claims. A claim of the sweep is no evidence, and stands in the timeline only if it asks."""
+    """The payment after the work's claims. The sweep's claim gets a timeline entry only if it leads to a question."""
     pending = PendingChange(case=reading.case, entries=[], facts=[])
     for claim in work.claims:
         if work.recorded and work.admissions.get(claim.id) != "new":
             continue
         pending.traceparent = pending.traceparent or claim.traceparent
-        timed = replace(claim, received_at=min(claim.received_at, at - MOMENT))  # a clock ahead of the database's
+        timed = replace(claim, received_at=min(claim.received_at, at - MOMENT))  # our clock may be ahead
         admission = work.admissions.get(claim.id, "new")
         payment, entry = apply_claim(pending.case, timed, admission, rules.capabilities(pending.payment), at)
         pending.becomes(payment)
-        if _recorded(claim):
+        if _is_recorded(claim):
             pending.entries.append(entry)
         else:
-            pending.look = entry
+            pending.sweep_entry = entry
     pending.becomes(taken_over(pending.payment, reading.since, at))
     return pending
 
 
-def _recorded(claim: Claim) -> bool:
+def _is_recorded(claim: Claim) -> bool:
     return claim.source is not Source.SWEEP
 
 
-def _apply_reply(pending: PendingChange, reply: Reply, rules: Rules, now: datetime, unreliable: Unreliable) -> None:
+def _apply_one_reply(pending: PendingChange, reply: Reply, rules: Rules, now: datetime, unreliable: Unreliable) -> None:
     account, capabilities = pending.payment.account, rules.capabilities(pending.payment)
     pending.repeats = account in unreliable.breaker_open
     applied = apply_reply(pending.case, reply, capabilities, rules.checks)

@@ -1,7 +1,7 @@
-"""Claims that come before their payment: which of them are kept for it, how long, and what of them.
+"""Claims that come before their payment: which are kept, for how long, and which of their fields.
 
-The one thing to get wrong: giving up a signed claim before its time. Unsigned ones are bounded, because anyone may name
-an id that nobody has, and of those nothing is kept that could name a person.
+A signed claim is never dropped before KEPT_FOR. Unsigned claims are bounded, because anyone may send claims about ids
+that do not exist. No field is kept that could name a person.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ KEPT_FOR = timedelta(days=7)
 PER_ID = 3
 PER_ACCOUNT = 10_000
 LONGEST_ID = 255
-"""No gateway's id is longer; what is longer names no payment that could come."""
+"""Longest id, in characters. No gateway's id is longer, so a longer one names no payment that could come."""
 
 
 def may_wait(claim: Claim) -> bool:
-    """Whether a claim about no payment that we know is kept for one that may come.
+    """Whether a claim about no known payment is kept for a payment that may come.
 
-    A return has to name a gateway's own id: anyone can open our pages with a reference that they guessed.
+    A return has to name an id that the gateway issued, because anyone can open our pages with a guessed reference.
     """
     session, transaction, reference = names(claim)
     issued = session is not None or transaction is not None
@@ -31,7 +31,7 @@ def may_wait(claim: Claim) -> bool:
 
 
 def names(claim: Claim) -> tuple[str | None, str | None, str | None]:
-    """The session, the transaction and the reference that a payment may have, the one that says most first."""
+    """Returns the claim's session, transaction and reference, the strongest first. An id over LONGEST_ID is None."""
     session, transaction, reference = (
         one if one is not None and len(one) <= LONGEST_ID else None
         for one in (claim.session_id, claim.transaction_id, claim.reference)
@@ -40,7 +40,7 @@ def names(claim: Claim) -> tuple[str | None, str | None, str | None]:
 
 
 def event(claim: Claim) -> str | None:
-    """The gateway's event, of which one claim is kept. Only a signed claim has one: anyone may name another's event."""
+    """The id of the gateway's event, for which one claim is kept. None if unsigned: its sender may name any event."""
     return claim.event_id if is_signed(claim) and len(claim.event_id or "") <= LONGEST_ID else None
 
 
@@ -49,7 +49,7 @@ def is_signed(claim: Claim) -> bool:
 
 
 def as_kept(claim: Claim) -> Claim:
-    """What is kept of it: ids and word. The path named no payment, so its id says nothing about the one that comes."""
+    """The claim as it is kept: its ids and its word, without callback, trace and the `payment_id` of its path."""
     return replace(claim, payment_id=None, callback=None, kept=True, traceparent=None)
 
 

@@ -1,6 +1,6 @@
 """How fast a counterpart may be asked: token bucket, back-off, circuit breaker.
 
-The rules are pure: their users keep the tokens, the failures and the moments.
+The rules are pure. The caller stores the tokens, the failures and the times.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ class TokenBucket(Struct, frozen=True):
 
     @classmethod
     def of_seconds(cls, rate: float, seconds: float) -> TokenBucket:
-        """A bucket that holds the tokens of so many seconds, and never less than one, or it would let nothing pass."""
+        """A bucket that holds the tokens of so many seconds, and at least one: a smaller one would let nothing pass."""
         return cls(burst=max(1.0, rate * seconds), rate=rate)
 
     def refill(self, tokens: float, seconds: float) -> float:
-        """The tokens after so many seconds. A clock that was set back brings none and takes none away."""
+        """The tokens after so many seconds. A clock that was set back (`seconds` below 0) changes nothing."""
         return min(self.burst, tokens + self.rate * max(0.0, seconds))
 
 
@@ -34,7 +34,7 @@ class Backoff(Struct, frozen=True):
     longest: timedelta
 
     def pause(self, failures: int) -> timedelta:
-        """The pause after so many failures since the first one, which counts as none."""
+        """The pause after the first failure and so many `failures` more."""
         return self.first * 2.0**failures if failures < log2(self.longest / self.first) else self.longest
 
 
@@ -48,13 +48,14 @@ class CircuitBreaker(Struct, frozen=True):
     pauses: Backoff
 
     def tripped(self, failures: int) -> bool:
-        """Whether it is open or half-open after so many failures in a row."""
+        """Whether the breaker is open or half-open after so many failures in a row."""
         return failures >= self.threshold
 
     def open_until(self, failures: int, now: datetime, wanted: timedelta) -> datetime | None:
         """When the pause that begins now ends; None where the breaker stays closed.
 
-        `wanted`: the pause that the counterpart asks for. It counts where it is longer, up to the longest pause.
+        `wanted`: the pause that the counterpart asks for. It is used where it is longer than ours, up to the longest
+        pause.
         """
         if not self.tripped(failures):
             return None

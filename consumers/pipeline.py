@@ -1,8 +1,8 @@
-"""The way of a payment, in order: claims are looked at, a question is decided on and asked, its reply is written.
+"""The way of a payment, in order: look at claims, decide on a question, ask it, write the reply.
 
-Nothing is locked while a gateway thinks. What was decided is written only where the payment still stands as it was
-read. Where it does not, the same claims and the same reply are decided on again. The one thing to get wrong: an
-Execute. It is written, and known to be committed, before it is sent.
+No payment is locked while its gateway is asked. A decision is written only if the payment has not changed since it was
+read. If it has, the same claims and the same reply are decided on again. An Execute is the exception to the order,
+because it takes money: it is written, and known to be committed, before it is sent.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ from msgspec.structs import replace
 from consumers.account import Account
 from consumers.checks.admission import Unreliable, acquire_call_budget, record_gateway_health
 from consumers.checks.execute import under_way
-from consumers.claims_by_payment import look_at
+from consumers.claims_by_payment import look_and_rehome
 from consumers.decide import PaymentWork, clock_ends, conclude, next_question
-from consumers.money.foreign_answers import others_left_alone
+from consumers.money.foreign_answers import attribute_replies
 from consumers.ports.call_limits import AccountLimits
 from consumers.ports.ledger import Ledger, LookResult, Reading, Turns, Write
 from consumers.ports.reply import Reply
@@ -32,7 +32,8 @@ from schemas.payments import Change, Payment
 from schemas.words import Source
 
 HealthRecorded = dict[tuple[str, datetime], Unreliable]
-"""The replies that their accounts were told of: what each brought about there, by its payment and its `asked_at`."""
+"""Replies already counted in their accounts' limits, by payment id and `asked_at`, and which accounts that count made
+unreliable."""
 
 NO_ROOM_LIMIT: Mapping[str, int] = MappingProxyType({})
 
@@ -40,11 +41,10 @@ NO_ROOM_LIMIT: Mapping[str, int] = MappingProxyType({})
 class AssignedQuestion(Struct, frozen=True, kw_only=True):
     """A question to ask now. `work` is written with its reply; `reading` is the reading it was decided on.
 
-    `claims` led to the question, and stay with the bus until the reply is written. Those of an Execute are recorded
-    before it is sent. Should its worker die, they come again all the same, so that Query is asked at once.
-    `lost`: an earlier worker may have died of this question. `traceparent` is the trace of the claim that led to it.
-    `taken_at` is when this worker took the claims, by its own clock. The question has to be sent within a time that
-    runs from `asked_at` or `taken_at`, whichever is earlier.
+    `claims` led to the question. They are acknowledged to the bus only when the reply is written. Claims of an Execute
+    are recorded before it is sent; if the worker dies, the bus delivers them again all the same, so that Query is asked
+    at once. `lost`: an earlier worker may have died of this question. `traceparent`: the trace of the claim that led to
+    it. `taken_at`: when this worker took the claims, by its own clock.
     """
 
     account: Account
@@ -65,9 +65,10 @@ class AssignedQuestion(Struct, frozen=True, kw_only=True):
 
 
 class TakenClaims(Struct, frozen=True, kw_only=True):
-    """What became of claims. Those in neither `questions` nor `waiting` are written, and done with.
+    """The result of taking claims. Those in neither `questions` nor `waiting` are written and can be acknowledged.
 
-    `waiting` are about payments that another question is in flight about.
+    `waiting`: another question about their payment is in flight, or their payment was discarded meanwhile; they have to
+    be taken again. `changes`: what was written.
     """
 
     questions: list[AssignedQuestion]
@@ -83,70 +84,72 @@ async def take_claims(
     room: Mapping[str, int] = NO_ROOM_LIMIT,
     *,
     patient: bool = True,
-    known: dict[str, AccountLimits] | None = None,
+    limits_by_account: dict[str, AccountLimits] | None = None,
 ) -> TakenClaims:
-    """Look at claims and decide what to ask. A claim that leads to no question is written at once.
+    """Look at claims and decide which questions to ask. A claim that leads to no question is written at once.
 
-    `room` is how many more questions the worker takes on, for each account where it bounds them. `patient`: a claim
-    about a payment that is being asked about waits. Otherwise it is written, and the sweep asks for it. `known` has the
-    limits that this process read last, by account; every look renews them. Where this raises, no turn is kept, and
-    no question may be sent.
+    `room`: how many more questions the worker takes on, for each account whose questions it bounds. `patient`: a claim
+    about a payment that is being asked about is returned as waiting. Otherwise it is written, and the sweep asks for
+    it. `limits_by_account`: the limits that this process read last; the look updates them.
+
+    The worker has the turn of each payment in `questions`, and gives it back when the reply is written. Where this
+    raises, no turn is kept, and no question may be sent.
     """
-    at = await look_at(ledger, {claim.id: claim for claim in claims})
-    looked, readings = at.looked, dict(at.looked.readings)
-    if known is not None:
-        known.update(looked.limits_by_account)
-    works = _decided(rules, at.works, readings, looked.now)
-    wanted = [work for work in works if work.asked is not None or _ends(readings, work, rules, looked.now)]
-    mine = await turns.take([work.payment_id for work in wanted]) if wanted else frozenset()
+    by_payment = await look_and_rehome(ledger, {claim.id: claim for claim in claims})
+    looked, readings = by_payment.looked, dict(by_payment.looked.readings)
+    if limits_by_account is not None:
+        limits_by_account.update(looked.limits_by_account)
+    works = _decide_questions(rules, by_payment.works, readings, looked.now)
+    wanted = [work for work in works if work.asked is not None or _clock_ends(readings, work, rules, looked.now)]
+    turns_taken = await turns.take([work.payment_id for work in wanted]) if wanted else frozenset()
     asked_about = frozenset[str]()
     try:
-        others = [work for work in wanted if work.payment_id not in mine]
+        others = [work for work in wanted if work.payment_id not in turns_taken]
         theirs = {work.payment_id for work in others}
         ours = [work for work in works if work.payment_id not in theirs]
         taken = await _ask_or_write(ledger, rules, looked, readings, ours, others, room, patient=patient)
         asked_about = frozenset(assigned.work.payment_id for assigned in taken.questions)
     finally:
-        turns.give_back(mine - asked_about)
-    waiting = [*taken.waiting, *at.gone]
-    waiting.sort(key=lambda claim: claim.source is Source.SWEEP)  # few may wait, and the sweep repeats its own anyway
+        turns.give_back(turns_taken - asked_about)
+    waiting = [*taken.waiting, *by_payment.gone]
+    waiting.sort(key=lambda claim: claim.source is Source.SWEEP)  # the sweep repeats its own, so they wait last
     return replace(taken, waiting=waiting)
 
 
-def _decided(
+def _decide_questions(
     rules: Rules, works: Iterable[PaymentWork], readings: dict[str, Reading], now: datetime
 ) -> list[PaymentWork]:
-    """The works with their questions. Of an order's attempts the first one executes.
+    """Returns the works with their questions. Of several attempts of an order only the first executes.
 
-    `readings` then shows its execution to the other attempts. Otherwise each of them would begin to execute too, lose
-    that write to the first, and be looked at again.
+    `readings` is changed: its order then shows that execution to the other attempts. Otherwise each of them would
+    decide on an Execute too, lose that write to the first, and be looked at again.
     """
     decided, executing = list[PaymentWork](), dict[tuple[str, str | None], str]()
     for work in works:
         reading = readings[work.payment_id]
         payment = reading.case.payment
-        place = (payment.merchant, payment.order_ref)
-        if payment.order_ref is not None and reading.order.executing is None and place in executing:
+        order_key = (payment.merchant, payment.order_ref)
+        if payment.order_ref is not None and reading.order.executing is None and order_key in executing:
             reading = readings[work.payment_id] = replace(
-                reading, order=replace(reading.order, executing=executing[place])
+                reading, order=replace(reading.order, executing=executing[order_key])
             )
-        if _asked_elsewhere(payment, now):
+        if _leased_by_0_1_0(payment, now):
             decided.append(replace(work, beside=True))
             continue
         decided.append(replace(work, asked=next_question(reading, work, rules, now)))
         if decided[-1].executes:
-            executing[place] = payment.id
+            executing[order_key] = payment.id
     return decided
 
 
-def _asked_elsewhere(payment: Payment, now: datetime) -> bool:
-    """Whether a worker of 0.1.0 asks about it: that release holds a lease. After an Execute, Query may come."""
+def _leased_by_0_1_0(payment: Payment, now: datetime) -> bool:
+    """Whether a worker of release 0.1.0 asks about it: that release takes a lease for a status question as well."""
     leased = payment.lease_until is not None and payment.lease_until > now
     return leased and not under_way(payment)
 
 
-def _ends(readings: Mapping[str, Reading], work: PaymentWork, rules: Rules, now: datetime) -> bool:
-    """Whether the clock closes this payment or gives it up now. It may not while a gateway is asked about it."""
+def _clock_ends(readings: Mapping[str, Reading], work: PaymentWork, rules: Rules, now: datetime) -> bool:
+    """Whether the clock closes the payment or gives it up now. It does neither while a gateway is asked about it."""
     return not work.beside and clock_ends(readings[work.payment_id], work, rules, now)
 
 
@@ -161,68 +164,68 @@ async def _ask_or_write(
     *,
     patient: bool,
 ) -> TakenClaims:
-    """Assign the questions of `works` that their accounts may be asked now, and write what asks nothing.
+    """Assign the questions of `works` whose accounts may be asked now, and write the works without a question.
 
-    `others` are about payments that another question is in flight about, here or elsewhere.
+    Another question is in flight about each payment of `others`, here or elsewhere.
     """
     asking = [work for work in works if work.asked is not None]
     payments = [readings[work.payment_id].case.payment for work in asking]
-    away = await acquire_call_budget(ledger, rules, looked, payments, room)
-    asking = [work for work in asking if work.payment_id not in away]
+    postponed = await acquire_call_budget(ledger, rules, looked, payments, room)
+    asking = [work for work in asking if work.payment_id not in postponed]
     asked = {work.payment_id for work in asking}
-    rest = [
-        replace(work, asked=None, postponed_until=away.get(work.payment_id))
+    to_write = [
+        replace(work, asked=None, postponed_until=postponed.get(work.payment_id))
         for work in works
         if work.payment_id not in asked
     ]
     if not patient:
-        rest += _beside(others)
-    changes = await write_work(ledger, rules, rest, readings, looked.now)
+        to_write += _beside(others)
+    changes = await write_work(ledger, rules, to_write, readings, looked.now)
     executing = [work for work in asking if work.executes]
-    begun = await _begun(ledger, rules, executing, readings, looked.now)
+    begun = await _commit_executes(ledger, rules, executing, readings, looked.now)
     outrun = [work for work in executing if work.payment_id not in begun]
     if not patient:
         changes += await write_work(ledger, rules, _beside(outrun), readings, looked.now)
-    sent = [work for work in asking if not work.executes or work.payment_id in begun]
-    after = {**readings, **begun}
+    to_send = [work for work in asking if not work.executes or work.payment_id in begun]
+    readings_now = {**readings, **begun}
     return TakenClaims(
-        questions=[_assigned(rules, work, after, looked) for work in sent],
+        questions=[_assign(rules, work, readings_now, looked) for work in to_send],
         waiting=[claim for work in (*others, *outrun) for claim in work.claims] if patient else [],
         changes=changes,
     )
 
 
 def _beside(works: Iterable[PaymentWork]) -> list[PaymentWork]:
-    """These works without their questions. Those that only the sweep asked for are left out: it asks again."""
-    return [replace(work, asked=None, beside=True) for work in works if _tells(work)]
+    """These works without their questions. Works with claims of the sweep alone are left out: it repeats them."""
+    return [replace(work, asked=None, beside=True) for work in works if _comes_from_outside(work)]
 
 
-def _tells(work: PaymentWork) -> bool:
+def _comes_from_outside(work: PaymentWork) -> bool:
     return any(claim.source is not Source.SWEEP for claim in work.claims)
 
 
-async def _begun(
+async def _commit_executes(
     ledger: Ledger, rules: Rules, works: Sequence[PaymentWork], readings: Mapping[str, Reading], now: datetime
 ) -> dict[str, Reading]:
-    """Write that these execute, each as the one attempt of its order. Returns the readings of those written, by id.
+    """Write that these payments execute, each alone in its order. Returns the new readings of those written, by id.
 
-    Where this raises, it may or may not be written, and no Execute is sent.
+    Where this raises, the write may or may not be committed, and no Execute may be sent.
     """
     if not works:
         return {}
     writes = {work.payment_id: conclude(readings[work.payment_id], work, rules, now) for work in works}
     written = await ledger.write(list(writes.values()))
-    return {payment_id: _after(writes[payment_id]) for payment_id in written.done}
+    return {payment_id: _reading_after(writes[payment_id]) for payment_id in written.done}
 
 
-def _after(write: Write) -> Reading:
-    """The reading of a payment just after the write that it executes, which brings neither Facts nor keys."""
+def _reading_after(write: Write) -> Reading:
+    """The reading of a payment just after the write that it executes. That write adds neither Facts nor keys."""
     reading = write.reading
     return replace(reading, case=replace(reading.case, payment=write.change.payment), revision=reading.revision + 1)
 
 
-def _assigned(rules: Rules, work: PaymentWork, readings: Mapping[str, Reading], looked: LookResult) -> AssignedQuestion:
-    """The question of this work. An Execute is recorded by now, with its claims; only its reply is left to write."""
+def _assign(rules: Rules, work: PaymentWork, readings: Mapping[str, Reading], looked: LookResult) -> AssignedQuestion:
+    """The question of this work. An Execute and its claims are recorded by now, so only its reply is left to write."""
     asked, reading = work.asked, readings[work.payment_id]
     assert asked is not None, "there is a question"
     payment, before = reading.case.payment, looked.readings[work.payment_id].case.payment
@@ -256,25 +259,28 @@ async def record_replies(
     rules: Rules,
     asked: Sequence[tuple[AssignedQuestion, Reply | None]],
     now: datetime,
-    known: dict[str, AccountLimits] | None = None,
+    known_limits: dict[str, AccountLimits] | None = None,
     counted: HealthRecorded | None = None,
 ) -> list[Change]:
-    """Write what gateways replied, with the claims that made us ask: one version and one event per payment at most.
+    """Write the replies of gateways with the claims that led to the questions. Returns the changes.
 
-    `known` has the limits that this process read last, by account: an answer ends the troubles that its account
-    had meanwhile. `counted` has the replies that an earlier call told their accounts of, before it failed. This call
-    adds its own, so that no account is told of a reply twice. A reply is None where a fault of ours took it. Its
-    question is written all the same, so that its schedule goes on.
+    A payment gets one version and one event at most. `asked` pairs each question with its reply, or with None where the
+    reply was lost by a fault of ours. A status question is written all the same, so that its schedule goes on; an
+    Execute is written already.
+
+    `known_limits`: the limits that this process read last, by account, so that an answer can end troubles that were
+    counted meanwhile. `counted`: the replies that an earlier call counted before it failed. This call adds its own, so
+    that no reply is counted twice.
     """
     readings = {assigned.reading.case.payment.id: assigned.reading for assigned, _ in asked}
-    limits_by_account = {} if known is None else known
+    limits = {} if known_limits is None else known_limits
     for assigned, _ in asked:
         if assigned.limits is not None:
-            limits_by_account.setdefault(assigned.account.id, assigned.limits)
+            limits.setdefault(assigned.account.id, assigned.limits)
     counted = {} if counted is None else counted
     tried = frozenset(counted)
-    replies = await others_left_alone(ledger, readings, [reply for _, reply in asked if reply is not None])
-    unreliable = await _record_health_once(ledger, rules, readings, limits_by_account, replies, counted)
+    replies = await attribute_replies(ledger, readings, [reply for _, reply in asked if reply is not None])
+    unreliable = await _record_health_once(ledger, rules, readings, limits, replies, counted)
     attributed = iter(replies)
     works = [
         assigned.work if reply is None else _with_reply(assigned.work, next(attributed), tried)
@@ -292,26 +298,26 @@ async def _record_health_once(
     replies: Sequence[Reply],
     counted: HealthRecorded,
 ) -> Unreliable:
-    """Tell accounts of the replies that are not `counted` yet. Returns what all of these replies brought about."""
-    news = [reply for reply in replies if _counted_as(reply) not in counted]
+    """Count in their accounts' limits the replies that are not `counted` yet. Returns which accounts are unreliable."""
+    news = [reply for reply in replies if _reply_key(reply) not in counted]
     brought = await record_gateway_health(ledger, rules, readings, limits_by_account, news)
-    counted.update({_counted_as(reply): brought for reply in news})
-    return Unreliable.any_of(counted[_counted_as(reply)] for reply in replies)
+    counted.update({_reply_key(reply): brought for reply in news})
+    return Unreliable.any_of(counted[_reply_key(reply)] for reply in replies)
 
 
 def _with_reply(work: PaymentWork, reply: Reply, tried: Collection[tuple[str, datetime]]) -> PaymentWork:
-    return replace(work, replies=(reply,), tried=_counted_as(reply) in tried)
+    return replace(work, replies=(reply,), tried=_reply_key(reply) in tried)
 
 
-def _counted_as(reply: Reply) -> tuple[str, datetime]:
+def _reply_key(reply: Reply) -> tuple[str, datetime]:
     return reply.payment_id, reply.asked_at
 
 
 async def record_dead_replies(ledger: Ledger, rules: Rules, replies: Sequence[Reply]) -> list[Change]:
-    """Write replies whose questions no process remembers: those that were kept among the dead letters."""
+    """Write replies that were kept as dead letters, so that no process knows their questions. Returns the changes."""
     looked = await ledger.look([], {reply.payment_id for reply in replies})
     replies = [reply for reply in replies if reply.payment_id in looked.readings]
-    replies = await others_left_alone(ledger, looked.readings, replies)
+    replies = await attribute_replies(ledger, looked.readings, replies)
     unreliable = await record_gateway_health(ledger, rules, looked.readings, dict(looked.limits_by_account), replies)
     by_payment = defaultdict[str, list[Reply]](list)
     for reply in replies:

@@ -1,4 +1,4 @@
-"""What the stages need to know of the configuration."""
+"""The part of the configuration that the domain needs."""
 
 from __future__ import annotations
 
@@ -15,7 +15,8 @@ from schemas.payments import Payment
 class Rules(Struct, frozen=True, kw_only=True):
     """Accounts by their ids, the schedules, and the base of our own URLs without a trailing slash.
 
-    `jitter` is by how much of a delay at most the sweep looks later, so that those who began together do not stay so.
+    `jitter`: the part of a delay, at most, by which the sweep looks later. It keeps payments that were opened at the
+    same moment from being checked at the same moment each time.
     """
 
     accounts: Mapping[str, Account]

@@ -1,7 +1,7 @@
-"""Every lease, deadline and spacing, and how they must stand to each other.
+"""Every lease, deadline and spacing, and the inequalities that must hold between them.
 
-A lease says how long a piece of work belongs to one worker; a deadline says how long that work may take. The one thing
-to get wrong: a lease that ends before its deadline. Two workers then do the same work, and where it takes money, twice.
+A lease says how long a piece of work belongs to one worker; a deadline says how long that work may take. A lease must
+never end before its deadline: two workers would do the same work, and an Execute would take money twice.
 """
 
 from __future__ import annotations
@@ -19,74 +19,76 @@ def _seconds(seconds: float) -> timedelta:
 
 
 class Timing(Struct, frozen=True, kw_only=True):
-    """All of them together. Raises ValueError, with every sentence that does not hold, where they do not fit."""
+    """All times of the product. Raises ValueError, naming every inequality that does not hold."""
 
     request_deadline: timedelta = _seconds(10)
-    """Of one request to a gateway that names no other."""
+    """For one request to a gateway, unless the gateway's file sets another."""
 
     status_deadline: timedelta = _seconds(25)
+    """For a status question with all its requests, counted from when it was asked."""
+
     execute_deadline: timedelta = _seconds(38)
-    """Of a question with all its requests, counted from when it was asked."""
+    """The same for an Execute, and the Query that may follow it."""
 
     last_word: timedelta = _seconds(1)
-    """For a gateway's generator to say what it knows, once the deadline of its question is over."""
+    """How long a gateway's generator has to return what it knows, once the deadline of its question is over."""
 
     execute_begins_within: timedelta = _seconds(5)
-    """A request that takes money, and has not begun so long after its question was asked, is not sent."""
+    """A request that takes money is sent only if it begins within this time of when its question was asked."""
 
     status_lease: timedelta = _seconds(30)
-    """So long a payment is left to another process that asks about it, and may stand still."""
+    """How long a payment is left to another process that asks about it and may have stopped."""
 
     execute_lease: timedelta = _seconds(40)
-    """So long an Execute counts as under way, counted from when it was asked."""
+    """How long an Execute counts as under way, counted from when it was asked."""
 
     execute_spacing: timedelta = _seconds(2)
     """Between an Execute that did not run and the next one."""
 
     execute_again: timedelta = _seconds(60)
-    """So long after an Execute whose reply was lost no other is sent.
+    """How long after an Execute whose reply was lost no other Execute is sent.
 
-    Only an answer that says paid, or one that was asked for later than this, ends the doubt.
+    Only an answer that says paid, or an answer that was asked for later than this, ends the doubt.
     """
 
     half_open_lease: timedelta = _seconds(30)
     """So long one question at a time probes an account whose breaker is half-open."""
 
     token_lease: timedelta = _seconds(15)
-    """So long the renewal of an account's token belongs to one process."""
+    """How long the renewal of an account's token belongs to one process."""
 
     open_deadline: timedelta = _seconds(40)
-    """Of opening a checkout at a gateway, with all its requests."""
+    """For opening a checkout at a gateway, with all its requests."""
 
     opening_lease: timedelta = _seconds(45)
-    """So long the opening of a payment belongs to one POST."""
+    """How long the opening of a payment belongs to one POST."""
 
     tracking_lease: timedelta = _seconds(10)
-    """The same where no gateway is called; a second POST waits no longer for one that died."""
+    """The same for a tracked payment, where no gateway is called."""
 
     idempotency_lease: timedelta = _seconds(60)
-    """So long an Idempotency-Key belongs to one request."""
+    """How long an Idempotency-Key belongs to one request."""
 
     claim_lease: timedelta = _seconds(40)
-    """So long a claim in Postgres is left to a worker that lives and does not acknowledge it, because it stands still.
+    """How long a claim in Postgres is left to a worker that lives and does not acknowledge it.
 
-    Should its question take longer all the same, the next worker sees that the payment is being asked about.
+    If its question takes longer all the same, the next worker sees that the payment is being asked about.
     """
 
     delivery_deadline: timedelta = _seconds(15)
-    """Of one attempt to send an event to an endpoint of the shop."""
+    """For one attempt to send an event to an endpoint of the shop."""
 
     delivery_lease: timedelta = _seconds(30)
-    """So long a delivery belongs to the worker that sends it."""
+    """How long a delivery belongs to the worker that sends it."""
 
     expedite_spread: timedelta = _seconds(60)
-    """Deliveries that are sent early are spread over so long."""
+    """The span over which deliveries that are sent early are spread."""
 
     verify_wait: timedelta = _seconds(35)
-    """So long `payproof payments verify` waits for the answer to its question."""
+    """How long `payproof payments verify` waits for the answer to its question."""
 
     drain: timedelta = _seconds(45)
-    """So long a process that ends waits for the work that it has in hand."""
+    """How long a process that ends waits for the work that it has in hand."""
 
     def __post_init__(self) -> None:
         broken = [sentence for holds, sentence in self._rules() if not holds]

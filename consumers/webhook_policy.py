@@ -1,15 +1,14 @@
-"""How an event reaches the shop's endpoint: when it is sent again, when it is given up, when only a probe is sent.
+"""Delivery of events to a shop's endpoint: when a webhook is sent again, when it is given up, when a probe is sent.
 
-Two clocks run here. A delivery has its schedule: eleven attempts over more than four days. An endpoint has its breaker:
-after five failures in a row it opens, and one delivery at a time probes the endpoint, at most ten minutes apart, until
-one arrives. While it is open nothing else is sent, and no other delivery is touched: that costs no attempt and no
-write, so an outage of days makes a hundred thousand deliveries late and gives none up. Those that were attempted and
-put off for hours come soon after the probe that arrived, in addition to their schedule and not instead of a part of it.
-Where every delivery is put off for hours, one of them is the probe once an hour. Such early attempts are counted
-(`MAX_EXPEDITED`).
+A delivery has a schedule of eleven attempts over more than four days. An endpoint has a circuit breaker: after five
+failures in a row it opens, and one delivery at a time probes the endpoint, at most ten minutes apart, until one
+succeeds. While the breaker is open, no other delivery is sent or written. So an outage of days makes a hundred thousand
+deliveries late and gives none up. After a successful probe, deliveries that wait for hours are sent soon; this early
+attempt uses up no step of their schedule. If every delivery waits for hours, one of them is the probe once an hour.
+Early attempts are counted (`MAX_EXPEDITED`).
 
-The one thing to get wrong: an event that fails at an endpoint that is otherwise well. It must neither open the
-breaker for good, which is why any success closes it, nor be expedited without end, which is why that is counted.
+A single event may fail at an endpoint that is otherwise well. Any success closes the breaker, so such an event does not
+keep it open. The count ends its early attempts.
 """
 
 from __future__ import annotations
@@ -27,28 +26,28 @@ from consumers.pacing import Backoff, CircuitBreaker
 DELAYS = tuple(
     timedelta(seconds=seconds) for seconds in (5, 300, 1_800, 7_200, 18_000, 36_000, 50_400, 72_000, 86_400, 86_400)
 )
-"""Waits after the first attempt, the second and so on, each from the end of the attempt: 99.6 hours in all."""
+"""The waits after each attempt, from the first on, counted from its end: 99.6 hours in all."""
 
 RETRY_JITTER = 0.1
-"""Up to so much of a wait is added to it, so that what failed together does not come again together."""
+"""Up to this part of a wait is added to it, so that deliveries which failed together are not retried together."""
 
 LONGEST_WAIT = timedelta(days=1)
-"""The most that an endpoint's Retry-After is believed."""
+"""The longest Retry-After of an endpoint that is followed."""
 
 ENDPOINT_BREAKER = CircuitBreaker(5, Backoff(timedelta(seconds=30), timedelta(minutes=10)))
-"""It counts attempts in a row that failed, whichever delivery they were about."""
+"""Counts failed attempts in a row, of any delivery to the endpoint."""
 
 EARLY_PROBE_AFTER = timedelta(minutes=50)
-"""After so long without a delivery, an open breaker is probed with a delivery that is not due yet."""
+"""This long after `shut_until`, an open breaker is probed with a delivery that is not due yet."""
 
 MAX_EXPEDITED = 100
-"""So often at most is one delivery sent early, which is hourly while its schedule lasts; then it keeps to that."""
+"""How many times one delivery may be sent early. Afterwards it is sent by its schedule alone."""
 
 GONE, TOO_MANY, UNAVAILABLE = 410, 429, 503
 
 
 class AttemptResponse(Struct, frozen=True, kw_only=True):
-    """What one attempt brought: a status, or why there is none, in words that name neither address nor content."""
+    """The response to one attempt: an HTTP status, or why there is none, in words without address and content."""
 
     status: int | None = None
     trouble: str | None = None
@@ -60,7 +59,7 @@ class AttemptResponse(Struct, frozen=True, kw_only=True):
 
 
 class Delivered(Struct, frozen=True):
-    """It answered 2xx; whatever else it said is not looked at."""
+    """The endpoint answered 2xx. Its body is ignored."""
 
 
 class Retry(Struct, frozen=True):
@@ -72,14 +71,14 @@ class GivenUp(Struct, frozen=True):
 
 
 class Gone(Struct, frozen=True):
-    """The endpoint said that it is gone. The delivery waits, untouched, until a person enables the endpoint."""
+    """The endpoint answered 410 Gone. The delivery stays as it is until a person enables the endpoint."""
 
 
 AttemptOutcome = Delivered | Retry | GivenUp | Gone
 
 
 class Health(Struct, frozen=True, kw_only=True):
-    """How well an endpoint does. `failures` are in a row; nothing is sent before `shut_until` or once disabled."""
+    """The state of an endpoint. `failures`: in a row. Nothing is sent before `shut_until`, or while it is disabled."""
 
     failures: int = 0
     shut_until: datetime | None = None
@@ -87,7 +86,7 @@ class Health(Struct, frozen=True, kw_only=True):
 
     @property
     def probing(self) -> bool:
-        """Whether the next delivery goes alone, to see whether the endpoint is back."""
+        """Whether the next delivery is a probe, sent alone to see whether the endpoint works again."""
         return ENDPOINT_BREAKER.tripped(self.failures)
 
     def is_open(self, now: datetime) -> bool:
@@ -95,7 +94,7 @@ class Health(Struct, frozen=True, kw_only=True):
 
 
 def outcome(response: AttemptResponse, step: int, ended_at: datetime, chance: float) -> AttemptOutcome:
-    """What becomes of a delivery that was at `step` of its schedule. `chance`, below 1, is drawn for the jitter."""
+    """What to do with a delivery after an attempt at `step` of its schedule. `chance` in [0, 1) gives the jitter."""
     if response.status is not None and 200 <= response.status < 300:
         return Delivered()
     if response.status == GONE:
@@ -107,7 +106,7 @@ def outcome(response: AttemptResponse, step: int, ended_at: datetime, chance: fl
 
 
 def capacity(health: Health, free: int, now: datetime) -> int:
-    """How many deliveries may be taken, where a worker can send so many more."""
+    """How many deliveries a worker may take that has `free` places to send them."""
     if health.disabled_at is not None or health.is_open(now):
         return 0
     return min(free, 1) if health.probing else free
@@ -116,7 +115,7 @@ def capacity(health: Health, free: int, now: datetime) -> int:
 def next_health(
     health: Health, response: AttemptResponse, became: AttemptOutcome, now: datetime, *, probe: bool
 ) -> Health:
-    """The endpoint's health after an attempt. `probe`: it went alone because the breaker was open."""
+    """The endpoint's health after an attempt. `probe`: the attempt was a probe of the open breaker."""
     match became:
         case Delivered():
             return replace(health, failures=0, shut_until=None)
@@ -124,14 +123,14 @@ def next_health(
             return replace(health, disabled_at=health.disabled_at or now)
         case Retry() | GivenUp():
             if health.is_open(now) and not probe:
-                return health  # begun before the breaker opened: it must not make the pause longer
+                return health  # it began before the breaker opened, so it must not make the pause longer
             failures = health.failures + 1
             return replace(health, failures=failures, shut_until=_open_until(failures, response, now))
     assert_never(became)
 
 
 def retry_after(value: str | None, now: datetime) -> timedelta | None:
-    """What a Retry-After header says, in seconds or as an HTTP date; None where it says nothing that can be read."""
+    """The time that a Retry-After header asks for, in seconds or as an HTTP date; None where it cannot be read."""
     text = (value or "").strip()
     if re.fullmatch(r"[0-9]{1,9}", text):
         return timedelta(seconds=int(text))

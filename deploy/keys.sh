@@ -1,14 +1,15 @@
 #!/bin/sh
-# Draws what an installation keeps to itself: into the directory $2 what is the database's owner's, and into $1 the other
-# passwords, the archive's key, the shop's API key and its webhook secret. The one thing to get wrong: what was drawn once stays, because the database keeps its password
-# and what was encrypted. Throw away the volume of keys alone, and nobody gets in any more.
+# Draws the secrets of an installation: into the directory $2 the password of the database's owner, and into $1 the other
+# passwords, the archive's key, the shop's API key and its webhook secret. A drawn secret stays, because the database
+# keeps its passwords and holds callbacks that the key encrypted. Without the volume of keys no process can log in any
+# more, and those callbacks cannot be read.
 set -eu
 umask 022
 cd "$1"
 owner="$2"
 
-# Readable by all, because each service has a user of its own: the volumes are mounted only where they are needed, and
-# nobody on the host but root comes into a volume. A half-written file never counts.
+# Readable by all, because each service has a user of its own: the volumes are mounted only where they are needed, and on
+# the host only root can read a volume. A half-written file never counts.
 keep() {
     rm -f "$1.new"
     cat >"$1.new"

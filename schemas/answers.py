@@ -1,7 +1,7 @@
-"""What a gateway is asked and what it says: Question, Answer, Inconclusive, ForeignTransaction, Executed, and the Fact.
+"""Questions to gateways and their outcomes: Question, Answer, Inconclusive, ForeignTransaction, Executed, and the Fact.
 
-The one thing to get wrong: only an Answer can become a Fact. Timeouts, 5xx, 429, 401, HTML and "not found" are
-Inconclusive and never mean that a payment failed.
+Only an Answer can become a Fact. Timeouts, 5xx, 429, 401, HTML and "not found" are Inconclusive. They never mean that a
+payment failed: the buyer may have paid.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ from schemas.words import QuestionKind, Status
 
 
 class Question(Struct, frozen=True, kw_only=True):
-    """What is asked of one payment. `transaction_id` is set where the gateway is asked by one (Moneybag)."""
+    """A question about one payment. `transaction_id`: the candidate to ask by, if the gateway needs one (Moneybag)."""
 
     kind: QuestionKind = QuestionKind.STATUS
     transaction_id: str | None = None
 
 
 class Expected(Struct, frozen=True, kw_only=True):
-    """What we know of a payment and its answers must agree with. `aliases` are sessions that an opening replaced."""
+    """The values that answers about a payment must agree with. `aliases`: sessions that a later opening replaced."""
 
     payment_id: str
     reference: str
@@ -37,12 +37,12 @@ class Expected(Struct, frozen=True, kw_only=True):
 
 
 class Answer(Struct, frozen=True, kw_only=True):
-    """What the gateway said, in our words. Ids, amount and currency are as echoed, None where the reply has none.
+    """An answer of a gateway, in our words. Ids, amount and currency are as echoed; None where the reply has none.
 
-    `status` None means that `word`, the gateway's own, is missing from its table ("unmapped"). `refunded_amount` None
-    means that the reply says nothing of refunds; a status of `refunded` without it means all of the amount.
-    `unreadable` names `amount`, `refunded_amount` or both, in that order, where the reply has the field and it is no
-    money; the field itself is None then.
+    `status` is None where `word`, the gateway's own status word, is missing from its table ("unmapped").
+    `refunded_amount` is None where the reply says nothing of refunds; with the status `refunded` that means all of the
+    amount. `unreadable` names `amount`, `refunded_amount` or both, in that order, where the reply's field is no money.
+    The field is None then.
     """
 
     status: Status | None
@@ -60,7 +60,7 @@ class Answer(Struct, frozen=True, kw_only=True):
 
     @property
     def paid(self) -> bool:
-        """Whether it says that money arrived, even if it was returned since."""
+        """Whether it says that money came, even if all of it went back since."""
         return self.status is not None and self.status.paid
 
 
@@ -84,7 +84,7 @@ class Trouble(StrEnum):
 
 
 class Inconclusive(Struct, frozen=True, kw_only=True):
-    """No answer. `retry_after` in seconds where the gateway named one; `detail` is safe to show and to log."""
+    """A reply that is no answer. `retry_after`: seconds, where the gateway said so. `detail` is safe to log."""
 
     trouble: Trouble
     detail: str
@@ -92,7 +92,7 @@ class Inconclusive(Struct, frozen=True, kw_only=True):
 
 
 class ForeignTransaction(Struct, frozen=True, kw_only=True):
-    """The id asked by came from a claim alone, and the gateway does not know it, or knows it as another payment's."""
+    """The outcome of a question by a candidate that the gateway does not know, or knows as another payment's."""
 
     why: Literal["not_found", "other_payment"]
 
@@ -101,14 +101,18 @@ ExecuteReply = Literal["completed", "refused", "settled", "other", "unread", "no
 
 
 class Executed(Struct, frozen=True, kw_only=True):
-    """What became of an Execute, and the answer it or the Query after it brought.
+    """The outcome of an Execute, and the answer from it or from the Query after it.
 
-    `completed`: it took the money and `then` is its own answer. `refused`: the buyer has not approved. `settled`: done
-    before. `other`: another error, in the gateway's own words. `unread`: a reply that cannot be read. `none`: no reply.
-    `not_sent`: it was not begun in time and never left. After `unread` and `none` the money may be taken or not.
+    - `completed`: it took the money, and `then` is its own answer.
+    - `refused`: the buyer has not approved.
+    - `settled`: it was done before.
+    - `other`: another error, in the gateway's own words.
+    - `unread`: the reply cannot be read. The money may have been taken.
+    - `none`: no reply came. The money may have been taken.
+    - `not_sent`: it was not begun in time, so it was not sent.
 
-    For all but `completed`, `then` is what the Query after it said, and that status alone is the Fact. With `none` and
-    `not_sent` no Query was sent, and `then` is Inconclusive.
+    For `refused`, `settled`, `other` and `unread`, `then` is the outcome of the Query after it, and only that can be a
+    Fact. With `none`, `not_sent`, and `other` for a refused token, no Query was sent, and `then` is Inconclusive.
     """
 
     reply: ExecuteReply
@@ -119,10 +123,10 @@ QuestionOutcome = Answer | Inconclusive | ForeignTransaction | Executed
 
 
 class StatementRow(Struct, frozen=True, kw_only=True):
-    """Where a Fact stands that nobody was asked for: a row of the gateway's statement.
+    """The row of a statement that a Fact comes from, where no gateway was asked.
 
-    `name` is the file's; `row` counts from 1, as a spreadsheet shows it. `listed`: an entry of the gateway's own list,
-    which we fetched, and no file that a person exported. `refund`: it says only how much of the money went back.
+    `name`: the file's name. `row` counts from 1, as a spreadsheet shows it. `listed`: an entry of the gateway's own
+    list, which we fetched, and no exported file. `refund`: it says only how much of the money went back.
     """
 
     name: str
@@ -132,10 +136,10 @@ class StatementRow(Struct, frozen=True, kw_only=True):
 
 
 class Fact(Struct, frozen=True, kw_only=True, dict=True):
-    """An Answer with the question's id and its times. Equal answers are one Fact with first and last times.
+    """An Answer with its times and `transaction_asked`. Equal answers are one Fact with first and last times.
 
-    `row` is set where a statement alone says so; its times are the row's. A row is of something that happened once, so
-    a later export of it makes it no newer, and a gateway that answers the same when it is asked stands above it.
+    `row` is set where only a statement says so. The times are the row's then. A row tells of something that happened
+    once, so a later export of it makes it no newer, and an equal answer of the gateway replaces it.
     """
 
     answer: Answer
@@ -148,7 +152,7 @@ class Fact(Struct, frozen=True, kw_only=True, dict=True):
 
     @cached_property
     def key(self) -> str:
-        """Equal for answers equal in status, amount, currency, ids and refunded amount, asked by the same id."""
+        """Equal for answers with equal status, amounts, currency and ids that were asked by the same transaction."""
         answer = self.answer
         parts = (
             answer.status or f"unmapped:{answer.word}",
@@ -166,11 +170,11 @@ class Fact(Struct, frozen=True, kw_only=True, dict=True):
 
     @property
     def refund(self) -> bool:
-        """Whether it says only how much went back, and nothing of the money that arrived before."""
+        """Whether it says only how much went back, and nothing about the money that had come."""
         return self.row is not None and self.row.refund
 
     def merged(self, other: Fact) -> Fact:
-        """The one Fact of two with equal keys; the order of the two does not matter."""
+        """The Fact that two Facts with equal keys become, in any order."""
         early, late = (self, other) if _age(self) <= _age(other) else (other, self)
         filled = {name: value for name, value in asdict(late.answer).items() if value is not None}
         filled |= {name: value for name, value in asdict(early.answer).items() if value is not None}

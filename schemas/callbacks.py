@@ -1,6 +1,6 @@
-"""What strangers send us, as received, and what we make of it: Callback and Claim.
+"""HTTP requests of gateways and browsers as received (Callback), and the Claims that are made of them.
 
-The one thing to get wrong: a Claim has no status and no amount. It says which payment to look at and nothing more.
+A Claim has no status and no amount, because anyone may send one. It says only which payment to look at.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from schemas.words import Authenticity, Said, Source
 
 
 class Callback(Struct, frozen=True, kw_only=True):
-    """One HTTP hit on `/return`, `/webhooks` or `/ipn`, byte for byte. Header names are lower case."""
+    """One HTTP request to `/return`, `/webhooks` or `/ipn`, byte for byte. Header names are in lower case."""
 
     source: Source
     account: str
@@ -27,7 +27,7 @@ class Callback(Struct, frozen=True, kw_only=True):
     said: Said | None = None
 
     def header(self, name: str) -> str | None:
-        """The header's value by its lower-case name; None when absent or sent twice with different values."""
+        """The header's value by its lower-case name; None if it is absent, or sent twice with different values."""
         values = {value for key, value in self.headers if key == name}
         return values.pop() if len(values) == 1 else None
 
@@ -36,7 +36,7 @@ class Callback(Struct, frozen=True, kw_only=True):
 
 
 class CallbackContent(Struct, frozen=True, kw_only=True):
-    """What a gateway's file reads out of a Callback: ids to look up by, and at most a word on what it said."""
+    """The content of a Callback, as a gateway's file reads it: ids to look up by, and the claimed outcome, if any."""
 
     said: Said | None = None
     session_id: str | None = None
@@ -47,11 +47,11 @@ class CallbackContent(Struct, frozen=True, kw_only=True):
 
 
 class Claim(Struct, frozen=True, kw_only=True):
-    """Which payment to look at, who said so, and whether that was signed. `id` is what queue and spool dedupe by.
+    """Which payment to look at, who said so, and whether that was signed. Queue and spool dedupe by `id`.
 
-    `payment_id` is one of ours, from the path or from a claim that we made; a stranger's ids stand in the other fields.
-    `kept`: it came before its payment, and was kept for it without its callback. `traceparent` names our own trace of
-    it, where there is one; never a stranger's.
+    `payment_id`: a payment of ours, from the path or set by us. Ids from the callback stand in the other fields.
+    `kept`: an early claim, kept for its payment without its callback. `traceparent`: our own trace of it, never a
+    sender's.
     """
 
     id: str
@@ -77,5 +77,5 @@ class Claim(Struct, frozen=True, kw_only=True):
 
 
 def read_claim(body: bytes) -> Claim:
-    """The claim that was published as `body`. Raises NotOurs."""
+    """Read the claim that was published as `body`. Raises NotOurs."""
     return read_own(body, Claim)

@@ -1,7 +1,7 @@
-"""When a payment is asked about again: the lists and spans of the `[checks]` table, in seconds.
+"""When a payment is asked about: the delays of the `[checks]` table of the configuration, in seconds.
 
-The one thing to get wrong: these are delays since the last question, not since the opening; only `give_up` counts from
-the opening. `claimed` and `pending` repeat their last entry, `closed` and `refunds` run through once.
+The delays of a schedule count from the last question, not from the opening; only `give_up` counts from the opening.
+`claimed` and `pending` repeat their last entry. `closed` and `refunds` run through once.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ Delays = Annotated[tuple[Delay, ...], Meta(min_length=1)]
 class Checks(Struct, frozen=True, kw_only=True):
     """The schedules of questions. Every list has at least one entry and every entry is above zero.
 
-    - `claimed`: someone said "paid" and the gateway does not confirm it yet.
-    - `pending`: nobody said anything; one more question comes at `expires_at` + `grace`.
+    - `claimed`: a claim of success came, and the gateway does not confirm it yet.
+    - `pending`: no claim of success came. One more question comes at `expires_at` + `grace`.
     - `closed`: late money, after expired, cancelled or failed.
     - `refunds`: after completed, where the gateway shows refunds.
     - `grace`: how long after `expires_at` the closing question waits.
-    - `confirm_end`: how far apart two answers must be, both asked after the end, that close a payment nobody paid.
+    - `confirm_end`: how far apart two answers must be, both asked after the end, that close an unpaid payment.
     - `give_up`: how long after the opening an unanswered payment is asked about.
     """
 

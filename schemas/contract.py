@@ -1,10 +1,10 @@
 """The published JSON Schemas (2020-12), made from the types that events and answers are written from.
 
-They stand in `schemas/published/`, are served at their `$id`, and OpenAPI and AsyncAPI take their shapes from here, so
-that none can say other than the rest. `python -m tests.contract` writes the files; a test fails when they differ.
+They stand in `schemas/published/` and are served at their `$id`. OpenAPI and AsyncAPI take their shapes from here, so
+that all agree. `python -m tests.contract` writes the files; a test fails when they differ.
 
-The one thing to get wrong: closing them. No schema of what we send forbids further fields, or the first one added would
-break every subscriber that validates. The tests are stricter: there a field that no schema knows is a mistake.
+The schemas stay open: none forbids further fields, or the first new field would break every subscriber that validates.
+The tests are stricter: there a field that is in no schema is an error.
 """
 
 from __future__ import annotations
@@ -27,17 +27,17 @@ _VOCABULARIES: tuple[type[StrEnum], ...] = (Status, Hold, EventType, EntryKind)
 
 
 def payment_schema(public_url: str = "") -> Schema:
-    """What the `dataschema` of every event names; without `public_url` its `$id` is the path alone."""
+    """The schema of a payment, which every event's `dataschema` names. Without `public_url` its `$id` is a path."""
     return _document(PaymentView, public_url + PAYMENT_SCHEMA)
 
 
 def event_schema(public_url: str = "") -> Schema:
-    """The event around it; it stands alone, the payment's schema is within."""
+    """The schema of an event, with the payment's schema inside."""
     return _document(PaymentEvent, public_url + EVENT_SCHEMA)
 
 
 def components(types: Sequence[type[Struct]], ref_template: str) -> dict[str, Schema]:
-    """The schemas of these types and of all they consist of, by name."""
+    """The schemas of these types and of every type that they use, by name."""
     _, made = msgspec.json.schema_components(types, ref_template=ref_template)
     for vocabulary in _VOCABULARIES:
         if vocabulary.__name__ in made:  # msgspec sorts the words; their order means something

@@ -1,6 +1,6 @@
-"""The event as the log keeps it, serialised once; `schemas.shown.PaymentEvent` is what its bytes say.
+"""The event as the log stores it, serialised once. Its bytes are a `schemas.shown.PaymentEvent`.
 
-The one thing to get wrong: an id has one content for ever. Whoever sends an event sends its `body`, never a new one.
+An event id has one content for ever. The relay, webhooks and the API send `body` and never serialise an event again.
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ from schemas.words import EventType
 
 
 class Event(Struct, frozen=True, kw_only=True):
-    """One row of the event log. `body` are the bytes that relay, webhooks and `/v1/events` send as they are.
+    """One row of the event log. `body`: the bytes that the relay, webhooks and `/v1/events` send.
 
-    `traceparent` stands in them too, where there is a trace.
+    `traceparent`, where there is a trace, stands in `body` too.
     """
 
     id: str

@@ -1,7 +1,7 @@
-"""The kinds of fields a request can have: each reads a stranger's value and describes itself as JSON Schema.
+"""The kinds of fields of a request. Each reads a value from outside and describes itself as JSON Schema.
 
-Values come from `schemas.wire.read_json`, or are the text of a query parameter. The one thing to get wrong: a `Number`
-is a `str` in Python; a JSON number is no string here, and a string is no number.
+Values come from `schemas.wire.read_json`, or are the text of a query parameter. A JSON number is a `Number`, which is a
+subclass of `str`. No kind takes a number for a string, or a string for a number.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _MOMENT = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}(:[0-9]{2}(\.[0-9]{1,9}
 
 
 class Kind(Protocol):
-    """`read` raises Unreadable and says what is wanted, without repeating a value."""
+    """`read` returns the value or raises Unreadable, which says what is required and does not repeat the value."""
 
     def read(self, value: Any) -> Any: ...
 
@@ -36,7 +36,7 @@ class Kind(Protocol):
 class Text(Struct, frozen=True, kw_only=True):
     """Text of `least` to `most` characters without control characters; `lines` allows tabs and line breaks.
 
-    One that has to be there is more than blanks. `pattern` is for all of it; `says` describes it in words.
+    With `least` above 0, blanks alone are refused. `pattern` has to match all of it; `says` describes it in words.
     """
 
     most: int
@@ -90,7 +90,7 @@ class Address(Struct, frozen=True):
 
 
 class Amount(Struct, frozen=True, kw_only=True):
-    """An amount as a decimal string; never a JSON number, which many programs would have rounded by then."""
+    """An amount as a decimal string. A JSON number is refused, because many programs round it."""
 
     above_zero: bool = True
 
@@ -124,7 +124,7 @@ class Word(Struct, frozen=True):
 
 
 class Whole(Struct, frozen=True):
-    """A whole number between the two, both allowed."""
+    """A whole number from `least` to `most`, both included."""
 
     least: int
     most: int
@@ -142,7 +142,7 @@ class Whole(Struct, frozen=True):
 
 
 class Moment(Struct, frozen=True):
-    """A time with its offset from UTC, in ISO 8601 as RFC 3339 writes it; seconds may be left out."""
+    """A time with its offset from UTC, in ISO 8601 as in RFC 3339; seconds may be left out. It is read into UTC."""
 
     def read(self, value: Any) -> datetime:
         text = _string(value)
@@ -158,7 +158,7 @@ class Moment(Struct, frozen=True):
 
 
 class Strings(Struct, frozen=True, kw_only=True):
-    """An object whose values are strings: at most `entries`, keys of 1 to `key` and values of up to `value` signs."""
+    """An object of strings: at most `entries`, keys of 1 to `key` and values of at most `value` characters."""
 
     entries: int
     key: int
@@ -187,7 +187,7 @@ class Strings(Struct, frozen=True, kw_only=True):
 
 
 class Anything(Struct, frozen=True):
-    """Any JSON object of at most so many bytes, written without spaces."""
+    """Any JSON object of at most `most` bytes when written without spaces."""
 
     most: int
 

@@ -1,6 +1,6 @@
-"""A gateway's reply that could not be recorded, as it is kept among the dead letters until somebody records it.
+"""A gateway's reply that could not be recorded, as it is kept among the dead letters until a person replays it.
 
-Exactly one of `answer`, `inconclusive` and `stranger` is set, which tells the outcomes apart.
+Exactly one of `answer`, `inconclusive` and `stranger` is set: the outcome.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from schemas.own_json import read_own
 
 
 class KeptReply(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
-    """`execute` is what became of an Execute, where the question was one; the outcome is then what the Query said."""
+    """A reply as it is kept. `execute`: the reply to an Execute, if that was asked, beside its `Executed.then`."""
 
     payment_id: str
     account: str
@@ -30,5 +30,5 @@ class KeptReply(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, o
 
 
 def read_kept_reply(body: bytes) -> KeptReply:
-    """The reply that was kept as `body`. Raises NotOurs."""
+    """Read the reply that was kept as `body`. Raises NotOurs."""
     return read_own(body, KeptReply)

@@ -1,7 +1,7 @@
 """Reading JSON that Payproof wrote itself: claims in a queue, dead letters, events of the log, wakeups.
 
-The one thing to get wrong: trusting it. A newer release may have written it, and whoever may write to the broker or to
-the database can put other bytes there.
+It is checked all the same. A newer release may have written it, and other users of the broker or of the database may
+have put other bytes there.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ Shape = TypeVar("Shape")
 
 
 class NotOurs(Exception):
-    """The bytes are no JSON of this shape. The text tells how it failed; `kind` is the first word of it."""
+    """The bytes are no JSON of this shape. The message says why. `kind`: the name of the original error."""
 
     def __init__(self, error: Exception) -> None:
         self.kind = type(error).__name__
@@ -22,8 +22,8 @@ class NotOurs(Exception):
 
 
 def read_own(body: bytes | str, shape: type[Shape]) -> Shape:
-    """The value that was written as `body`. Raises NotOurs."""
+    """Read the value of type `shape` that was written as `body`. Raises NotOurs."""
     try:
         return msgspec.json.decode(body, type=shape)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:  # the last for nesting that is too deep
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:  # RecursionError: nested too deep
         raise NotOurs(error) from error

@@ -1,7 +1,7 @@
-"""The payment as we hold it, the shape everyone else sees, and what is written with it in one transaction.
+"""The payment as it is stored, its view for shops, and the changes that are written with it in one transaction.
 
-The one thing to get wrong: `Payment` carries how we ask (leases, schedules, marks) beside what we know; only
-`schemas.shown.PaymentView` leaves the house, the same in the API and in every event.
+`Payment` has our own state (leases, schedules, marks) beside the facts about the money. Only
+`schemas.shown.PaymentView` is shown to shops, the same in the API and in every event.
 """
 
 from __future__ import annotations
@@ -22,19 +22,23 @@ ScheduleName = Literal["claimed", "pending", "closed", "refunds"]
 
 
 class Candidate(Struct, frozen=True, kw_only=True):
-    """A transaction id that a callback brought, for gateways that can be asked by no id of ours (Moneybag).
+    """A transaction id that a callback brought, for a gateway that cannot be asked by our ids (Moneybag).
 
-    - `unasked`: only a claim says that it is this payment's. It may have been asked about already, and not be known to
-      the gateway yet. An answer ends this state.
+    - `unasked`: only a claim says that it is this payment's. The gateway may have been asked about it, and not know it
+      yet. An answer about it ends this state.
     - `confirmed`: the gateway's own answer echoed our reference.
-    - `struck`: the gateway knows it as another payment's. Never asked again.
+    - `struck` (rejected): the gateway knows it as another payment's. It is never asked about again.
 
-    Each is a question of its own, so its times are those of a payment, for the claims and answers about it alone.
-    `signed`: a signed claim or a person named it. `own`: it came on the payment's own path, beside a session that the
-    gateway issued, or signed, and so not with our reference alone. `unknown_since` and `unknown_at` are when the first
-    and the last question was asked that the gateway answered with "not found"; `unpaid_at` is the first of those after
-    the end.
-    `step` counts its questions on the `claimed` delays, `late_step` those on the `closed` ones.
+    Each candidate is asked about by itself. So it has times like a payment's, for the claims and answers about it
+    alone.
+
+    - `signed`: a signed claim or a person named it.
+    - `own`: it came on the payment's own path, signed, or beside a session that the gateway issued, and so not with our
+      reference alone.
+    - `heard_at`: when a claim first named it, or when its schedule began again.
+    - `unknown_since`, `unknown_at`: when the first and the last question was asked that brought "not found".
+    - `unpaid_at`: when the first such question after the end was asked.
+    - `step`, `late_step`: how many of its questions came on the `claimed` delays, and on the `closed` delays.
     """
 
     transaction_id: str
@@ -56,7 +60,7 @@ class Candidate(Struct, frozen=True, kw_only=True):
 
 
 class Payment(Struct, frozen=True, kw_only=True):
-    """One row of `payments`. Its comments in `schemas/sql` say what each column is for."""
+    """One row of `payments`. The comments in `schemas/sql` explain each column."""
 
     id: str
     merchant: str
@@ -133,12 +137,12 @@ class Payment(Struct, frozen=True, kw_only=True):
 
     @property
     def hold(self) -> Hold | None:
-        """The hold that is shown: the first of those that stand."""
+        """The hold that is shown: the first of all that apply."""
         return self.holds[0] if self.holds else None
 
     @property
     def sessions(self) -> tuple[str, ...]:
-        """The session of its last opening, and those that the opening replaced."""
+        """The session of the last opening, and the sessions that later openings replaced."""
         return self.aliases if self.session_id is None else (self.session_id, *self.aliases)
 
     @property
@@ -150,7 +154,7 @@ class Payment(Struct, frozen=True, kw_only=True):
 
 
 class Glance(Struct, frozen=True, kw_only=True):
-    """What a buyer who comes back is told and sent on by: the columns of `payments` that this takes, and no others."""
+    """The columns of `payments` that are needed to answer a returning buyer and to redirect them."""
 
     id: str
     account: str
@@ -168,12 +172,12 @@ class Glance(Struct, frozen=True, kw_only=True):
 
     @property
     def hold(self) -> Hold | None:
-        """The hold that is shown: the first of those that stand."""
+        """The hold that is shown: the first of all that apply."""
         return self.holds[0] if self.holds else None
 
     @property
     def sessions(self) -> tuple[str, ...]:
-        """The session of its last opening, and those that the opening replaced."""
+        """The session of the last opening, and the sessions that later openings replaced."""
         return self.aliases if self.session_id is None else (self.session_id, *self.aliases)
 
 
@@ -182,10 +186,10 @@ def glance(payment: Payment) -> Glance:
 
 
 class Resolution(Struct, frozen=True, kw_only=True):
-    """What a person decided on a held payment.
+    """A person's decision on a held payment.
 
-    `settled` are the keys of the Facts it covers, and the holds that stood. `transaction_id` is the person's word;
-    `recorded_transaction` that, or the transaction the payment had or was answered with.
+    `settled`: the keys of the Facts that it covers, and the holds that applied. `transaction_id`: the one that the
+    person named. `recorded_transaction`: that one, else the transaction that the payment had or was answered with.
     """
 
     at: datetime
@@ -203,7 +207,7 @@ class Resolution(Struct, frozen=True, kw_only=True):
 
 
 class Case(Struct, frozen=True, kw_only=True):
-    """All that the rules of money need to judge one payment. Resolutions stand in the order they were made."""
+    """All that the rules of money need to judge one payment. `resolutions` are in the order in which they were made."""
 
     payment: Payment
     facts: tuple[Fact, ...] = ()
@@ -211,9 +215,9 @@ class Case(Struct, frozen=True, kw_only=True):
 
 
 class TakenKeys(Struct, frozen=True, kw_only=True):
-    """Which of a payment's keys belong to other payments, as the unique keys of the database say.
+    """A payment's keys that belong to other payments, by the unique keys of the database.
 
-    `order`: another attempt has paid it, and not all of that went back.
+    `order`: another attempt has paid the order, and not all of that money went back.
     """
 
     transactions: frozenset[str] = frozenset()
@@ -239,10 +243,12 @@ class Entry(Struct, frozen=True, kw_only=True):
 
 
 class Change(Struct, frozen=True, kw_only=True):
-    """What one transaction writes about one payment. `facts` are new or merged; `order_freed` ends its Execute.
+    """The change of one payment in one transaction.
 
-    `repeats`: its last entry is an answer, and before it stands at most what our own schedule asked. It is counted at
-    the answer before, if that said the same and nobody but our own schedule asked since; what is between them goes.
+    `facts` are new or merged. `order_freed`: other attempts of the order may execute. `repeats`: its last entry is an
+    answer, and all entries before it are from our own schedule. If the previous answer in the timeline was equal, and
+    only our schedule asked since, that answer's counter is increased. The new entry is not written then, and the
+    entries in between are deleted.
     """
 
     payment: Payment
@@ -285,6 +291,6 @@ def view(payment: Payment) -> PaymentView:
 
 
 def _fee(fee: Decimal) -> str:
-    """Gateways charge in hundredths of a paisa; two decimals at least, four at most."""
+    """The fee with two to four decimals: gateways charge in hundredths of a paisa."""
     whole, _, decimals = f"{fee:.4f}".partition(".")
     return f"{whole}.{decimals[:2]}{decimals[2:].rstrip('0')}"

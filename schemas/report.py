@@ -1,7 +1,7 @@
-"""What a report is made of: the run it tells of, its rows, and what they come to.
+"""The parts of a reconciliation report: the run, its rows and their sums.
 
-The one thing to get wrong: whose amount it is. `there` is always the statement's, `here` always ours; a payment that
-has no line has no `there`, and money nobody knew of has no `here`.
+`there` is always an amount of the statement, `here` always ours. A payment without a line has no `there`, and money
+that was unknown here has no `here`.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ ZERO = Decimal("0.00")
 
 
 class Next(StrEnum):
-    """What happened to a row after it was judged.
+    """The step that followed from a row.
 
-    - `none`: nothing is to be done.
+    - `none`: nothing.
     - `asked`: the gateway is asked about the payment.
-    - `recorded`: the gateway cannot be asked, so the statement's own word was recorded.
+    - `recorded`: the gateway cannot be asked, so the row itself was recorded as a Fact.
     - `held`: the money was recorded as a payment of its own, held as unexpected.
     - `reported`: it is left to a person.
     """
@@ -36,7 +36,7 @@ class Next(StrEnum):
 
 
 class OutcomeSum(Struct, frozen=True, kw_only=True):
-    """So many rows, their money and their fees; of a payment that has no line, the money known here."""
+    """The number of rows of one outcome, with the sums of their money and fees. Without a line, the money is ours."""
 
     rows: int
     amount: Decimal
@@ -44,10 +44,11 @@ class OutcomeSum(Struct, frozen=True, kw_only=True):
 
 
 class Run(Struct, frozen=True, kw_only=True):
-    """One run. `finished_at` None: at work still, or its process died; the same statement run again does the rest.
+    """One reconciliation run, as it is stored.
 
-    `since` and `until` are what it covers, None where no row has a time; then nothing can be missing there. `stopped`:
-    why nothing was set going. `seen_before`: a run of the same file was finished before.
+    `finished_at` is None while it runs, or if its process died; a new run of the same statement does the rest. `since`
+    and `until`: the time that the statement covers. They are None where no row has a time, and then no payment can be
+    missing in it. `stopped`: why nothing was followed up. `seen_before`: a run of the same file was finished before.
     """
 
     id: str
@@ -70,7 +71,7 @@ class Run(Struct, frozen=True, kw_only=True):
 
 
 class Row(Struct, frozen=True, kw_only=True):
-    """A line of the statement with what became of it, or a payment of ours that has none: then `row` is None."""
+    """A line of the statement with its outcome, or a payment of ours without a line, for which `row` is None."""
 
     outcome: LineOutcome
     row: int | None = None
@@ -91,10 +92,10 @@ class Row(Struct, frozen=True, kw_only=True):
 
 
 class ReportHeader(Struct, frozen=True, kw_only=True):
-    """The run: whose statement, what of, when it was read and by which version. `zone` is that of its days.
+    """The run as the report names it. `zone`: the time zone of its days.
 
-    `stopped` says why nothing was followed up; `finished` is false while a run's claims are still being published, and
-    stays so when its process died.
+    `at` and `version`: when and by which release the statement was read. `stopped`: why nothing was followed up.
+    `finished` is false while the run's claims are being published, and stays false if its process died.
     """
 
     run: str
@@ -115,7 +116,7 @@ class ReportHeader(Struct, frozen=True, kw_only=True):
 
 
 class Matched(Struct, frozen=True, kw_only=True):
-    """Many matched rows of one day; `day` None: of no time. Its sums are those of `Money`, for these rows alone."""
+    """The matched rows of one day together; of rows without a time, `day` is None. Its sums are as in `Money`."""
 
     day: date | None
     next: Next
@@ -129,7 +130,7 @@ class Matched(Struct, frozen=True, kw_only=True):
 
 
 class Sum(Struct, kw_only=True):
-    """So many rows, and their money: the statement's, or ours where a row has none of it."""
+    """A number of rows and the sum of their money: the statement's, or ours for a row without it."""
 
     rows: int = 0
     money: Decimal = ZERO
@@ -140,9 +141,10 @@ class Sum(Struct, kw_only=True):
 
 
 class Money(Struct, kw_only=True):
-    """Payments there and here, refunds apart; fees where the account has a rule for them.
+    """The sums of a report: payments there and here, refunds by themselves, and fees.
 
-    `fees_expected` is what the rule says of the lines that name a fee; `fees` is what they name.
+    `fees`: the sum of the fees that lines name. `fees_expected`: the sum by the account's rule for the same lines; None
+    without a rule. `unexplained`: the money of the rows that are not explained yet.
     """
 
     there: Decimal = ZERO
@@ -159,7 +161,7 @@ class Money(Struct, kw_only=True):
 
 
 class Report(Struct, kw_only=True):
-    """A run as it is shown. `shown` holds the first rows of each outcome that is not `matched`."""
+    """A run as it is shown. `shown`: the first rows of each outcome but `matched`."""
 
     about: ReportHeader
     money: Money = field(default_factory=Money)
@@ -174,5 +176,5 @@ class Report(Struct, kw_only=True):
 
     @property
     def explained(self) -> bool:
-        """Whether no money is left that nothing explains."""
+        """Whether all money is explained."""
         return not self.money.unexplained_rows

@@ -1,7 +1,7 @@
-"""What the shop may send: the bodies of the API's POSTs and the queries of its lists, as tables of fields.
+"""The requests of shops: the bodies of the API's POSTs and the queries of its lists, as tables of fields.
 
-One table is both what a request is read by and what `/openapi.json` shows. The one thing to get wrong: a request is
-read to its end; whoever sends three wrong fields is told of three.
+A request is read by the same table that `/openapi.json` shows. It is read to its end, so that a shop that sends three
+wrong fields is told of all three.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class Wrong(Struct, frozen=True):
 
 
 class Field(Struct, frozen=True, kw_only=True):
-    """One field. `required` ones have no default; `name` is what it is called in the request."""
+    """One field of a request. `name`: its name there. A field that is not `required` may be absent."""
 
     name: str
     kind: Kind | Shape
@@ -44,7 +44,7 @@ class Shape(Struct, frozen=True):
     fields: tuple[Field, ...]
 
     def read(self, value: Any, wrong: list[Wrong], path: str = "") -> dict[str, Any]:
-        """The fields that are there and sound, by name; everything else is added to `wrong`, with its path."""
+        """Returns the sound fields by name. Every error is added to `wrong`, with the path of its field."""
         if not isinstance(value, dict):
             wrong.append(Wrong(path, "must be an object" if path else "the body must be a JSON object"))
             return {}
@@ -68,7 +68,7 @@ class Shape(Struct, frozen=True):
         return found
 
     def read_query(self, pairs: Iterable[tuple[str, str]], wrong: list[Wrong]) -> dict[str, Any]:
-        """The same for a query, where everything is text and nothing may stand twice."""
+        """The same for a query, whose values are all text. A name that stands twice is an error."""
         kinds = {one.name: one.kind for one in self.fields}
         found: dict[str, str] = {}
         for name, text in pairs:
@@ -178,7 +178,7 @@ TRACKED_PAYMENT = Shape(
     )
 )
 EXPECTED_PAYMENT = Shape((Field(name="merchant", kind=_MERCHANT, required=True), *TRACKED_PAYMENT.fields))
-"""What a shop publishes to `payproof.expected`: the body of POST /v1/payments/track, and whose it is."""
+"""The message that a shop publishes to `payproof.expected`: the body of POST /v1/payments/track, and the merchant."""
 RESOLUTION = Shape(
     (
         Field(name="status", kind=words(Status), required=True),
@@ -193,7 +193,7 @@ EVENTS_QUERY = Shape((Field(name="after", kind=_CURSOR), Field(name="limit", kin
 
 
 def list_query(providers: Iterable[str]) -> Shape:
-    """The filters of GET /v1/payments, ANDed."""
+    """The filters of GET /v1/payments, which are combined with AND."""
     return Shape(
         (
             Field(name="status", kind=words(Status)),

@@ -1,4 +1,4 @@
-"""What the API answers beside the payment itself: pages, timelines, events and problems."""
+"""The responses of the API other than the payment itself: pages, timelines, events and problems."""
 
 from __future__ import annotations
 

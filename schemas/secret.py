@@ -4,7 +4,7 @@ from __future__ import annotations
 
 
 class Secret:
-    """Wraps a key or password. `reveal` is the only way to its text; repr, str and errors show stars."""
+    """Wraps a key or password. Only `reveal` returns its text; repr, str and errors show stars."""
 
     __slots__ = ("_text",)
 

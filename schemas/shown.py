@@ -1,11 +1,11 @@
-"""What leaves the house: the payment as everyone else sees it, and the CloudEvents 1.0 envelope that tells of it.
+"""The shapes that shops get: the payment, and the CloudEvents 1.0 envelope of an event about it.
 
-API, event log, RabbitMQ and webhooks all show these two shapes, and the published schemas are made from them: what a
-field means and how it is written is said here and nowhere else.
+API, event log, RabbitMQ and webhooks all send these two shapes, and the published schemas are made from them. So the
+meaning and the format of each field are documented here alone.
 
-The one thing to get wrong: a change that is no addition. The schemas are published and stay open, so a new field breaks
-nobody; a field that goes, becomes null or gets a word its list does not have breaks whoever reads it. The lists of
-statuses, holds and event types are closed. A test compares with what was released.
+Only additions are compatible. The schemas are published and stay open, so a new field breaks no reader. Removing a
+field, making it null, or adding a word to a closed list breaks readers. The lists of statuses, holds and event types
+are closed. A test compares the schemas with the released ones.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from schemas.words import EventType, Hold, Status
 PAYMENT_SCHEMA = "/schemas/payment-1.json"
 EVENT_SCHEMA = "/schemas/event-1.json"
 PAYMENT_ID = "pay_[0-9a-z]{26}"
-"""The one pattern of our ids; the table's check repeats it."""
+"""The pattern of a payment's id. A check of the table repeats it."""
 EVENT_ID = PAYMENT_ID + r"\.[1-9][0-9]*"
 CLOUD_EVENT = "application/cloudevents+json"
 
@@ -98,5 +98,5 @@ class PaymentEvent(Struct, frozen=True, kw_only=True):
 
 
 def is_payment_id(text: str) -> bool:
-    """Whether the text can be the id of a payment. No other text is sent to the database as one."""
+    """Whether the text can be the id of a payment. Only such a text is sent to the database as an id."""
     return _PAYMENT_ID.fullmatch(text) is not None

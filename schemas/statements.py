@@ -1,7 +1,7 @@
-"""A gateway's statement: how a file is read, what a line of it says, and what became of each line.
+"""A gateway's statement: how its columns are read, its lines, and the outcome of each line.
 
-The one thing to get wrong: a line is read exactly or not at all. What cannot be read is `Unread` with its row and the
-reason, and never a guess.
+A line is read exactly or not at all, because a guessed amount or status would be wrong money. A row that cannot be read
+is `Unread`, with its row number and the reason.
 """
 
 from __future__ import annotations
@@ -21,15 +21,18 @@ StatementWords = tuple[Annotated[str, Meta(min_length=1)], ...]
 
 
 class StatementMap(Struct, frozen=True, kw_only=True):
-    """`[merchants.accounts.statement]`: which column of an account's statements says what.
+    """`[merchants.accounts.statement]`: the columns of an account's statements and the words in them.
 
     Columns are named by their headers, compared without case and outer spaces. `date_format` is strptime's; without it
-    times are ISO 8601. A time without zone is one of `time_zone`. A row is a refund when its `kind` column holds one of
-    `refunds`, or, with `signed_amounts`, when its amount is negative. Where `payments` lists what payments are called,
-    any other word in `kind`, such as that of a settlement, makes the row unreadable; a `currency` other than BDT does
-    too. Without `status` every row is money that arrived; with it, a word in none of the lists makes the row
-    unreadable. `fee_percent` and `fee_fixed` are what the gateway should have kept of a payment; `grace` is how long
-    after its payment a row may be missing from an export.
+    times are ISO 8601. A time without a zone is in `time_zone`.
+
+    A row is a refund if its `kind` column has one of `refunds`, or, with `signed_amounts`, if its amount is negative.
+    If `payments` lists the words for payments, any other word in `kind` makes the row unreadable. So does a `currency`
+    other than BDT. Without `status` every row is money that came. With it, a word that is in none of the lists
+    `completed` to `refunded` makes the row unreadable.
+
+    `fee_percent` and `fee_fixed`: the fee that the gateway should keep of a payment. `grace`: how many seconds after
+    its payment a row may be missing from an export.
     """
 
     amount: Header
@@ -58,10 +61,10 @@ class StatementMap(Struct, frozen=True, kw_only=True):
 
 
 class Line(Struct, frozen=True, kw_only=True):
-    """One row as it was read. `row` counts from 1 and includes the header, as a spreadsheet shows it.
+    """One row as it was read. `row` counts from 1, with the header, as a spreadsheet shows it.
 
-    `amount` is above zero also of a refund. `status` is our word for `word`, the statement's own; of a refund line it
-    is `refunded` and says only that this much went back.
+    `amount` is above zero, for a refund too. `status` is our word for `word`, the statement's own. A refund line has
+    the status `refunded`, which says only that its amount went back.
     """
 
     row: int
@@ -77,7 +80,7 @@ class Line(Struct, frozen=True, kw_only=True):
 
 
 class Unread(Struct, frozen=True, kw_only=True):
-    """One row that could not be read: why, naming the column. `text` is the row as it stands, cut."""
+    """One row that could not be read. `why` names the column. `text`: the row as it stands, cut."""
 
     row: int
     why: str
@@ -85,13 +88,13 @@ class Unread(Struct, frozen=True, kw_only=True):
 
 
 class LineOutcome(StrEnum):
-    """What became of a line, or of a payment that has none.
+    """The outcome of comparing a line, or a payment without a line.
 
-    - `matched`: here and there the same.
-    - `missing_here`: paid there; unknown or unpaid here.
+    - `matched`: the same here and in the statement.
+    - `missing_here`: paid in the statement; unknown or unpaid here.
     - `missing_there`: completed here, and in no line of a statement that covers its time.
-    - `amount_differs`, `status_differs`: known here with another amount, or another end.
-    - `fee_differs`: all else agrees, and the fee is not what the rule of the account says.
+    - `amount_differs`, `status_differs`: known here with another amount, or another status.
+    - `fee_differs`: all else agrees, and the fee is not the one of the account's rule.
     - `duplicate`: the same transaction, or the same reference, in an earlier line of this statement.
     - `unreadable`: see `Unread`.
     """

@@ -1,7 +1,7 @@
-"""Reading strangers' bytes: JSON and money, strictly; and JSON and forms in which only what is read has to be sound.
+"""Read bytes from outside: strict JSON and money, and lenient JSON where only fields that are read must be sound.
 
-The one thing to get wrong: the standard parsers take NaN, duplicate keys, Bengali digits, `1e999` and `1_000`, and
-Postgres later refuses NUL and lone surrogates. Whatever passes here is safe to compare, to store and to print.
+The standard parsers accept NaN, duplicate keys, Bengali digits, `1e999` and `1_000`, so an amount could be read
+wrongly; and Postgres refuses NUL and lone surrogates. A value that was read here is safe to compare, store and print.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Any, NoReturn
 import msgspec
 
 MAX_BODY = 64 * 1024
-"""Bytes of a request's or a message's body at most."""
+"""The longest body of a request or a message, in bytes."""
 
 MAX_DEPTH = 32
 MAX_NUMBER = 40
@@ -24,7 +24,7 @@ _MONEY = re.compile(r"(?:0|[1-9][0-9]{0,11})(?:\.([0-9]+))?", re.ASCII)
 
 
 class Unreadable(ValueError):
-    """Bytes that are no sound JSON, form or money. The message names the place and never repeats the bytes."""
+    """The bytes are no sound JSON, form or money. The message names the place and never repeats the bytes."""
 
 
 class UnsoundText(Unreadable):
@@ -36,22 +36,22 @@ class UnsoundText(Unreadable):
 
 
 class Number(str):
-    """A JSON number as it was written, for `money` and `whole` to read exactly; never a float."""
+    """A JSON number as it was written, so that `money` and `whole` read it exactly. It is never a float."""
 
     __slots__ = ()
 
 
 class Spoilt(msgspec.Struct, frozen=True):
-    """Stands in the place of a value that nobody can read for certain. `why` repeats no byte of it."""
+    """Stands in place of a value that cannot be read for certain. `why` repeats no byte of it."""
 
     why: str
 
 
 class Told(dict[str, Any]):
-    """An object or a form as a stranger told it, in which a spoilt value matters only where it is read.
+    """An object or a form from outside, in which a spoilt value matters only if it is read.
 
-    `[]` and `get` raise Unreadable at a spoilt value, so that it is not taken for an absent one; `aside` passes it
-    over. Its items hold a `Spoilt` there, which is neither text nor number nor object.
+    `[]` and `get` raise Unreadable at a spoilt value, so that it is not taken for an absent one. `aside` gives None.
+    `items` and `values` give a `Spoilt`, which is neither text nor number nor object.
     """
 
     def __getitem__(self, name: str) -> Any:
@@ -83,11 +83,11 @@ def read_json(body: bytes) -> Any:
 
 
 def read_leniently(body: bytes) -> Any:
-    """Read JSON of which only what is read has to be sound: objects become `Told`, the rest is as in `read_json`.
+    """Read JSON as `read_json`, but objects become `Told`, so that a value that is not read may be spoilt.
 
-    A byte order mark is passed over, and bytes that are no UTF-8 are replaced. These are spoilt: a key that stands
-    twice, a text with a replaced letter, NUL or half an emoji, and a number longer than 40 characters. NaN and Infinity
-    become floats, which no reader takes for anything. Raises Unreadable for what is no JSON, or nested too deep.
+    A byte order mark is ignored, and bytes that are no UTF-8 are replaced. These are spoilt: a key that stands twice, a
+    text with a replaced character, NUL or a lone surrogate, and a number longer than 40 characters. NaN and Infinity
+    become floats, which no field reader accepts. Raises Unreadable for bytes that are no JSON, or nested too deep.
     """
     text = body.decode("utf-8-sig", errors="replace")
     return _kept(_parsed(text, told, _lenient_number, float, strict=False))
@@ -102,7 +102,7 @@ def told(pairs: Iterable[tuple[str, Any]]) -> Told:
 
 
 def aside(fields: Mapping[str, Any], name: str) -> Any:
-    """A field that decides nothing: None where it is absent or spoilt."""
+    """A field on which nothing depends; None where it is absent or spoilt."""
     try:
         return fields.get(name)
     except Unreadable:
@@ -110,18 +110,18 @@ def aside(fields: Mapping[str, Any], name: str) -> Any:
 
 
 def canonical(value: Any) -> bytes:
-    """What `read_json` read, as JSON with sorted keys and without spaces: equal bytes for equal values.
+    """A value of `read_json` as JSON with sorted keys and without spaces: equal bytes for equal values.
 
-    Numbers are equal when they are written alike.
+    Numbers are equal if they are written alike.
     """
     return msgspec.json.encode(_exact(value), order="sorted")
 
 
 def money(value: object, *, places: int = 2) -> Decimal:
-    """Read an amount from a string or a `Number`: ASCII digits, at most `places` decimals beside trailing zeros.
+    """Read an amount from a string or a `Number`: ASCII digits, with at most `places` decimals before trailing zeros.
 
-    No sign, exponent, separator or leading zero. `"5.0000"` is 5.00. The result has exactly `places` decimals.
-    Raises Unreadable.
+    No sign, exponent, separator or leading zero. `"5.0000"` is 5.00. The result has exactly `places` decimals. Raises
+    Unreadable.
     """
     if not isinstance(value, str):
         raise Unreadable("an amount is a decimal written in ASCII digits")
@@ -159,7 +159,7 @@ def _parsed(
     *,
     strict: bool = True,
 ) -> Any:
-    """`strict` refuses control characters in strings, such as a raw line break."""
+    """Parse JSON with these hooks. `strict` refuses control characters in strings. Raises Unreadable."""
     _check_depth(text)
     try:
         return json.loads(
@@ -177,7 +177,7 @@ def _parsed(
 
 
 def _kept(value: Any) -> Any:
-    """The value, or what stands for it where it is spoilt. Objects in it are `Told` already."""
+    """The value, or a Spoilt where it is spoilt. Objects in it are `Told` already."""
     match value:
         case Number():
             return value
@@ -210,11 +210,11 @@ def _constant(_: str) -> NoReturn:
 
 
 def _check_depth(text: str) -> None:
-    """Count brackets outside strings, so that the parser never meets nesting that would exhaust its stack."""
+    """Raise Unreadable for nesting that could exhaust the parser's stack, by counting brackets outside strings."""
     if text.count("[") + text.count("{") <= MAX_DEPTH:
         return
     depth = 0
-    # An unterminated string reaches to the end; were it no match, each quote in it would be tried in vain.
+    # An unterminated string matches to the end. Otherwise each quote in it would be tried again, in quadratic time.
     for token in re.finditer(r'"(?:[^"\\]|\\.)*"?|[\[{]|[\]}]', text, re.DOTALL):
         sign = token[0]
         if sign in "[{":
@@ -232,7 +232,7 @@ def _check_text(value: Any) -> None:
 
 
 def _unsound(value: Any) -> str | None:
-    """Where the first string stands that Postgres cannot hold; None when there is none. A bad key names its object."""
+    """The place of the first string that Postgres cannot store, else None. For a key it is the object's place."""
     match value:
         case Number():
             return None
@@ -253,7 +253,7 @@ def _sound(text: str) -> bool:
     if "\x00" in text:
         return False
     try:
-        text.encode()  # which only lone surrogates resist
+        text.encode()  # raises for lone surrogates alone
     except UnicodeEncodeError:
         return False
     return True

@@ -1,6 +1,6 @@
 """The closed vocabularies: one word per concept, the same in code, SQL, messages, metrics and the runbook.
 
-The one thing to get wrong: `Status` is a rank and only ever rises; a `Hold` stands beside it and is never a status.
+A payment's `Status` only rises. A `Hold` stands beside the status and is never one.
 """
 
 from __future__ import annotations
@@ -82,7 +82,7 @@ class Hold(StrEnum):
 
 
 class Source(StrEnum):
-    """Who says that a payment should be looked at."""
+    """Who sent a claim."""
 
     WEBHOOK = "webhook"
     IPN = "ipn"
@@ -92,14 +92,14 @@ class Source(StrEnum):
 
 
 class Authenticity(StrEnum):
-    """Whether the bytes of a callback prove who sent them. Signed says who, never what is true of the money."""
+    """Whether the bytes of a callback prove who sent them. They never prove anything about the money."""
 
     SIGNED = "signed"
     UNSIGNED = "unsigned"
 
 
 class Said(StrEnum):
-    """What a claim said of the outcome. It may choose the question and never becomes the answer."""
+    """The outcome that a claim names. It may lead to a question, and never becomes an answer."""
 
     SUCCESS = "success"
     FAILURE = "failure"
@@ -107,18 +107,18 @@ class Said(StrEnum):
 
 
 class QuestionKind(StrEnum):
-    """What a gateway is asked. `execute` takes money (OnePayBD only); `status` never does."""
+    """The kinds of questions. `execute` takes money (OnePayBD only); `status` never does."""
 
     STATUS = "status"
     EXECUTE = "execute"
 
 
 class Id(StrEnum):
-    """The ids that gateways know a payment by, each by the name of its field.
+    """The ids by which gateways know a payment. Each has the name of its field.
 
     - `session_id`: the checkout's, given by the gateway when it was opened.
     - `reference`: ours, sent with the opening.
-    - `transaction_id`: the money's, given by the gateway once somebody pays.
+    - `transaction_id`: the money's, given by the gateway once the buyer pays.
     """
 
     SESSION = "session_id"
@@ -127,7 +127,7 @@ class Id(StrEnum):
 
 
 class MoneyField(StrEnum):
-    """The fields of an answer that tell of money, each by its name."""
+    """The fields of an answer that are about money. Each has its own name."""
 
     AMOUNT = "amount"
     CURRENCY = "currency"
@@ -135,7 +135,7 @@ class MoneyField(StrEnum):
 
 
 AnswerField = Id | MoneyField
-"""What of an answer has to agree with its payment."""
+"""The fields of an answer that must agree with its payment."""
 
 
 class EventType(StrEnum):

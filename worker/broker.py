@@ -1,4 +1,4 @@
-"""What stands on RabbitMQ, made in one place; connected while its parts run."""
+"""The parts of a process that use RabbitMQ, made in one place. They connect when they run."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from worker.verify.concurrency import WINDOW
 
 
 class Broker(Struct, frozen=True):
-    """What stands on RabbitMQ, where the configuration names one."""
+    """The parts that use RabbitMQ, where the configuration names a broker."""
 
     publisher: Publisher
     pool: ConsumerPool
@@ -29,7 +29,10 @@ class Broker(Struct, frozen=True):
 
 
 def broker_of(config: Config, rules: Rules, database: Database, spool: PostgresBus, metrics: Metrics) -> Broker | None:
-    """The parts, not yet connected; None where claims and events stay in Postgres, in what is the spool otherwise."""
+    """Make these parts, not yet connected.
+
+    Returns None without a configured broker: claims and events stay in Postgres.
+    """
     url = config.settings.amqp_url
     if url is None:
         return None

@@ -1,7 +1,7 @@
-"""Printing a head and words beside it: wrapped beneath themselves on a terminal, one line each in a pipe, for grep.
+"""Printing a head and words beside it: words wrap beneath themselves on a terminal, and stay on one line in a pipe.
 
-The one thing to get wrong: strangers' words. An id or a status word may hold the codes that move a terminal's cursor or
-change what stands on it; nothing is printed here that is not printable.
+An id or a status word may come from a stranger and hold the codes that move a terminal's cursor. So only printable
+characters are printed here.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _UNITS = ((86_400, "d"), (3_600, "h"), (60, "min"), (1, "s"))
 
 
 def print_line(console: Console, head: Text, words: Text, *, width: int) -> None:
-    """Print one line; `width` is that of the heads."""
+    """Print one line: the head, padded to `width`, and the words beside it."""
     head, words = printable_line(head), printable_line(words)
     if not console.is_terminal:
         head.pad_right(width - head.cell_len)
@@ -32,7 +32,7 @@ def print_line(console: Console, head: Text, words: Text, *, width: int) -> None
 
 
 def print_whole(table: Table) -> bool:
-    """Print a table as wide as it is; whether it could be: on a terminal too narrow nothing is printed."""
+    """Print a table at its full width. Returns False, and prints nothing, where the terminal is too narrow for it."""
     console = Console(highlight=False)
     needed = Measurement.get(console, console.options.update(max_width=10_000), table).maximum
     if needed > console.width and console.is_terminal:
@@ -42,7 +42,10 @@ def print_whole(table: Table) -> bool:
 
 
 def printable_line(text: Text) -> Text:
-    """The text in one line, with a mark for whatever is no sign that can be printed; its styles stay."""
+    """The text on one line, with its styles.
+
+    Each unprintable character becomes U+FFFD, or a space where it is white space.
+    """
     clean = text.copy()
     clean.plain = "".join(_sign(sign) for sign in text.plain)
     return clean
@@ -55,7 +58,7 @@ def _sign(sign: str) -> str:
 
 
 def lasted(time: timedelta) -> str:
-    """How long something took or waits, by its two greatest units: `3 d 4 h`, `12 min`, `0 s`."""
+    """A duration in its two greatest units: `3 d 4 h`, `12 min`, `0 s`. A negative one is `0 s`."""
     left = max(0, int(time.total_seconds()))
     for place, (seconds, unit) in enumerate(_UNITS):
         if left >= seconds:

@@ -1,7 +1,7 @@
 """Dead letters: claims and replies that failed by themselves, and refused messages of shops that expect a payment.
 
-The one thing to get wrong: two at once. Whoever reads the broker's has them all in hand until the reading ends, and
-another reader would be told that there are none; so readers take turns (worker.postgres.queue.dead_table.alone).
+A reader of the broker's dead letters holds all of them until its reading ends, and another reader would find none. So
+readers take turns (worker.postgres.queue.dead_table.alone).
 """
 
 from __future__ import annotations
@@ -22,17 +22,17 @@ from schemas.shown import is_payment_id
 
 Place = Literal["postgres", "broker"]
 LetterKind = Literal["claim", "expected", "reply"]
-"""`expected`: what a shop published to `payproof.expected`; it is the shop's own words, and holds no claim. `reply`:
-what a gateway said when it was asked, and could not be recorded; it is replayed by recording it."""
+"""`expected`: a message that a shop published to `payproof.expected`; it holds no claim. `reply`: a gateway's reply
+that could not be recorded; replaying it records it."""
 
 NAMELESS = frozenset({"", "unknown"})
-"""What stands for its id where a message had none."""
+"""Values in the place of an id where a message had none."""
 
 _Message = TypeVar("_Message", Claim, KeptReply)
 
 
 class DeadLetter(Struct, frozen=True, kw_only=True):
-    """What is known of one without its body; `id` is the message's. `unreadable` says why its claim cannot be read."""
+    """A dead letter without its body. `id` is the message's; `unreadable` says why its body cannot be read."""
 
     id: str
     place: Place
@@ -45,7 +45,7 @@ class DeadLetter(Struct, frozen=True, kw_only=True):
 
 
 class CheckedOut(Struct, frozen=True, kw_only=True):
-    """A letter in hand, with the body as it was published. `tag` is the place's own."""
+    """A letter in hand, with the body as it was published. `tag` is the store's own."""
 
     letter: DeadLetter
     body: bytes
@@ -53,29 +53,32 @@ class CheckedOut(Struct, frozen=True, kw_only=True):
 
 
 class DeadLetterStore(Protocol):
-    """Where dead letters lie. Raises BusAway when that place cannot be asked."""
+    """A store of dead letters. Its methods raise BusAway when the store cannot be reached."""
 
     place: Place
 
     def read(self) -> AsyncGenerator[CheckedOut, None]:
-        """Each in turn, until it is closed; what was neither replayed nor dropped by then stays where it is."""
+        """Yield each letter until the reader closes this.
+
+        A letter that was not replayed or dropped by then stays in the store.
+        """
         ...
 
     async def replay(self, opened: CheckedOut) -> None:
-        """Publish or record it again, durably, and then remove it; only while it is being read. Raises NotReplayed."""
+        """Publish or record the letter again, durably, then remove it. Only while it is read. Raises NotReplayed."""
         ...
 
     async def drop(self, opened: CheckedOut) -> None:
-        """Remove it; only while it is being read."""
+        """Remove the letter. Only while it is read."""
         ...
 
 
 class NotReplayed(Exception):
-    """It failed once more, and stays."""
+    """The letter failed once more, and stays."""
 
 
 class AmbiguousId(Exception):
-    """What was typed begins no letter's id, or those of several claims: `ids`."""
+    """The typed prefix matches no letter, or letters of several claims, whose ids are `ids`."""
 
     def __init__(self, typed: str, ids: Sequence[str]) -> None:
         super().__init__(typed)
@@ -85,7 +88,7 @@ class AmbiguousId(Exception):
 def claim_dead_letter(
     claim_id: str | None, place: Place, provider: str, reason: str, since: datetime | None, body: bytes
 ) -> DeadLetter:
-    """What is known of a letter, from its body and from what stands beside it."""
+    """Describe the letter of a claim, from its body and from the values that the store has beside it."""
     claim, unreadable = _read_or_why(body, Claim, "claim")
     named = claim_id if claim_id is not None and claim_id not in NAMELESS else None
     return DeadLetter(
@@ -102,7 +105,10 @@ def claim_dead_letter(
 def expected_dead_letter(
     message_id: str | None, place: Place, reason: str, since: datetime | None, body: bytes
 ) -> DeadLetter:
-    """What is known of the letter of an expected payment. Its gateway is whatever the configuration says."""
+    """Describe the letter of an expected payment.
+
+    Its gateway is known to the configuration alone, so here it is `unknown`.
+    """
     return DeadLetter(
         id=message_id if message_id is not None and message_id not in NAMELESS else _nameless(body),
         place=place,
@@ -117,7 +123,7 @@ def expected_dead_letter(
 def reply_dead_letter(
     letter_id: str, place: Place, provider: str, reason: str, since: datetime, body: bytes
 ) -> DeadLetter:
-    """What is known of the letter of a gateway's reply."""
+    """Describe the letter of a gateway's reply."""
     kept, unreadable = _read_or_why(body, KeptReply, "reply")
     return DeadLetter(
         id=letter_id,
@@ -132,7 +138,7 @@ def reply_dead_letter(
 
 
 async def list_all(place: DeadLetterStore) -> list[DeadLetter]:
-    """All that lie there, without their bodies. Raises BusAway."""
+    """All letters of the store, without their bodies. Raises BusAway."""
     async with aclosing(place.read()) as reading:
         return [opened.letter async for opened in reading]
 
@@ -142,7 +148,10 @@ def oldest_first(letters: Iterable[DeadLetter]) -> list[DeadLetter]:
 
 
 def match_prefix(letters: Iterable[DeadLetter], typed: str) -> list[DeadLetter]:
-    """The letters of the claim whose id is this or alone begins so: one, unless it died twice. Raises AmbiguousId."""
+    """The letters of the claim with this id, or of the only claim whose id begins so. Raises AmbiguousId.
+
+    A claim that died twice has two letters.
+    """
     matching = [one for one in letters if one.id.startswith(typed)] if typed else []
     exact = [one for one in matching if one.id == typed]
     ids = sorted({one.id for one in exact or matching})
@@ -152,7 +161,7 @@ def match_prefix(letters: Iterable[DeadLetter], typed: str) -> list[DeadLetter]:
 
 
 async def check_out(place: DeadLetterStore, letters: Iterable[DeadLetter]) -> AsyncGenerator[CheckedOut, None]:
-    """Those of the letters that lie there, one after the other in hand; no letter that came later. Raises BusAway."""
+    """Yield those of the letters that are still in this store, one after the other; no later letter. Raises BusAway."""
     wanted = Counter(one.id for one in letters if one.place == place.place)
     if not wanted:
         return
@@ -167,13 +176,13 @@ async def check_out(place: DeadLetterStore, letters: Iterable[DeadLetter]) -> As
 
 
 def not_to_be_replayed(one: DeadLetter, providers: Collection[str]) -> str | None:
-    """Why this letter cannot be published again, if it cannot: whoever works would fail on it, or nobody would."""
-    if one.kind == "expected":  # what was wrong with it may have been mended in the configuration
+    """Why replaying the letter cannot help: every worker would fail on it, or no worker takes it. None if it may."""
+    if one.kind == "expected":  # the fault may have been mended in the configuration
         return None
     if one.unreadable is not None:
         return one.unreadable
     if one.provider not in providers:
-        return f"no account of the gateway {one.provider} is in the configuration, so nobody would take it"
+        return f"no account of the gateway {one.provider} is in the configuration, so no worker would take it"
     return None
 
 

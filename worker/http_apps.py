@@ -1,4 +1,4 @@
-"""The two HTTP applications: what gateways, browsers and shops reach, and what operators reach."""
+"""The two HTTP applications: one for gateways, browsers and shops, one for operators."""
 
 from __future__ import annotations
 

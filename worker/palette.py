@@ -1,6 +1,6 @@
 """The colours of every page that the product shows, to buyers and to accountants.
 
-The one thing to get wrong: a colour. Each pair that meets on a page is in `PAIRS`, and a test computes their contrast.
+Each pair of colours that meet on a page is in `PAIRS`, and a test computes their contrast.
 """
 
 from __future__ import annotations
@@ -34,4 +34,4 @@ PAIRS = (
     *((ink, "card") for ink in ("text", "quiet", "wait", "good", "hand", "stop")),
     ("card", "wait"),
 )
-"""Ink and ground: what is read, and icons too."""
+"""Foreground and background: of text, and of icons too."""

@@ -1,4 +1,4 @@
-"""The parts of a process: each loop with what ends it and what wakes it, built only where a chosen role needs it."""
+"""The parts of a process: its loops, each with the functions that stop and wake it, as the chosen roles need them."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ from worker.verify.sweep import Sweep
 
 
 class ProcessPart(Struct, frozen=True):
-    """A loop of the process. With a `stop` it takes nothing new after that, and `run` returns when its work is done.
+    """A loop of the process. After `stop` it takes nothing new, and `run` returns when its work is done.
 
     `hear` is called with every wakeup, of this process or of another.
     """
@@ -51,7 +51,7 @@ class ProcessPart(Struct, frozen=True):
 
 
 class Shared(Struct, frozen=True, kw_only=True):
-    """What several parts are given. `queue` is the spool of the broker where there is one."""
+    """The objects that several parts use. `queue` is the spool of the broker where there is one."""
 
     config: Config
     roles: Collection[str]
@@ -70,7 +70,7 @@ class Shared(Struct, frozen=True, kw_only=True):
 
     @property
     def publisher(self) -> ClaimPublisher:
-        """Where claims come in."""
+        """Where new claims are published."""
         return TracedPublisher(self.bus, self.tracing, self.database.clock.now) if self.tracing.on else self.bus
 
 
@@ -101,7 +101,10 @@ def deliver_role(shared: Shared) -> Deliver:
 async def parts_of(
     shared: Shared, deliver: Deliver | None
 ) -> AsyncIterator[tuple[list[ProcessPart], web.Application | None]]:
-    """The parts of the chosen roles, and what `ingress` serves. Their connections are closed when the block is left."""
+    """The parts of the chosen roles, and the public application where `ingress` is chosen.
+
+    `deliver` is that role, or None. Their connections are closed when the block is left.
+    """
     roles, parts = shared.roles, [*_of_every_role(shared)]
     relay = _relay(shared)
     if "sweep" in roles:
@@ -132,7 +135,10 @@ async def parts_of(
 
 
 def wakeups_part(shared: Shared, parts: Sequence[ProcessPart]) -> ProcessPart:
-    """Listens to wakeups, and wakes those parts, the bus and the browsers that wait."""
+    """A part that listens to wakeups, and wakes those parts, the bus and waiting browsers.
+
+    After each connection it wakes all of them, for the wakeups that it may have missed.
+    """
 
     def on_wakeup(wakeup: Wakeup) -> None:
         shared.bus.wake(wakeup.claims)
@@ -190,7 +196,7 @@ def _consume(shared: Shared, ledger: PostgresLedger, asking: Gateways) -> list[P
 
 
 def _expected(shared: Shared) -> list[ProcessPart]:
-    """A shop may publish what it may post, and reading that takes the rights of `ingress`."""
+    """The parts that take the payment requests that shops publish. They need the database rights of `ingress`."""
     broker = shared.broker
     if broker is None:
         return []

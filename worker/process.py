@@ -1,6 +1,6 @@
 """The process: its parts (`worker.parts`) are started, drained and closed here.
 
-The one thing to get wrong: the order of the end. Stop intake, drain what is in flight, release, close.
+At the end the order counts: stop intake, drain the work in flight, release, close.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ log = structlog.get_logger()
 def serve_roles(config: Config, roles: Collection[str] = ROLES) -> None:
     """Run these roles until SIGTERM or SIGINT; returns when everything is drained.
 
-    Raises SessionsLent where consume would work through a pooler that has no session for it.
+    Raises SessionsLent where a role needs a session of its own and PAYPROOF_DATABASE_URL leads to a transaction pooler.
     """
     allow_files()
     look_less_for_garbage()
@@ -70,7 +70,7 @@ def serve_roles(config: Config, roles: Collection[str] = ROLES) -> None:
 async def run_roles(
     config: Config, roles: Collection[str], database: Database, stop: asyncio.Event, tracing: Tracing = OFF
 ) -> None:
-    """Run until `stop` is set, or a part fails, which ends the process loudly."""
+    """Run until `stop` is set. A part that fails ends the process with its error."""
     shared = shared_by_roles(config, roles, database, tracing)
     deliver = deliver_role(shared) if "deliver" in roles else None
     async with AsyncExitStack() as stack:
@@ -88,9 +88,9 @@ async def run_roles(
 async def _begin(
     database: Database, broker: Broker | None, deliver: Deliver | None, roles: Collection[str], stop: asyncio.Event
 ) -> bool:
-    """Note where the broker and the endpoints begin in the log, before an event gets its place here.
+    """Store where publishing and each new endpoint begin in the log, before this process assigns positions.
 
-    Events that have their places before count as told in other ways. False: the process is to end before that is noted.
+    Older events are neither published nor sent as webhooks. Returns False if `stop` was set before this was stored.
     """
     while not stop.is_set():
         try:
@@ -109,7 +109,7 @@ async def _begin(
 async def _run_parts(
     shared: Shared, parts: Collection[ProcessPart], public: web.Application | None, stop: asyncio.Event
 ) -> None:
-    """Run the parts and listen, until `stop` is set. Then nothing new is taken, and what is in flight is drained."""
+    """Run the parts and listen, until `stop` is set. Then take nothing new, and drain the work in flight."""
     tasks = dict[str, asyncio.Task[None]]()
 
     def missing() -> list[str]:
@@ -117,7 +117,7 @@ async def _run_parts(
 
     async with asyncio.TaskGroup() as group, ended_at_exit(tasks):
         tasks |= {part.name: group.create_task(_run(part.run)) for part in parts}
-        await _broker_tried(shared.broker, stop)
+        await _wait_for_broker(shared.broker, stop)
         servers = await _listen(shared, public, missing)
         settings, public_url = shared.config.settings, shared.rules.public_url
         listen = f"{settings.listen[0]}:{settings.listen[1]}"
@@ -133,8 +133,8 @@ async def _run(part: Callable[[], Awaitable[None]]) -> None:
     await part()
 
 
-async def _broker_tried(broker: Broker | None, stop: asyncio.Event) -> None:
-    """Wait until the broker, where one is configured, is there or known to be away, or for the end."""
+async def _wait_for_broker(broker: Broker | None, stop: asyncio.Event) -> None:
+    """Wait until the first attempt to connect to the broker has ended, or until `stop` is set."""
     if broker is None:
         return
     waits = [asyncio.ensure_future(broker.publisher.tried.wait()), asyncio.ensure_future(stop.wait())]
@@ -144,7 +144,7 @@ async def _broker_tried(broker: Broker | None, stop: asyncio.Event) -> None:
 
 
 async def _listen(shared: Shared, public: web.Application | None, missing: Callable[[], list[str]]) -> list[Runner]:
-    """Listen for gateways, browsers and shops, where they are served here, and for operators."""
+    """Listen for operators, and for gateways, browsers and shops where this process serves them."""
     settings, servers = shared.config.settings, list[Runner]()
     if public is not None:
         servers.append(await _listener(public, "PAYPROOF_LISTEN", settings.listen, settings.public_path))
@@ -154,7 +154,7 @@ async def _listen(shared: Shared, public: web.Application | None, missing: Calla
 
 
 async def _listener(app: web.Application, setting: str, address: tuple[str, int], path: str = "") -> Runner:
-    # A body is read as it was sent: a signature is over those bytes, and a bad gzip stream must not become a 500.
+    # A body is read as it was sent. A signature covers those bytes, and a bad gzip stream must not become a 500.
     runner = Runner(app, path=path, auto_decompress=False, shutdown_timeout=HTTP_DRAIN_SECONDS)
     await runner.setup()
     try:
@@ -166,7 +166,7 @@ async def _listener(app: web.Application, setting: str, address: tuple[str, int]
 
 
 async def _drain(parts: Collection[ProcessPart], tasks: Mapping[str, asyncio.Task[None]]) -> None:
-    """Have the parts take nothing new, and wait until the work in hand is done."""
+    """Have the parts take nothing new, and wait for their work in hand, for at most `TIMING.drain`."""
     working = []
     for part in parts:
         if part.stop is not None:

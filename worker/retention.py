@@ -1,7 +1,7 @@
-"""Throwing away what has had its time: now, and every hour.
+"""Deletes rows whose retention has ended, and maintains the archive's months: at the start, and every hour.
 
-The one thing to get wrong: rights. Each kind of process may throw away only what its own roles put there, so a job is
-done where one of its roles runs (schemas/sql/0009_roles.sql).
+Each role may delete only rows that the role itself writes, so a job runs only where such a role runs
+(schemas/sql/0009_roles.sql).
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ log = structlog.get_logger()
 
 
 async def run_retention(database: Database, config: Config, roles: Collection[str]) -> None:
-    """Runs until cancelled."""
+    """Run until cancelled."""
     while True:
         try:
             if "ingress" in roles:

@@ -1,1 +1,1 @@
-"""When a gateway is asked, how often, and when a payment expires."""
+"""When a gateway is asked about a payment, how often, and when the payment expires."""

@@ -1,7 +1,7 @@
-"""Limits of accounts inside a transaction: whose questions may be asked now, and how their gateways do.
+"""Use and update the limits of accounts: acquire calls before questions are asked, and count replies afterwards.
 
-Workers take turns, by locking its row, only at an account with a budget to share or a silent gateway to probe. The row
-of any other account is read and left alone.
+An account's row is locked only where its call budget is shared, its breaker is open, or a reply changes its limits.
+Otherwise workers do not wait for each other.
 """
 
 from __future__ import annotations
@@ -31,10 +31,10 @@ from schemas.payments import Payment
 
 
 class Unreliable(Struct, frozen=True, kw_only=True):
-    """The accounts whose gateways are not to be relied on.
+    """The accounts whose gateways are unreliable now.
 
-    `breaker_open`: their breaker was open before these replies, and still is. `forgetful`: they say "not found" of one
-    payment after the other.
+    `breaker_open`: their breaker was open before the replies that were just counted, and still is. `forgetful`: their
+    gateway says "not found" about one payment after the other.
     """
 
     breaker_open: frozenset[str]
@@ -42,7 +42,7 @@ class Unreliable(Struct, frozen=True, kw_only=True):
 
     @classmethod
     def any_of(cls, several: Iterable[Unreliable]) -> Unreliable:
-        """Those that one of these names."""
+        """The accounts that at least one of these names."""
         several = list(several)
         return cls(
             breaker_open=frozenset[str]().union(*(one.breaker_open for one in several)),
@@ -53,12 +53,13 @@ class Unreliable(Struct, frozen=True, kw_only=True):
 async def acquire_call_budget(
     ledger: Ledger, rules: Rules, looked: LookResult, payments: Sequence[Payment], room: Mapping[str, int]
 ) -> Mapping[str, datetime]:
-    """Count a question about each of these payments. Returns, by id, when those that may not be asked now come again.
+    """Count a question about each of these payments. Returns by payment id when those that have to wait come again.
 
-    `room` is how many more questions this worker takes on for an account, where it bounds them.
+    A payment that is absent from the result may be asked about now. `room`: how many more questions this worker takes
+    on, by account, where it bounds them.
 
-    A call that is counted is not given back. A worker that dies or fails before it asks costs each account at most the
-    calls of that one batch, and a silent gateway one probe: it is probed again once `half_open_lease` is over.
+    A counted call is not given back. A worker that fails before it asks costs each account at most the calls of this
+    batch. If its question was the probe of a half-open breaker, the next probe comes after `half_open_lease`.
     """
     accounts = {payment.account for payment in payments}
     rates = _rates(rules, accounts)
@@ -67,7 +68,7 @@ async def acquire_call_budget(
         return _acquired(looked.limits_by_account, rates, payments, room, looked.now)[0]
     async with ledger.limits(shared) as limits:
         stored = {**looked.limits_by_account, **limits.limits_by_account}
-        away, used = _acquired(stored, rates, payments, room, looked.now)  # a probe is known by when it was asked
+        away, used = _acquired(stored, rates, payments, room, looked.now)  # a probe is known by its `asked_at`
         await limits.save([used[account].limits for account in shared])
     return away
 
@@ -94,9 +95,10 @@ async def record_gateway_health(
     limits_by_account: dict[str, AccountLimits],
     replies: Sequence[Reply],
 ) -> Unreliable:
-    """Count the calls that the questions took, and the questions that brought no answer.
+    """Count in the limits the calls that these replies took, and those that are no answer. Returns unreliable accounts.
 
-    `limits_by_account` are those that were seen last, and become those that are written.
+    `limits_by_account`: the limits that the caller read last; updated to those that are written. A reply about a
+    payment that is not in `readings` is left out.
     """
     by_account = defaultdict[str, list[CountedReply]](list)
     for reply in sorted(replies, key=lambda reply: reply.answered_at):
@@ -136,7 +138,7 @@ RELIABLE = Unreliable(breaker_open=frozenset(), forgetful=frozenset())
 
 def _counted_reply(payment: Payment, reply: Reply) -> CountedReply:
     named = reply.question.transaction_id
-    known = candidates.candidate(payment, named)  # none where the claim that named it is recorded with this reply
+    known = candidates.candidate(payment, named)  # None where its claim is recorded with this reply
     claimed = not payment.opened or (named is not None and (known is None or known.state != "confirmed"))
     issued = payment.checkout_url is not None and named is None
     return CountedReply(reply=reply, issued=issued, claimed=claimed)

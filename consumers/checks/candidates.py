@@ -1,8 +1,8 @@
-"""Transaction ids that only callbacks bring, for a gateway that knows a payment by none of ours (Moneybag).
+"""Candidates: transaction ids that only callbacks bring, for a gateway that cannot be asked by our ids (Moneybag).
 
-Anybody can send one, so each is a question of its own. It is asked soon after a claim first named the id, and again on
-the `claimed` delays, until the gateway knows the id as this payment's or as another's. The one thing to get wrong: "not
-found" rejects no id. A gateway often knows a transaction a little later than the buyer who paid it.
+Any sender can make up such an id, so each is asked about by itself: soon after a claim first named it, and again on the
+`claimed` delays, until the gateway knows it as this payment's or as another's. "Not found" must not reject an id, or a
+payment could be missed: a gateway often knows a transaction a little later than the buyer who paid it.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from schemas.checks import Checks
 from schemas.payments import Candidate, Payment
 
 KNOWN_WITHIN = timedelta(minutes=15)
-"""An id is asked about for at least so long after a claim first named it, even where the payment's time is over."""
+"""How long at least an id is asked about after a claim first named it, even if the payment's time is over."""
 
 UNSIGNED_KEPT = 20
 REFERRED_KEPT = 5
@@ -28,32 +28,33 @@ def candidate(payment: Payment, transaction_id: str | None) -> Candidate | None:
 
 
 def is_rejected(one: Candidate) -> bool:
-    """Whether it is never asked about again.
+    """Whether the gateway knows it as another payment's, so that it is never asked about again.
 
-    Release 0.1 rejected what the gateway did not know yet, and noted of no id when a claim named it: those count no
-    more.
+    Release 0.1 also rejected ids that the gateway did not know yet. It noted no `heard_at`, so its rejections are
+    ignored.
     """
     return one.state == "struck" and one.heard_at is not None
 
 
 def named_again(one: Candidate, at: datetime) -> Candidate:
-    """The id with its delays before it again: somebody who is believed named it, or its buyer said that it is paid."""
+    """The candidate with its schedule begun again, from the time `at` of a new claim or resolution."""
     state = "confirmed" if one.state == "confirmed" else "unasked"
     return replace(one, state=state, heard_at=at, step=0, late_step=0, unpaid_at=None)
 
 
 def changed(payment: Payment, one: Candidate) -> Payment:
-    """The payment with this in place of the candidate of the same id."""
+    """The payment with `one` in place of its candidate of the same id, if it has that candidate."""
     candidates = tuple(one if known.transaction_id == one.transaction_id else known for known in payment.candidates)
     return replace(payment, candidates=candidates)
 
 
 def added(payment: Payment, new: Candidate) -> Payment:
-    """The payment with one more id, if there is room for it.
+    """The payment with the new candidate, if there is room for it.
 
-    Of ids that nobody signed and the gateway does not know, it keeps twenty; at most five of them came with our
-    reference alone. Where there is no room, the one that was "not found" for the longest time gives way. One that came
-    with our reference alone gives way to one on the payment's own path, and never the other way round.
+    A payment keeps twenty unsigned unproven candidates; at most five of them came with our reference alone. Where there
+    is no room, the one that was "not found" for the longest time is dropped. A candidate from the payment's own path
+    may displace one that came with our reference alone, never the other way round. If none can be dropped, the new one
+    is, and `candidate_dropped` is set for one from the own path.
     """
     if new.signed:
         return replace(payment, candidates=(*payment.candidates, new))
@@ -74,7 +75,7 @@ def added(payment: Payment, new: Candidate) -> Payment:
 
 
 def rejected(payment: Payment, one: Candidate) -> Payment:
-    """The payment with an id rejected, since the gateway knows it as another payment's. The oldest are forgotten."""
+    """The payment with a candidate rejected, as another payment's. The oldest rejected ones are dropped."""
     payment = changed(payment, replace(one, state="struck", heard_at=one.heard_at or payment.opened_at))
     all_rejected = [known for known in payment.candidates if is_rejected(known)]
     forgotten = all_rejected[:-REJECTED_KEPT]
@@ -82,7 +83,7 @@ def rejected(payment: Payment, one: Candidate) -> Payment:
 
 
 def unknown_to_gateway(one: Candidate, asked_at: datetime, end: datetime) -> Candidate:
-    """The id after the gateway said that it does not know it; `end` is from when on the clock may close the payment."""
+    """The candidate after "not found" to a question at `asked_at`. From `end` on the clock may close the payment."""
     since = one.unpaid_at if one.unpaid_at is not None and one.unpaid_at >= end else None
     return replace(
         one,
@@ -93,35 +94,35 @@ def unknown_to_gateway(one: Candidate, asked_at: datetime, end: datetime) -> Can
 
 
 def confirmed(payment: Payment) -> list[Candidate]:
-    """Those that the gateway knows as this payment's; they are asked about as ids of ours are."""
+    """The candidates that the gateway knows as this payment's. They are asked about on the payment's own schedule."""
     return [one for one in payment.candidates if one.state == "confirmed"]
 
 
 def unproven(payment: Payment) -> list[Candidate]:
-    """Those of which only a claim says that they are this payment's."""
+    """The candidates that only claims call this payment's."""
     return [one for one in payment.candidates if one.state != "confirmed" and not is_rejected(one)]
 
 
 def lasting(payment: Payment) -> list[Candidate]:
-    """Unproven ids that keep a payment open for a while, which one that came with our reference alone does not."""
+    """The unproven candidates that keep a payment open for a while: those not known by our reference alone."""
     return [one for one in unproven(payment) if one.signed or one.own]
 
 
 def ends_at(payment: Payment, one: Candidate, end: datetime) -> datetime:
-    """Until when an id that the gateway does not know yet is asked about on the `claimed` delays."""
+    """Until when a candidate that the gateway does not know yet is asked about on the `claimed` delays."""
     return max(end, (one.heard_at or payment.opened_at) + KNOWN_WITHIN)
 
 
 def unanswered(one: Candidate) -> bool:
-    """Whether it was never asked about, or the last question brought no answer; "not found" is one."""
+    """Whether it was never asked about, or the last question brought no answer. "Not found" is an answer here."""
     return one.asked_at is None or one.unknown_at != one.asked_at
 
 
 def next_ask(payment: Payment, one: Candidate, checks: Checks, end: datetime, give_up: timedelta) -> datetime | None:
-    """When an unproven id is asked about by its own schedule; None when that has run through.
+    """When an unproven candidate is asked about next by its own schedule; None when the schedule has ended.
 
-    One that is `unanswered` after its time is asked about until `give_up`, and once more at that moment: on the
-    `claimed` delays, or after ever longer waits where it came with our reference alone.
+    A candidate that is still `unanswered` after `ends_at` is asked about until `give_up`, and once more at that moment:
+    on the `claimed` delays, or after ever longer waits if it came with our reference alone.
     """
     named_at = one.heard_at or payment.opened_at
     base, until = one.asked_at or named_at, ends_at(payment, one, end)
@@ -141,7 +142,7 @@ def next_ask(payment: Payment, one: Candidate, checks: Checks, end: datetime, gi
 
 
 def _closing_ask(one: Candidate, checks: Checks, base: datetime) -> list[datetime]:
-    """When the second question after the end comes, which confirms the first: together they close the payment."""
+    """When the second question after the end comes. Its answer confirms the first, and the payment can close."""
     if one.unpaid_at is None:
         return []
     second = one.unpaid_at + timedelta(seconds=checks.confirm_end)
@@ -149,19 +150,19 @@ def _closing_ask(one: Candidate, checks: Checks, base: datetime) -> list[datetim
 
 
 def unknown_at_its_end(payment: Payment, one: Candidate, end: datetime) -> bool:
-    """Whether the gateway said that it does not know the id when it was asked at the end of its time, or later."""
+    """Whether the gateway did not know the candidate when it was asked at its `ends_at` or later."""
     return one.unknown_at is not None and not unanswered(one) and one.unknown_at >= ends_at(payment, one, end)
 
 
 def unpaid(one: Candidate, checks: Checks, end: datetime) -> bool:
-    """Whether the gateway said twice after the end, far enough apart, that it does not know the id."""
+    """Whether the gateway said "not found" twice after the end, at least `confirm_end` apart."""
     if one.unpaid_at is None or one.unpaid_at < end or one.unknown_at is None:
         return False
     return one.unknown_at - one.unpaid_at >= timedelta(seconds=checks.confirm_end)
 
 
 def stepped(payment: Payment, one: Candidate, checks: Checks, end: datetime, now: datetime) -> Candidate:
-    """The id with a question of its own schedule in flight. The one that confirms the end is no step of it."""
+    """The candidate with a question of its own schedule asked. The question that confirms the end is no step of it."""
     base = one.asked_at or one.heard_at or payment.opened_at
     if base < ends_at(payment, one, end) or unanswered(one):
         return replace(one, asked_at=now, step=one.step + 1)
@@ -171,15 +172,15 @@ def stepped(payment: Payment, one: Candidate, checks: Checks, end: datetime, now
 
 
 def turn(one: Candidate, *, urgent: bool) -> tuple[bool, bool, bool, bool, float]:
-    """What ids that are due are sorted by; the smallest is asked about first.
+    """The sort key of candidates that are due. The smallest is asked about first.
 
-    First those that a signed claim or a person wants asked about, then those that the gateway knows, then those on the
-    payment's own path (or a stranger's would always come first), then those never asked about, and then the newest.
+    First come candidates of an urgent claim, then confirmed ones, then those of the payment's own path (otherwise a
+    stranger's made-up ids would always come first), then those never asked about, then the newest.
     """
     named_at = one.heard_at.timestamp() if one.heard_at is not None else 0.0
     return not urgent, one.state != "confirmed", not (one.own or one.signed), one.asked_at is not None, -named_at
 
 
 def vouched(candidates: Iterable[Candidate]) -> list[Candidate]:
-    """Those that a buyer may well have paid by: where the gateway never comes to know them, a person decides."""
+    """The candidates that a buyer has probably paid with. If the gateway never knows them, a person decides."""
     return [one for one in candidates if one.signed or (one.own and one.success_at is not None)]

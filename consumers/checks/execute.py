@@ -1,8 +1,8 @@
-"""Execute, which takes the buyer's money (OnePayBD): when it may be asked, and what stays in doubt after it.
+"""Execute, which takes the buyer's money (OnePayBD): when it may be asked, and until when its effect is in doubt.
 
-The one thing to get wrong: a second Execute, of the payment or of its order. While one is under way, or its reply was
-lost, the money may have been taken. Its own reply ends that doubt, and so does an answer that says paid; another answer
-can end it only if it was asked for at least a minute after the Execute.
+A second Execute, of the payment or of its order, could take money twice. While one is under way, or its reply was lost,
+the money may have been taken. Its own reply ends that doubt, and so does an answer that says paid. Any other answer can
+end it only if it was asked for at least a minute after the Execute.
 """
 
 from __future__ import annotations
@@ -20,28 +20,28 @@ from schemas.words import Status
 EXECUTE_TRIES = 20
 EXECUTE_DOUBT = timedelta(hours=24)
 REQUEST_VALID_FOR = timedelta(hours=1)
-"""A claim that was kept for longer than this requests no Execute: the buyer who approved has gone."""
+"""An early claim that was kept for longer than this requests no Execute, because its buyer has gone."""
 
 WAITS_SECONDS = 60
-"""An older request goes before a younger one of its order, unless nobody has looked at it for so long."""
+"""An older request of an order goes before a younger one, unless it was not looked at for so many seconds."""
 
 _SOON, _LATER = timedelta(seconds=2), timedelta(seconds=15)
 
 
 def request_execute(payment: Payment, at: datetime) -> Payment:
-    """The payment with the request of a success claim received at that time; a request that stands is not replaced."""
+    """The payment with a request to execute, by a claim of success received `at`. An earlier request stays."""
     if payment.execute_state is not None:
         return payment
     return replace(payment, execute_state="wanted", execute_wanted_at=at)
 
 
 def drop_execute_request(payment: Payment) -> Payment:
-    """The payment without a request; only a new claim of success brings one again."""
+    """The payment without a request to execute. Only a new claim of success makes one again."""
     return replace(payment, execute_state=None, execute_wanted_at=None, execute_waits_until=None)
 
 
 def may_execute(payment: Payment, capabilities: Capabilities, now: datetime) -> bool:
-    """Whether Execute may be asked now, the order's other attempts apart."""
+    """Whether Execute may be asked now, without regard to the order's other attempts."""
     return (
         capabilities.executes
         and payment.execute_state == "wanted"
@@ -55,42 +55,42 @@ def may_execute(payment: Payment, capabilities: Capabilities, now: datetime) -> 
 
 
 def waiting(payment: Payment, now: datetime) -> Payment:
-    """The payment whose request waits for another attempt of its order: it is looked at again soon, then less often."""
+    """The payment with its request waiting for another attempt of its order: looked at again soon, later less often."""
     wanted = payment.execute_wanted_at or now
     wait = _SOON if now - wanted < TIMING.execute_again else _LATER
     return replace(payment, execute_waits_until=now + wait)
 
 
 def request_checked_at(payment: Payment) -> datetime | None:
-    """When a request that waits is looked at again; None where none waits, or its time is over."""
+    """When a waiting request is looked at again; None where no request waits, or the payment expires before."""
     at = payment.execute_waits_until
     return at if at is not None and payment.execute_state is not None and at < payment.expires_at else None
 
 
 def to_the_back(payment: Payment, now: datetime) -> Payment:
-    """The payment whose request had its turn and could not be sent: the order's other attempts go first."""
+    """The payment whose request could not be sent in its turn, so that the order's other attempts go first."""
     return replace(payment, execute_wanted_at=now) if payment.execute_state == "wanted" else payment
 
 
 def under_way(payment: Payment) -> bool:
-    """Whether the last question was its Execute, and its reply is not written.
+    """Whether the last question was an Execute whose reply is not written.
 
-    The worker that asked it has the payment's turn while it lives. Where the turn is free, Query may be asked at once.
+    The worker that asked has the payment's turn while it lives. So where the turn is free, Query may be asked at once.
     """
     return payment.lease_until is not None and payment.asked_at == payment.execute_asked_at
 
 
 def in_doubt(payment: Payment, now: datetime) -> bool:
-    """Whether its Execute may be under way still: until a minute is over, or its reply is known."""
+    """Whether its last Execute may still be under way: its reply is not known, and it is less than a minute old."""
     asked = payment.execute_asked_at
     unanswered = payment.execute_state == "kept" and payment.execute_unanswered
     return unanswered and asked is not None and now < asked + TIMING.execute_again
 
 
 def executing(payment: Payment, now: datetime) -> Payment:
-    """The payment with an Execute in flight, in doubt until its reply is known.
+    """The payment with an Execute asked now. It is in doubt until its reply is known.
 
-    An earlier one whose reply was lost stays in doubt whatever becomes of this one.
+    An earlier Execute whose reply was lost stays in doubt, whatever the reply to this one is.
     """
     return replace(
         payment,
@@ -104,11 +104,11 @@ def executing(payment: Payment, now: datetime) -> Payment:
 
 
 def taken_over(payment: Payment, since: datetime | None, now: datetime) -> Payment:
-    """The payment on a server that took over from another at that time, where what was committed last may be missing.
+    """The payment on a database server that took over at `since`, where the last commits of the other may be missing.
 
-    An Execute may have been sent and be missing too, so a request counts as one that was sent then and whose reply was
-    lost: Query is asked, and again a minute later. For a payment that was opened afterwards only the minute counts,
-    because other attempts of its order may be missing.
+    An Execute may have been sent and be missing too. So a request counts as an Execute that was sent at `since` and
+    whose reply was lost: Query is asked, and again a minute later. A payment that was opened after `since` only waits
+    for that minute, because other attempts of its order may be missing.
     """
     if since is None or payment.execute_state != "wanted":
         return payment
@@ -122,11 +122,11 @@ def taken_over(payment: Payment, since: datetime | None, now: datetime) -> Payme
 
 
 def executed(payment: Payment, outcome: Executed, asked_at: datetime) -> Payment:
-    """The payment after the reply to the Execute asked at that time, which ends the doubt about it.
+    """The payment after the reply to its last Execute, which was asked at `asked_at`.
 
-    No reply, or one that cannot be read, leaves the doubt. A refusal drops the request, unless someone said "paid"
-    while Execute was under way: a stranger may have brought this one about, and the buyer approved a moment later. An
-    earlier Execute whose reply was lost stays in doubt.
+    The reply ends the doubt about that Execute, except for `none` and `unread`. A refusal drops the request, unless a
+    claim of success came while Execute was under way: a stranger's claim may have led to this Execute, and the buyer
+    approved a moment later. An earlier Execute whose reply was lost stays in doubt.
     """
     doubted = payment.execute_doubted
     match outcome.reply:
@@ -147,15 +147,15 @@ def executed(payment: Payment, outcome: Executed, asked_at: datetime) -> Payment
 
 
 def ends_doubt(payment: Payment, outcome: QuestionOutcome, asked_at: datetime) -> bool:
-    """Whether the payment is in doubt about the Execute asked at that time, and no more after this reply to it."""
+    """Whether the payment is in doubt about the Execute asked at `asked_at`, and this reply would end that doubt."""
     own = payment.execute_asked_at == asked_at and payment.execute_unanswered and not payment.execute_doubted
     return own and isinstance(outcome, Executed) and outcome.reply not in ("none", "unread")
 
 
 def too_soon(payment: Payment, asked_at: datetime, outcome: QuestionOutcome) -> bool:
-    """Whether an answer closes a payment whose Execute may still be under way: it was asked too soon to count.
+    """Whether an answer would close a payment and was asked too soon to count: its Execute may still be under way.
 
-    The reply to that Execute tells by itself whether it is over. The late reply to an earlier one tells nothing of it.
+    The reply to that Execute tells by itself whether it has ended. A late reply to an earlier Execute does not.
     """
     unanswered, executed_at = payment.execute_unanswered, payment.execute_asked_at
     if isinstance(outcome, Executed):
@@ -166,7 +166,7 @@ def too_soon(payment: Payment, asked_at: datetime, outcome: QuestionOutcome) -> 
 
 
 def answered_again(payment: Payment, capabilities: Capabilities, asked_at: datetime, answer: Answer) -> Payment:
-    """The payment after a status answer: a minute after Execute, "pending" says that nothing was taken."""
+    """The payment after a status answer. A minute after Execute, `pending` proves that it took nothing."""
     kept_long = (
         capabilities.executes
         and payment.execute_state == "kept"
@@ -179,5 +179,5 @@ def answered_again(payment: Payment, capabilities: Capabilities, asked_at: datet
 
 
 def frees_order(payment: Payment, capabilities: Capabilities) -> bool:
-    """Whether the order's other attempts may execute as far as this one is concerned."""
+    """Whether this payment lets the order's other attempts execute."""
     return capabilities.executes and payment.execute_state != "kept"

@@ -1,9 +1,10 @@
-"""When nobody paid: what the clock may close, and what it must hand to a person instead.
+"""The end of a payment that was not paid: when the clock closes it, and when it is held for a person instead.
 
-The one thing to get wrong: `pending` proves that nobody paid only where the gateway says so (iPay), where only our own
-Execute takes money (OnePayBD), or from when on an account's `pending_expires_after` says so. Everywhere else a payment
-that the gateway calls pending is asked about until `give_up`, and then held. And one answer proves nothing, because a
-replica may be behind: two of them close, `confirm_end` apart.
+A payment closed too early could still be paid. `pending` proves that it was not paid only where the gateway's
+documentation says so (iPay), where only our own Execute takes money (OnePayBD), or after the time in an account's
+`pending_expires_after`. Everywhere else a payment that the gateway calls pending is asked about until `give_up`, and
+then held. One answer is not enough, because the gateway may answer from a stale replica: it takes two, `confirm_end`
+apart.
 """
 
 from __future__ import annotations
@@ -24,9 +25,9 @@ from schemas.words import Hold, Status
 
 
 class AskedReply(Struct, frozen=True):
-    """What the question asked at `asked_at` brought about the payment as a whole.
+    """The reply about the payment as a whole to the question asked at `asked_at`.
 
-    `forgetful`: its gateway says "not found" of one payment after the other, so none closes on that.
+    `forgetful`: its gateway says "not found" about one payment after the other, so "not found" closes no payment.
     """
 
     reply: Answer | Inconclusive
@@ -37,9 +38,9 @@ class AskedReply(Struct, frozen=True):
 def expire_or_give_up(
     payment: Payment, capabilities: Capabilities, checks: Checks, now: datetime, asked: AskedReply | None = None
 ) -> Payment:
-    """The payment with the clock's marks, if it is time: closed by the clock, or given up and handed to a person.
+    """The payment with a mark of the clock, if it is time: `expired_by_clock_at`, or `unresolved_at` when we give up.
 
-    `asked` is None where nothing was asked. The marks take effect in the fold.
+    `asked` is None where no reply came. The fold turns the marks into a status or a hold.
     """
     if payment.status is not Status.PENDING:
         return payment
@@ -69,10 +70,10 @@ def _given_up(payment: Payment, checks: Checks, now: datetime) -> Payment:
 
 
 def _says_unpaid(payment: Payment, capabilities: Capabilities, end: datetime, asked: AskedReply) -> bool:
-    """Whether the reply says that nobody paid.
+    """Whether the reply says that the payment was not paid.
 
-    Where the opening's reply was lost nobody can pay, because nobody knows the checkout's URL: `pending`, "not found"
-    and what cannot be read all say so there.
+    Where the opening's reply was lost, no buyer can pay, because the checkout's URL is not known. So `pending`, "not
+    found" and an unreadable reply all say so there.
     """
     reply = asked.reply
     if isinstance(reply, Inconclusive):
@@ -88,15 +89,15 @@ def _says_unpaid(payment: Payment, capabilities: Capabilities, end: datetime, as
 
 
 def _unknown_to_the_end(payment: Payment, checks: Checks, end: datetime, now: datetime) -> Payment:
-    """The end of a payment that the gateway knows by none of the ids it was told of, once each had its time.
+    """The payment after its end, where the gateway knows it by no candidate.
 
-    It closes, unless a signed claim named an id, or a buyer on the payment's own path said that they paid by it: then a
-    person decides.
+    It closes once each candidate had its time and was "not found" twice. If one is `vouched` for, by a signed claim or
+    by a success on the payment's own path, a person decides instead.
     """
     if not all(candidates.unknown_at_its_end(payment, one, end) for one in candidates.lasting(payment)):
         return _given_up(payment, checks, now)
     if candidates.vouched(candidates.unproven(payment)):
-        held_before = payment.unresolved_at is not None  # and a person released it, to be asked about as long again
+        held_before = payment.unresolved_at is not None  # and a person released it
         return _given_up(payment, checks, now) if held_before else replace(payment, unresolved_at=now)
     if all(candidates.unpaid(one, checks, end) for one in candidates.lasting(payment)):
         return replace(payment, expired_by_clock_at=now)

@@ -1,8 +1,7 @@
-"""How much an account's gateway may be asked now: its budget of calls, and whether it has stopped answering.
+"""The limits of an account, as pure rules: its call budget, and the circuit breaker for a gateway that is silent.
 
-The one thing to get wrong: waiting. A question that may not be asked now is not kept in a worker; its payment is told
-when to come again, and the worker goes on with other accounts. So one account that is over its budget, whose gateway is
-down or whose key was revoked, delays no other.
+No worker waits for a limit. A question that may not be asked now is postponed, and the worker goes on with other
+accounts. So an account that is over its budget, or whose gateway does not answer, delays no other account.
 """
 
 from __future__ import annotations
@@ -22,22 +21,28 @@ from consumers.timing import TIMING
 from schemas.answers import Executed, ForeignTransaction, Inconclusive, Trouble
 
 BURST_SECONDS = 2.0
-"""How many seconds of the budget may be used at once."""
+"""How many seconds of an account's budget may be used at once."""
 
 ACCOUNT_BREAKER = CircuitBreaker(10, Backoff(timedelta(seconds=1), timedelta(seconds=30)))
-"""It counts questions in a row without an answer."""
+"""Counts questions in a row without an answer."""
 
 SPREAD = timedelta(seconds=2)
 NOT_FOUND_THRESHOLD = 5
-"""After so many answers "not found" in a row, about two payments at least, no payment of the account closes by one."""
+"""After so many answers "not found" in a row, about at least two payments, "not found" closes no payment of the
+account."""
 
 SOON = timedelta(seconds=3)
-"""While the breaker of an account is open, its payments come again after this, or sooner where the breaker closes.
-Any answer closes it. The sweep leaves the payments of the account alone meanwhile."""
+"""While an account's breaker is open, a postponed payment comes again after this time, or when the breaker's pause
+ends, if that is sooner. The sweep skips the payments of the account meanwhile."""
 
 
 class CallBudget(Struct):
-    """One transaction's use of an account. `room`: how many more questions this worker takes on; None, any number."""
+    """One transaction's use of an account's limits.
+
+    `rate`: calls per second; None: no budget. `room`: how many more questions this worker takes on; None: any number.
+    `limits` is updated by each call of `acquire`. `waiting` counts the payments that were postponed for the budget, so
+    that each gets a later time.
+    """
 
     limits: AccountLimits
     rate: float | None
@@ -49,7 +54,7 @@ class CallBudget(Struct):
         self.limits = refilled(self.limits, self.rate, self.now)
 
     def acquire(self, payment_id: str) -> datetime | None:
-        """None: ask now, and it is counted. Else when to come again."""
+        """Count a question about a payment. Returns None if it may be asked now, else when the payment comes again."""
         limits = self.limits
         if limits.shut_until is not None and limits.shut_until > self.now:
             return min(limits.shut_until, self.now + SOON) + _spread(payment_id)
@@ -70,27 +75,27 @@ class CallBudget(Struct):
 
 
 def needs_lock(limits: AccountLimits | None, rate: float | None) -> bool:
-    """Whether workers have to take turns: there is a budget to share, or a gateway to probe with one question."""
+    """Whether the account's row has to be locked: its budget is shared, or its breaker admits one probe at a time."""
     return rate is not None or breaker_open(limits)
 
 
 def breaker_open(limits: AccountLimits | None) -> TypeGuard[AccountLimits]:
-    """Whether its gateway has stopped answering. Then nobody asks, or one question at a time probes it (half-open)."""
+    """Whether the breaker is open or half-open: no question is asked, or one at a time probes the gateway."""
     return limits is not None and ACCOUNT_BREAKER.tripped(limits.troubles)
 
 
 def forgetful(limits: AccountLimits | None) -> bool:
-    """Whether its gateway says "not found" of one payment after the other, so that none is believed to be unknown."""
+    """Whether its gateway says "not found" about one payment after the other, so that this is not believed."""
     return limits is not None and len(limits.unknown_by) >= NOT_FOUND_THRESHOLD and len(set(limits.unknown_by)) > 1
 
 
 def new_limits(account: str, rate: float | None, now: datetime) -> AccountLimits:
-    """The limits of an account that nobody asked about yet."""
+    """The limits of an account that was never asked: a full budget and a closed breaker."""
     return AccountLimits(account=account, calls=0.0 if rate is None else _bucket(rate).burst, at=now)
 
 
 def refilled(limits: AccountLimits, rate: float | None, now: datetime) -> AccountLimits:
-    """With the calls that time brought since."""
+    """The limits at `now`, with the calls added that the budget has gained since `limits.at`."""
     if rate is None:
         return limits
     calls = _bucket(rate).refill(limits.calls, (now - limits.at).total_seconds())
@@ -98,10 +103,10 @@ def refilled(limits: AccountLimits, rate: float | None, now: datetime) -> Accoun
 
 
 class CountedReply(Struct, frozen=True, kw_only=True):
-    """A reply, and what is known of the id it is about.
+    """A reply, and how we know the id that it was asked by.
 
-    `issued`: the gateway made it, in a create reply. `claimed`: the gateway may not know it, because only a claim gave
-    it to us, or because no create reply came.
+    `issued`: the gateway issued the id in a create reply. `claimed`: the gateway may not know the id, because it came
+    from a claim alone or because no create reply came.
     """
 
     reply: Reply
@@ -112,7 +117,11 @@ class CountedReply(Struct, frozen=True, kw_only=True):
 def count_replies(
     limits: AccountLimits, rate: float | None, replies: Iterable[CountedReply], now: datetime
 ) -> AccountLimits:
-    """The limits after these replies, in order, and after the calls that they took beside the one counted before."""
+    """The limits at `now` after these replies, in order.
+
+    Calls are counted that a question took beyond the one of `CallBudget.acquire`. An answer, or "not found", closes the
+    breaker; a failure of the account opens it or makes its pause longer.
+    """
     limits = refilled(limits, rate, now)
     for counted in replies:
         if rate is not None:
@@ -120,20 +129,20 @@ def count_replies(
         limits = replace(limits, unknown_by=_unknown_by(limits, counted))
         failure = _failure(counted)
         if failure is None:
-            if _trouble(counted) in (None, Trouble.NOT_FOUND):  # the gateway answers
+            if _trouble(counted) in (None, Trouble.NOT_FOUND):
                 limits = replace(limits, troubles=0, shut_until=None)
             continue
         troubles = limits.troubles + 1
         shut_until = ACCOUNT_BREAKER.open_until(troubles, now, timedelta(seconds=failure.retry_after or 0))
         if limits.shut_until is not None and limits.shut_until != counted.reply.asked_at + TIMING.half_open_lease:
-            # One that was asked before the probe does not let another in while the probe is under way.
+            # A question asked before the probe must not let another question in while the probe is under way.
             shut_until = max(shut_until or limits.shut_until, limits.shut_until)
         limits = replace(limits, troubles=troubles, shut_until=shut_until)
     return limits
 
 
 def would_change(limits: AccountLimits | None, rate: float | None, replies: Iterable[CountedReply]) -> bool:
-    """Whether `count_replies` would change it, so that the row of a healthy account is not locked for nothing."""
+    """Whether `count_replies` would change the limits. If not, the account's row need not be locked."""
     if limits is not None and (limits.troubles > 0 or limits.unknown_by):
         return True
     return any(
@@ -147,7 +156,7 @@ def _extra(reply: Reply) -> int:
 
 
 def _trouble(counted: CountedReply) -> Trouble | None:
-    """Why a reply is no answer; None where it is one. That a claim's id is unknown, or another's, is an answer."""
+    """Why a reply is no answer; None where it is an answer. A ForeignTransaction is an answer here."""
     outcome = counted.reply.outcome
     if isinstance(outcome, Executed):
         outcome = outcome.then
@@ -155,13 +164,13 @@ def _trouble(counted: CountedReply) -> Trouble | None:
 
 
 def _failure(counted: CountedReply) -> Inconclusive | None:
-    """The reply if it counts as trouble of the account. "Not found" does not: the gateway answers.
+    """The reply if it counts as a failure of the account; else None. "Not found" does not count.
 
-    About an id that only a claim gave us anybody could bring most kinds about, so only silence and 5xx count.
+    About an id that only a claim gave us, any sender could cause most kinds of failure, so only silence and 5xx count.
     """
     outcome = counted.reply.outcome
     if isinstance(outcome, Executed):
-        if outcome.reply == "not_sent" and counted.reply.calls == 0:  # we were late, and the gateway heard nothing
+        if outcome.reply == "not_sent" and counted.reply.calls == 0:  # no request reached the gateway
             return None
         outcome = outcome.then
     if not isinstance(outcome, Inconclusive) or outcome.trouble is Trouble.NOT_FOUND:
@@ -184,5 +193,5 @@ def _bucket(rate: float) -> TokenBucket:
 
 
 def _spread(payment_id: str) -> timedelta:
-    """A part of the spread, the same for a payment each time, so that not all come at once."""
+    """A part of SPREAD, always the same for a payment, so that postponed payments do not all come at once."""
     return SPREAD * float(crc32(payment_id.encode()) / 2**32)

@@ -1,8 +1,8 @@
-"""When a payment is asked about, and what: claims start it, schedules repeat it, the clock ends it.
+"""When a payment is asked about, and by which id: claims start it, schedules repeat it, the clock ends it.
 
-Everything is derived from times on the payment: when it was last asked, when the last question that brought a Fact was
-asked, and when the newest claims of each kind came in. The one thing to get wrong: an Inconclusive reply answers
-nothing, so it moves `asked_at` and never `fact_asked_at`.
+Everything is derived from times on the payment: when the last question was asked, when the last question that brought a
+Fact was asked, and when the newest claim of each kind came in. An Inconclusive reply answers nothing: it moves
+`asked_at` and never `fact_asked_at`, or a claim would count as answered.
 """
 
 from __future__ import annotations
@@ -39,17 +39,19 @@ UNSIGNED_ASKS_PER_HOUR = 10
 ONE_HOUR = timedelta(hours=1)
 JITTER_FROM, LONGEST_JITTER = timedelta(minutes=1), timedelta(minutes=10)
 END_INSISTS = ONE_HOUR
-"""A question about the end that brought no answer is asked again for so long, on the last `claimed` delay."""
+"""How long a question about the end that brought no answer is repeated, on the last `claimed` delay."""
 
 Trigger = Literal["urgent", "hint", "reference", "wish", "schedule"]
-"""What makes a question come. `hint` and `reference`: an unsigned claim, on the payment's own path or by our reference
-alone. `wish`: an Execute that waits for its order; it may turn out that there is nothing to ask yet."""
+"""Why a question is due. `urgent`: a signed claim, or a person. `hint` and `reference`: an unsigned claim, on the
+payment's own path or by our reference alone. `wish`: an Execute that waits for its order, which may still not be free.
+`schedule`: a check by the clock."""
 
 
 class Due(Struct, frozen=True, kw_only=True):
-    """When a question comes, and what makes it come.
+    """When a question is due, and why.
 
-    `transaction_id` is what is asked about, where transactions are; `alone`: by that id's own schedule.
+    `transaction_id`: the candidate to ask about, where the gateway is asked by transaction. `alone`: it is due by that
+    candidate's own schedule, not the payment's.
     """
 
     at: datetime
@@ -59,12 +61,12 @@ class Due(Struct, frozen=True, kw_only=True):
 
 
 def by_transaction(capabilities: Capabilities) -> bool:
-    """Whether it is asked by transaction ids, which only callbacks bring."""
+    """Whether the gateway is asked by transaction ids, which only callbacks bring."""
     return Id.TRANSACTION in capabilities.asked_by
 
 
 def can_ask(payment: Payment, capabilities: Capabilities) -> bool:
-    """Whether there is an id that the gateway can be asked by."""
+    """Whether the payment has an id that its gateway can be asked by."""
     if by_transaction(capabilities):
         return any(not candidates.is_rejected(one) for one in payment.candidates)
     known = {Id.REFERENCE, Id.SESSION} if payment.session_id else {Id.REFERENCE}
@@ -72,9 +74,9 @@ def can_ask(payment: Payment, capabilities: Capabilities) -> bool:
 
 
 def next_due(payment: Payment, capabilities: Capabilities, checks: Checks, now: datetime | None = None) -> Due | None:
-    """The question that comes next, or of several that are due by `now` the one that is asked first.
+    """The question that is due next; of several that are due by `now`, the one that is asked first.
 
-    None when no question is planned or none can be asked.
+    None where no question is planned, or none can be asked.
     """
     if not can_ask(payment, capabilities):
         return None
@@ -86,13 +88,13 @@ def next_due(payment: Payment, capabilities: Capabilities, checks: Checks, now: 
 
 
 def next_check(payment: Payment, capabilities: Capabilities, checks: Checks) -> datetime | None:
-    """When the sweep has to look again: at the next question, or when the clock may close it or gives up on it."""
+    """When the sweep has to look next: at the next question, or when the clock may close the payment or give it up."""
     if payment.lease_until is not None:
         return payment.lease_until
     due = next_due(payment, capabilities, checks)
     times = [due.at] if due else []
     if payment.status.closed and payment.execute_state == "kept" and payment.execute_asked_at is not None:
-        times.append(payment.execute_asked_at + TIMING.execute_again)  # it lets go of its order then
+        times.append(payment.execute_asked_at + TIMING.execute_again)  # it frees its order then
     if payment.status is Status.PENDING:
         if Hold.UNRESOLVED not in payment.holds:
             times.append(gives_up_at(payment, checks))
@@ -102,9 +104,9 @@ def next_check(payment: Payment, capabilities: Capabilities, checks: Checks) -> 
 
 
 def by_clock_alone(payment: Payment, capabilities: Capabilities) -> bool:
-    """Whether it closes without a question, because there is no id to ask by.
+    """Whether the payment closes without a question, because there is no id to ask by.
 
-    A transaction id that came with our reference alone does not count as one.
+    A transaction id that came with our reference alone does not count.
     """
     if by_transaction(capabilities):
         return not candidates.confirmed(payment) and not candidates.lasting(payment)
@@ -112,10 +114,10 @@ def by_clock_alone(payment: Payment, capabilities: Capabilities) -> bool:
 
 
 def start_question(payment: Payment, asked: Question, due: Due, checks: Checks, now: datetime) -> Payment:
-    """The payment with a question asked at that time. An Execute is in flight until its reply, or its lease ends.
+    """The payment with the question `asked` in flight since `now`. An Execute has a lease until its reply comes.
 
-    A question that is asked again, because its worker died or it brought nothing, is no next step of the schedule. Nor
-    is one that another, asked later, has overtaken.
+    A question that repeats one without an answer is no next step of the schedule. Nor is a question that is written
+    after a question which was asked later.
     """
     later = payment.asked_at is not None and payment.asked_at > now
     again = payment.lease_until is not None or repeats_missed_check(payment, checks) or later
@@ -140,7 +142,7 @@ def start_question(payment: Payment, asked: Question, due: Due, checks: Checks, 
 
 
 def _lease(payment: Payment, asked: Question, now: datetime, *, later: bool) -> datetime | None:
-    """Until when an Execute counts as in flight. A status question leaves that of an Execute asked later alone."""
+    """Until when an Execute counts as in flight. A status question keeps the lease of an Execute asked later."""
     if asked.kind is QuestionKind.EXECUTE:
         return now + TIMING.lease(asked.kind)
     return payment.lease_until if later else None
@@ -149,10 +151,10 @@ def _lease(payment: Payment, asked: Question, now: datetime, *, later: bool) -> 
 def reschedule(
     payment: Payment, capabilities: Capabilities, checks: Checks, now: datetime, jitter: float = 0.0
 ) -> Payment:
-    """The payment with the schedule that now applies, and the time at which the sweep looks at it next.
+    """The payment with the schedule that applies now, and `next_check_at`, when the sweep looks at it next.
 
-    While a question is in flight the schedule stays, because its answer decides. A look that is at least a minute away
-    comes later by up to `jitter` of the wait, at most ten minutes. A claim that comes before it asks what is due.
+    While an Execute is in flight the schedule stays, because its answer decides. A look that is at least a minute away
+    comes later by up to `jitter` of the wait, at most ten minutes. A claim that comes earlier is not delayed.
     """
     if payment.lease_until is None:
         if payment.returned_by and payment.schedule == "claimed" and payment.step >= len(checks.claimed):
@@ -167,12 +169,12 @@ def reschedule(
 
 
 def may_close(payment: Payment) -> bool:
-    """Whether nothing speaks against closing it by the clock: no hold, no unanswered claim, no id that was dropped."""
+    """Whether the clock may close it: it has no hold, no unanswered claim of success and no dropped candidate."""
     return not payment.holds and not success_unanswered(payment) and not payment.candidate_dropped
 
 
 def unsigned_asks_used_up(payment: Payment, at: datetime, *, own: bool) -> bool:
-    """Whether unsigned claims of a kind made us ask as often as they may in the hour before."""
+    """Whether unsigned claims, on the `own` path or not, have used up their questions of the hour before `at`."""
     return len(_recent(payment.hint_asks if own else payment.referred_asks, at)) >= UNSIGNED_ASKS_PER_HOUR
 
 
@@ -191,7 +193,7 @@ def _turn(payment: Payment, due: Due) -> tuple[bool, bool, bool, bool, float]:
 
 
 def _planned(payment: Payment, capabilities: Capabilities, checks: Checks) -> Iterable[Due]:
-    """Every question that is planned, with what brings it."""
+    """Every planned question."""
     if not by_transaction(capabilities):
         yield from _asked_for(payment, payment, checks, None)
         yield from _by_clock(payment, capabilities, payment.asked_at, checks)
@@ -217,10 +219,10 @@ def _planned(payment: Payment, capabilities: Capabilities, checks: Checks) -> It
 
 
 def _whole(payment: Payment) -> Candidate:
-    """The id asked about for the payment as a whole.
+    """The candidate to ask about for the payment as a whole.
 
-    One that the gateway knows comes first. Among several: the one whose claim was not answered, then the one that the
-    money came by, then the one asked longest ago. Where the gateway knows none, they take turns.
+    Confirmed candidates come first. Among several: one with an unanswered claim, then the transaction of the money,
+    then the one asked longest ago. Where none is confirmed, they take turns.
     """
 
     def order(one: Candidate) -> tuple[bool, bool, bool, datetime]:
@@ -231,7 +233,7 @@ def _whole(payment: Payment) -> Candidate:
 
 
 def _asked_for(payment: Payment, one: Payment | Candidate, checks: Checks, transaction_id: str | None) -> Iterable[Due]:
-    """What claims want to know of the payment, or of one transaction."""
+    """The questions that claims ask for, about the payment or one candidate."""
     if one.urgent_at is not None and wants(one.urgent_at, one.asked_at):
         yield Due(at=one.urgent_at, trigger="urgent", transaction_id=transaction_id)
     if one.hinted_at is not None and wants(one.hinted_at, one.asked_at):
@@ -249,16 +251,16 @@ def _by_clock(
     checks: Checks,
     transaction_id: str | None = None,
 ) -> Iterable[Due]:
-    """What the payment's own schedule and its end want to know; `asked_at` is when that was last asked."""
+    """The questions that the payment's schedule and its end plan. `asked_at`: when the last one was asked."""
     asked = asked_at or _LONG_AGO
-    if payment.lease_until is not None:  # its worker died: the turn tells it of an Execute, else the time does
+    if payment.lease_until is not None:  # its worker died or still asks; of an Execute the turn tells which
         at = asked if under_way(payment) else payment.lease_until
         yield Due(at=at, trigger="schedule", transaction_id=transaction_id)
     look_at = request_checked_at(payment)
     if look_at is not None:
         yield Due(at=look_at, trigger="wish")
     delay = delay_of(payment, checks)
-    base = max(asked, payment.opened_at)  # a row opened again was asked about before
+    base = max(asked, payment.opened_at)  # a reopened row was asked about before
     if delay is not None and not schedule_ended(payment, base + delay, checks):
         yield Due(at=base + delay, trigger="schedule", transaction_id=transaction_id)
     if payment.status is Status.PENDING and not payment.holds:
@@ -268,10 +270,10 @@ def _by_clock(
 
 
 def _asks_about_end(payment: Payment, capabilities: Capabilities, asked: datetime, checks: Checks) -> datetime | None:
-    """When the end is asked about: once it is there, and again to confirm an answer that nobody paid.
+    """When to ask about the end: once when it has come, and again to confirm an answer that says unpaid.
 
-    Where `pending` says so some time later, it is asked then too. A question that brought no answer is asked again for
-    an hour: a payment must not stay open for a gateway's bad minute.
+    With `pending_expires_after` it is also asked that long after the end. A question that brought no answer is repeated
+    for an hour, so that a short outage of the gateway does not keep the payment open.
     """
     end, first = closes_at(payment, checks), payment.unpaid_at
     if first is not None and first >= end:
@@ -289,7 +291,7 @@ def _asks_about_end(payment: Payment, capabilities: Capabilities, asked: datetim
 
 
 def _unsigned_ask_at(payment: Payment, at: datetime, asks: tuple[datetime, ...], checks: Checks) -> datetime:
-    """An unsigned claim asks a moment after the last question, and at most ten times an hour beside the schedule."""
+    """When an unsigned claim of `at` asks: a moment after the last question, and at most ten times an hour."""
     if payment.asked_at is not None:
         at = max(at, payment.asked_at + timedelta(seconds=checks.claimed[0]))
     recent = _recent(asks, at)

@@ -1,8 +1,8 @@
-"""Execute beside an order's other attempts: which of them goes, which waits, and which came too late.
+"""Execute beside an order's other attempts: which attempt may execute, which waits, and which came too late.
 
-The one thing to get wrong: two that take money for one order. Before a payment executes, its order is marked as being
-executed by it, in the transaction that starts the question. A server that took over from another may have lost that
-mark with the Execute, its claim and its request; so there each attempt is asked about before another executes.
+Two attempts must not take money for one order. Before a payment executes, its order is marked as being executed by it,
+in the transaction that starts the question. A database server that took over from another may have lost that mark with
+the Execute, its claim and its request. So there each open attempt is asked about before another executes.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from schemas.payments import Payment
 
 
 def in_line(payment: Payment, order: Order, rules: Rules, now: datetime) -> Payment:
-    """The payment with its request to execute as its order lets it stand.
+    """The payment with its request to execute kept, made to wait or dropped, as its order requires.
 
     A request waits while another attempt executes, may have executed unknown to this server, or requested it earlier.
     It is dropped where another attempt is paid.
@@ -31,18 +31,18 @@ def in_line(payment: Payment, order: Order, rules: Rules, now: datetime) -> Paym
     if others or _older_requests(payment, order, now):
         return waiting(payment, now)
     if payment.execute_waits_until is not None:
-        return replace(payment, execute_waits_until=now)  # its turn has come
+        return replace(payment, execute_waits_until=now)  # the order is free
     return payment
 
 
 def _may_have_executed(order: Order, rules: Rules) -> bool:
-    """Whether that is so of an attempt that was open when another server took over. Of an unknown account it may be."""
+    """Whether an attempt that was open at a takeover may have executed. An attempt of an unknown account may have."""
     accounts = (rules.accounts.get(one) for one in order.unheard)
     return any(account is None or account.capabilities.executes for account in accounts)
 
 
 def _older_requests(payment: Payment, order: Order, now: datetime) -> bool:
-    """Whether another attempt requested it earlier, and was looked at lately."""
+    """Whether another attempt requested an Execute earlier, and was looked at in the last WAITS_SECONDS."""
     mine, lately = payment.execute_wanted_at or payment.opened_at, now - timedelta(seconds=WAITS_SECONDS)
     return any(
         (one.wanted_at, one.payment_id) < (mine, payment.id)

@@ -1,9 +1,9 @@
-"""A payment whose own claims or replies fail each time: asking it in a loop ends, and somebody is told.
+"""A payment whose claims or replies raise an error each time: it is no longer asked about in a loop, and is held.
 
-A pending one is looked at now and then all the same, so that it learns the truth once the fault is mended.
+A pending payment is still looked at now and then, so that it can go on once the fault is mended.
 
-The one thing to get wrong: the fold. It may be the very thing that fails, so nothing here folds: the payment stands as
-it was written last, and at most a hold is added.
+Nothing here calls the fold, because the fold may be what fails: then the payment could not be stopped, and every worker
+would fail on it. The payment stays as it was written last, and at most a hold is added.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from schemas.words import EntryKind, Hold, Status
 
 FAILURES_BEFORE_STOP = 5
 OVER = timedelta(minutes=5)
-"""So often, over so long at least, and nothing more is asked in a loop."""
+"""After FAILURES_BEFORE_STOP failures, over at least this time, a payment is no longer asked about in a loop."""
 
 LOST = "the process that recorded its reply, or took its claim, died"
 RULE = "what fails by itself each time is not asked in a loop: a person is told"
@@ -38,7 +38,7 @@ STOPPED = "nothing more is asked in a loop"
 
 
 class Failing(Struct, frozen=True, kw_only=True):
-    """How often in a row a payment failed by itself, and of what last; `stopped_at`: not asked in a loop since."""
+    """How often in a row a payment failed by itself, with the last `reason`. `stopped_at`: since when it is stopped."""
 
     payment_id: str
     failures: int
@@ -57,35 +57,37 @@ class Failing(Struct, frozen=True, kw_only=True):
 
 
 class Failures(Protocol):
-    """Where they are counted, each call in a transaction of its own, so that a process that dies leaves the count."""
+    """Stores the failures of payments. Each call is a transaction of its own, so that the count survives a process."""
 
     async def count(self, payment_id: str, account: str, reason: str | None, by: int) -> Failing | None:
-        """Add `by` to the count: 1, 0 or -1. None where the account has no such payment.
+        """Add `by`, which is 1, 0 or -1, to the count and return it. None where the account has no such payment.
 
-        Without a `reason`, because the process died before it could tell one, the last one stands.
+        `reason` is None where the process died before it could give one. Then the last reason stays.
         """
         ...
 
     async def keep(self, letter_id: str, reply: KeptReply, reason: str) -> None:
-        """Put a reply among the dead letters, once."""
+        """Put a reply among the dead letters. A `letter_id` that is there already is not added again."""
         ...
 
     async def stop(self, payment_id: str, checks: Checks) -> None:
-        """Note that nothing more is asked in a loop, and see to it, whatever else of the payment can be written.
+        """Note that the payment is stopped, and plan its next look, even if nothing else of it can be written.
 
-        A pending one is looked at after the last `pending` delay, until `give_up`; another by no clock.
+        A pending payment is looked at after the last `pending` delay, until `give_up`. Any other is not looked at
+        again.
         """
         ...
 
     async def forget(self, payment_id: str, letter_id: str | None = None) -> None:
-        """A reply was recorded, so the payment fails no more; the reply's letter goes, if it has one."""
+        """Delete the payment's count, because a reply was recorded, and that reply's dead letter, if it has one."""
         ...
 
 
 async def stop_asking(ledger: Ledger, rules: Rules, failing: Failing) -> Change | None:
-    """Free it of its lease, and put it before a person while it is pending; None where that was done before.
+    """End the lease of a failing payment and, if it is pending, hold it as `unresolved`. Returns the change.
 
-    A pending one stands at the last step of its schedule then; when it is looked at is for `Failures.stop` to write.
+    None where that was done before. A pending payment is put at the last step of its `pending` schedule;
+    `Failures.stop` writes when it is looked at.
     """
     async with ledger.batch([failing.payment_id]) as batch:
         case = batch.cases.get(failing.payment_id)
@@ -117,12 +119,12 @@ async def stop_asking(ledger: Ledger, rules: Rules, failing: Failing) -> Change 
 
 
 def why(failing: Failing) -> str:
-    """How it failed, in words. The reason names a place in the code, for the person who mends it."""
+    """How often and why it failed, in words. The reason names a place in the code, for the person who mends it."""
     return f"it failed by itself {failing.failures} times since {failing.first_at:%Y-%m-%d %H:%M:%SZ}: {failing.reason}"
 
 
 def letter_of(reply: Reply, account: Account) -> tuple[str, KeptReply]:
-    """A reply as it is kept, and the id of its letter: the same for the same reply, so that it is kept once."""
+    """The id of a reply's dead letter, and its content. Replies of equal content have one id, so each is kept once."""
     outcome: QuestionOutcome = reply.outcome
     execute: ExecuteReply | None = None
     if isinstance(outcome, Executed):
@@ -145,7 +147,7 @@ def letter_of(reply: Reply, account: Account) -> tuple[str, KeptReply]:
 
 
 def reply_of(kept: KeptReply) -> Reply:
-    """The reply that was kept. Raises ValueError for one without an outcome."""
+    """The reply of a dead letter. Raises ValueError where it has no outcome, or one that no Execute can have."""
     found = kept.answer or kept.inconclusive or kept.stranger
     if found is None or (kept.execute is not None and isinstance(found, ForeignTransaction)):
         raise ValueError("the reply says nothing")

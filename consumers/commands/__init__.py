@@ -1,1 +1,1 @@
-"""What people and shops order: to open a payment, to adopt one, to resolve one."""
+"""Commands of shops and operators: open, track, adopt and resolve a payment."""

@@ -1,7 +1,7 @@
-"""Adopting money that came before it was announced: the shop names it, and it is compared with what the shop expects.
+"""Adopt money that came before its order: an `unexpected` payment becomes the payment that the shop requests.
 
-The one thing to get wrong: a second checkout. The money is at the gateway already, so nothing is opened; the Facts that
-brought it are folded again against the amount, the session and the order of the request.
+No checkout is opened, or the buyer could pay twice: the money is at the gateway already. Its Facts are folded again,
+now against the amount, the session and the order of the request.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from schemas.words import EntryKind, Hold
 
 
 class NotAdopted(Struct, frozen=True, kw_only=True):
-    """It stays as it is. `code` is reference_used, with the payment that has it, or session_used."""
+    """The payment was not adopted. `code` is reference_used, with the payment that has it, or session_used."""
 
     code: Literal["reference_used", "session_used"]
     message: str
@@ -30,10 +30,11 @@ class NotAdopted(Struct, frozen=True, kw_only=True):
 async def adopt(
     ledger: Ledger, rules: Rules, found_id: str, wanted: Payment, request: dict[str, Any]
 ) -> Payment | NotAdopted:
-    """Make an `unexpected` payment the one that is wanted, once.
+    """Give an `unexpected` payment the terms of `wanted`, once. Returns the adopted payment, or why it was not adopted.
 
-    What is adopted, or was resolved by a person, is a payment as any other: its reference is used. So it is where the
-    money went back, all or in part, and was another amount: that a person has to see to, and no payment is made of it.
+    The result is `reference_used` where the payment was adopted or resolved before, or another payment has the
+    reference. It is the same where money of another amount came and went back, all or in part: a person has to resolve
+    that. `request` is the shop's request, as stored.
     """
     async with ledger.batch([found_id]) as batch:
         case = batch.cases.get(found_id)
@@ -68,9 +69,9 @@ def _used(payment_id: str, message: str = "a payment with this reference exists"
 
 
 def _announced(found: Payment, wanted: Payment, now: datetime) -> Payment:
-    """What the shop says of it, beside what the gateway said; whether the amount matches is decided anew.
+    """The found payment with the shop's terms. Whether its amount matches is decided again by the fold.
 
-    A payment whose session nobody told us stays unopened, so that its reference beside a session is as good.
+    Without a known session it stays unopened, so that an answer with its reference and any session still fits.
     """
     return replace(
         found,

@@ -1,7 +1,7 @@
-"""Opening a checkout: the row is committed before the gateway is called, and `payment.opened` when the checkout exists.
+"""Open a checkout: the row is committed before the gateway is called, and `payment.opened` when the checkout exists.
 
-The one thing to get wrong: a lost answer. The gateway may have opened a checkout that we never heard of, so the row
-stays, and the next POST of the same reference opens it again; a checkout whose URL nobody knows charges nobody twice.
+Where the gateway's reply is lost, it may have opened a checkout that we do not know. So the row stays, and the next
+POST of the same reference opens it again. The unknown checkout charges no buyer, because no buyer has its URL.
 """
 
 from __future__ import annotations
@@ -28,16 +28,16 @@ LONGEST_LIFETIME = timedelta(days=31)
 
 
 class ReadyToOpen(Struct, frozen=True):
-    """The row is ours to open, until `opening_until`; it is new, or an earlier opening of it brought no checkout."""
+    """The POST may open the row until `opening_until`. The row is new, or an earlier opening brought no checkout."""
 
     payment: Payment
 
 
 class ReferenceTaken(Struct, frozen=True, kw_only=True):
-    """The reference has a row already.
+    """The reference has a row already, which this POST may not open.
 
-    `why`: it has a checkout, another POST is opening it, the bodies differ, or its money came before it was announced.
-    `equal`: what was asked for is what made that row.
+    `why`: the row has a checkout, another POST is opening it, its request was another one, or it is `unexpected` money.
+    `equal`: this request equals the one that made the row.
     """
 
     payment: Payment
@@ -48,10 +48,11 @@ class ReferenceTaken(Struct, frozen=True, kw_only=True):
 def reopen_or_reject(
     present: Payment, wanted: Payment, *, equal: bool, until: datetime, now: datetime
 ) -> ReadyToOpen | ReferenceTaken:
-    """What a POST meets whose reference has a row: that row, to be opened again, or the reason why not.
+    """Decide on a POST whose reference has the row `present`: open that row again, or why not.
 
-    `equal`: it asks for the same as the row does. A row that the clock closed before anyone was told of it is opened
-    again too, with the time of a new one; nothing that a gateway said can be undone like that.
+    `wanted`: the payment that the POST would create. `equal`: its request equals the row's. `until`: the end of the new
+    opening's lease. A row that the clock closed before it had an event is opened again too, with the times of `wanted`.
+    A row whose state comes from a gateway's answer is not.
     """
     if Hold.UNEXPECTED in present.holds:
         return ReferenceTaken(payment=present, why="unexpected", equal=False)
@@ -79,30 +80,31 @@ def reopen_or_reject(
 
 
 class CheckoutStore(Ledger, Protocol):
-    """What the ledger keeps of payments on their way to a checkout."""
+    """The ledger, with the rows of payments that have no checkout yet."""
 
     async def create(self, payment: Payment, request: dict[str, Any], lease: timedelta) -> ReadyToOpen | ReferenceTaken:
-        """Insert the row, or take up again one without a checkout whose request is equal.
+        """Insert the row, or open again a row without a checkout whose request is equal. It is this POST's for `lease`.
 
-        A row that is taken up keeps its id, and from then on a request that proposed another id finds the row by it.
+        A row that is opened again keeps its id. From then on a request that proposed another id finds the row by that
+        id.
         """
         ...
 
     async def discard(self, payment_id: str) -> None:
-        """Remove a row that the gateway refused, unless anything was learned or told of it; its reference is free."""
+        """Delete a row that the gateway refused, so that its reference is free. A row with an event or a Fact stays."""
         ...
 
     async def holder(self, account: str, session_id: str) -> Payment | None:
-        """The payment that has this session."""
+        """The payment of the account that has this session."""
         ...
 
 
 class OpeningFailed(Exception):
-    """No checkout.
+    """The request brought no payment with a checkout.
 
     `code` is one of reference_used, opening_in_progress, session_used, reference_used_at_gateway, gateway_refused,
-    gateway_unavailable (it replied, but not with an answer) and gateway_timeout (it did not reply). `equal`: the
-    payment in the way is what was asked for.
+    gateway_unavailable (its reply could not be interpreted) and gateway_timeout (it did not reply). `payment_id`: the
+    payment that has the reference. `equal`: that payment was made by an equal request. `retry_after`: seconds.
     """
 
     def __init__(
@@ -128,9 +130,9 @@ async def open_payment(
     request: dict[str, Any],
     call: Callable[[Payment], Awaitable[OpeningOutcome]],
 ) -> Payment:
-    """Commit the row, have the gateway open the checkout by `call`, record it. Raises OpeningFailed.
+    """Commit the row, let `call` open the checkout at the gateway, and record it. Raises OpeningFailed.
 
-    Where the money came before, there is nothing to open: a second checkout would charge twice.
+    Returns the payment. If its money came before, that payment is adopted instead: a checkout would charge twice.
     """
     match await checkouts.create(_looked_after(payment, rules), request, TIMING.opening_lease):
         case ReferenceTaken(why="unexpected", payment=found):
@@ -147,7 +149,7 @@ async def open_payment(
 
 
 async def track_payment(checkouts: CheckoutStore, rules: Rules, payment: Payment, request: dict[str, Any]) -> Payment:
-    """Take on a payment that the shop opened itself; `payment.session_id` is set. Raises OpeningFailed."""
+    """Record a payment whose checkout the shop opened itself; `payment.session_id` is set. Raises OpeningFailed."""
     session_id = payment.session_id
     assert session_id is not None, "a tracked payment has a session"
     holder = await checkouts.holder(payment.account, session_id)
@@ -158,7 +160,7 @@ async def track_payment(checkouts: CheckoutStore, rules: Rules, payment: Payment
         case ReferenceTaken(why="unexpected", payment=found):
             return await _adopt(checkouts, rules, found.id, payment, request)
         case ReferenceTaken(why="opened", equal=True, payment=row) if not row.opened:
-            pass  # an equal request died before it recorded the session, and the gateway was asked by the reference
+            pass  # an equal request died before it recorded the session, and the gateway answered about its reference
         case ReferenceTaken() as taken:
             raise _in_the_way(taken)
         case ReadyToOpen(payment=row):
@@ -190,7 +192,7 @@ async def _adopt(
 
 
 def _looked_after(payment: Payment, rules: Rules) -> Payment:
-    """The row with the time at which the sweep looks at it, should we die before the reply is recorded."""
+    """The row with the time of the sweep's first look, in case this process dies before it records the reply."""
     return reschedule(payment, rules.capabilities(payment), rules.checks, payment.opened_at)
 
 
@@ -202,7 +204,7 @@ async def _record(
     *,
     tracked: bool = False,
 ) -> Payment:
-    """`tracked`: the shop opened the checkout, so what was said of it before we knew it counts, signed or not."""
+    """Record the outcome of an opening. `tracked`: the shop opened the checkout, so unsigned early claims count too."""
     async with checkouts.batch([payment_id]) as batch:
         row = batch.cases[payment_id].payment
         if isinstance(outcome, Opened):
@@ -253,6 +255,6 @@ def _change(row: Payment, outcome: Opened | ReferenceUsed | Inconclusive, rules:
 
 
 def _expires_at(row: Payment, opened: Opened, now: datetime) -> datetime:
-    """The later of the gateway's time and ours: a clock that is wrong must not close what can still be paid."""
+    """The later of the gateway's time and ours, so that a wrong clock closes no checkout that can still be paid."""
     theirs = opened.expires_at
     return row.expires_at if theirs is None else max(row.expires_at, min(theirs, now + LONGEST_LIFETIME))

@@ -1,7 +1,7 @@
-"""A person's word on a held payment: an audited event that covers what is known, not an update.
+"""Resolve a held payment: a person's decision, recorded beside the answers that it covers.
 
-The one thing to get wrong: a resolution covers the answers that were recorded, not the payment. A different answer
-afterwards moves or holds it again.
+A resolution covers the answers and holds that were recorded, not the payment for ever. A different answer afterwards
+can change or hold the payment again, so that money which comes later is not missed.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from schemas.words import EntryKind, Status
 
 
 class ResolutionRequest(Struct, frozen=True, kw_only=True):
-    """What a person asks for. `version`, when given, must be the payment's present one."""
+    """A person's decision. `version`, if given, must be the payment's present version."""
 
     status: Status
     actor: str
@@ -39,7 +39,7 @@ class ResolutionRefused(Exception):
 
 
 async def resolve_payment(ledger: Ledger, rules: Rules, payment_id: str, wanted: ResolutionRequest) -> Payment:
-    """Resolve a held payment; the same resolution again changes nothing. Raises ResolutionRefused."""
+    """Resolve a held payment and return it. The same resolution again changes nothing. Raises ResolutionRefused."""
     async with ledger.batch([payment_id]) as batch:
         case = batch.cases[payment_id]
         payment = case.payment
@@ -78,7 +78,7 @@ async def resolve_payment(ledger: Ledger, rules: Rules, payment_id: str, wanted:
         resolved_keys = resolved_keys.union(*(earlier.settled for earlier in case.resolutions))
         resolution = replace(resolution, recorded_transaction=recorded, settled=resolved_keys)
         if wanted.status is Status.PENDING and payment.unresolved_at is not None:
-            payment = replace(payment, unresolved_at=batch.now)  # asked about as long again, counted from here
+            payment = replace(payment, unresolved_at=batch.now)  # `give_up` counts from here again
             for one in lasting(payment):
                 payment = changed(payment, named_again(one, batch.now))
         case = replace(case, payment=payment, resolutions=(*case.resolutions, resolution))
@@ -92,13 +92,13 @@ async def resolve_payment(ledger: Ledger, rules: Rules, payment_id: str, wanted:
 
 
 def _answered_with(case: Case) -> str | None:
-    """The one transaction that paid answers named, fitting or not; None where they name none, or several."""
+    """The only transaction that paid answers name, fitting or not; None where they name none, or several."""
     named = set(transactions_of(case.payment, (fact for fact in case.facts if fact.answer.paid)).values())
     return named.pop() if len(named) == 1 else None
 
 
 def _decided(case: Case) -> str:
-    """Who decided what and when, for whoever comes after them."""
+    """In words, for an error: who resolved the payment last, as what, and when. Empty without a resolution."""
     if not case.resolutions:
         return ""
     last = case.resolutions[-1]

@@ -1,7 +1,6 @@
-"""A long story on one screen: what happens again and again is one line, with how often, and when first and last.
+"""Shorten a timeline: equal lines, or rounds of lines, become one line with a count, the first and the last time.
 
-The one thing to get wrong: hiding a change. Only lines that say the same are put together, so whatever happened once
-stands alone.
+Only lines with equal keys are joined, so no change is hidden.
 """
 
 from __future__ import annotations
@@ -17,9 +16,10 @@ FEWEST_ROUNDS = 3
 
 
 class TimelineLine(Struct, frozen=True, kw_only=True):
-    """One thing that happened, `count` times from `at` to `last_at`. Lines with equal keys say the same.
+    """A line of the timeline, for something that happened `count` times from `at` to `last_at`.
 
-    `seconds` is how long the gateway took, at most; its words stand between `before` and `after`.
+    Lines with equal keys say the same. `seconds`: how long the gateway took, at most; it is written between `before`
+    and `after`.
     """
 
     at: datetime
@@ -44,7 +44,7 @@ def timeline_line(at: datetime, kind: str, words: str, *key: object) -> Timeline
 
 
 def collapse_rounds(lines: Sequence[TimelineLine]) -> list[TimelineLine]:
-    """The lines with every repetition put together: of one line, then of rounds of two and three."""
+    """The lines with repetitions joined: first of single lines, then of rounds of two and of three lines."""
     short = list(lines)
     for length in range(1, LONGEST_ROUND + 1):
         short = _put_together(short, length, 2 if length == 1 else FEWEST_ROUNDS)

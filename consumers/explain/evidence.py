@@ -1,7 +1,6 @@
-"""What a person needs to decide on a held payment: asked, answered and expected, side by side.
+"""The evidence for a decision on a held payment: the values asked by, answered and expected, side by side.
 
-The one thing to get wrong: showing what was resolved. A person's earlier word covers some answers; what holds the
-payment now are the others.
+Answers that an earlier resolution covers are left out, because the others hold the payment now.
 """
 
 from __future__ import annotations
@@ -48,7 +47,7 @@ TO_DO = {
     Hold.UNVERIFIABLE: "look for the money in the gateway's panel or statement; completed if it is there, else failed",
     Hold.UNRESOLVED: "look in the gateway's panel; resolve it as what stands there, or as pending to ask on",
 }
-"""What to do, one line for each reason; the words are what `payproof payments resolve --status` takes."""
+"""What the person has to do, by hold. The statuses in it are words of `payproof payments resolve --status`."""
 
 FIELD_NAMES: Mapping[AnswerField, str] = {
     MoneyField.AMOUNT: "amount",
@@ -61,7 +60,7 @@ FIELD_NAMES: Mapping[AnswerField, str] = {
 
 
 class Compared(Struct, frozen=True, kw_only=True):
-    """One thing side by side; None where nothing was asked by it, answered or known."""
+    """A field of an answer, side by side: what we asked by, what was answered, and what we know. None: nothing."""
 
     what: str
     asked: str | None = None
@@ -71,7 +70,7 @@ class Compared(Struct, frozen=True, kw_only=True):
 
 
 class Answered(Struct, frozen=True, kw_only=True):
-    """`by` names the row of a statement that says so; None where the gateway answered."""
+    """An answer, compared. `by` names the row of the statement that says so; None where the gateway answered."""
 
     first_at: datetime
     last_at: datetime
@@ -80,7 +79,7 @@ class Answered(Struct, frozen=True, kw_only=True):
 
 
 class Evidence(Struct, frozen=True, kw_only=True):
-    """`others` are sentences on other payments and on claims that have to do with it."""
+    """Why a payment is held and what to do. `others`: sentences about related payments and claims."""
 
     hold: Hold
     holds: tuple[Hold, ...]
@@ -92,7 +91,7 @@ class Evidence(Struct, frozen=True, kw_only=True):
 
 
 def evidence(snapshot: PaymentSnapshot) -> Evidence | None:
-    """What stands against the payment; None when nothing holds it."""
+    """The evidence of a held payment; None where the payment is not held."""
     payment = snapshot.payment
     if payment.hold is None:
         return None
@@ -108,7 +107,7 @@ def evidence(snapshot: PaymentSnapshot) -> Evidence | None:
 
 
 def _why(snapshot: PaymentSnapshot, hold: Hold) -> str:
-    """Why it is held, in words. `unresolved` has three causes, and a person looks elsewhere for each."""
+    """Why it is held, in words. `unresolved` has three causes, and a person acts differently on each."""
     payment = snapshot.payment
     if hold is not Hold.UNRESOLVED:
         return HOLD_CAUSES[hold]
@@ -122,7 +121,7 @@ def _why(snapshot: PaymentSnapshot, hold: Hold) -> str:
 
 
 def held_since(entries: Sequence[Entry]) -> datetime | None:
-    """When the hold began that stands now, whatever its reason was then."""
+    """When the present hold began, even if its reason was another one then."""
     since = None
     for entry in entries:
         if entry.kind is EntryKind.DECISION and "hold" in entry.data:
@@ -131,7 +130,7 @@ def held_since(entries: Sequence[Entry]) -> datetime | None:
 
 
 def _relevant(snapshot: PaymentSnapshot) -> list[Fact]:
-    """The answers to decide by: those that hold it, and those they disagree with; else the newest."""
+    """The answers to decide by, at most MOST_ANSWERS: those that hold it and those they contradict; else the newest."""
     payment, resolutions = snapshot.payment, snapshot.case.resolutions
     resolved_keys = resolutions[-1].settled if resolutions else frozenset[str]()
     taken_keys = _taken_keys(snapshot.others)
@@ -161,7 +160,7 @@ def _answered(fact: Fact, snapshot: PaymentSnapshot) -> Answered:
 
 
 def _compared(fact: Fact, snapshot: PaymentSnapshot) -> Iterable[Compared]:
-    """An answer's fields beside ours. The rules of money say which of them differ, and what they expect there."""
+    """Each field of an answer beside ours. `mismatches` says which of them differ, and the expected values."""
     answer, payment, taken_keys = fact.answer, snapshot.payment, _taken_keys(snapshot.others)
     capabilities = snapshot.account.capabilities if snapshot.account else None
     asked_by = capabilities.asked_by if capabilities else frozenset[Id]()
@@ -225,7 +224,7 @@ def _others(snapshot: PaymentSnapshot) -> Iterable[str]:
 
 
 def _claimed(payment: Payment, entries: Sequence[Entry]) -> Iterable[str]:
-    """What the claim of success named, side by side with what was expected, as nobody can be asked."""
+    """The ids that the last claim of success named, beside ours, because the gateway cannot be asked."""
     claims = [entry for entry in entries if entry.kind is EntryKind.CLAIM and entry.data.get("said") == Said.SUCCESS]
     if claims:
         last = claims[-1]

@@ -1,7 +1,6 @@
-"""The story of one payment in plain sentences, for whoever is asked "the buyer says he paid, where is my order?".
+"""The story of one payment in plain sentences. It answers "the buyer says he paid, where is my order?".
 
-The one thing to get wrong: explaining what should have been. Each line is of an entry that was recorded; only how it
-stands and what comes next are of the payment as it is.
+Each line of the story tells a recorded entry. Only the present state and the next steps come from the payment itself.
 """
 
 from __future__ import annotations
@@ -21,9 +20,10 @@ from schemas.words import EntryKind, Said, Status
 
 
 class Explanation(Struct, frozen=True, kw_only=True):
-    """`summary` answers the question; `story` says how it came, with what repeats in one line.
+    """The explanation of a payment.
 
-    `deliveries` says of each endpoint whether the shop's newest event reached it.
+    `summary` answers the question. `story`: the timeline, with repetitions in one line. `standing`: the present state.
+    `plans`: the next steps. `deliveries`: whether the newest event reached each endpoint.
     """
 
     summary: str
@@ -46,7 +46,7 @@ def explain_payment(snapshot: PaymentSnapshot) -> Explanation:
 
 
 def _paid(snapshot: PaymentSnapshot) -> str:
-    """Paid or not, as whose word, and since when."""
+    """Whether it is paid, by whose word, and since when."""
     payment, money = snapshot.payment, f"{snapshot.payment.amount:.2f} {snapshot.payment.currency}"
     word = _word(snapshot)
     held = f", but held as {payment.hold}" if payment.hold else ""
@@ -80,7 +80,7 @@ def _unpaid(snapshot: PaymentSnapshot, money: str) -> str:
 
 
 def _word(snapshot: PaymentSnapshot) -> str:
-    """Whose word brought it to its status, and when that was recorded."""
+    """In words: who decided the payment's status, and when that was recorded."""
     payment, last = snapshot.payment, None
     for entry in snapshot.entries:
         if entry.kind is EntryKind.RESOLUTION or (entry.kind is EntryKind.ANSWER and _says(entry, payment)):

@@ -1,7 +1,7 @@
-"""What happens next to a payment, when and why: the next question, what it waits for, and when it closes or ends.
+"""What happens next to a payment, when and why: the next question, the reason for a wait, and the end.
 
-The one thing to get wrong: a promise. `next_check_at` is when the sweep looks, a little later than what is due; a claim
-may come before, and then we ask before.
+The times are no promise. The sweep looks at `next_check_at`, a little after a question is due, and a claim may make us
+ask earlier.
 """
 
 from __future__ import annotations
@@ -37,14 +37,14 @@ _TRIGGERS = {
 
 
 class Plan(Struct, frozen=True, kw_only=True):
-    """`at` is None for what only an event outside brings about."""
+    """A next step. `at` is None where it depends on an event from outside."""
 
     at: datetime | None
     words: str
 
 
 def next_steps(snapshot: PaymentSnapshot) -> list[Plan]:
-    """What is planned: what has no time first, then by time; never empty."""
+    """The next steps: those without a time first, then by time. Never empty."""
     plans = [*_plans(snapshot)]
     sent = [Plan(at=at, words=words) for at, words in open_deliveries(snapshot.receivers, snapshot.now)]
     if plans or sent:
@@ -107,7 +107,7 @@ _UNTAKEN = "; a running `payproof serve` asks it"
 
 
 def _waits(snapshot: PaymentSnapshot, account: Account) -> Iterable[str]:
-    """What a question waits for, where it is not its time alone."""
+    """Why a question waits beyond its due time, in words."""
     payment, account_limits, now = snapshot.payment, snapshot.limits, snapshot.now
     if account_limits is not None and account_limits.shut_until is not None and account_limits.shut_until > now:
         until = f"{account_limits.shut_until:%H:%M:%SZ}"
@@ -122,7 +122,7 @@ def _waits(snapshot: PaymentSnapshot, account: Account) -> Iterable[str]:
 
 
 def _confirms(payment: Payment, due: Due, snapshot: PaymentSnapshot) -> bool:
-    """Whether a question is the second one about the end."""
+    """Whether the question is the second one about the end, which confirms the first."""
     first = payment.unpaid_at
     if payment.status is not Status.PENDING or first is None or first < closes_at(payment, snapshot.checks):
         return False
@@ -161,7 +161,7 @@ def _ends(snapshot: PaymentSnapshot, capabilities: Capabilities) -> Iterator[Pla
 
 
 def where_it_stands(payment: Payment) -> str:
-    """Where it stands, in a sentence."""
+    """The payment's status and hold, in a sentence."""
     late = ", late" if payment.late else ""
     if payment.hold is not None:
         others = f" (also: {', '.join(payment.holds[1:])})" if payment.holds[1:] else ""

@@ -1,7 +1,7 @@
-"""Whom the shop's newest event reached.
+"""Which of the shop's endpoints the newest event reached.
 
-An event is written to the log in the transaction that changes a payment. Whether it was delivered is another matter,
-and differs from one endpoint of the shop to the next.
+An event is written to the log in the transaction that changes a payment. It is delivered later, to each endpoint of the
+shop by itself.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from schemas.words import EntryKind
 
 
 class Receiver(Struct, frozen=True, kw_only=True):
-    """An endpoint that wants the payment's events, and how it stands with the newest of those it wants.
+    """An endpoint that gets the payment's events, and the state of the newest event that it gets.
 
-    Exactly one of the four applies: `delivered_at`, `given_up_at`, `disabled_at` (it said that it is gone), or it waits
-    and is tried at `next_at`, None where the event has no place in the log yet. `answer` is what the last of `attempts`
-    brought.
+    The event was delivered at `delivered_at`, or given up at `given_up_at`, or waits for an endpoint that was disabled
+    at `disabled_at`. Otherwise it is tried at `next_at`, which is None while the event has no position in the log.
+    `answer`: the response to the last of `attempts`.
     """
 
     endpoint: str
@@ -41,7 +41,7 @@ class Receiver(Struct, frozen=True, kw_only=True):
 
 
 def delivery_sentence(entries: Sequence[Entry], receivers: Sequence[Receiver]) -> str:
-    """What was written for the shop last, and which of its endpoints have it."""
+    """The newest event of the payment and which endpoints have it, in a sentence."""
     events = [entry for entry in entries if entry.kind is EntryKind.EVENT]
     if not events:
         return "The shop was told nothing yet."
@@ -53,7 +53,7 @@ def delivery_sentence(entries: Sequence[Entry], receivers: Sequence[Receiver]) -
 
 
 def open_deliveries(receivers: Iterable[Receiver], now: datetime) -> Iterable[tuple[datetime | None, str]]:
-    """What is to be sent still, when, and what a person has to do where nothing sends it by itself."""
+    """The deliveries that are not done, each with its time and words; without a time where a person has to act."""
     for one in receivers:
         if one.delivered_at is not None:
             continue

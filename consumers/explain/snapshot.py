@@ -1,4 +1,4 @@
-"""All that is known of one payment at one moment, for a person to read; nothing here moves anything."""
+"""All that is known of one payment at one moment, read only, for explanations."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from schemas.words import EntryKind, Source
 
 
 class Others(Struct, frozen=True, kw_only=True):
-    """Which other payments have what this one was answered with: ids of payments by transaction, session, order."""
+    """The ids of other payments that have keys of this payment: by transaction, by session, and who paid its order."""
 
     transactions: Mapping[str, str] = field(default_factory=dict)
     sessions: Mapping[str, str] = field(default_factory=dict)
@@ -25,7 +25,7 @@ class Others(Struct, frozen=True, kw_only=True):
 
 
 class EntryCount(Struct, frozen=True, kw_only=True):
-    """Entries of a kind that were only counted; `source` is whose claims they were."""
+    """Timeline entries of one kind that were only counted. `source`: of claims, who sent them."""
 
     kind: EntryKind
     source: Source | None
@@ -35,16 +35,17 @@ class EntryCount(Struct, frozen=True, kw_only=True):
 
 
 class LeftOut(Struct, frozen=True, kw_only=True):
-    """What a timeline that is too long for a screen holds besides; `place` entries come before all of it."""
+    """The entries that are left out of a timeline that is too long. They stand after the first `place` entries."""
 
     place: int
     counted: tuple[EntryCount, ...]
 
 
 class PaymentSnapshot(Struct, frozen=True, kw_only=True):
-    """`account` is None where the configuration has it no longer; `limits` where its gateway was never counted.
+    """A payment with its timeline, account and endpoints, at `now`.
 
-    `receivers` are the endpoints that want its events; `failing` counts what fails of it by itself.
+    `account` is None where it is no longer configured, `limits` where the account was never asked. `others`: see
+    Others. `receivers`: the endpoints that get its events. `failing`: set where the payment fails by itself.
     """
 
     case: Case

@@ -1,6 +1,6 @@
-"""Each entry of a timeline as a plain sentence: who said what, whether it was believed and why, and what we made of it.
+"""Each timeline entry as a plain sentence: who said what, whether it was believed and why, and what followed.
 
-The one thing to get wrong: telling what should have been. A sentence says what its entry recorded, no more.
+A sentence says only what its entry recorded.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ _EMAIL = re.compile(r"[^\s@<>(),;:]+@[^\s@<>(),;:]+")
 def timeline_lines(
     payment: Payment, entries: Sequence[Entry], left_out: LeftOut | None = None
 ) -> Iterator[TimelineLine]:
-    """A line for the opening and each entry in order; a question is told with its answer."""
+    """Yield a line for the opening and for each entry, in order. A question and its answer are one line."""
     cut = left_out.place if left_out else 0
     yield _opening(payment)
     answers = _answers(entries)
@@ -111,13 +111,13 @@ def _opening(payment: Payment) -> TimelineLine:
 
 
 def statement_row(data: dict[str, Any]) -> str:
-    """Which row of which statement an answer's entry is of."""
+    """The row and the statement that an answer's entry comes from, in words."""
     row = StatementRow(name=masked(str(data["statement"])), row=data["row"], listed="listed" in data)
     return named_row(row)
 
 
 def masked(text: str) -> str:
-    """A gateway's own words without the phone numbers and addresses that it may have put into them."""
+    """A gateway's words with phone numbers and e-mail addresses masked."""
     return _EMAIL.sub("***@***", _PHONE.sub(r"\1********", text))
 
 
@@ -130,7 +130,7 @@ def _left_out(left_out: LeftOut) -> TimelineLine:
 
 
 def _asked_next(entries: Sequence[Entry], place: int, *, cut: bool) -> bool:
-    """Whether a question was asked when this claim was taken; its trigger says then why. `cut`: more is not known."""
+    """Whether the entry after this claim is a question. `cut`: the result where no later entry is known."""
     later = next((one for one in entries[place + 1 :] if one.kind is not EntryKind.CLAIM), None)
     return cut if later is None else later.kind is EntryKind.QUESTION
 
@@ -164,7 +164,7 @@ def _question(entry: Entry, answer: Entry | None, *, cut: bool = False) -> Timel
 
 
 def _delivery(entry: Entry) -> TimelineLine:
-    """One attempt; repeated failures of one event come out as one line."""
+    """One attempt. Equal attempts have equal keys, so they become one line."""
     data = entry.data
     version = str(data["event_id"]).rpartition(".")[2]
     sent = f"Sent {data['type']}, version {version}, to {data['host']} ({data['endpoint']})"
@@ -211,7 +211,7 @@ def _answer(entry: Entry, at: datetime, asked: str) -> TimelineLine:
 
 
 def _row(entry: Entry) -> TimelineLine:
-    """What a statement says; nobody was asked for it."""
+    """A row of a statement, in words."""
     data = entry.data
     source = "the gateway's own list, which we fetched" if "listed" in data else "exported by an accountant"
     as_of = str(data["of"]).replace("T", " ")
@@ -234,7 +234,7 @@ def _answered(data: dict[str, Any]) -> str:
 
 
 def _answers(entries: Sequence[Entry]) -> dict[int, Entry]:
-    """The answer to each question, by the question's `id()`: the one whose seconds lead back to it."""
+    """The answer to each question, by the question's `id()`. Its time less its `seconds` is the question's time."""
     asked: dict[tuple[object, ...], Entry] = {}
     found: dict[int, Entry] = {}
     for entry in entries:

@@ -1,1 +1,1 @@
-"""The rules of money: what an answer proves, what a payment comes to, and which event is told."""
+"""The rules of money: which answers fit, which state they give a payment, and which event is written."""

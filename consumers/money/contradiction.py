@@ -1,6 +1,6 @@
-"""Whether one answer takes back the money, or the refund, that another one told of.
+"""Whether a later answer denies the money, or the refund, that an earlier answer reported.
 
-The one thing to get wrong: what two answers are about. Another transaction, or another session, denies nothing.
+Two answers contradict each other only if they were asked by the same transaction and name no two sessions.
 """
 
 from __future__ import annotations
@@ -16,10 +16,13 @@ from schemas.words import Status
 def contradicted(
     payment: Payment, challengers: list[Fact], paid: list[Fact], resolution: Resolution | None, whole: Decimal
 ) -> bool:
-    """Whether an answer to a question asked after money was answered takes the money, or a refund, back.
+    """Whether an answer to a question asked after a paid answer, or a paid resolution, denies its money or its refund.
 
-    Where a gateway is asked by transaction (Moneybag), one transaction does not contradict another. Nor does the
-    session that an opening replaced contradict the new one.
+    `challengers`: answers that fit and are covered by no resolution. `paid`: answers that fit and say paid. `whole`:
+    the amount that a full refund returns.
+
+    Where a gateway is asked by transaction (Moneybag), one transaction does not contradict another. Nor does an answer
+    about a session that an opening replaced contradict the new session.
     """
     for later in challengers:
         for earlier in paid:
@@ -41,7 +44,7 @@ def _same_question(later: Fact, earlier: Fact) -> bool:
 
 
 def _takes_back(later: Fact, earlier: Fact, whole: Decimal) -> bool:
-    """A statement covers some days only: if it shows fewer refunds than were seen, that takes none of them back."""
+    """Whether the later answer denies the earlier one. A statement covers some days only, so it denies no refund."""
     status = later.answer.status
     if status is None or status is Status.PENDING:
         return False
@@ -55,7 +58,7 @@ def _takes_back(later: Fact, earlier: Fact, whole: Decimal) -> bool:
 
 
 def closes_replaced(fact: Fact, payment: Payment) -> bool:
-    """Whether it closes a checkout that another opening replaced, which says nothing of the one that is open now."""
+    """Whether the Fact closes a checkout that another opening replaced. It says nothing about the present checkout."""
     if not _closes(fact):
         return False
     if fact.answer.session_id and fact.answer.session_id in payment.aliases:

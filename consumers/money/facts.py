@@ -1,10 +1,10 @@
-"""How an answer becomes one of a payment's Facts, and why those stay few.
+"""Record an answer as one of a payment's Facts, and keep their number small.
 
-A gateway that makes up an id for each answer would bring a Fact with each. So from some number on, an answer that
-differs from a Fact in its ids alone, and changes nothing in the fold, is counted as that Fact said again.
+A gateway that makes up an id for each answer would add a Fact with each. So from MOST_FACTS on, an answer that differs
+from a Fact in its ids alone, and changes nothing in the fold, only renews the times of that Fact.
 
-The one thing to get wrong: forgetting. What the fold looks at is kept: how an answer fits, what money it names, and
-when it was first and last said.
+Nothing that the fold uses may be lost that way: how an answer fits, which money it names, and when it was first and
+last given.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ from schemas.payments import Case, Payment, TakenKeys
 from schemas.words import AnswerField
 
 MOST_FACTS = 50
-"""Most payments have a handful. Up to so many, each answer is kept as it was, so that people can see it."""
+"""Most payments have a handful. Up to so many, every different answer is kept, so that people can see it."""
 
 
 def recorded_as(case: Case, fact: Fact, always: frozenset[AnswerField], most: int = MOST_FACTS) -> Fact:
-    """The Fact to record: new, or merged with its equal or with one that comes to the same in the fold."""
+    """Returns the Fact to record: `fact` itself, or a known Fact of the case that it is merged into."""
     known = {one.key: one for one in case.facts}
     if fact.key in known:
         return known[fact.key].merged(fact)
@@ -59,9 +59,9 @@ def recorded_as(case: Case, fact: Fact, always: frozenset[AnswerField], most: in
 
 
 def _weight(case: Case, fact: Fact, always: frozenset[AnswerField]) -> tuple[frozenset[Mismatch], tuple[Any, ...]]:
-    """What a Fact comes to in the fold: equal for two that differ only in which wrong or unknown id they name.
+    """The effect of a Fact in the fold: equal for two Facts that differ only in which wrong or unknown id they name.
 
-    First how it differs from what must fit, then all else.
+    Returns its mismatches without the given values, and then all other fields that the fold uses.
     """
     answer = fact.answer
     found = mismatches(fact, case.payment, TakenKeys(), always, measure_of(case, TakenKeys(), always))
@@ -74,7 +74,7 @@ def _weight(case: Case, fact: Fact, always: frozenset[AnswerField]) -> tuple[fro
 
 
 def _money_is_known(payment: Payment, fact: Fact, alike: list[Fact]) -> bool:
-    """Whether a paid Fact adds no money: its transaction is one of theirs, or theirs are two, so it is held already."""
+    """Whether the Fact adds no money: it is unpaid, its transaction is in `alike`, or `alike` has two and is held."""
     if not fact.answer.paid:
         return True
     transactions = transactions_of(payment, [*alike, fact])

@@ -1,8 +1,8 @@
-"""The rules of money: a payment is a fold of its Facts, and one change is one version is one event.
+"""The rules of money: a payment's state is a fold of its Facts, and each change is one version and one event.
 
-The one thing to get wrong: `fold` looks at the *set* of Facts and their times, never at the order in which they were
-recorded. Whatever is history (version, late, what was told) belongs to `advance`, which compares the fold with the
-payment as it stands.
+`fold` uses the *set* of Facts and their times, never the order in which they were recorded. Otherwise two workers could
+come to different states of the same money. Fields that depend on history (version, late, events written) belong to
+`advance`, which compares the fold with the payment as it stands.
 """
 
 from __future__ import annotations
@@ -32,9 +32,10 @@ from schemas.words import AnswerField, EventType, Hold, Status
 
 
 class Folded(Struct, frozen=True, kw_only=True):
-    """What the Facts, the clock and people make of a payment. All holds that apply, in the order they are shown.
+    """The state that a payment's Facts, its resolutions and the clock give it.
 
-    `whole` is what refunds are measured by: all of it back is `refunded`.
+    `holds`: all that apply, in the order in which they are shown. `whole`: the amount whose full return makes the
+    payment `refunded`. `order_lost`: another attempt had paid the order first.
     """
 
     status: Status
@@ -51,32 +52,35 @@ class Folded(Struct, frozen=True, kw_only=True):
 
 
 def fold(case: Case, taken_keys: TakenKeys, always: frozenset[AnswerField]) -> Folded:
-    """Judge a payment by the set of its Facts.
+    """Judge a payment by the set of its Facts, its last resolution and the clock's marks.
 
-    `always` is what the gateway declares that every paid answer carries; `taken_keys` which of the payment's
-    transaction ids, sessions and order belong to other payments. The result does not depend on the order or repetition
-    of Facts.
+    `taken_keys`: which of the payment's keys belong to other payments. `always`: the fields that every paid answer of
+    the gateway has. The result does not depend on the order or the repetition of Facts.
     """
     payment, resolution = case.payment, case.resolutions[-1] if case.resolutions else None
     resolved_keys = resolution.settled if resolution else frozenset()
     measured = measure_of(case, taken_keys, always)
     wrong = {fact.key: mismatches(fact, payment, taken_keys, always, measured) for fact in case.facts}
+    # live: not covered by the resolution. fitting: agrees with the payment. challengers: both. arrived: says that money
+    # came, so it is paid and no refund of a statement.
     live = [fact for fact in case.facts if fact.key not in resolved_keys]
     fitting = [fact for fact in case.facts if not wrong[fact.key] and not reuses(fact.answer, payment, taken_keys)]
     if not any(_arrived(fact) for fact in fitting) and not (resolution and resolution.status.paid):
-        fitting = [fact for fact in fitting if not fact.refund]  # what went back proves no amount that came
+        fitting = [fact for fact in fitting if not fact.refund]  # a refund does not prove the amount that had come
     paid = sorted((fact for fact in fitting if fact.answer.paid), key=first_said)
     arrived = [fact for fact in paid if _arrived(fact)]
     transactions = transactions_of(payment, arrived)
-    kept = _kept(arrived, transactions, resolution)
+    recorded_transaction = _recorded_transaction(arrived, transactions, resolution)
 
     holds = set[Hold]()
     for fact in live:
-        read = _read_later(fact, arrived, payment)
-        holds.update(one.hold for one in wrong[fact.key] if not (one.unreadable and read))
+        read_later = _read_later(fact, arrived, payment)
+        holds.update(one.hold for one in wrong[fact.key] if not (one.unreadable and read_later))
     if any(reuses(fact.answer, payment, taken_keys) for fact in live if not wrong[fact.key]):
         holds.add(Hold.TRANSACTION_REUSED)
-    if _second_payment(payment, [fact for fact in arrived if fact.key not in resolved_keys], transactions, kept):
+    if _second_payment(
+        payment, [fact for fact in arrived if fact.key not in resolved_keys], transactions, recorded_transaction
+    ):
         holds.add(Hold.DUPLICATE_FOR_ORDER)
     challengers = [fact for fact in fitting if fact.key not in resolved_keys]
     if contradicted(payment, challengers, paid, resolution, measured.whole):
@@ -87,19 +91,19 @@ def fold(case: Case, taken_keys: TakenKeys, always: frozenset[AnswerField]) -> F
     refunded = max((returned(fact.answer, measured.whole) for fact in paid), default=ZERO)
     if resolution and resolution.status is Status.REFUNDED:
         refunded = max(refunded, measured.whole)
-    said = _statuses(payment, [fact for fact in challengers if not closes_replaced(fact, payment)], resolution)
-    status = _by_refunds(max(said, key=lambda status: status.rank), refunded, measured.whole)
+    statuses = _statuses(payment, [fact for fact in challengers if not closes_replaced(fact, payment)], resolution)
+    status = _by_refunds(max(statuses, key=lambda status: status.rank), refunded, measured.whole)
     order_lost = payment.order_lost or (taken_keys.order and status is Status.COMPLETED)
     if order_lost and status.paid and Hold.DUPLICATE_FOR_ORDER not in resolved_keys:
         holds.add(Hold.DUPLICATE_FOR_ORDER)
     holds.update(_waiting(payment, live, fitting, resolution, status))
-    first = next((fact for fact in arrived if transactions[fact.key] == kept), None)
+    first = next((fact for fact in arrived if transactions[fact.key] == recorded_transaction), None)
     return Folded(
         status=status,
         whole=measured.whole,
         holds=tuple(hold for hold in Hold if hold in holds),
         refunded_amount=refunded if status.paid else ZERO,
-        transaction_id=kept if status.paid else None,
+        transaction_id=recorded_transaction if status.paid else None,
         session_id=next((f.answer.session_id for f in sorted(fitting, key=first_said) if f.answer.session_id), None),
         amount_verified=any(fact.answer.amount == payment.amount for fact in paid),
         completed_at=_completed_at(first, resolution) if status.paid else None,
@@ -110,7 +114,7 @@ def fold(case: Case, taken_keys: TakenKeys, always: frozenset[AnswerField]) -> F
 
 
 class Advance(Struct, frozen=True, kw_only=True):
-    """A payment after a fold was applied. If an event is to be written: its type, and the change in words."""
+    """A payment after a fold was applied, and the event to write: its type, and the change in words."""
 
     payment: Payment
     event: EventType | None = None
@@ -118,10 +122,10 @@ class Advance(Struct, frozen=True, kw_only=True):
 
 
 def advance(payment: Payment, folded: Folded) -> Advance:
-    """Apply a fold: one change of status, hold or refunded amount is one version and one event.
+    """Apply a fold. A change of status, hold or refunded amount is one version and one event.
 
-    A row that was never opened, and of which nobody was told, closes in silence. A payment is `refunded` exactly when
-    all of its money went back, whichever of the two was known first; the tables refuse anything else.
+    The status and the refunded amount only rise. A payment without a checkout and without an event closes without an
+    event. A payment is `refunded` exactly when all of its money went back; the database refuses anything else.
     """
     status = max(payment.status, folded.status, key=lambda status: status.rank)
     hold = folded.holds[0] if folded.holds else None
@@ -160,7 +164,7 @@ def advance(payment: Payment, folded: Folded) -> Advance:
 
 
 def _event(before: Payment, after: Payment) -> EventType:
-    """Name a change: the first that applies of held, completed, the status it rose to, partially refunded, released."""
+    """The type of a change: the first that applies of held, completed, the new status, partially refunded, released."""
     if after.hold is not None:
         return EventType.HELD
     if after.status is Status.COMPLETED and not before.completed_told:
@@ -184,7 +188,7 @@ def _words(before: Payment, after: Payment) -> str:
 
 
 def _arrived(fact: Fact) -> bool:
-    """Whether it says that the money came; a statement's row of a refund does not."""
+    """Whether the Fact says that the money came. A statement's row of a refund does not."""
     return fact.answer.paid and not fact.refund
 
 
@@ -199,25 +203,25 @@ def _above_pending(fact: Fact) -> bool:
     return fact.answer.status is not None and fact.answer.status is not Status.PENDING
 
 
-def _kept(paid: list[Fact], transactions: dict[str, str], resolution: Resolution | None) -> str | None:
-    """The transaction that the payment is recorded with: a person's word, else the one answered first."""
+def _recorded_transaction(paid: list[Fact], transactions: dict[str, str], resolution: Resolution | None) -> str | None:
+    """The transaction that the payment is recorded with: the resolution's, else the one that was answered first."""
     if resolution and resolution.recorded_transaction:
         return resolution.recorded_transaction
     return transactions[paid[0].key] if paid else None
 
 
-def _second_payment(payment: Payment, live: list[Fact], transactions: dict[str, str], kept: str | None) -> bool:
-    """Whether a live paid Fact is about other money than what is kept, which may be known by its session alone."""
-    return any(kept not in (transactions[fact.key], session_of(fact.answer, payment)) for fact in live)
+def _second_payment(payment: Payment, live: list[Fact], transactions: dict[str, str], recorded: str | None) -> bool:
+    """Whether one of these paid Facts is about other money than `recorded`, which may be known by its session alone."""
+    return any(recorded not in (transactions[fact.key], session_of(fact.answer, payment)) for fact in live)
 
 
 def _waiting(
     payment: Payment, live: list[Fact], fitting: list[Fact], resolution: Resolution | None, status: Status
 ) -> Iterable[Hold]:
-    """Holds that wait for an answer: each stands until a fitting one above `pending` was asked later.
+    """Holds that wait for an answer. Each stands until a later question brings a fitting answer other than `pending`.
 
-    The answer to the last question may come after we gave up, so `unresolved` stands on a pending payment only. A
-    statement's row of money that came verifies a claim of success, although its time is before the claim's.
+    The answer to the last question may come after we gave up, so only a pending payment is `unresolved`. A statement's
+    row of money that came lifts `unverifiable`, although its time is before the claim's.
     """
     lifted_until = max((fact.last_asked_at for fact in fitting if _above_pending(fact)), default=None)
 
@@ -235,18 +239,18 @@ def _waiting(
         yield Hold.UNRESOLVED
 
 
-def _statuses(payment: Payment, said: list[Fact], resolution: Resolution | None) -> Iterable[Status]:
-    """The statuses that something speaks for; how much of the money went back decides between the last two."""
+def _statuses(payment: Payment, facts: list[Fact], resolution: Resolution | None) -> Iterable[Status]:
+    """`pending`, and every status that the clock, the last resolution or one of these Facts gives the payment."""
     yield Status.PENDING
     if payment.expired_by_clock_at is not None:
         yield Status.EXPIRED
     if resolution is not None:
         yield resolution.status
-    yield from (fact.answer.status for fact in said if fact.answer.status is not None)
+    yield from (fact.answer.status for fact in facts if fact.answer.status is not None)
 
 
 def _by_refunds(status: Status, refunded: Decimal, whole: Decimal) -> Status:
-    """Paid money that went back in full is refunded, and no other is."""
+    """Decide between `completed` and `refunded` by the amount that went back. Other statuses stay."""
     if not status.paid:
         return status
     return Status.REFUNDED if refunded >= whole else Status.COMPLETED

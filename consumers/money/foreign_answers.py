@@ -1,4 +1,4 @@
-"""Answers that are about another payment, and so are no Fact about the one that was asked about."""
+"""Answers that turn out to be about another payment, and so are no Facts about the payment that was asked about."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from consumers.ports.reply import Reply
 from schemas.answers import Answer, ForeignTransaction
 
 
-async def others_left_alone(ledger: Ledger, readings: Mapping[str, Reading], replies: Sequence[Reply]) -> list[Reply]:
-    """The replies. An answer about a claim's id that echoes another payment's reference becomes a ForeignTransaction.
+async def attribute_replies(ledger: Ledger, readings: Mapping[str, Reading], replies: Sequence[Reply]) -> list[Reply]:
+    """Returns the replies. A transaction's answer that echoes another payment's reference becomes a ForeignTransaction.
 
-    A gateway's file takes an answer with another reference for foreign by itself. Those that come here differ from
-    ours in case or outer blanks alone, and only a look at the account's payments tells whose they are.
+    A gateway's file does that by itself for a reference that is clearly another's. A reference that comes here differs
+    from ours only in case or outer blanks, so the account's other payments have to be looked up.
     """
-    names = {id(reply): name for reply in replies if (name := _other_reference(readings, reply)) is not None}
+    names = {id(reply): name for reply in replies if (name := _foreign_reference(readings, reply)) is not None}
     others = await ledger.referenced(set(names.values())) if names else frozenset()
     return [
         replace(reply, outcome=ForeignTransaction(why="other_payment")) if names.get(id(reply)) in others else reply
@@ -25,8 +25,8 @@ async def others_left_alone(ledger: Ledger, readings: Mapping[str, Reading], rep
     ]
 
 
-def _other_reference(readings: Mapping[str, Reading], reply: Reply) -> tuple[str, str] | None:
-    """The account, and the reference that is not ours, of an answer about an id that a claim gave us."""
+def _foreign_reference(readings: Mapping[str, Reading], reply: Reply) -> tuple[str, str] | None:
+    """The account and the reference of an answer that was asked for by a transaction and echoes another reference."""
     answer, reading = reply.outcome, readings.get(reply.payment_id)
     if reply.question.transaction_id is None or reading is None or not isinstance(answer, Answer):
         return None

@@ -1,6 +1,6 @@
-"""What fits: whether an answer is about this payment, this amount and this currency, and about which money.
+"""Whether an answer is about this payment, this amount and this currency, and which money it is about.
 
-The one thing to get wrong: a gateway that says "paid" has said nothing yet. What it says must be about what was asked.
+"Paid" alone proves nothing. The ids, the amount and the currency of the answer must be those of the payment.
 """
 
 from __future__ import annotations
@@ -17,15 +17,15 @@ from schemas.words import AnswerField, Hold, Id, MoneyField, Status
 
 ZERO, PAISA = Decimal("0.00"), Decimal("0.01")
 IN_EVERY_ROW: frozenset[AnswerField] = frozenset({MoneyField.CURRENCY})
-"""What a row of a statement carries for sure; the amount too, but for those of refunds."""
+"""The fields that every row of a statement has. Rows of payments have an amount as well."""
 
 
 class Mismatch(Struct, frozen=True, kw_only=True):
-    """One field in which an answer disagrees with its payment, and the hold that this is.
+    """One field in which an answer disagrees with its payment, and the hold that this causes.
 
-    `given` is what the answer has there; None where it has nothing, or nothing that can be read. `expected` is ours,
-    and of a refund the most that can have gone back. `of_others`: the id is another payment's. `unreadable`: the field
-    holds something that is no money; a later answer about the same money lifts that without a person.
+    `given`: the answer's value; None where the field is missing or unreadable. `expected`: ours; for a refund, the most
+    that can have gone back. `of_others`: the id belongs to another payment. `unreadable`: the field is no amount of
+    money; a later answer about the same money lifts that without a person.
     """
 
     hold: Hold
@@ -37,15 +37,15 @@ class Mismatch(Struct, frozen=True, kw_only=True):
 
     @property
     def acceptable(self) -> bool:
-        """Whether a person who takes the money takes this with it: its amount, its currency, the ids it goes by."""
+        """Whether a person who accepts the money accepts this mismatch with it. Others' ids and refunds never are."""
         return not self.of_others and self.field is not MoneyField.REFUNDED
 
 
 class Measure(Struct, frozen=True, kw_only=True):
-    """What a payment is measured by: what the shop asked, or what a person accepted of the transaction they recorded.
+    """The amount that a payment is measured by: the shop's, or one that a person accepted with a transaction.
 
-    `whole` is all of the money, in takas and paisas. `accepted` are the mismatches of the answers that the person had
-    before them. An answer is about the transaction if it names it, or if it names none in one of its `sessions`.
+    `whole`: all of the money, with two decimals. `accepted`: the mismatches of the answers that the resolution covers.
+    An answer is about `transaction` if it names it, or if it names none and is about one of `sessions`.
     """
 
     whole: Decimal
@@ -54,15 +54,15 @@ class Measure(Struct, frozen=True, kw_only=True):
     accepted: frozenset[Mismatch] = frozenset()
 
     def of(self, answer: Answer, payment: Payment) -> frozenset[Mismatch]:
-        """The mismatches that were accepted, for an answer about that transaction."""
+        """The mismatches that are accepted for this answer; none where it is about another transaction."""
         return self.accepted if _about(answer, payment, self.transaction, self.sessions) else frozenset()
 
 
 def measure_of(case: Case, taken_keys: TakenKeys, always: frozenset[AnswerField]) -> Measure:
-    """What was accepted by the last resolution, if it says paid, from the answers that it covers.
+    """The Measure of a case, by its last resolution; without one that says paid, `whole` is the amount known before.
 
-    An id that another payment has is never accepted, and nothing that was said of refunds is. Of several amounts the
-    one that the shop asked for counts, else the greatest, because nothing is left only when all of that went back.
+    Of several amounts in the answers that the resolution covers, the amount that the shop asked for counts, else the
+    greatest: only its full return leaves nothing.
     """
     payment, resolution = case.payment, case.resolutions[-1] if case.resolutions else None
     asked = Measure(whole=payment.accepted_amount or payment.amount)
@@ -90,10 +90,11 @@ def measure_of(case: Case, taken_keys: TakenKeys, always: frozenset[AnswerField]
 def mismatches(
     fact: Fact, payment: Payment, taken_keys: TakenKeys, always: frozenset[AnswerField], measured: Measure
 ) -> frozenset[Mismatch]:
-    """In what an answer disagrees with its payment, without what a person accepted; empty when it fits.
+    """The mismatches of an answer with its payment, without those that a person accepted; empty when it fits.
 
-    Ids that are echoed must be ours whatever the status; an empty one is absent. Amount, currency and what the gateway
-    declares to send always are demanded of an answer that says paid. Fees and times are never compared.
+    Echoed ids must be the payment's, for any status; an empty id counts as absent. An answer that says paid must also
+    agree in amount and currency, where it has them, and have every field of `always`. Fees and times are never
+    compared.
     """
     always = always if fact.row is None else IN_EVERY_ROW
     found = set(foreign_ids(fact, payment, taken_keys))
@@ -104,7 +105,7 @@ def mismatches(
 
 
 def foreign_ids(fact: Fact, payment: Payment, taken_keys: TakenKeys) -> Iterable[Mismatch]:
-    """The ids it echoes that are not ours, whatever its status and whatever a person accepted."""
+    """The mismatches of an answer's reference and session, for any status, and even if a person accepted them."""
     reference, session = fact.answer.reference, fact.answer.session_id
     if reference and (reference in taken_keys.references or reference != payment.reference):
         yield _foreign(Id.REFERENCE, reference, payment.reference, taken_keys.references)
@@ -143,11 +144,11 @@ def _money_mismatches(
 
 
 def _foreign_session(fact: Fact, payment: Payment) -> bool:
-    """Whether the session it echoes is none of ours.
+    """Whether the session that it echoes is none of the payment's.
 
-    Where the opening's reply was lost, no session of ours is known. The session that is answered first must not decide
-    about the next one, or the order of recording would: so each has to be echoed beside our reference. The same holds
-    where the question was on its way while the checkout was opened again.
+    Where the opening's reply was lost, the payment has no session. If the session that is answered first decided about
+    the next one, the order of recording would matter. So each session has to be echoed beside our reference. The same
+    holds where the checkout was opened again while the question was on its way.
     """
     reopened = payment.adopted_at is None and fact.row is None and fact.last_asked_at < payment.opened_at
     if payment.opened and not reopened:
@@ -160,24 +161,24 @@ def ids_of(known: Answer | Payment) -> dict[Id, str | None]:
 
 
 def first_said(fact: Fact) -> tuple[datetime, datetime, str]:
-    """The sort key for the order in which Facts were first answered."""
+    """The sort key of Facts by when they were first answered."""
     return fact.first_answered_at, fact.first_asked_at, fact.key
 
 
 def transaction_of(answer: Answer, payment: Payment) -> str:
-    """The money's id: the transaction's, or where the gateway reports none, the session's, or our own reference."""
+    """The id of the money that an answer is about: its transaction, else its session, else our reference."""
     return answer.transaction_id or session_of(answer, payment)
 
 
 def session_of(answer: Answer, payment: Payment) -> str:
-    """The session an answer is about; our reference where the answer names none and no opening gave one."""
+    """The session that an answer is about: its own, else that of the opened checkout, else our reference."""
     return answer.session_id or (payment.session_id if payment.opened else None) or payment.reference
 
 
 def transactions_of(payment: Payment, paid: Iterable[Fact]) -> dict[str, str]:
     """Which transaction each Fact is about, by the Fact's key.
 
-    One that names none is about the transaction that another Fact of its session named; of several, the first one's.
+    A Fact without a transaction is about the one that the first Fact of its session names, else about `transaction_of`.
     """
     paid = list(paid)
     named = {
@@ -194,7 +195,7 @@ def transactions_of(payment: Payment, paid: Iterable[Fact]) -> dict[str, str]:
 
 
 def same_money(one: Answer, other: Answer, payment: Payment) -> bool:
-    """Whether two answers name one transaction or, where not both name one, are about one session."""
+    """Whether two answers name the same transaction or, if one names none, are about the same session."""
     if one.transaction_id and other.transaction_id:
         return one.transaction_id == other.transaction_id
     return session_of(one, payment) == session_of(other, payment)
@@ -207,17 +208,17 @@ def _about(answer: Answer, payment: Payment, transaction: str | None, sessions: 
 
 
 def reuses(answer: Answer, payment: Payment, taken_keys: TakenKeys) -> bool:
-    """Whether a paid answer names a transaction that another payment was recorded with first."""
+    """Whether a paid answer is about a transaction that belongs to another payment."""
     return answer.paid and transaction_of(answer, payment) in taken_keys.transactions
 
 
 def returned(answer: Answer, whole: Decimal) -> Decimal:
-    """How much of the money went back, by one paid answer. `refunded` without a figure means all of it."""
+    """The amount that went back, by one paid answer. The status `refunded` without an amount means all of `whole`."""
     if answer.refunded_amount is not None:
         return in_paisas(answer.refunded_amount)
     return whole if answer.status is Status.REFUNDED else ZERO
 
 
 def in_paisas(amount: Decimal) -> Decimal:
-    """What tables and shops are told of an amount: never more than it is."""
+    """The amount with two decimals, rounded down; at least zero."""
     return max(amount, ZERO).quantize(PAISA, ROUND_DOWN)

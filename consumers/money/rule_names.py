@@ -1,6 +1,6 @@
-"""Why a payment changed: each decision's rule of money, in the words that people are told.
+"""The rule of money behind each event, in the words that timelines show.
 
-The one thing to get wrong: deciding. `advance` has decided; this names the rule that its change came from.
+Nothing is decided here: `fold.advance` has decided, and these functions only name its rule.
 """
 
 from __future__ import annotations
@@ -30,9 +30,9 @@ def named_row(row: StatementRow) -> str:
 
 
 def rule_of(after: Payment, event: EventType, *, resolved: bool, stated: bool = False) -> str:
-    """The rule of the one event that a change was told with.
+    """The rule behind the event of a change, as a sentence. `after` is the payment after the change.
 
-    `resolved`: it came by a person's word; `stated`: by a row of a statement.
+    `resolved`: a person's resolution brought it. `stated`: a row of a statement brought it.
     """
     if stated and after.hold is None:
         return "where nobody is asked, the gateway's own statement counts, as of its own time"

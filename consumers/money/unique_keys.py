@@ -1,7 +1,8 @@
-"""What the answers about a payment claim for it alone: sessions, transactions, the order.
+"""The keys that a payment takes by its answers: sessions, transactions and the order. Each belongs to one payment.
 
-The one thing to get wrong: the order of the steps. An answer that turns out to name another payment's session claims no
-transaction, and one whose transaction is another's does not pay the order.
+The steps have to keep their order: sessions and references, then transactions, then the order. An answer that names
+another payment's session takes no transaction, and an answer whose transaction is another payment's does not pay the
+order.
 """
 
 from __future__ import annotations
@@ -20,17 +21,17 @@ from schemas.words import AnswerField, Status
 
 
 class ReservedFold(Struct, frozen=True):
-    """Which of a payment's keys are others', and what it comes to by those that are its own."""
+    """The keys of a payment that belong to other payments, and its fold without them."""
 
     taken_keys: TakenKeys
     folded: Folded
 
 
 def fold_with_keys(case: Case, taken_keys: TakenKeys, always: frozenset[AnswerField]) -> tuple[Folded, Keys]:
-    """What a payment comes to, and all the keys that its answers claim for it, but for those that are others'.
+    """Returns a payment's fold, and the keys that it takes by its answers, without those in `taken_keys`.
 
-    An answer that does not fit by `taken_keys` claims nothing. Where a key turns out to be another's, this is called
-    again with that in `taken_keys`.
+    An answer that echoes a session or reference of `taken_keys` does not fit, and takes nothing. If a key turns out to
+    be another payment's when it is written, call this again with that key in `taken_keys`.
     """
     folded = fold(case, taken_keys, always)
     found = [
@@ -49,7 +50,10 @@ def fold_with_keys(case: Case, taken_keys: TakenKeys, always: frozenset[AnswerFi
 
 
 async def reserve_and_fold(batch: Batch, rules: Rules, cases: Sequence[Case]) -> dict[str, ReservedFold]:
-    """Reserve the keys of each payment and fold it in steps: what does not fit in one claims nothing in the next."""
+    """Reserve the keys of each payment step by step, and fold it. Returns the folds by payment id.
+
+    An answer that does not fit after one step takes no keys in the next.
+    """
     by_id = {case.payment.id: case for case in cases}
     always = {payment_id: rules.capabilities(case.payment).always for payment_id, case in by_id.items()}
     taken_keys = {payment_id: TakenKeys() for payment_id in by_id}
@@ -68,7 +72,7 @@ async def reserve_and_fold(batch: Batch, rules: Rules, cases: Sequence[Case]) ->
 
 
 async def _reserve(batch: Batch, taken_keys: dict[str, TakenKeys], wanted: Iterable[Keys | None]) -> None:
-    """Reserve keys, and add those that others have to `taken_keys`."""
+    """Reserve keys, and add those that belong to other payments to `taken_keys`."""
     keys = [key for key in wanted if key is not None]
     for payment_id, others in (await batch.reserve(keys)).items():
         known = taken_keys[payment_id]
@@ -81,9 +85,9 @@ async def _reserve(batch: Batch, taken_keys: dict[str, TakenKeys], wanted: Itera
 
 
 def _names(case: Case, taken_keys: TakenKeys, always: frozenset[AnswerField]) -> Keys:
-    """The sessions that fitting answers name for a payment whose opening told us none.
+    """The sessions that fitting answers name for a payment whose opening brought none.
 
-    With them, the sessions and references that are not ours and that a person accepted with the money.
+    Other sessions and references are among them where a person accepted them with the money.
     """
     payment, facts = case.payment, _fitting(case, taken_keys, always)
     ours = set(payment.sessions) if payment.opened else set()
@@ -93,7 +97,7 @@ def _names(case: Case, taken_keys: TakenKeys, always: frozenset[AnswerField]) ->
 
 
 def _transactions(case: Case, taken_keys: TakenKeys, always: frozenset[AnswerField]) -> Keys:
-    """The transactions that money came by, as fitting answers say, and the one a person recorded."""
+    """The transactions of the money, by fitting paid answers, and the one that a person recorded."""
     transactions = {
         transaction_of(fact.answer, case.payment)
         for fact in _fitting(case, taken_keys, always)
@@ -105,7 +109,7 @@ def _transactions(case: Case, taken_keys: TakenKeys, always: frozenset[AnswerFie
 
 
 def _order(case: Case, folded: Folded) -> Keys | None:
-    """The order, once the payment is paid by what is its own. Where all went back, the order is let go."""
+    """The order, once the payment is paid; None before. Where all of the money went back, the order is released."""
     payment = case.payment
     status = max(payment.status, folded.status, key=lambda status: status.rank)
     if payment.order_ref is None or not status.paid:

@@ -1,4 +1,4 @@
-"""Writing the event down, once: the bytes made here are what relay, webhooks and `/v1/events` send."""
+"""Serialise an event, once. The relay, webhooks and `/v1/events` all send the bytes that are made here."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from schemas.words import EntryKind, EventType
 def write_event(
     payment: Payment, kind: EventType, time: datetime, public_url: str, traceparent: str | None = None
 ) -> Event:
-    """Serialise an event of the payment as it stands after the change; `public_url` has no trailing slash."""
+    """The event of type `kind` about the payment as it stands after the change. `public_url` has no trailing slash."""
     shown = PaymentEvent(
         specversion="1.0",
         id=f"{payment.id}.{payment.version}",
@@ -43,5 +43,5 @@ def write_event(
 
 
 def event_entry(event: Event) -> Entry:
-    """The event's entry in its payment's timeline."""
+    """The timeline entry of an event."""
     return Entry(kind=EntryKind.EVENT, at=event.time, data={"id": event.id, "type": event.type})

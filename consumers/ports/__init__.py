@@ -1,1 +1,1 @@
-"""What the domain asks of the machine: the ledger, the bus and a gateway, as protocols."""
+"""What the domain needs from the outside, as protocols: the ledger, the bus and a gateway."""

@@ -1,7 +1,7 @@
 """The port that carries claims from the process that received them to the worker that asks the gateway.
 
-The one thing to get wrong: `publish` returns only when the claim is durable, because only then may the callback be
-acknowledged; and `ack` comes only after the claim is written, with the answer where it led to a question.
+No claim may be lost. `publish` returns only when the claims are durable, because only then may the callback be
+acknowledged. A worker calls `ack` only after the claim is written, with the reply where it led to a question.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ from schemas.callbacks import Claim
 class ClaimMessage(Struct, frozen=True, kw_only=True):
     """A claim handed to a worker, until the worker acknowledges it or gives it back. `tag` is the bus's own.
 
-    `attempts` counts towards the dead letters: one, and one more for each time that it failed by itself. `handed_out`
-    is how often it was given to a worker, whatever the reasons for which it came back. `queued_at` is when it was
-    queued, where that is known.
+    `attempts` is 1, and one more for each time that it failed by itself; at a limit it becomes a dead letter.
+    `handed_out`: how often it was given to a worker, for any reason. `queued_at`: when it was queued, where that is
+    known.
     """
 
     tag: object
@@ -35,50 +35,50 @@ class BusAway(Exception):
 
 
 class ClaimPublisher(Protocol):
-    """The way into a bus."""
+    """The part of a bus that callbacks are published to."""
 
     async def publish(self, claims: Sequence[Claim], *, low_priority: bool = False) -> None:
-        """Make the claims durable; one published twice is delivered once or twice. Raises BusAway.
+        """Make the claims durable. A claim published twice is delivered once or twice. Raises BusAway.
 
-        Those of `low_priority` are delivered when no others of their gateway wait.
+        Claims of `low_priority` are delivered when no other claims of their gateway wait.
         """
         ...
 
     async def depths(self) -> dict[str, int]:
-        """How many claims wait, by gateway, without those of low priority. Gateways with none may be left out."""
+        """How many claims wait, by gateway, without claims of low priority. A gateway without any may be left out."""
         ...
 
 
 class Bus(ClaimPublisher, Protocol):
-    """Two implementations, one contract: the queue in Postgres and RabbitMQ."""
+    """Carries claims to workers. Implemented by the queue in Postgres and by RabbitMQ."""
 
     async def receive(self, provider: str, most: int) -> list[ClaimMessage]:
-        """Wait for claims about one gateway's payments and take up to `most` in hand; a dead worker's come back."""
+        """Wait for claims of one gateway and return up to `most`. Claims of a worker that dies are delivered again."""
         ...
 
     async def ack(self, messages: Sequence[ClaimMessage]) -> None:
-        """Acknowledge them: they are written."""
+        """Acknowledge claims that are written, so that they are not delivered again."""
         ...
 
     async def requeue(self, messages: Sequence[ClaimMessage]) -> None:
-        """They could not be taken, for no fault of theirs: they come again, now or when that can be told.
+        """Give back claims that could not be processed, for no fault of theirs. They are delivered again soon.
 
-        Raises nothing of an absent database or broker.
+        No attempt is counted. Does not raise where the database or the broker is away.
         """
         ...
 
     async def postpone(self, messages: Sequence[ClaimMessage]) -> None:
-        """They are for another worker or another time: they come again after a while, and no attempt counts."""
+        """Give back claims for another worker or a later time. They come again after a while; no attempt is counted."""
         ...
 
     async def retry(self, message: ClaimMessage) -> None:
-        """It failed by itself: it comes again after a while, with one attempt more."""
+        """Give back a claim that failed by itself. It is delivered after a while, with one attempt more."""
         ...
 
     async def dead_letter(self, message: ClaimMessage, reason: str) -> None:
-        """Move a claim that fails by itself to the dead letters, for a person."""
+        """Move a claim that fails by itself to the dead letters, where a person looks at it."""
         ...
 
     async def stop_receiving(self, provider: str) -> None:
-        """Nothing more of this gateway is received here: what was delivered meanwhile is for others."""
+        """Receive no more claims of this gateway here. Claims delivered meanwhile are left to other workers."""
         ...

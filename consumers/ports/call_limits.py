@@ -1,4 +1,4 @@
-"""How much an account's gateway may be asked, as it is kept between questions."""
+"""An account's call budget and circuit breaker, as they are stored between questions."""
 
 from __future__ import annotations
 
@@ -8,10 +8,11 @@ from msgspec import Struct
 
 
 class AccountLimits(Struct, frozen=True, kw_only=True):
-    """The token bucket and the circuit breaker of an account at `at`. Extra calls may take `calls` below nothing.
+    """The token bucket and the circuit breaker of an account, as they were at `at`.
 
-    `troubles` counts the questions since the last answer; nobody asks before `shut_until`. `unknown_by` names the
-    payments of the last answers "not found" in a row, about checkouts that the gateway itself had opened.
+    `calls`: the calls left; a question that took several may take it below zero. `troubles`: how many questions in a
+    row brought no answer. `shut_until`: no question is asked before then. `unknown_by`: the payment ids of the last
+    answers "not found" in a row, about checkouts that the gateway itself had opened.
     """
 
     account: str

@@ -1,11 +1,11 @@
-"""What a gateway is to the rest: one frozen class with pure generators, and the effects they may yield.
+"""The port to a gateway: one frozen class with pure generators, and the effects that they may yield.
 
     def ask(self, question, expected):
         reply = yield HttpRequest(...)      # an HttpReply comes back, or NoReply is raised here
         return Answer(...)
 
-The one thing to get wrong: a generator here must stay pure. No clock, no socket, no randomness; whoever runs it brings
-the reply, the shared token and the deadline.
+A generator here must stay pure, without clock, socket or randomness. The worker that runs it provides replies, the
+shared token and the deadline.
 """
 
 from __future__ import annotations
@@ -27,10 +27,10 @@ T = TypeVar("T")
 
 
 class HttpRequest(Struct, frozen=True, kw_only=True):
-    """Ask the runner to send this. `url` is absolute; `body` is sent as it is. `seconds` is the whole deadline.
+    """Yielded to send a request. `url` is absolute, `body` is sent as it is, `seconds` is the deadline of the whole.
 
-    `takes_money`: it is begun within 5 s of when its question was asked, or not at all, and it is sent again only where
-    the first is known not to have run.
+    `takes_money`: it begins within `Timing.execute_begins_within` of when its question was asked, or is not sent. It is
+    sent a second time only where the first one is known not to have run.
     """
 
     method: str
@@ -56,21 +56,21 @@ class HttpReply(Struct, frozen=True, kw_only=True):
 
 
 class NoReply(Exception):
-    """Raised at the `yield` when the request was refused, cut, too long or silent until its deadline."""
+    """Raised at the `yield` when the connection was refused or cut, or the reply was too long or late."""
 
 
 class TokenWanted(Struct, frozen=True, kw_only=True):
-    """Ask the runner for the account's shared token; `stale` names one that the gateway just refused.
+    """Yielded to get the account's shared token. `stale`: the token that the gateway has just refused.
 
-    The reply is the token's text. The runner keeps one token per account for all processes and runs `grant()` for a
-    new one, one at a time, when there is none, it ends within a minute, or it is the stale one.
+    The reply is the token's text. All processes share one token per account. The worker that runs the exchange calls
+    `grant()`, never concurrently, if there is no token, it ends within a minute, or it equals `stale`.
     """
 
     stale: str | None = None
 
 
 class Token(Struct, frozen=True, kw_only=True):
-    """What `grant()` returns. `seconds` is how long the gateway says it is good for."""
+    """An access token that `grant()` returns. `seconds`: how long it is valid, by the gateway's word."""
 
     text: str
     seconds: int
@@ -79,11 +79,11 @@ class Token(Struct, frozen=True, kw_only=True):
 Effect = HttpRequest | TokenWanted
 EffectReply = HttpReply | str
 Exchange = Generator[Effect, EffectReply, T]
-"""What a gateway's method runs: it yields effects, is sent their replies, and ends with what the exchange came to."""
+"""The generator that a gateway's method returns. It yields effects, is sent their replies, and returns the outcome."""
 
 
 class Customer(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The buyer, as the shop tells it. Personal data: in the database and in the gateway's request, nowhere else."""
+    """The buyer, as the shop describes them. Personal data: only for the database and the gateway's request."""
 
     name: str | None = None
     email: str | None = None
@@ -98,7 +98,7 @@ class Customer(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 class CallbackUrls(Struct, frozen=True, kw_only=True):
-    """Where the gateway is told to send the buyer and its notifications; the payment stands in the path of each."""
+    """Our URLs for the buyer's return and for notifications. Each has the payment's id in its path."""
 
     back: str
     success: str
@@ -108,7 +108,7 @@ class CallbackUrls(Struct, frozen=True, kw_only=True):
 
 
 class Opening(Struct, frozen=True, kw_only=True):
-    """A checkout to open. `expires_in` in seconds; `options` go into the gateway's request as they are."""
+    """A checkout to open. `expires_in` is in seconds. `options` are added to the gateway's request as they are."""
 
     payment_id: str
     reference: str
@@ -123,14 +123,14 @@ class Opening(Struct, frozen=True, kw_only=True):
 
 
 class FieldError(Struct, frozen=True, kw_only=True):
-    """One thing wrong with a request, before the gateway is called. `field` is a path such as `customer.email`."""
+    """One error in a request, found before the gateway is called. `field` is a path such as `customer.email`."""
 
     field: str
     message: str
 
 
 class Misconfigured(ValueError):
-    """Raised by a gateway's class, or a table in it, for fields that cannot work; each `field` is one of its own."""
+    """Raised by a gateway's class, or a table in it, for configured values that cannot work."""
 
     def __init__(self, errors: Sequence[FieldError]) -> None:
         super().__init__("; ".join(f"{error.field} {error.message}" for error in errors))
@@ -138,7 +138,7 @@ class Misconfigured(ValueError):
 
 
 class Opened(Struct, frozen=True, kw_only=True):
-    """The checkout exists. `expires_at` where the gateway tells one."""
+    """The checkout exists. `expires_at`: when it expires, where the gateway says so."""
 
     session_id: str
     checkout_url: str
@@ -146,7 +146,7 @@ class Opened(Struct, frozen=True, kw_only=True):
 
 
 class OpeningRefused(Struct, frozen=True, kw_only=True):
-    """The gateway will not open this checkout and says why, in its words (at most 200 characters)."""
+    """The gateway refuses to open the checkout. `message` is its reason, in its words, of at most 200 characters."""
 
     message: str
 
@@ -159,29 +159,32 @@ OpeningOutcome = Opened | OpeningRefused | ReferenceUsed | Inconclusive
 
 
 class Signed(Struct, frozen=True):
-    """The signature is right and fresh."""
+    """The signature is right, and its timestamp is recent."""
 
 
 class Unsigned(Struct, frozen=True):
-    """Nothing proves who sent it: the gateway does not sign this kind, or a right signature is too old to count."""
+    """The sender is not proven: the gateway does not sign this kind of callback, or the signature is right but old."""
 
 
 class Forged(Struct, frozen=True):
-    """It should be signed rightly and is not. `why` is safe to log."""
+    """The signature is required, and is missing or wrong. `why` is safe to log."""
 
     why: str
 
 
 class Capabilities(Struct, frozen=True, kw_only=True):
-    """What a gateway declares, so that the core needs no `if provider ==`.
+    """What a gateway can do, as its file declares it, so that the rules never depend on a gateway's name.
 
-    `always`: the fields that every paid answer carries; one that is missing there is a mismatch. `asked_by`: the ids
-    that it can be asked by; empty when there is no status API. Only a callback brings a transaction to ask by.
-    `executes`: a success claim has to be followed by Execute, by us. `pending_expires`: `pending` after the end proves
-    that nobody paid; `pending_expires_after`: where an account says so, it proves that so many seconds after the end.
-    `shows_refunds`: asked again after completion. `signs`: it sends signed webhooks to `/webhooks/{account}`. `lists`:
-    it shows its payments of a time; see `ListsPayments`. `wordless`: its redirects name nothing, so a hit on the
-    payment's own path is all that a buyer who comes back can say.
+    - `always`: the fields that every paid answer has; a missing one is a mismatch.
+    - `asked_by`: the ids by which it can be asked about a payment; empty where it has no status API. Where that is the
+      transaction id, only a callback can bring one.
+    - `executes`: after a success claim we have to call Execute.
+    - `pending_expires`: `pending` after the end proves that the payment was not paid.
+    - `pending_expires_after`: where the account configures it, `pending` proves that so many seconds after the end.
+    - `shows_refunds`: its answers show refunds, so a completed payment is asked about again.
+    - `signs`: it sends signed webhooks to `/webhooks/{account}`.
+    - `lists`: it can list its payments; see `ListsPayments`.
+    - `wordless`: its redirects add no parameters, so only the path of our own URL tells how the buyer came back.
     """
 
     always: frozenset[AnswerField]
@@ -196,7 +199,7 @@ class Capabilities(Struct, frozen=True, kw_only=True):
 
 
 class Provider(Protocol):
-    """One gateway, configured for one account. Every implementation is a frozen msgspec Struct."""
+    """A gateway, configured for one account. Every implementation is a frozen msgspec Struct."""
 
     name: ClassVar[str]
 
@@ -207,11 +210,11 @@ class Provider(Protocol):
     def capabilities(self) -> Capabilities: ...
 
     def lifetime(self, expires_in: int | None) -> timedelta:
-        """How long a checkout of this gateway lives, wanted or not."""
+        """How long a checkout lives. The shop's wish, `expires_in` in seconds, may have no effect."""
         ...
 
     def check(self, opening: Opening) -> list[FieldError]:
-        """Every documented limit, before the gateway is called; empty when all is well."""
+        """Check an opening against every documented limit. Returns the errors, none where all is well."""
         ...
 
     def open(self, opening: Opening) -> Exchange[OpeningOutcome]: ...
@@ -221,7 +224,7 @@ class Provider(Protocol):
     def authenticate(self, callback: Callback) -> Signed | Unsigned | Forged: ...
 
     def read_claim(self, callback: Callback) -> CallbackContent:
-        """The ids and the word a callback carries. Raises schemas.wire.Unreadable."""
+        """The ids and the claimed outcome in a callback. Raises schemas.wire.Unreadable."""
         ...
 
 
@@ -232,21 +235,22 @@ class GrantsTokens(Protocol):
 
 
 class ListedLines(Struct, frozen=True, kw_only=True):
-    """Hand these lines of a list to the runner, who sends nothing back."""
+    """Yielded to hand over lines of a list. Nothing is sent back."""
 
     lines: tuple[Line | Unread, ...]
 
 
 ListExchange = Generator[Effect | ListedLines, EffectReply | None, T]
-"""As an Exchange, and it hands over lines on its way."""
+"""An Exchange that also yields lines."""
 
 
 class ListsPayments(Protocol):
     """A gateway whose payments can be listed."""
 
     def list_payments(self, since: datetime, until: datetime) -> ListExchange[Inconclusive | None]:
-        """Yield the lines of every payment of this time, each payment once; a request may be asked again after trouble.
+        """Yield the lines of every payment from `since` to `until`, each payment once.
 
-        Lines of other times may be among them, and their rows are not numbered yet. Returns what ended it early.
+        A request may be sent again after trouble. Lines of other times may be among them. Every line's `row` is 0.
+        Returns the Inconclusive that ended it early, else None.
         """
         ...

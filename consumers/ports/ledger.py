@@ -1,7 +1,7 @@
-"""The port to where payments are kept: a look without a lock, and a write that depends on what the look read.
+"""The port to the payments in the database: a look without a lock, and a write that depends on what was read.
 
-What is not decided on a look goes through a batch: one transaction over payments that it locks. Each key belongs to one
-payment, whichever way it was taken.
+Commands use a batch instead: one transaction over payments that it locks. Each key belongs to one payment, whether a
+write or a batch took it.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ from schemas.payments import Case, Change, Payment, TakenKeys
 from schemas.words import Status
 
 Admission = Literal["new", "seen", "repeated"]
-"""`seen`: this very claim was taken before. `repeated`: another claim brought the same signed gateway event."""
+"""`seen`: this claim was recorded before. `repeated`: another claim brought the same signed event of the gateway."""
 
 
 class Lookup(Struct, frozen=True, kw_only=True):
-    """The ids by which a payment of an account is looked up, as a claim has them. `id` is the caller's own."""
+    """Ids by which a payment of an account is looked up. The caller chooses `id`, under which it gets the result."""
 
     id: str
     account: str
@@ -35,10 +35,10 @@ class Lookup(Struct, frozen=True, kw_only=True):
 
 
 class Keys(Struct, frozen=True, kw_only=True):
-    """What a payment's fitting answers claim for it. Each of these keys belongs to one payment.
+    """The keys that a payment takes by its fitting answers. A key belongs to one payment.
 
     `references` are looked up and never taken, because each payment has its own reference from the start. `returned`:
-    all of the money went back, so the order is let go and not taken.
+    all of the money went back, so the order is released, not taken.
     """
 
     payment_id: str
@@ -74,9 +74,10 @@ class Keys(Struct, frozen=True, kw_only=True):
 
 
 class ExecuteRequest(Struct, frozen=True, kw_only=True):
-    """Another attempt of the order, which requests an Execute.
+    """Another attempt of the order that requests an Execute.
 
-    `wanted_at`: since when. `waits_until`: when it is looked at again whether this attempt may.
+    `wanted_at`: since when. `waits_until`: when that attempt is looked at next. An attempt for which it is None, or
+    long past, keeps no other attempt waiting.
     """
 
     payment_id: str
@@ -85,11 +86,11 @@ class ExecuteRequest(Struct, frozen=True, kw_only=True):
 
 
 class Order(Struct, frozen=True, kw_only=True):
-    """Which attempt paid an order, which one executes, and which others request to. None: no attempt does.
+    """An order: the payment id of the attempt that paid, of the attempt that executes, and the others' requests to.
 
-    `unheard` are the accounts of attempts that may have executed unknown to the database. These other attempts are
-    pending, and were opened before the database's server took over from another server. No answer about them counts
-    yet: one counts that was asked for at least a minute after the takeover.
+    `unheard`: the accounts of other attempts that may have executed unknown to the database. Such an attempt is pending
+    and was opened before this database server took over from another server. An answer ends that doubt if it was asked
+    for at least a minute after the takeover.
     """
 
     paid_by: str | None = None
@@ -101,10 +102,9 @@ class Order(Struct, frozen=True, kw_only=True):
 class Reading(Struct, frozen=True, kw_only=True):
     """A payment as it was read, without a lock.
 
-    Every write that a decision about the payment may depend on raises `revision`. So a decision is written only where
-    the payment still has the revision that was read. `sessions` and `transactions` are keys that the payment has, and
-    perhaps not all of them. `since`: when the database's server took over from another server, whose last commits may
-    be missing.
+    Every write that a decision about the payment may depend on raises `revision`. So a decision is written only if the
+    payment still has the revision that was read. `sessions` and `transactions`: keys of the payment, perhaps not all.
+    `since`: when this database server took over from another server, whose last commits may be missing.
     """
 
     case: Case
@@ -116,11 +116,12 @@ class Reading(Struct, frozen=True, kw_only=True):
 
 
 class LookResult(Struct, frozen=True, kw_only=True):
-    """What one look read, at `now` by the database's clock.
+    """The result of one look, at `now` by the database's clock.
 
-    `homes` are the payments that claims are about, by claim id. `admissions` tell which of these claims are new, by
-    claim id. `readings` are by payment id. `limits_by_account` are by account, and have the accounts of these payments
-    at least; an account that was never asked is absent.
+    - `homes`: the payment id that a claim is about, by claim id.
+    - `admissions`: whether a claim is new, by claim id.
+    - `readings`: the payments, by payment id.
+    - `limits_by_account`: the limits of these payments' accounts at least. An account that was never asked is absent.
     """
 
     now: datetime
@@ -131,9 +132,9 @@ class LookResult(Struct, frozen=True, kw_only=True):
 
 
 class Write(Struct, frozen=True, kw_only=True):
-    """What is written of one payment, if no other write came since the payment was read as `reading`.
+    """A change of one payment, to be written if no other write came since the payment was read as `reading`.
 
-    `keys` are all that its answers claim for it. `executes`: the order is marked as being executed by this payment.
+    `keys`: all that its answers claim for it. `executes`: the order is marked as being executed by this payment.
     """
 
     reading: Reading
@@ -144,9 +145,9 @@ class Write(Struct, frozen=True, kw_only=True):
 
     @property
     def wanted(self) -> Keys:
-        """The keys, and the order of a paid attempt that came second.
+        """The keys to take: `keys`, and for a completed attempt that came second its order as well.
 
-        The first attempt may have let the order go by now. Then this attempt keeps it from a third one.
+        The first attempt may have released the order by now. Then this attempt keeps it from a third one.
         """
         payment, keys = self.change.payment, self.keys
         if payment.status is Status.COMPLETED and keys.order_ref is None:
@@ -154,14 +155,14 @@ class Write(Struct, frozen=True, kw_only=True):
         return keys
 
     def lost(self, taken_keys: TakenKeys) -> TakenKeys:
-        """Which of the wanted keys that belong to other payments stand against this write."""
+        """Those of `taken_keys` that prevent this write. The order does not, where only `wanted` added it."""
         return taken_keys if self.keys.order_ref is not None else replace(taken_keys, order=False)
 
 
 class WriteResult(Struct, frozen=True, kw_only=True):
-    """What became of writes, by payment id. In neither of the two: the write lost its swap.
+    """The result of writes, by payment id. A write in neither of the two lost its swap.
 
-    `done` are written. `taken` are not, because these of their keys belong to other payments.
+    `done`: written. `taken`: not written, because these of their keys belong to other payments.
     """
 
     done: frozenset[str]
@@ -169,7 +170,7 @@ class WriteResult(Struct, frozen=True, kw_only=True):
 
 
 class Batch(Protocol):
-    """One transaction over some payments, locked in the order of their ids; without `commit` it changes nothing."""
+    """One transaction over payments locked in the order of their ids. Without `commit` it changes nothing."""
 
     now: datetime
     cases: Mapping[str, Case]
@@ -179,34 +180,33 @@ class Batch(Protocol):
         ...
 
     async def reserve(self, keys: Sequence[Keys]) -> Mapping[str, TakenKeys]:
-        """Take keys that are free; tell by payment id which keys belong to others. The first payment keeps a key.
+        """Take keys that are free. Returns by payment id which keys belong to other payments.
 
-        Without a key no table is asked.
-        An order that is let go becomes free only if no other attempt of it stands as completed. A completed attempt
-        that came second, and is held for that, keeps the order from the next one. An order that is let go is free for
-        the other payments of the same call.
+        The first payment keeps a key. Without keys the database is not asked. An order that is released becomes free
+        only if no other attempt of it is completed. A completed attempt that came second, and is held for that, keeps
+        the order from the next one. A released order is free for the other payments of the same call.
         """
         ...
 
     async def adopt_row(self, payment: Payment, request: dict[str, Any], *, proposed: str) -> str | None:
-        """Write those parts of a payment that otherwise only an opening writes. `store` writes the rest.
+        """Write the columns of a payment that otherwise only an opening writes. `store` writes the rest.
 
-        `request` announces the payment, and `proposed` is the id that it would have given to a new one: when the
-        request is made again, it finds this payment by that id. Returns the id of the payment that has the reference
-        already, None where the reference is free. Comes before any `reserve`, because references are waited for first.
+        `request` is the shop's. `proposed` is the id that it would have given to a new payment: when the request is
+        repeated, it finds this payment by that id. Returns the id of the payment that has the reference already, None
+        where the reference is free. It has to be called before any `reserve`, because references are locked first.
         """
         ...
 
     async def queue_early_claims(self, payment: Payment, *, signed_only: bool) -> None:
-        """Queue the kept claims that name an id of this payment. Workers are told of them after the commit."""
+        """Queue the early claims that name an id of this payment. Workers get them after the commit."""
         ...
 
     async def store(self, changes: Sequence[Change]) -> None:
-        """Write what changed of these payments."""
+        """Write these changes: payments, Facts, timeline entries, events and resolutions."""
         ...
 
     async def commit(self) -> None:
-        """Make the whole batch durable, and tell the other processes. Nothing may be read or written afterwards.
+        """Make the whole batch durable, and wake the other processes. Nothing may be read or written afterwards.
 
         Where this raises, the batch may or may not be durable.
         """
@@ -214,9 +214,9 @@ class Batch(Protocol):
 
 
 class LockedLedger(Protocol):
-    """A look and a write within one transaction, over payments that are locked in the order of their ids.
+    """Looks and writes within one transaction, over payments that are locked in the order of their ids.
 
-    It is committed when the block ends well.
+    It is committed when the block ends without an error.
     """
 
     async def look(self, claims: Sequence[Claim]) -> LookResult: ...
@@ -225,9 +225,9 @@ class LockedLedger(Protocol):
 
 
 class LockedLimits(Protocol):
-    """What accounts may be asked, in one transaction of its own; see consumers.checks.limits.
+    """The limits of accounts, locked in a transaction of their own; see consumers.checks.limits.
 
-    `limits_by_account` are by account; an account that nobody has asked about is absent.
+    An account that was never asked is absent from `limits_by_account`.
     """
 
     now: datetime
@@ -237,13 +237,13 @@ class LockedLimits(Protocol):
 
 
 class Turns(Protocol):
-    """Turns to ask about a payment: one process has it at a time, for one question.
+    """Turns to ask about a payment: one process has the turn at a time, for one question.
 
-    A turn ends with the process that has it. It spares the gateway questions, and protects nothing.
+    A turn ends with the process that has it. It avoids asking twice; correctness does not depend on it.
     """
 
     async def take(self, payment_ids: Collection[str]) -> frozenset[str]:
-        """Return the payments whose turn is this process's from now on, until it is given back."""
+        """Take the turns that are free. Returns the payments whose turn this process has until it gives it back."""
         ...
 
     def give_back(self, payment_ids: Iterable[str]) -> None: ...
@@ -255,49 +255,48 @@ class Ledger(Protocol):
     def batch(self, payment_ids: Collection[str]) -> AbstractAsyncContextManager[Batch]: ...
 
     async def look(self, claims: Sequence[Claim], payment_ids: Collection[str] = ()) -> LookResult:
-        """Read the payments that these claims are about, and those named, in one round trip and without a lock."""
+        """Read the payments that these claims are about, and `payment_ids`, in one round trip and without a lock."""
         ...
 
     async def write(self, writes: Sequence[Write]) -> WriteResult:
-        """Write each payment that still stands as it was read, with its claims and keys, all in one transaction.
+        """Write each payment that has not changed since it was read, with its claims and keys, all in one transaction.
 
         A payment is left out, and nothing of it is written, where:
         - it was written since it was read, or was read from another server, even if its revision is the same;
         - one of its keys belongs to another payment;
         - one of its claims is recorded by now;
-        - it executes, and its order is paid or executed by another attempt.
-        Each payment stands in `writes` once.
+        - it executes, and its order is paid or executed by another attempt. Each payment stands in `writes` once.
         """
         ...
 
     def locked(self, payment_ids: Collection[str]) -> AbstractAsyncContextManager[LockedLedger]:
-        """Look and write while no other transaction can write these payments: for those that lose every swap."""
+        """Look and write while no other transaction can write these payments, for a write that loses every swap."""
         ...
 
     def limits(self, accounts: Collection[str]) -> AbstractAsyncContextManager[LockedLimits]:
-        """What these accounts may be asked, locked in the order of their ids, and committed when the block ends well.
+        """The limits of these accounts, locked in the order of their ids. Committed if the block ends without an error.
 
-        A crash of the database may forget what was committed.
+        A crash of the database may lose what was committed.
         """
         ...
 
     async def set_aside(self, claims: Sequence[Claim]) -> None:
-        """Record claims that are about no payment. A claim that is recorded already is left as it is."""
+        """Record claims that are about no payment. A claim that is recorded already stays as it is."""
         ...
 
     async def referenced(self, names: Collection[tuple[str, str]]) -> frozenset[tuple[str, str]]:
-        """Which of these references, each as (account, reference), payments have."""
+        """Returns those of these (account, reference) pairs that a payment has."""
         ...
 
     async def find(self, lookups: Sequence[Claim | Lookup]) -> Mapping[str, str]:
-        """Which payment each of them names within its account, by their ids; absent where none is."""
+        """The payment id that each claim or lookup names in its account, by its `id`; absent where there is none."""
         ...
 
     async def keep(self, claims: Sequence[Claim]) -> Mapping[str, str]:
-        """Keep claims for payments that are to come: each claim once, each signed event once.
+        """Keep claims for payments that may come: each claim once, each signed event once.
 
-        A claim whose payment has come meanwhile is not kept. Its payment is returned, as `find` does. No claim is
-        missed: a payment that is recorded before this call is found here, and of one that is recorded afterwards
-        `queue_early_claims` finds the claim.
+        A claim whose payment has come meanwhile is not kept. Returns the payments of such claims, as `find` does. No
+        claim is missed: a payment that is recorded before this call is found here, and a payment that is recorded later
+        finds the claim by `queue_early_claims`.
         """
         ...

@@ -1,4 +1,4 @@
-"""A gateway's reply to one question, on its way from the worker that asked to the rules that apply it."""
+"""A gateway's reply to one question, from the worker that asked to the rules that apply it."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from schemas.answers import Question, QuestionOutcome
 
 
 class Reply(Struct, frozen=True, kw_only=True):
-    """What a question brought, and when, by the database's clock; `calls` is how many requests it took.
+    """The reply to a question. Its times are the database's; `calls` is how many requests it took.
 
-    `traceparent` names the trace of what made us ask.
+    `traceparent`: the trace of the claim that led to the question.
     """
 
     payment_id: str

@@ -1,4 +1,4 @@
-"""The gateways by the name an account's `provider` gives. A new gateway is its file, its line here and its fixtures."""
+"""The gateways by an account's `provider`. A new gateway needs its own file, a line here and its fixtures."""
 
 from __future__ import annotations
 

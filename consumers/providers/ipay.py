@@ -1,7 +1,7 @@
 """iPay Bangladesh, Payment Gateway API v1.2.1. Source: S4, www.ipay.com.bd/developers.
 
-The one thing to get wrong: HTTP 200 says that iPay answered, not that anybody paid. Only `statusCode` 200 in the body
-says that; the numbers of its other five states are UNKNOWN, which is why they come from the account's `status_codes`.
+HTTP 200 says that iPay answered, not that the buyer paid. Only `statusCode` 200 in the body says paid. The numbers of
+its other five states are UNKNOWN, so they come from the account's `status_codes`.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _SENT = ("amount", "referenceId", "description", "successCallbackUrl", "failureC
 class IPay(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One iPay account. `status_codes` maps further codes, such as `"300"`, to our statuses; 200 is always completed.
 
-    A code in neither is `pending`: it never holds a payment, and 15 minutes after opening it proves that nobody paid.
+    A code in neither reads as `pending`, so it holds no payment; 15 minutes after opening, `pending` proves unpaid.
     """
 
     name: ClassVar[str] = "ipay"
@@ -41,9 +41,9 @@ class IPay(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     @property
     def capabilities(self) -> kit.Capabilities:
-        """`orderAmount` was seen by third parties only, so an amount is compared where there is one.
+        """S4 does not document `orderAmount`, so the amount is compared only where the reply has one.
 
-        Its redirects are the URLs that it was given, "exact" (S4); the word of success is in our own path.
+        iPay redirects to the "exact" URLs that it was given (S4), so the outcome is read from our own path.
         """
         return kit.Capabilities(
             always=frozenset({kit.Id.SESSION, kit.Id.REFERENCE}),
@@ -70,7 +70,7 @@ class IPay(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     @kit.exchange
     def open(self, opening: kit.Opening) -> kit.Exchange[kit.OpeningOutcome]:
-        """POST /order (S4). 409 says that the reference was used, which iPay never takes back."""
+        """POST /order (S4). 409 says that the reference was used. iPay never releases a reference."""
         body = {
             "amount": kit.number(opening.amount),
             "referenceId": opening.reference,
@@ -95,7 +95,7 @@ class IPay(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
             path = f"/order/{kit.segment(expected.session_id)}/status"
         else:
             path = f"/order/referenceId/{kit.segment(expected.reference)}/status"
-        # The body for an unknown id is UNKNOWN, so nothing is read as "not found": a 404 may be anybody's.
+        # The body for an unknown id is UNKNOWN, so nothing is read as "not found": a 404 may come from a proxy.
         body = yield from kit.fetch_answer(kit.get(kit.endpoint(self.base_url, path), self._key()))
         return self._answer(body)
 
@@ -103,10 +103,10 @@ class IPay(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         return kit.never_signed(callback, "iPay")
 
     def read_claim(self, callback: kit.Callback) -> kit.CallbackContent:
-        """No parameter of its redirects is documented (S4); the names are those of its replies."""
+        """S4 documents no parameters of its redirects, so the field names of its replies are tried."""
         found = kit.fields(callback, "orderid", "referenceid")
         return kit.CallbackContent(
-            said=kit.said(callback),
+            said=kit.said_of(callback),
             session_id=kit.text_or_none(found, "orderid"),
             reference=kit.text_or_none(found, "referenceid"),
         )
@@ -115,12 +115,12 @@ class IPay(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         return [("authorization", f"Bearer {self.api_key.reveal()}")]
 
     def _opened(self, opening: kit.Opening, body: kit.Told) -> kit.Opened:
-        kit.same("referenceId", opening.reference, kit.optional_text(body, "referenceId"))
+        kit.check_echo("referenceId", opening.reference, kit.optional_text(body, "referenceId"))
         address = body.get("paymentUrl")
         if isinstance(address, str) and "://" not in address:
             # S4's sample has no scheme: "app.ipay.com.bd/pay/IPAY-12345678".
             address = ("http://" if self.base_url.startswith("http://") else "https://") + address
-        return kit.Opened(session_id=kit.text(body, "orderId"), checkout_url=kit.web_address(address))
+        return kit.Opened(session_id=kit.required_text(body, "orderId"), checkout_url=kit.web_address(address))
 
     def _answer(self, body: kit.Told) -> kit.Answer:
         """The currency is BDT by definition and never in the reply. `transactionId` is null unless paid (S4)."""
@@ -135,6 +135,6 @@ class IPay(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
             session_id=order,
             reference=reference,
             transaction_id=kit.optional_text(body, "transactionId"),
-            paid_at=kit.known(kit.timestamps.ipay, kit.aside(body, "transactionTime")),
-            **kit.figures(amount=body.get("orderAmount")),
+            paid_at=kit.time_or_none(kit.timestamps.ipay, kit.aside(body, "transactionTime")),
+            **kit.read_amounts(amount=body.get("orderAmount")),
         )

@@ -1,7 +1,7 @@
 """Moneybag, API v2. Source: S3, docs.moneybag.com.bd; OA is the newer OpenAPI of fitl-com-bd/moneybag-skills.
 
-The one thing to get wrong: it is asked by its own transaction id, which only a redirect, IPN or webhook brings, and
-anybody can send those. So an answer counts for a payment only when it echoes that payment's `order_id`.
+It is asked by its own transaction id, which only a redirect, IPN or webhook brings, and any sender can make one up. So
+an answer counts for a payment only if it echoes that payment's `order_id`.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ STATUSES: Mapping[str, kit.Status] = {
     "REFUNDED": kit.Status.REFUNDED,  # partial refunds: UNKNOWN
 }
 
-# The fields of POST /payments/checkout that payproof fills (S3), and those that `provider_options` may add or, for
-# payment_info, replace. OA refuses a request with any other top-level field; checkout_source is in OA only.
+# The fields of POST /payments/checkout that payproof fills (S3), and the fields that `provider_options` may add. It may
+# replace payment_info. OA refuses a request with any other top-level field; checkout_source is in OA only.
 _SENT = (
     "order_id",
     "currency",
@@ -44,14 +44,14 @@ _OPTIONS = dict.fromkeys(("shipping", "order_items", "metadata", "payment_info",
 
 _METHODS = ("card", "mobile_banking")
 
-# The names that are read in a callback, in lower case.
+# The field names that are read in a callback, in lower case.
 _TRANSACTION = ("transaction_id", "payment_transaction_id")
 _REFERENCE = ("order_id", "reference")
 _NAMES = (*_TRANSACTION, *_REFERENCE, "status", "event_id", "id", "event_type", "type", "data", "payload")
 
 
 class Moneybag(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """One Moneybag merchant. `webhook_secret` is the whole string the portal shows, `whsec_` included."""
+    """One Moneybag merchant. `webhook_secret` is the whole string that the portal shows, with `whsec_`."""
 
     name: ClassVar[str] = "moneybag"
 
@@ -89,7 +89,7 @@ class Moneybag(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     @kit.exchange
     def open(self, opening: kit.Opening) -> kit.Exchange[kit.OpeningOutcome]:
-        """POST /payments/checkout (S3). 409 is a "duplicate transaction ID", which is our `order_id`."""
+        """POST /payments/checkout (S3). 409, "duplicate transaction ID", says that our `order_id` was used."""
         received = yield from kit.fetch(kit.post(self._url("/payments/checkout"), self._keys(), _sent(opening)))
         if received.ok:
             return _opened(received.body)
@@ -112,7 +112,7 @@ class Moneybag(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     def authenticate(self, callback: kit.Callback) -> kit.Signed | kit.Unsigned | kit.Forged:
         """`X-Webhook-Signature: sha256=<hex>` over `<X-Webhook-Timestamp>.<raw body>` (moneybag-skills, signing.md).
 
-        Whether the key is all of `whsec_…` is not stated there; those who use it take all of it.
+        It does not state whether the key includes `whsec_`; other clients use the whole string.
         """
         if callback.source is not kit.Source.WEBHOOK:
             return kit.Unsigned()
@@ -127,11 +127,11 @@ class Moneybag(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         )
 
     def read_claim(self, callback: kit.Callback) -> kit.CallbackContent:
-        """The webhook's body is UNKNOWN; these names are those of S3's redirects and of receivers seen in the wild.
+        """The webhook's body is UNKNOWN, so the names of S3's redirects and of other receivers are tried.
 
         An IPN brings "the webhook payload" (S3), or its fields by query or form. A webhook's query and its other
-        headers (`X-Webhook-Event-Id`, `-Type`) are not under the signature, so they are not read; an IPN's event id is
-        nobody's word, and must not use up the id of a webhook still to come.
+        headers (`X-Webhook-Event-Id`, `-Type`) are not signed, so they are not read. An IPN's event id is not read
+        either: anyone can send it, and it must not make a later signed webhook a repetition.
         """
         webhook = callback.source is kit.Source.WEBHOOK
         read = kit.body_fields if webhook else kit.fields
@@ -180,25 +180,26 @@ def _sent(opening: kit.Opening) -> dict[str, Any]:
 def _opened(body: Mapping[str, Any]) -> kit.Opened:
     data = data_of(body)
     return kit.Opened(
-        session_id=kit.text(data, "session_id"),
+        session_id=kit.required_text(data, "session_id"),
         checkout_url=kit.web_address(data.get("checkout_url")),
-        expires_at=kit.known(kit.timestamps.iso_or_dhaka, kit.aside(data, "expires_at")),
+        expires_at=kit.time_or_none(kit.timestamps.iso_or_dhaka, kit.aside(data, "expires_at")),
     )
 
 
 def _answer(asked: str, expected: kit.Expected, body: Mapping[str, Any]) -> kit.Answer | kit.ForeignTransaction:
-    """Only a reply that echoes the id asked says whose that transaction is.
+    """The answer about the transaction `asked`; a ForeignTransaction where its `order_id` is another payment's.
 
-    A reference that is ours but for its case or its outer blanks is no other payment's: it is for the fold to judge.
+    A reference that differs from ours only in case or outer blanks is left for the fold to judge. Raises Unreadable
+    where the reply echoes another transaction id.
     """
     data = data_of(body)
-    transaction = kit.text(data, "transaction_id")
+    transaction = kit.required_text(data, "transaction_id")
     if transaction != asked:
         raise kit.Unreadable("the reply is about another transaction than the one asked for")
-    reference = kit.text(data, "order_id")  # without it, nothing says whose payment this is
+    reference = kit.required_text(data, "order_id")  # required: it says whose payment this is
     if reference.strip().casefold() != expected.reference.strip().casefold():
         return kit.ForeignTransaction(why="other_payment")
-    word = kit.text(data, "status")
+    word = kit.required_text(data, "status")
     status = STATUSES.get(word)
     if status is kit.Status.COMPLETED and data.get("verified") is not True:
         status = kit.Status.PENDING
@@ -210,13 +211,14 @@ def _answer(asked: str, expected: kit.Expected, body: Mapping[str, Any]) -> kit.
         currency=kit.optional_text(data, "currency"),
         fee=_fee(kit.aside(data, "charge_amount")),
         method=kit.lower_or_none(data, "payment_method"),
-        paid_at=kit.known(kit.timestamps.iso_or_dhaka, kit.aside(data, "paid_at")),  # in older documentation only
-        **kit.figures(amount=data.get("amount")),
+        # In older documentation only.
+        paid_at=kit.time_or_none(kit.timestamps.iso_or_dhaka, kit.aside(data, "paid_at")),
+        **kit.read_amounts(amount=data.get("amount")),
     )
 
 
 def _fee(value: object) -> Decimal | None:
-    """`charge_amount`, "0.0750" in S3. A fee decides nothing, so one that cannot be read spoils no answer."""
+    """`charge_amount`, "0.0750" in S3; None where it is unreadable, because nothing depends on a fee."""
     try:
         return kit.money(value, places=4)
     except kit.Unreadable:
@@ -224,11 +226,11 @@ def _fee(value: object) -> Decimal | None:
 
 
 def _said(callback: kit.Callback, event_type: str | None, status: str | None) -> kit.Said | None:
-    """`payment.success`, `.succeeded`, `.failed`, `.cancelled`, else the status; a refund's success is no payment's."""
+    """The outcome by `payment.success`, `.succeeded`, `.failed`, `.cancelled`, else by the status. Not for refunds."""
     category, _, word = (event_type or "payment.").partition(".")
     if category != "payment":
-        return kit.said(callback)
-    return kit.said(callback, word) or kit.said(callback, status)
+        return kit.said_of(callback)
+    return kit.said_of(callback, word) or kit.said_of(callback, status)
 
 
 def _first(places: Sequence[Mapping[str, Any]], *names: str) -> str | None:

@@ -1,6 +1,6 @@
-"""What Moneybag wraps its replies in: `data`, and errors of several shapes. Sources: S3 and OA, as in its gateway.
+"""The envelope of Moneybag's replies: `data`, and errors of several shapes. Sources: S3 and OA, as in `moneybag.py`.
 
-The one thing to get wrong: an error counts as "not found" only where Moneybag itself says so.
+An error counts as "not found" only where Moneybag itself says so, not a proxy: two of them can close a payment.
 """
 
 from __future__ import annotations
@@ -12,9 +12,9 @@ from consumers.providers import kit
 
 
 def data_of(body: Mapping[str, Any]) -> dict[str, Any]:
-    """The object under `data`; OA's types allow a list as well, of which one of a single object is taken.
+    """The object under `data`, or the only object of a list there, which OA's types allow. Raises Unreadable.
 
-    An envelope says in three places how the call went (S3): `success`, `error` and `meta.status_code`.
+    An envelope can report an error in three places (S3): `success`, `error` and `meta.status_code`.
     """
     code = None if body.get("meta") is None else kit.nested(body, "meta").get("status_code")
     went_well = code is None or kit.whole(code) in range(200, 300)
@@ -29,10 +29,10 @@ def data_of(body: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def unknown_transaction(received: kit.Received) -> bool:
-    """Whether the gateway itself says that it does not know the id, and nobody on the way to it.
+    """Whether the gateway itself, and no proxy, says that it does not know the id.
 
-    S3's envelope of errors, whole; or OA's validation error about the id, which then cannot be one. FastAPI's own
-    `{"detail": "Not Found"}` is none: a deployment says that of a path that is not there yet.
+    It does so by S3's complete error envelope, or by OA's validation error about the id, which then cannot exist.
+    FastAPI's own `{"detail": "Not Found"}` does not count: it is also the reply to a path that is not deployed yet.
     """
     body = received.body
     if received.status in (400, 404):
@@ -44,7 +44,7 @@ def unknown_transaction(received: kit.Received) -> bool:
 
 
 def error_words(body: Mapping[str, Any]) -> str | None:
-    """The words of an error: S3's `error`, FastAPI's `detail` (OA), or a bare `message` beside `success` false."""
+    """The words of an error: S3's `error`, FastAPI's `detail` (OA), or `message` beside `success` false; else None."""
     error, detail = kit.aside(body, "error"), kit.aside(body, "detail")
     if kit.aside(body, "success") is False and error is None and detail is None:
         return kit.text_or_none(body, "message", longest=2000) or ""

@@ -1,7 +1,7 @@
-"""OnePayBD, which passes bKash Tokenized Checkout on. Source: S1; bKash's codes: paykit-bd, pypi:bkash-pgw-tokenized.
+"""OnePayBD, which resells bKash Tokenized Checkout. Source: S1; bKash's codes: paykit-bd, pypi:bkash-pgw-tokenized.
 
-The one thing to get wrong: only Execute takes the money. A return that says `status=success` means that the buyer
-approved, and `statusCode` "0000" that the call itself went well; paid is "0000" and `transactionStatus` "Completed".
+Only Execute takes the money. A return with `status=success` means that the buyer approved. `statusCode` "0000" means
+that the call itself succeeded. Paid is "0000" together with `transactionStatus` "Completed".
 """
 
 from __future__ import annotations
@@ -51,9 +51,9 @@ _Path = Annotated[str, Meta(pattern=r"^/[!-~]*\Z")]
 
 
 class Paths(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Where the calls are under `base_url`. S1 documents `/create`; the other three are UNKNOWN, hence configurable.
+    """The paths of the calls under `base_url`. S1 documents `/create`; the others are UNKNOWN, so configurable.
 
-    Raises Misconfigured where Execute shares its path: what is sent there takes money, whatever it was meant to ask.
+    Raises Misconfigured where Execute shares its path with another call, because any request sent there takes money.
     """
 
     grant: _Path = "/grant"
@@ -67,7 +67,7 @@ class Paths(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 class OnePayBD(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """One OnePayBD account. With `capture` payproof alone calls Execute; without, the shop does, and we only ask."""
+    """One OnePayBD account. With `capture` only payproof calls Execute. Without it the shop does, and we only ask."""
 
     name: ClassVar[str] = "onepaybd"
 
@@ -82,7 +82,7 @@ class OnePayBD(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     @property
     def capabilities(self) -> kit.Capabilities:
-        """With `capture`, nobody takes money behind our back, so `Initiated` after the end proves that nobody paid."""
+        """With `capture`, only we can take the money, so `Initiated` after the end proves that it was not paid."""
         return kit.Capabilities(
             always=frozenset({*kit.Id, kit.MoneyField.AMOUNT, kit.MoneyField.CURRENCY}),
             asked_by=frozenset({kit.Id.SESSION}),
@@ -92,7 +92,7 @@ class OnePayBD(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         )
 
     def lifetime(self, expires_in: int | None) -> timedelta:
-        """Ours: a paymentID lives 24 hours, but without our Execute it is worth nothing."""
+        """Chosen by us. A paymentID lives 24 hours, but cannot be paid without our Execute."""
         return timedelta(seconds=_DEFAULT_LIFETIME if expires_in is None else expires_in)
 
     def check(self, opening: kit.Opening) -> list[kit.FieldError]:
@@ -105,7 +105,7 @@ class OnePayBD(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     @kit.exchange
     def open(self, opening: kit.Opening) -> kit.Exchange[kit.OpeningOutcome]:
-        """POST /create (S1), all fields strings. "0000" means that a session exists, not that anything was paid."""
+        """POST /create (S1), all fields strings. "0000" means that a session exists, not that money was paid."""
         body: dict[str, object] = {
             "mode": "0011",
             "intent": "sale",
@@ -128,7 +128,7 @@ class OnePayBD(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     @kit.exchange
     def ask(self, question: kit.Question, expected: kit.Expected) -> kit.Exchange[kit.QuestionOutcome]:
-        """Query, or Execute where that is asked and is ours to call. Both know a payment by its paymentID alone."""
+        """Execute, where that is asked and `capture` is set, else Query. Both are asked by the paymentID alone."""
         if expected.session_id is None:
             return kit.not_found("no checkout of this payment exists that could be asked for")
         if question.kind is kit.QuestionKind.EXECUTE and self.capture:
@@ -137,24 +137,24 @@ class OnePayBD(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     @kit.exchange
     def grant(self) -> Generator[kit.HttpRequest, kit.HttpReply, kit.Token | kit.Inconclusive]:
-        """POST /grant, with whatever credentials are configured; what OnePayBD wants there is UNKNOWN."""
+        """POST /grant, with all configured credentials. Which of them OnePayBD needs is UNKNOWN."""
         fields = {"app_key": self.app_key, "app_secret": self.app_secret}
         headers = {"username": self.username, "password": self.password}
         received = yield from kit.fetch(self._request(self.paths.grant, _revealed(fields), _revealed(headers)))
         return _token(received)
 
     def authenticate(self, callback: kit.Callback) -> kit.Signed | kit.Unsigned | kit.Forged:
-        """The returns' `signature` is the same for success, failure and cancel (S1), so it proves nothing."""
+        """Always unsigned: the `signature` of a return is the same for success, failure and cancel (S1)."""
         return kit.never_signed(callback, "OnePayBD")
 
     def read_claim(self, callback: kit.Callback) -> kit.CallbackContent:
-        """`?paymentID=…&status=success|failure|cancel&signature=…` (S1), where keys and words are seen to vary."""
+        """`?paymentID=…&status=success|failure|cancel&signature=…` (S1). Other spellings were seen."""
         found = kit.fields(callback, "paymentid", "status")
         word = kit.text_or_none(found, "status")
-        return kit.CallbackContent(said=kit.said(callback, word), session_id=kit.text_or_none(found, "paymentid"))
+        return kit.CallbackContent(said=kit.said_of(callback, word), session_id=kit.text_or_none(found, "paymentid"))
 
     def _execute(self, session_id: str, reference: str) -> kit.Exchange[kit.Executed]:
-        """A reply that cannot be read may hide taken money, so the doubt stands until Query ends it."""
+        """Execute, and Query where the reply to Execute is not a clear answer."""
         request = self._tokened(self.paths.execute, {"paymentID": session_id}, _EXECUTE_SECONDS)
         sent = yield from kit.send_with_token(request, surely_refused)
         reply, then = execute_outcome(sent, partial(_answer, ours=reference), STATUSES)
@@ -164,14 +164,14 @@ class OnePayBD(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     @kit.exchange
     def _query(self, session_id: str, reference: str) -> kit.Exchange[kit.Answer | kit.Inconclusive]:
-        """An exchange of its own: what an Execute came to is told even where this brings no answer."""
+        """An exchange of its own, so that the outcome of an Execute is returned even if its Query brings no answer."""
         received = yield from self._call(self.paths.status, {"paymentID": session_id})
         return _answer(received, reference)
 
     def _call(self, path: str, fields: Mapping[str, object]) -> kit.Exchange[kit.Received]:
-        """What may be sent twice without harm."""
+        """Send a request that takes no money, so it may be sent again with a new token."""
         sent = yield from kit.send_with_token(self._tokened(path, fields), token_refused)
-        return kit.expect_reply(kit.judged(sent))
+        return kit.expect_reply(kit.judge(sent))
 
     def _tokened(
         self, path: str, fields: Mapping[str, object], seconds: float = 10.0
@@ -191,14 +191,16 @@ class OnePayBD(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 def _opened(opening: kit.Opening, received: kit.Received) -> kit.Opened:
     body = _successful(received)
-    kit.same("merchantInvoiceNumber", opening.reference, kit.optional_text(body, "merchantInvoiceNumber"))
-    kit.same("amount", opening.amount, kit.echoed_money(body, "amount"))
-    kit.same("currency", opening.currency, kit.optional_text(body, "currency"))
-    return kit.Opened(session_id=kit.text(body, "paymentID"), checkout_url=kit.web_address(body.get("bkashURL")))
+    kit.check_echo("merchantInvoiceNumber", opening.reference, kit.optional_text(body, "merchantInvoiceNumber"))
+    kit.check_echo("amount", opening.amount, kit.money_or_none(body, "amount"))
+    kit.check_echo("currency", opening.currency, kit.optional_text(body, "currency"))
+    return kit.Opened(
+        session_id=kit.required_text(body, "paymentID"), checkout_url=kit.web_address(body.get("bkashURL"))
+    )
 
 
 def _answer(received: kit.Received, ours: str) -> kit.Answer | kit.Inconclusive:
-    """Execute's reply and Query's, which differ in the invoice's name; of two names, one that is not ours counts.
+    """Read the reply to Execute or Query. They name the invoice differently; if both names stand, a foreign one counts.
 
     A `trxID` exists once money was taken.
     """
@@ -206,7 +208,7 @@ def _answer(received: kit.Received, ours: str) -> kit.Answer | kit.Inconclusive:
     if code is not None:
         return troubled(code)
     body = _successful(received)
-    word = kit.text(body, "transactionStatus")
+    word = kit.required_text(body, "transactionStatus")
     status = STATUSES.get(word)
     paid = status is not None and status.paid
     invoices = [kit.optional_text(body, name) for name in ("merchantInvoiceNumber", "merchantInvoice")]
@@ -219,8 +221,8 @@ def _answer(received: kit.Received, ours: str) -> kit.Answer | kit.Inconclusive:
         transaction_id=kit.optional_text(body, "trxID"),
         currency=kit.optional_text(body, "currency"),
         method="bkash" if paid else None,
-        paid_at=kit.known(kit.timestamps.bkash, kit.aside(body, "paymentExecuteTime")) if paid else None,
-        **kit.figures(amount=body.get("amount")),
+        paid_at=kit.time_or_none(kit.timestamps.bkash, kit.aside(body, "paymentExecuteTime")) if paid else None,
+        **kit.read_amounts(amount=body.get("amount")),
     )
 
 
@@ -231,7 +233,7 @@ def _successful(received: kit.Received) -> dict[str, Any]:
 
 
 def _token(received: kit.Received) -> kit.Token | kit.Inconclusive:
-    """`id_token`, and its life by `expires_in`, which decides nothing. A statusCode is UNKNOWN."""
+    """The token `id_token`, with its life `expires_in`. Whether the reply has a statusCode is UNKNOWN."""
     code = error_code(received.body)
     if code is not None:
         return troubled(code)

@@ -1,7 +1,7 @@
-"""OnePayBD's errors: bKash's codes in four envelopes, and by which of them a call was not let in.
+"""OnePayBD's errors: bKash's codes in four envelopes, and which of them say that the token was refused.
 
-The one thing to get wrong: sending Execute twice. A token may be renewed for any refusal, but Execute is sent again
-only where the gateway itself says that it let nothing in.
+Execute must not run twice. A token may be renewed after any refusal, but Execute is sent again only where the gateway
+itself says that the call did not run.
 """
 
 from __future__ import annotations
@@ -10,14 +10,14 @@ from collections.abc import Mapping
 from typing import Any
 
 from consumers.ports.gateway import HttpReply
-from consumers.providers.kit import callback_fields as callbacks
+from consumers.providers.kit.callback_fields import text_or_none
 from consumers.providers.kit.replies import json_object, printable, trouble
 from schemas.answers import Inconclusive, Trouble
 from schemas.wire import Told, Unreadable
 
 SUCCESSFUL = "0000"
 
-# Codes that say nothing of this payment.
+# Codes that say nothing about this payment.
 TROUBLE_OF_CODE: Mapping[str, Trouble] = {
     "503": Trouble.SERVER_ERROR,  # maintenance
     "2003": Trouble.SERVER_ERROR,  # process failed
@@ -29,8 +29,8 @@ TROUBLE_OF_CODE: Mapping[str, Trouble] = {
     "403": Trouble.KEY_REFUSED,
 }
 
-# Codes by which the token was refused, in whichever envelope and with HTTP 200 as well: the call was not let in. The
-# list that was found ends before bKash's 2079; the two others are HTTP's, passed on under a 200.
+# Codes that say that the token was refused and the call did not run, in any envelope, also with HTTP 200. The list of
+# codes that we found ends before bKash's 2079. 401 and 403 are HTTP's, passed on under a 200.
 _TOKEN_REFUSED = ("2079", "401", "403")
 
 _UNKNOWN_PAYMENT: Mapping[str, Trouble] = {
@@ -43,13 +43,13 @@ _UNKNOWN_PAYMENT: Mapping[str, Trouble] = {
 _CODES = ("errorCode", "externalCode", "internalCode", "statusCode")
 WORDS = ("errorMessage", "errorMessageEn", "statusMessage", "message")
 
-# What a reply about a payment speaks of, in whatever spelling, case and place. Names are looked for in the bytes, since
-# what OnePayBD wraps around bKash's reply to Execute is UNKNOWN.
+# Words in a reply about a payment, in any case and place. They are searched in the bytes, because the envelope that
+# OnePayBD puts around bKash's reply to Execute is UNKNOWN.
 _OF_A_PAYMENT = (b"payment", b"trx", b"transaction", b"amount", b"invoice", b"completed")
 
 
 def codes(body: Mapping[str, Any]) -> list[str]:
-    """Every code that the body tells, "0000" as well. `internalCode` is a name for what `externalCode` numbers.
+    """Every code in the body, "0000" as well. `internalCode` is left out where `externalCode` says the same by number.
 
     Raises Unreadable for a code that is neither text nor number.
     """
@@ -63,7 +63,7 @@ def codes(body: Mapping[str, Any]) -> list[str]:
 
 
 def error_code(body: Mapping[str, Any]) -> str | None:
-    """The error's code in whichever envelope; None where no code but "0000" is. An error beside "0000" counts."""
+    """The error's code, in any envelope; None where there is none but "0000". An error beside "0000" counts."""
     return next((code for code in codes(body) if code != SUCCESSFUL), None)
 
 
@@ -73,15 +73,15 @@ def troubled(code: str) -> Inconclusive:
 
 
 def token_refused(reply: HttpReply) -> bool:
-    """Whether a new token may help: by the HTTP status, which may be about something else as well, or by a code."""
+    """Whether a new token may help, by the HTTP status, which may have another reason, or by a code."""
     return reply.status in (401, 403) or reply_code(reply) in _TOKEN_REFUSED
 
 
 def surely_refused(reply: HttpReply) -> bool:
-    """Whether the token was refused, and so nothing ran: in the gateway's own words, and nothing else beside them.
+    """Whether the gateway says that the token was refused, and nothing else, so that the call certainly did not run.
 
-    A page or an empty body with 401 or 403 is anybody's on the way, who may have let the call pass and not its reply.
-    A reply that speaks of a payment, or has another code as well, may be that of a call that ran.
+    A page or an empty body with 401 or 403 may be a proxy's, which let the call pass and not its reply. A reply that
+    names a payment, or has another code as well, may come from a call that ran.
     """
     body = _spoken(reply)
     if body is None or any(name in reply.body.lower() for name in _OF_A_PAYMENT):
@@ -91,13 +91,13 @@ def surely_refused(reply: HttpReply) -> bool:
     except Unreadable:
         return False
     bare = reply.status in (401, 403) and not any(name in body for name in _CODES)
-    return (bare and callbacks.text_or_none(body, "message") is not None) or (
+    return (bare and text_or_none(body, "message") is not None) or (
         bool(told) and all(code in _TOKEN_REFUSED for code in told)
     )
 
 
 def reply_code(reply: HttpReply) -> str | None:
-    """The error's code of a reply that can be read; "" where it is spoilt, so that it stands for no known one."""
+    """The error's code of a reply; None without one. "" where it is unreadable, so that it equals no known code."""
     body = _spoken(reply)
     try:
         return None if body is None else error_code(body)
@@ -106,7 +106,7 @@ def reply_code(reply: HttpReply) -> str | None:
 
 
 def _spoken(reply: HttpReply) -> Told | None:
-    """The body of a reply whose HTTP status lets it have a code; None where it has none, or cannot be read."""
+    """The JSON body of a reply of 2xx or 4xx; None for 408, 429, any other status, or another body."""
     body, found = json_object(reply), trouble(reply)
     if isinstance(body, Inconclusive) or (found is not None and found.trouble is not Trouble.KEY_REFUSED):
         return None

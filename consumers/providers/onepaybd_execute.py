@@ -1,7 +1,7 @@
-"""What an Execute of OnePayBD came to, which is the call that takes the money.
+"""The outcome of an Execute of OnePayBD, which is the call that takes the money.
 
-The one thing to get wrong: calling it done, or refused, by a reply that may hide taken money. Everything that is not
-said in clear words is `unread`, and the doubt stands until Query ends it.
+A reply that may hide taken money must not count as done or refused. Every unclear reply is `unread`, and the Execute
+stays in doubt until Query ends that.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from consumers.providers import kit
 from consumers.providers.onepaybd_errors import SUCCESSFUL, codes, reply_code, surely_refused, troubled
 
-# What it came to by its code. Every other code is "other".
+# The outcome by code. Every other code is "other".
 _EXECUTED: Mapping[str, kit.ExecuteReply] = {
     SUCCESSFUL: "completed",  # with `transactionStatus` "Completed" only
     "2056": "refused",  # invalid payment state: the buyer has not approved yet
@@ -23,7 +23,7 @@ _EXECUTED: Mapping[str, kit.ExecuteReply] = {
     "2119": "settled",  # authorized payment already processed
 }
 
-# With these nobody knows whether it took the money.
+# After these it is not known whether it took the money.
 _UNHEARD = (kit.Trouble.NO_REPLY, kit.Trouble.SERVER_ERROR, kit.Trouble.RATE_LIMITED)
 
 Read = Callable[[kit.Received], kit.Answer | kit.Inconclusive]
@@ -32,14 +32,14 @@ Read = Callable[[kit.Received], kit.Answer | kit.Inconclusive]
 def execute_outcome(
     sent: kit.HttpReply | kit.Inconclusive, read: Read, statuses: Mapping[str, kit.Status]
 ) -> tuple[kit.ExecuteReply, kit.Answer | kit.Inconclusive | None]:
-    """What became of it, and what its reply says of the payment; None where a Query is needed to know that.
+    """The outcome of an Execute, and what its reply says of the payment; None where Query has to be asked for that.
 
-    `read` reads a reply that tells of a payment, and `statuses` maps its words.
+    `sent`: the reply to Execute. `read` reads an answer from it, and `statuses` maps its status words.
     """
-    received = kit.judged(sent)
+    received = kit.judge(sent)
     if isinstance(received, kit.Inconclusive) and received.trouble in _UNHEARD:
         return "none", received
-    if isinstance(sent, kit.HttpReply) and surely_refused(sent):  # it did not run, and Query would be refused as well
+    if isinstance(sent, kit.HttpReply) and surely_refused(sent):  # it did not run, and Query would be refused too
         return "other", received if isinstance(received, kit.Inconclusive) else troubled(reply_code(sent) or "401")
     if isinstance(received, kit.Inconclusive):
         return "unread", None
@@ -52,7 +52,7 @@ def execute_outcome(
 def _meaning(
     received: kit.Received, read: Read, statuses: Mapping[str, kit.Status]
 ) -> tuple[kit.ExecuteReply, kit.Answer | None]:
-    """An error beside success, beside money, or beside an error that means something else leaves the doubt."""
+    """The same for a JSON reply. An error beside success, beside money, or beside another kind of error is `unread`."""
     meanings = {_EXECUTED.get(code, "other") for code in codes(received.body)}
     if meanings - {"completed"}:
         clear = len(meanings) == 1 and not _names_money(received.body, statuses)
@@ -64,7 +64,7 @@ def _meaning(
 
 
 def _names_money(body: kit.Told, statuses: Mapping[str, kit.Status]) -> bool:
-    """Whether it tells of taken money, whatever its code says; a status that nobody knows may tell of it."""
+    """Whether the body may tell of taken money, whatever its code: a transaction, a paid status or an unknown one."""
     if body.get("trxID") not in (None, ""):
         return True
     word = kit.optional_text(body, "transactionStatus")

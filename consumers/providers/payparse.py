@@ -1,7 +1,7 @@
 """PayParse: a checkout link paid by mobile banking. Source: S0, gateway.payparse.site/docs, one page.
 
-The one thing to get wrong: it documents no status API, no webhook and no signature. So nothing it sends proves a
-payment; only an account with a `status_check` of its own can be asked, and no status word is known here.
+It documents no status API, no webhook and no signature, so nothing that it sends proves a payment. Only an account with
+a configured `status_check` can be asked. No status word is known here.
 """
 
 from __future__ import annotations
@@ -37,13 +37,13 @@ class PayParse(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     @property
     def capabilities(self) -> kit.Capabilities:
-        """Nothing is documented to be added to the two URLs of a redirect (S0); the word is in our own path."""
+        """S0 documents no parameters of its redirects, so the outcome is read from our own path."""
         check = self.status_check
         if check is None:
             return kit.Capabilities(always=frozenset(), asked_by=frozenset(), shows_refunds=False, wordless=True)
         return kit.Capabilities(
             always=frozenset(name for name in POINTED if getattr(check, name) is not None),
-            # Our reference is always known, so a path that holds both waits for the session alone.
+            # Our reference is always known. So a path with both placeholders needs only the session.
             asked_by=frozenset({kit.Id.SESSION if "{session_id}" in check.path else kit.Id.REFERENCE}),
             shows_refunds=bool(check.refunded),
             wordless=True,
@@ -53,7 +53,7 @@ class PayParse(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         return timedelta(seconds=expires_in or _DEFAULT_SECONDS)
 
     def check(self, opening: kit.Opening) -> list[kit.FieldError]:
-        """Amount and lifetime as S0 limits them."""
+        """The limits of S0 for amount and lifetime."""
         return [
             *kit.field_limits.amount_between(opening, "10.00", "500000.00"),
             *kit.field_limits.seconds(opening, 300, 86_400),
@@ -69,7 +69,7 @@ class PayParse(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
             "order_ref": opening.reference,
             "expires_in": opening.expires_in or _DEFAULT_SECONDS,
             "success_url": opening.urls.success,
-            # Also where the buyer lands who opens an expired link, so a hit there may mean expired as well.
+            # A buyer who opens an expired link is sent here too, so a hit may also mean expired.
             "cancel_url": opening.urls.cancel,
             **opening.options,
         }
@@ -80,7 +80,7 @@ class PayParse(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     @kit.exchange
     def ask(self, question: kit.Question, expected: kit.Expected) -> kit.Exchange[kit.QuestionOutcome]:  # noqa: ARG002
-        """The account's own `status_check`. Without one there is nobody to ask, and the core does not."""
+        """Ask the account's `status_check`. Without one the gateway cannot be asked, and the pipeline does not ask."""
         check = self.status_check
         if check is None:
             return kit.unreadable("PayParse has no status API, and no status_check is configured")
@@ -97,10 +97,10 @@ class PayParse(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         return kit.never_signed(callback, "PayParse")
 
     def read_claim(self, callback: kit.Callback) -> kit.CallbackContent:
-        """No parameter of its redirects is documented (S0); the names are those of its create request and reply."""
+        """S0 documents no parameters of its redirects, so the names of its create request and reply are tried."""
         found = kit.fields(callback, "payment_id", "order_ref")
         return kit.CallbackContent(
-            said=kit.said(callback),
+            said=kit.said_of(callback),
             session_id=kit.text_or_none(found, "payment_id"),
             reference=kit.text_or_none(found, "order_ref"),
         )
@@ -117,12 +117,12 @@ class PayParse(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 def _opened(opening: kit.Opening, body: kit.Told) -> kit.Opened:
     """The 201 of S0. It does not echo `order_ref`."""
-    kit.same("amount", opening.amount, kit.echoed_money(body, "amount"))
-    kit.same("currency", opening.currency, kit.optional_text(body, "currency"))
+    kit.check_echo("amount", opening.amount, kit.money_or_none(body, "amount"))
+    kit.check_echo("currency", opening.currency, kit.optional_text(body, "currency"))
     return kit.Opened(
-        session_id=kit.text(body, "payment_id"),
+        session_id=kit.required_text(body, "payment_id"),
         checkout_url=kit.web_address(body.get("checkout_url")),
-        expires_at=kit.known(kit.timestamps.iso, kit.aside(body, "expires_at")),
+        expires_at=kit.time_or_none(kit.timestamps.iso, kit.aside(body, "expires_at")),
     )
 
 
@@ -131,17 +131,17 @@ def _unknown(form: NotFound | None, received: kit.Received) -> bool:
 
 
 def _word(body: kit.Told, pointer: str) -> Any:
-    """An API that says `"paid": true` has the words "true" and "false"."""
+    """The status word. For an API that says `"paid": true` the words are "true" and "false"."""
     word = kit.value_at(body, pointer)
     return str(word).lower() if isinstance(word, bool) else word
 
 
 def _answer(check: StatusCheck, body: kit.Told) -> kit.Answer:
-    # The pointed places as one flat object, so that they are read, and complained of, like any other reply's fields.
+    # The values at the pointers as one flat object, so that they are read like the fields of any other reply.
     flat: dict[str, Any] = {
         name: kit.value_at(body, pointer) for name in POINTED if (pointer := getattr(check, name)) is not None
     }
-    word = kit.text({"status": _word(body, check.status)}, "status")
+    word = kit.required_text({"status": _word(body, check.status)}, "status")
     return kit.Answer(
         status=check.statuses.get(word),
         word=word,
@@ -149,5 +149,5 @@ def _answer(check: StatusCheck, body: kit.Told) -> kit.Answer:
         reference=kit.optional_text(flat, "reference"),
         transaction_id=kit.optional_text(flat, "transaction_id"),
         currency=kit.optional_text(flat, "currency"),
-        **kit.figures(amount=flat.get("amount")),
+        **kit.read_amounts(amount=flat.get("amount")),
     )

@@ -1,6 +1,6 @@
-"""The `status_check` of a PayParse account: where its status API is, and which places and words of its reply say what.
+"""The `status_check` of a PayParse account: its status API, and how the fields and words of its reply are read.
 
-The one thing to get wrong: a word in two lists, or a form of "not found" that anybody on the way could send.
+A word may stand in one list only. The form of "not found" must not be one that a proxy could send.
 """
 
 from __future__ import annotations
@@ -13,16 +13,16 @@ from msgspec import Struct
 
 from consumers.providers import kit
 
-_TROUBLED = (401, 403, 408, 429)  # with these no reply is read at all
+_TROUBLED = (401, 403, 408, 429)  # a reply with one of these is not read
 
 POINTED = (kit.MoneyField.AMOUNT, kit.MoneyField.CURRENCY, kit.Id.TRANSACTION, kit.Id.SESSION, kit.Id.REFERENCE)
 """The fields of an answer that a pointer may lead to."""
 
 
 class NotFound(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """How an account's status API says that it does not know a payment: HTTP status, and a word at a JSON pointer.
+    """The reply by which a status API says that it does not know a payment: HTTP status, and a word at a JSON pointer.
 
-    Nothing else counts as "not found", because a 404 may be anybody's on the way. Raises Misconfigured.
+    Nothing else counts as "not found", because a 404 may be a proxy's. Raises Misconfigured.
     """
 
     http: int
@@ -42,11 +42,11 @@ class NotFound(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 class StatusCheck(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A status API that PayParse does not document and that this account has.
+    """The status API of an account, which PayParse does not document.
 
-    `path` follows `base_url`; `{session_id}` and `{reference}` in it are replaced. The next six are JSON pointers into
-    its reply, the rest are its words. Without `not_found`, nothing it says means that a payment is unknown there.
-    Raises Misconfigured for a table that could not be asked or read.
+    `path` follows `base_url`; `{session_id}` and `{reference}` in it are replaced. `status` to `reference` are JSON
+    pointers into its reply; `completed` to `refunded` are its words for each status. Without `not_found`, no reply
+    means "not found". Raises Misconfigured for a table with an error.
     """
 
     method: Literal["GET", "POST"] = "GET"

@@ -1,7 +1,7 @@
 """ShadhinPay, the current API. Source: S2 and shadhinpay.com/docs/developers (the pages are named beside each fact).
 
-The one thing to get wrong: `callbackUrl` is where the buyer's browser returns, not where webhooks go; the webhook's
-address is set in ShadhinPay's dashboard. (In the older API of dv.shadhinpay.com it was the other way round.)
+`callbackUrl` is where the buyer's browser returns. The webhook's address is set in ShadhinPay's dashboard. In the older
+API of dv.shadhinpay.com it was the other way round.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ STATUSES: Mapping[str, kit.Status] = {
     "REFUNDED": kit.Status.REFUNDED,  # fully
 }
 
-# The fields of POST /payments that payproof fills (S2), and those that it leaves to `provider_options`.
+# The fields of POST /payments that payproof fills (S2), and the fields that `provider_options` may add.
 _SENT = (
     "amount",
     "currency",
@@ -46,7 +46,7 @@ _VENDORS = {"bkash": "BKASH", "nagad": "NAGAD"}
 
 
 class ShadhinPay(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """One ShadhinPay business. `webhook_scheme` is what the signature covers; see `authenticate`."""
+    """One ShadhinPay business. `webhook_scheme`: which text the signature covers; see `authenticate`."""
 
     name: ClassVar[str] = "shadhinpay"
 
@@ -69,11 +69,11 @@ class ShadhinPay(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         )
 
     def lifetime(self, expires_in: int | None) -> timedelta:
-        """`expiresInMinutes`, whole minutes, 15 where nothing is wished (S2)."""
+        """`expiresInMinutes`: whole minutes, rounded up; 15 by default (S2)."""
         return timedelta(minutes=15 if expires_in is None else math.ceil(expires_in / 60))
 
     def check(self, opening: kit.Opening) -> list[kit.FieldError]:
-        """Amounts and vendors as S2 gives them. It names no lengths."""
+        """The limits of S2 for amounts and vendors. It names no lengths."""
         return [
             *kit.field_limits.amount_between(opening, "10", "200000"),
             *kit.field_limits.seconds(opening, 60, None),
@@ -84,10 +84,10 @@ class ShadhinPay(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     @kit.exchange
     def open(self, opening: kit.Opening) -> kit.Exchange[kit.OpeningOutcome]:
-        """POST /payments (S2). Opening again after a lost reply sends the same key and body, and replays the reply.
+        """POST /payments (S2). Opening again after a lost reply sends the same key and body, and gets the same reply.
 
-        A key is remembered for 24 hours (/idempotency). After that the reference is a DUPLICATE_RESOURCE, and the
-        checkout that exists is found in the list.
+        A key is remembered for 24 hours (/idempotency). After that the error is DUPLICATE_RESOURCE, and the checkout is
+        looked up in the list.
         """
         body = _sent(opening, self.lifetime(opening.expires_in))
         headers = [*self._keys(), ("x-idempotency-key", opening.payment_id)]
@@ -101,21 +101,21 @@ class ShadhinPay(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     @kit.exchange
     def ask(self, question: kit.Question, expected: kit.Expected) -> kit.Exchange[kit.QuestionOutcome]:  # noqa: ARG002
-        """GET /payments/{paymentId}, or the list's row with our own reference where no payment id is known (S2)."""
+        """GET /payments/{paymentId}, or the list's row with our reference where no payment id is known (S2)."""
         if expected.session_id is None:
             return _answer((yield from self._listed(expected.reference)))
         body = yield from self._get(f"/payments/{kit.segment(expected.session_id)}")
         return _answer(kit.nested(body, "data"))
 
     def list_payments(self, since: datetime, until: datetime) -> kit.ListExchange[kit.Inconclusive | None]:
-        """GET /payments with `from` and `to` (S2), by windows of time; see shadhinpay_list."""
+        """GET /payments with `from` and `to` (S2), by windows of time; see shadhinpay_list.py."""
         return list_payments(self._get, _answer, since, until)
 
     def authenticate(self, callback: kit.Callback) -> kit.Signed | kit.Unsigned | kit.Forged:
         """`X-ShadhinPay-Signature: t=<unix>,v1=<hex>` (/webhooks).
 
-        Its text has HMAC-SHA256 over `t=<t>.<raw body>`, the `t=` included, which is the scheme `documented`; `bare` is
-        `<t>.<raw body>`, as others with such a header do. Its tolerance for old times is UNKNOWN.
+        The documentation has HMAC-SHA256 over `t=<t>.<raw body>`, with the `t=`: the scheme `documented`. The scheme
+        `bare` is `<t>.<raw body>`, as other gateways with such a header do. Its tolerance for old times is UNKNOWN.
         """
         if callback.source is not kit.Source.WEBHOOK:
             return kit.Unsigned()
@@ -131,19 +131,19 @@ class ShadhinPay(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         )
 
     def read_claim(self, callback: kit.Callback) -> kit.CallbackContent:
-        """A webhook's envelope and payload (/webhooks). Of a return nothing is documented: the same names are tried."""
+        """A webhook's envelope and payload (/webhooks). Returns are not documented, so the same names are tried."""
         if callback.source is not kit.Source.WEBHOOK:
             found = kit.fields(callback, "status", "paymentid", "merchanttxnid")
             return kit.CallbackContent(
-                said=kit.said(callback, kit.text_or_none(found, "status")),
+                said=kit.said_of(callback, kit.text_or_none(found, "status")),
                 session_id=kit.text_or_none(found, "paymentid"),
                 reference=kit.text_or_none(found, "merchanttxnid"),
             )
         event = kit.body_fields(callback, "eventid", "eventtype")
         payload = kit.aside(event, "payload")
-        payload = payload if isinstance(payload, dict) else {}  # events of payouts and invoices are no payments
+        payload = payload if isinstance(payload, dict) else {}  # events of payouts and invoices have none of a payment
         return kit.CallbackContent(
-            said=kit.said(callback, kit.text_or_none(payload, "status")),
+            said=kit.said_of(callback, kit.text_or_none(payload, "status")),
             session_id=kit.text_or_none(payload, "paymentId"),
             reference=kit.text_or_none(payload, "merchantTxnId"),
             event_id=kit.text_or_none(event, "eventId"),
@@ -156,16 +156,17 @@ class ShadhinPay(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         return body
 
     def _opened_before(self, opening: kit.Opening) -> kit.Exchange[kit.Opened | kit.ReferenceUsed]:
-        """Our own checkout, opened by a request whose reply was lost; anything less certain is a used reference."""
+        """Our checkout, opened by a request whose reply was lost, if the list surely shows it; else ReferenceUsed."""
         try:
             listed = yield from self._listed(opening.reference)
             figure, _ = amount_of(listed)
-            if kit.money(figure) == opening.amount and STATUSES.get(kit.text(listed, "status")) is kit.Status.PENDING:
+            status = STATUSES.get(kit.required_text(listed, "status"))
+            if kit.money(figure) == opening.amount and status is kit.Status.PENDING:
                 return _opened(opening, listed)
         except kit.Unreadable:
             pass
         except kit.NoAnswer as error:
-            # Other trouble passes, and then the list may show that it is ours.
+            # Other trouble is temporary. Later the list may show that the checkout is ours.
             if error.found.trouble not in (kit.Trouble.NOT_FOUND, kit.Trouble.UNREADABLE):
                 raise
         return kit.ReferenceUsed()
@@ -204,37 +205,37 @@ def _sent(opening: kit.Opening, lifetime: timedelta) -> dict[str, object]:
 
 
 def _opened(opening: kit.Opening, payment: Mapping[str, Any]) -> kit.Opened:
-    kit.same("merchantTxnId", opening.reference, kit.optional_text(payment, "merchantTxnId"))
+    kit.check_echo("merchantTxnId", opening.reference, kit.optional_text(payment, "merchantTxnId"))
     figure, currency = amount_of(payment)
-    kit.same("amount", opening.amount, kit.echoed_money({"amount": figure}, "amount"))
-    kit.same("currency", opening.currency, currency)
+    kit.check_echo("amount", opening.amount, kit.money_or_none({"amount": figure}, "amount"))
+    kit.check_echo("currency", opening.currency, currency)
     return kit.Opened(
-        session_id=kit.text(payment, "paymentId"),
+        session_id=kit.required_text(payment, "paymentId"),
         checkout_url=kit.web_address(payment.get("paymentUrl")),
-        expires_at=kit.known(kit.timestamps.iso, kit.aside(payment, "expiresAt")),
+        expires_at=kit.time_or_none(kit.timestamps.iso, kit.aside(payment, "expiresAt")),
     )
 
 
 def _answer(payment: dict[str, Any]) -> kit.Answer:
-    word = kit.text(payment, "status")
+    word = kit.required_text(payment, "status")
     status = STATUSES.get(word)
     amount, currency = amount_of(payment)
     refunded, refunded_in = figure_of(payment.get("refundTotal"))
     if refunded_in not in (None, currency):
-        refunded = refunded_in  # a figure in another currency is none, and is told as one that cannot be read
-    money_told = kit.figures(amount=amount, refunded_amount=refunded)
+        refunded = refunded_in  # an amount in another currency is passed on as unreadable
+    money_told = kit.read_amounts(amount=amount, refunded_amount=refunded)
     if status is kit.Status.REFUNDED and not money_told.get("refunded_amount"):
-        money_told["refunded_amount"] = None  # fully refunded by its status; a total of nothing beside it is no figure
+        money_told["refunded_amount"] = None  # the status says all; a total of zero beside it says nothing
     session = kit.optional_text(payment, "paymentId")
     return kit.Answer(
         status=status,
         word=word,
         session_id=session,
         reference=kit.optional_text(payment, "merchantTxnId"),
-        # The TrxID of bKash or Nagad is in no documented object; a paid payment's own id stands for its money.
+        # No documented object has the TrxID of bKash or Nagad, so a paid payment's own id stands for it.
         transaction_id=session if status is not None and status.paid else None,
         currency=currency,
-        method=kit.lower_or_none(payment, "vendor"),  # decides nothing, so it spoils no answer
-        paid_at=kit.known(kit.timestamps.iso, kit.aside(payment, "completedAt")),
+        method=kit.lower_or_none(payment, "vendor"),  # nothing depends on it
+        paid_at=kit.time_or_none(kit.timestamps.iso, kit.aside(payment, "completedAt")),
         **money_told,
     )

@@ -1,8 +1,8 @@
 """ShadhinPay's list of payments as lines of a statement: GET /payments with from, to, page and size (S2).
 
-The one thing to get wrong: which time the list goes by. S2 says "ISO-8601 date-time range" and not of what, so the walk
-begins a day before the time that is wanted (a checkout lives minutes), and a line's own time is when its payment was
-completed, else when it was initiated. Whether a bound is included is UNKNOWN too; see windows.
+S2 says "ISO-8601 date-time range" and not which time of a payment it means. So no payment is missed, the walk begins a
+day before the wanted time, because a checkout lives minutes. A line's time is when its payment was completed, else when
+it was initiated. Whether the bounds are included is UNKNOWN too; see windows.py.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from msgspec.structs import replace
 
 from consumers.ports.gateway import Exchange, ListExchange
 from consumers.providers.kit.outgoing import segment
-from consumers.providers.kit.replies import exchange, printable, text
-from consumers.providers.kit.timestamps import iso, known
+from consumers.providers.kit.replies import exchange, printable, required_text
+from consumers.providers.kit.timestamps import iso, time_or_none
 from consumers.providers.kit.windows import Listing, ListPage, walk
 from schemas.answers import Answer, Inconclusive
 from schemas.statements import Line, Unread
@@ -32,14 +32,14 @@ Read = Callable[[dict[str, Any]], Answer]
 
 
 def list_payments(get: Get, read: Read, since: datetime, until: datetime) -> ListExchange[Inconclusive | None]:
-    """Yield the lines of this time, and some before; `get` asks for a path, and `read` reads a payment object."""
+    """Yield the lines from `since` to `until`, and some before. `get` fetches a path, `read` reads a payment object."""
     return walk(partial(_asked, get, read), since - EARLIER, until)
 
 
 def listed_payment(data: object, reference: str) -> dict[str, Any]:
-    """The one payment of the list whose reference is exactly ours; whether the filter matches parts is UNKNOWN.
+    """The payment of the list whose reference is exactly ours. Whether the list's filter matches parts is UNKNOWN.
 
-    A list without it proves nothing: the row may come later, or stand on another page. Raises Unreadable.
+    Raises Unreadable where it is absent, which proves nothing: the row may come later, or stand on another page.
     """
     ours = [row for row in _rows(data) if aside(row, "merchantTxnId") == reference]
     if len(ours) > 1:
@@ -50,7 +50,7 @@ def listed_payment(data: object, reference: str) -> dict[str, Any]:
 
 
 def _rows(data: object) -> list[dict[str, Any]]:
-    """The list's payments. Its envelope is UNKNOWN: a list, or any list one level down (content, items, payments)."""
+    """The list's payments. Its envelope is UNKNOWN: `data` is a list, or has lists (content, items, payments)."""
     lists = [data] if isinstance(data, list) else []
     if isinstance(data, dict):
         lists = [value for value in data.values() if isinstance(value, list)]
@@ -66,7 +66,7 @@ def _asked(get: Get, read: Read, start: datetime, end: datetime, number: int) ->
 
 
 def _page(read: Read, number: int, data: object) -> ListPage:
-    """A first page that is not full is the last, unless the summary counts more successes than it shows."""
+    """Read a page. It is whole if it is a first page, not full, and shows all successes that the summary counts."""
     rows = _rows(data)
     listings = tuple(_listing(read, row) for row in rows)
     paid = sum(aside(row, "status") in ("COMPLETED", "REFUNDED") for row in rows)
@@ -74,7 +74,7 @@ def _page(read: Read, number: int, data: object) -> ListPage:
 
 
 def _successes(data: object) -> int:
-    """`summary.successCount` "for the filtered set"; it may be absent."""
+    """`summary.successCount` "for the filtered set"; 0 where it is absent."""
     summary = aside(data, "summary") if isinstance(data, dict) else None
     try:
         return whole(summary.get("successCount")) if isinstance(summary, dict) else 0
@@ -83,22 +83,22 @@ def _successes(data: object) -> int:
 
 
 def _listing(read: Read, row: dict[str, Any]) -> Listing:
-    began, paid = (known(iso, aside(row, name)) for name in ("initiatedAt", "completedAt"))
+    began, paid = (time_or_none(iso, aside(row, name)) for name in ("initiatedAt", "completedAt"))
     times = tuple(at for at in (began, paid) if at is not None)
-    return Listing(id=text(row, "paymentId"), times=times, lines=tuple(_lines(read, row, paid or began)))
+    return Listing(id=required_text(row, "paymentId"), times=times, lines=tuple(_lines(read, row, paid or began)))
 
 
 def _lines(read: Read, row: dict[str, Any], at: datetime | None) -> Generator[Line | Unread]:
-    """The payment, and what went back of it where that is not all: then its own status says so."""
+    """The payment's line, and a refund's line for a partial refund. A full refund is the payment's status."""
     try:
         answer = read(row)
         line = _line(answer, at)
     except Unreadable as why:
-        yield Unread(row=0, why=printable(str(why)), text=text(row, "paymentId"))
+        yield Unread(row=0, why=printable(str(why)), text=required_text(row, "paymentId"))
         return
     yield line
     if "refunded_amount" in answer.unreadable:
-        yield Unread(row=0, why="refundTotal: is no money", text=text(row, "paymentId"))
+        yield Unread(row=0, why="refundTotal: is no money", text=required_text(row, "paymentId"))
     refunded = answer.refunded_amount
     if refunded and line.status is Status.COMPLETED:
         yield replace(line, kind="refund", status=Status.REFUNDED, amount=refunded)

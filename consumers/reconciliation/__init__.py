@@ -1,1 +1,1 @@
-"""Statements of gateways: what each line means beside our payments, and payments nobody expected."""
+"""Statements of gateways: the verdict on each line, lines that become Facts, and money that was not expected."""

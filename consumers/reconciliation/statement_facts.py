@@ -1,7 +1,7 @@
-"""Rows of a statement as Facts, where nobody can be asked about a payment; `unexpected` has those of unknown money.
+"""Record rows of a statement as Facts, where the gateway cannot be asked. See `unexpected.py` for unknown money.
 
-The one thing to get wrong: a statement is old news. A row is of its own time, so it fills in what was never answered
-and never contradicts what was answered since; the same row again, in whatever export, changes nothing.
+A statement is older than our answers. A row counts as an answer of its own time, so it can fill a gap and cannot
+contradict a later answer. The same row in another export changes nothing.
 """
 
 from __future__ import annotations
@@ -33,10 +33,10 @@ REFERENCE = re.compile(r"[A-Za-z0-9._~-]{1,50}", re.ASCII)
 
 
 class StatementSource(Struct, frozen=True, kw_only=True):
-    """Where lines come from: `name` is the file's, without its folders.
+    """The statement that lines come from. `name`: the file's name, without folders.
 
-    `newest` is the newest time of any of its rows, and counts for those that have none; where none has one, the end of
-    the days that it covers. `listed`: the gateway's own list, which we fetched, and no file.
+    `newest`: the newest time of its rows, used for rows without a time. If no row has one, it is the end of the days
+    that the statement covers. `listed`: the gateway's own list, which we fetched, and no file.
     """
 
     account: str
@@ -46,10 +46,10 @@ class StatementSource(Struct, frozen=True, kw_only=True):
 
 
 class StatementEntry(Struct, frozen=True, kw_only=True):
-    """What a statement says of a payment that we know.
+    """A statement's line about a known payment.
 
-    Of a refund, `line` is its newest line, and `refunded` what all its refund lines in this statement add up to. A
-    payment whose money came and went back in one statement has one `StatementEntry` for each of the two.
+    For refunds, `line` is the newest refund line of the payment, and `refunded` the sum of all its refund lines in this
+    statement. A payment whose money came and went back in one statement has two entries.
     """
 
     payment_id: str
@@ -58,11 +58,11 @@ class StatementEntry(Struct, frozen=True, kw_only=True):
 
 
 class Recorded(Struct, frozen=True, kw_only=True):
-    """What became of one payment that a statement speaks of, and how it stands now.
+    """The result for one payment of a statement, with the payment as it is afterwards.
 
-    - `recorded`: at least one row said something new; it is a Fact, and whatever followed from it was written.
-    - `known`: every row was a Fact before, or says `pending`, which is nothing. Nothing was written to be read.
-    - `ask`: this gateway can be asked, so its statement is no Fact. Publish a Claim.
+    - `recorded`: at least one row was new. It is a Fact now, and the changes that follow from it are written.
+    - `known`: every row was a Fact before, or says `pending`, which proves nothing. No timeline entry was written.
+    - `ask`: this gateway can be asked, so its statement is no Fact. The caller publishes a claim.
     - `unknown`: the statement's account has no such payment.
     """
 
@@ -74,10 +74,10 @@ class Recorded(Struct, frozen=True, kw_only=True):
 async def record_lines(
     ledger: Ledger, rules: Rules, about: StatementSource, said: Sequence[StatementEntry]
 ) -> list[Recorded]:
-    """Record what a statement says of known payments, where no better word can be had; some hundred at most at once.
+    """Record a statement's lines about known payments as Facts, for some hundred payments at most.
 
-    That is where the gateway cannot be asked, and of payments that only a statement brought. One transaction; at most
-    one event per payment, as for any answer. The outcomes are by payment, in the order first named.
+    Only payments are recorded whose gateway cannot be asked, or that only a statement brought. All is one transaction,
+    with at most one event per payment. Returns the results by payment, in the order in which `said` first names them.
     """
     by_payment = defaultdict[str, list[StatementEntry]](list)
     for one in said:
@@ -105,7 +105,7 @@ async def record_lines(
 
 
 def _counts(payment: Payment, rules: Rules) -> bool:
-    """Whether a statement's word is the best to be had of it."""
+    """Whether a row may become a Fact of the payment: its gateway cannot be asked, or a statement alone brought it."""
     alone = payment.unexpected_at is not None and payment.adopted_at is None
     return alone or not rules.capabilities(payment).asked_by
 
@@ -113,7 +113,11 @@ def _counts(payment: Payment, rules: Rules) -> bool:
 def apply_line(
     pending: PendingChange, about: StatementSource, line: Line, refunded: Decimal | None, rules: Rules, now: datetime
 ) -> None:
-    """Take a row in as a Fact. What is known already leaves no entry, only its time where it is earlier than known."""
+    """Add a row to the pending change as a Fact; a row that says `pending` is ignored.
+
+    A row that is a Fact already gets no timeline entry. It may fill missing fields of the Fact, and make its first time
+    earlier.
+    """
     if line.status is Status.PENDING:
         return
     case = pending.case
@@ -136,9 +140,9 @@ def apply_line(
 def _fact(
     about: StatementSource, line: Line, refunded: Decimal | None, capabilities: Capabilities, now: datetime
 ) -> Fact:
-    """The row as an answer of its own time, which is never later than now, whatever the file says.
+    """The row as an answer of its own time, at the latest `now`.
 
-    A refund's amount is no amount of the payment: of that it says nothing.
+    A refund's row does not say how much money came, so its answer has no amount.
     """
     at = min(line.at or about.newest, now)
     refund = line.kind == "refund"

@@ -1,7 +1,7 @@
-"""Money that a statement names and nobody announced: a payment of its own, held as `unexpected`.
+"""Record money that a statement names and no shop announced, as a payment of its own, held as `unexpected`.
 
-The one thing to get wrong: making it twice. The payment that has a transaction, a session or a reference first has the
-money. A line that finds one of them taken withdraws, whether it was taken before, just now or by a line above it.
+The same money must not become two payments. The payment that first has its transaction, session or reference has the
+money. If one of these is taken, before, at the same time or by an earlier line, the line's new payment is withdrawn.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ UNKNOWN_HERE = "paid at the gateway, unknown here"
 
 
 class UnmatchedLine(Struct, frozen=True, kw_only=True):
-    """A line of money that arrived and is unknown here, with the refunds of it as in `StatementEntry`."""
+    """A line of money that came and is unknown here, with its refunds as in `StatementEntry`."""
 
     line: Line
     refund: Line | None = None
@@ -38,7 +38,7 @@ class UnmatchedLine(Struct, frozen=True, kw_only=True):
 
 
 class PaymentOfLine(Struct, frozen=True, kw_only=True):
-    """The payment that has a line's money. `new`: it was made just now, and is held as `unexpected`."""
+    """The payment that has the money of a line. `new`: it was made by this call, and is held as `unexpected`."""
 
     row: int
     payment_id: str
@@ -46,18 +46,18 @@ class PaymentOfLine(Struct, frozen=True, kw_only=True):
 
 
 class InsertedBatch(Batch, Protocol):
-    """A batch over rows that it has just inserted."""
+    """A batch over payments that it has just inserted."""
 
     async def withdraw(self, payment_ids: Sequence[str]) -> None:
-        """Take rows out again, with what was reserved for them; they are no longer in `cases`."""
+        """Delete inserted payments and their keys. They are no longer in `cases`."""
         ...
 
 
 class UnexpectedPayments(Ledger, Protocol):
-    """What the ledger keeps of money that nobody announced."""
+    """The ledger, with payments that only a statement brought."""
 
     def inserted(self, payments: Sequence[Payment]) -> AbstractAsyncContextManager[InsertedBatch]:
-        """Insert these; the batch's `cases` are those whose reference was free. Without `commit` none of them stays."""
+        """Insert payments. The batch's `cases` are those whose reference was free. Without `commit` none stays."""
         ...
 
 
@@ -69,11 +69,11 @@ async def record_unexpected(
     unmatched: Sequence[UnmatchedLine],
     new_payment_id: Callable[[], str],
 ) -> list[PaymentOfLine]:
-    """Make payments of money that nobody announced, held as `unexpected`; some hundred at most at once.
+    """Make payments of unannounced money, held as `unexpected`, for some hundred lines at most.
 
-    Each has one event, `payment.held`, and is the shop's when it announces the reference or the session. A line whose
-    transaction, session or reference a payment has by now is that payment's, and changes nothing. Passed over are lines
-    that are no paid money, and those without any id.
+    Each gets one event, `payment.held`. A shop adopts it by a request with its reference or its session. If a payment
+    has the line's transaction, session or reference by now, that payment has the money, and nothing is changed. Lines
+    that are not paid, and lines without any id, are left out. Returns the payment of each other line.
     """
     unmatched = [one for one in unmatched if one.line.kind == "payment" and one.line.status.paid and _named(one.line)]
     known = await _homes(ledger, account, unmatched)
@@ -112,7 +112,7 @@ def _named(line: Line) -> bool:
 
 
 def _row(payment_id: str, account: Account, about: StatementSource, line: Line) -> Payment:
-    """Ids come by the Fact. The times are those of the money: nothing is planned by them, as it is paid already."""
+    """The new payment of a line. Its ids come later, by the Fact. Its times are those of the line."""
     at = line.at or about.newest
     asked_by_it = line.transaction_id is not None and by_transaction(account.provider.capabilities)
     candidate = Candidate(transaction_id=line.transaction_id or "", signed=False, state="confirmed")
@@ -132,9 +132,9 @@ def _row(payment_id: str, account: Account, about: StatementSource, line: Line) 
 
 
 def _reference(line: Line) -> str:
-    """The gateway's reference, where it is one that a payment can have; else one of its transaction, or its session.
+    """The line's reference, if a payment may have it; else a reference made of its transaction or its session.
 
-    The same line always comes to the same one, so that of two runs at once one makes the payment.
+    The same line always gives the same reference, so that of two concurrent runs only one makes the payment.
     """
     if line.reference is not None and REFERENCE.fullmatch(line.reference):
         return line.reference
@@ -148,7 +148,7 @@ def _draft(case: Case, about: StatementSource, one: UnmatchedLine, rules: Rules,
     payment = replace(
         case.payment,
         session_id=session_id,
-        opened=session_id is not None,  # a checkout that the gateway names was opened, wherever that was
+        opened=session_id is not None,  # a checkout that the gateway names was opened
         opened_at=at,
         expires_at=at,
         unexpected_at=now,
@@ -161,7 +161,7 @@ def _draft(case: Case, about: StatementSource, one: UnmatchedLine, rules: Rules,
 
 
 async def _others_sessions(batch: Batch, rules: Rules, pending_changes: Sequence[PendingChange]) -> list[str]:
-    """Those whose session became another payment's just before, or is that of a line before it."""
+    """The ids of payments whose session is another payment's by now, or is that of an earlier line."""
     del rules
     payments = [pending.case.payment for pending in pending_changes]
     keys = [Keys.of(one, sessions=[one.session_id]) for one in payments if one.session_id is not None]
@@ -175,7 +175,7 @@ async def _others_transactions(batch: Batch, rules: Rules, pending_changes: Sequ
 
 
 async def _homes(ledger: Ledger, account: Account, unmatched: Sequence[UnmatchedLine]) -> dict[int, str]:
-    """Which payment has a line's session, transaction or reference, by row; what nobody has is absent."""
+    """The payment id that has a line's session, transaction or reference, by row; absent where there is none."""
     wanted = [
         Lookup(
             id=str(one.line.row),

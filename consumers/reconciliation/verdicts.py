@@ -1,8 +1,8 @@
-"""What a line of a statement and our payment come to: every verdict with its outcome, its sentence and what follows.
+"""The verdicts on a statement's lines: for each its outcome, its sentence and the step that follows.
 
-The SQL in `worker/postgres/statements/verdict_sql.py` finds the verdict of each line, a million at once; here stands
-what a verdict means. The one thing to get wrong: a statement is no answer. It makes us ask; only where nobody can be
-asked is a line itself recorded, and what it says against an answer newer than itself counts for nothing.
+The SQL in `worker/postgres/statements/verdict_sql.py` finds the verdict of each line, for a million lines at once. A
+statement is no answer: it makes us ask. Only where the gateway cannot be asked is a line itself recorded, and it counts
+for nothing against a newer answer.
 """
 
 from __future__ import annotations
@@ -32,11 +32,12 @@ class ClaimAbout(TypedDict):
 
 
 Step = Literal["ask", "hold", "report", "none"]
-"""`ask` the gateway, or record the line where it cannot be asked; `hold` the money as a payment of its own."""
+"""`ask`: ask the gateway, or record the line where it cannot be asked. `hold`: hold the money as a payment of its own.
+`report`: leave it to a person. `none`: nothing."""
 
 
 class Verdict(StrEnum):
-    """What a line was found to be, in the order in which it is tried; see VERDICTS."""
+    """The verdict on a line. The first that applies, in this order, is taken; see VERDICTS."""
 
     UNREADABLE = "unreadable"
     ATTEMPT_BEFORE = "attempt_before"
@@ -62,7 +63,7 @@ class Verdict(StrEnum):
 
 
 class Meaning(Struct, frozen=True):
-    """`says` is filled in with the fields of a `VerdictFields`."""
+    """`says` is a format string over the fields of VerdictFields."""
 
     outcome: LineOutcome
     step: Step
@@ -77,7 +78,7 @@ VERDICTS: Mapping[Verdict, Meaning] = {
         _O.DUPLICATE, "report", "the same transaction as row {first_row}, with another amount"
     ),
     Verdict.AGAIN: Meaning(_O.DUPLICATE, "none", "the same as row {first_row}"),
-    # Of the closed list this is the nearest: the payment is known, and the two sides differ on which one was paid.
+    # The nearest of the closed list of outcomes: the two sides differ on which payment was paid.
     Verdict.TWO_PAYMENTS: Meaning(
         _O.STATUS_DIFFERS, "ask", "its ids belong to two payments here, {payment_id} and {other_payment_id}"
     ),
@@ -115,7 +116,7 @@ VERDICTS: Mapping[Verdict, Meaning] = {
 
 
 class VerdictFields(Struct, frozen=True, kw_only=True):
-    """What a sentence is made of."""
+    """The values that a verdict's sentence may name."""
 
     status: str | None = None
     status_here: str | None = None
@@ -132,15 +133,16 @@ class VerdictFields(Struct, frozen=True, kw_only=True):
 
 
 def sentence(verdict: Verdict, found: VerdictFields) -> str | None:
-    """Why a line has its outcome, in a few plain words; None where there is nothing to say."""
+    """Why a line has its outcome, in a few words; None where the outcome says all."""
     names = {name: getattr(found, name) for name in VerdictFields.__struct_fields__}
     return VERDICTS[verdict].says.format(**names) or None
 
 
 class Terms(Struct, frozen=True, kw_only=True):
-    """What an account's statements are judged by. The fee is `fee_percent` of the amount, half up, and `fee_fixed`.
+    """The terms by which an account's statements are judged.
 
-    `grace` is for how many seconds before the end of a statement a payment may be missing from it.
+    The fee is `fee_percent` of the amount, rounded half up, and `fee_fixed`. `grace`: how many seconds before the end
+    of a statement a payment may be missing from it.
     """
 
     fee_percent: Decimal | None = None
@@ -153,7 +155,7 @@ class Terms(Struct, frozen=True, kw_only=True):
 
 
 def too_many(to_follow: int, lines: int) -> bool:
-    """Whether so much differs that the file is likelier another account's, or read by a wrong map, than true."""
+    """Whether so many lines differ that the file is probably another account's, or was read by a wrong column map."""
     return to_follow > ALWAYS_FOLLOWED and 2 * to_follow > lines
 
 
@@ -165,9 +167,9 @@ def too_many_words(to_follow: int, lines: int) -> str:
 
 
 def statement_claim(line: Line, source: str, **about: Unpack[ClaimAbout]) -> Claim:
-    """Have the gateway asked about a payment because of a line. It says nothing of the outcome, so it executes nothing.
+    """A claim that makes us ask the gateway because of a line. It has no `said`, so it can request no Execute.
 
-    The line's transaction goes along, for gateways that are asked by one.
+    It names the line's transaction, for gateways that are asked by transaction.
     """
     name = source if len(source) <= LONGEST_NAME_IN_NOTE else f"{source[:LONGEST_NAME_IN_NOTE]}…"
     return Claim(

@@ -1,7 +1,7 @@
 #!/bin/bash
-# Run once by the image of Postgres, when it makes the database: the users that payproof's processes log in as, each a
-# member of the one group whose rights it needs (schemas/sql/0009_roles.sql, which grants them). The owner migrates, and
-# nobody else. A database that was made before this file gets them by hand: `psql` as the owner, with what stands below.
+# The image of Postgres runs this once, when it makes the database. It makes the users that payproof's processes log in as,
+# each a member of the group whose rights it needs (schemas/sql/0009_roles.sql grants them). Only the owner migrates. For a
+# database that is older than this file, run the statements below by hand: `psql` as the owner.
 set -eu
 keys=/run/payproof
 psql --set ON_ERROR_STOP=1 --username "$POSTGRES_USER" --dbname "$POSTGRES_DB" \

@@ -1,8 +1,8 @@
-// Ships what was paid, once: hears `payment.completed` from Payproof over RabbitMQ. Needs `npm i amqplib postgres` and
+// Ships paid orders, once: gets `payment.completed` from Payproof over RabbitMQ. Needs `npm i amqplib postgres` and
 // the usual PGHOST, PGUSER, PGPASSWORD and PGDATABASE of the shop's own Postgres.
 //
-// Events come at least once, sometimes twice and out of order. What was heard is kept in one transaction with the work
-// it led to, and a message is acknowledged after that commit. One that cannot be read goes to `<queue>.dead`.
+// Events come at least once, sometimes twice and out of order. An event is stored in one transaction with the work that
+// it leads to, and its message is acknowledged after that commit. An unreadable message goes to `<queue>.dead`.
 import amqplib from "amqplib";
 import postgres from "postgres";
 import { setTimeout as sleep } from "node:timers/promises";

@@ -1,9 +1,9 @@
 <?php
-// Ships what was paid, once: hears `payment.completed` from Payproof over RabbitMQ. Needs `composer require
+// Ships paid orders, once: gets `payment.completed` from Payproof over RabbitMQ. Needs `composer require
 // php-amqplib/php-amqplib`; DATABASE is a PDO name such as `mysql:host=db;dbname=shop` (here sqlite, for a try).
 //
-// Events come at least once, sometimes twice and out of order. What was heard is kept in one transaction with the work
-// it led to, and a message is acknowledged after that commit. One that cannot be read goes to `<queue>.dead`.
+// Events come at least once, sometimes twice and out of order. An event is stored in one transaction with the work that
+// it leads to, and its message is acknowledged after that commit. An unreadable message goes to `<queue>.dead`.
 require getenv('AUTOLOAD') ?: __DIR__ . '/vendor/autoload.php';
 
 use PhpAmqpLib\Connection\AMQPStreamConnection;

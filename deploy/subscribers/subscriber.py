@@ -1,7 +1,7 @@
-"""Ships what was paid, once: hears `payment.completed` from Payproof over RabbitMQ. Needs `pip install aio-pika`.
+"""Ships paid orders, once: gets `payment.completed` from Payproof over RabbitMQ. Needs `pip install aio-pika`.
 
-Events come at least once, sometimes twice and out of order. What was heard is kept in one transaction with the work it
-led to, and a message is acknowledged after that commit. One that cannot be read goes to `<queue>.dead` for a person.
+Events come at least once, sometimes twice and out of order. An event is stored in one transaction with the work that it
+leads to, and its message is acknowledged after that commit. An unreadable message goes to `<queue>.dead` for a person.
 """
 
 import asyncio
@@ -14,7 +14,7 @@ from operator import itemgetter
 import aio_pika
 
 URL, QUEUE = os.environ["AMQP_URL"], os.environ.get("QUEUE", "shop.payments")  # a queue for each of your services
-QUORUM = {"x-queue-type": "quorum", "x-delivery-limit": 1000}  # what fails for more than an hour goes to a person too
+QUORUM = {"x-queue-type": "quorum", "x-delivery-limit": 1000}  # after an hour of failures it goes to a person too
 FIELDS = itemgetter("payment_id", "version", "status", "hold", "reference", "amount")
 TABLES = """create table if not exists events (id text primary key);
             create table if not exists payments (id text primary key, version integer not null);

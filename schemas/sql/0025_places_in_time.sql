@@ -1,12 +1,12 @@
 -- migrate:up
 
--- Whether this transaction may give the next places of the log: the writer that gives one holds this lock until the
--- commit, so places are seen in their order and without a gap. It is the last lock that a writer takes. Where another
--- writer commits slowly, nobody waits for it.
+-- Whether this transaction may give the next positions (`place`) of the log. The writer that gives a position holds this
+-- lock until its commit, so positions become visible in order and without a gap. It is the last lock that a writer takes.
+-- Where another writer commits slowly, this one does not wait: its events are left to the relay.
 --
--- Times rise with places, but for events that get theirs late; so a reader finds the place of a time by halving the log.
--- With no relay for an hour, an event that was left to it would stand after those of that hour. So what has been left
--- for a minute gets its place first, and while there is more of it no other event does.
+-- Times rise with positions, except for events that get theirs late, so a reader finds a time by binary search. If no
+-- relay ran for an hour, an event that was left to it would stand after all events of that hour. So events that have been
+-- left for a minute get their positions first, and until all of them have one no other event gets any.
 create or replace function places_are_ours() returns boolean language plpgsql set lock_timeout = '5ms' as $$
 begin
     perform pg_advisory_xact_lock(7242001);

@@ -192,7 +192,9 @@ class Drive:
         self.clock.advance(TRANSIT_SECONDS)
         stopped = [one for one in self._in_flight.values() if one.asked_at + HELD_FOR <= self.clock.now]
         self.turns.give_back([one.expected.payment_id for one in stopped])
-        taken = await take_claims(self.ledger, self.rules, claims, self.turns, patient=False, known=self._known)
+        taken = await take_claims(
+            self.ledger, self.rules, claims, self.turns, patient=False, limits_by_account=self._known
+        )
         self._unheard.extend((self.clock.now + AGAIN, claim) for claim in taken.waiting)
         self.asked.extend(taken.questions)
         self._in_flight |= {(one.expected.payment_id, one.asked_at): one for one in taken.questions}

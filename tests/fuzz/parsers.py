@@ -185,7 +185,7 @@ def amounts(text: str) -> None:
 
 def timed(read: Callable[[str], datetime]) -> Read:
     def moment(text: str) -> None:
-        found = timestamps.known(read, text)
+        found = timestamps.time_or_none(read, text)
         assert found is None or (found.tzinfo is UTC and found + timedelta(days=3650))
 
     return moment

@@ -61,11 +61,11 @@ def test_a_time_is_read_into_utc(read, text, wanted):
 def test_a_time_nobody_can_read_is_unreadable_and_never_guessed(read, text):
     with pytest.raises(Unreadable):
         read(text)
-    assert timestamps.known(read, text) is None
+    assert timestamps.time_or_none(read, text) is None
 
 
 def test_a_time_that_is_absent_is_not_known():
-    assert timestamps.known(timestamps.iso, None) is None
+    assert timestamps.time_or_none(timestamps.iso, None) is None
 
 
 RFC_6901 = {"foo": ["bar", "baz"], "": 0, "a/b": 1, "m~n": 8, "~1": 9, "none": None}

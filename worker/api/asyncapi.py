@@ -1,8 +1,7 @@
-"""`/asyncapi.json`: what goes over RabbitMQ between us and a shop's own systems, for people and for code generators.
+"""`/asyncapi.json`: the messages over RabbitMQ between us and a shop's own systems, for people and code generators.
 
-A channel for every type of event, as its routing keys are, and the queue a shop publishes expected payments to. Claims
-are ours alone and are not in it. The one thing to get wrong: the direction. `send` is what we send, `receive` what we
-receive; a subscriber does the opposite.
+It has a channel for every type of event, by its routing keys, one for expected payments and one for dead letters.
+Claims are internal and are not in it. `send` is our direction: a message that we send, and a subscriber receives.
 """
 
 from __future__ import annotations
@@ -30,7 +29,7 @@ once; the same bytes go to webhooks and to `GET /v1/events`."""
 
 
 def asyncapi_document(public_url: str, version: str) -> dict[str, Any]:
-    """The AsyncAPI 3.0 document; it is the same at every address but for the examples' `dataschema`."""
+    """The AsyncAPI 3.0 document. Only the examples' `dataschema` depends on the address."""
     example_url = public_url or EXAMPLE_URL
     return {
         "asyncapi": "3.0.0",

@@ -1,6 +1,7 @@
-"""Whose key it is. Under `/v1` nothing is said to anyone without one, not even that a path does not exist.
+"""The merchant of a request, by its API key.
 
-The one thing to get wrong: a handler that forgets to ask. It cannot: the merchant of a request comes from here alone.
+Without a key every path under `/v1` gives 401, also one that does not exist. No handler can forget to ask: the merchant
+of a request comes from here alone.
 """
 
 from __future__ import annotations

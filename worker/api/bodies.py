@@ -1,6 +1,6 @@
-"""Reading a request of the API: bytes, JSON, and the table of fields it has to fit.
+"""Reading a request of the API: bytes, JSON, and the table of fields that it has to fit.
 
-The one thing to get wrong: the order of the refusals. Too large, then no JSON (400), then every wrong field (422).
+The order of the refusals is: too large (413), no JSON (400), then every wrong field (422).
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ async def read_body(request: web.Request) -> Any:
 
 
 def read_fields(shape: Shape, body: Any, *more: Wrong) -> dict[str, Any]:
-    """The body's fields. Raises Problem with every wrong one, `more` included."""
+    """The body's fields. Raises Problem with every wrong field, `more` included."""
     wrong: list[Wrong] = []
     found = shape.read(body, wrong)
     wrong += more
@@ -41,7 +41,7 @@ def read_fields(shape: Shape, body: Any, *more: Wrong) -> dict[str, Any]:
 
 
 def read_query(shape: Shape, request: web.Request) -> dict[str, Any]:
-    """The parameters of a query. Raises Problem with every wrong one."""
+    """The parameters of a query. Raises Problem with every wrong parameter."""
     wrong: list[Wrong] = []
     found = shape.read_query(request.query.items(), wrong)
     if wrong:

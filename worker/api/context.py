@@ -1,4 +1,4 @@
-"""What the merchant API stands on, in one frozen value; tests put other parts in their places."""
+"""The objects that the merchant API uses, in one frozen value. Tests replace some of them."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ from worker.runtime.ids import new_payment_id
 class Api(Struct, frozen=True, kw_only=True):
     """`open_checkout` runs a gateway's `open()`; it ends within the lease of an opening.
 
-    `twin_wait` is how many seconds a POST waits for another with its Idempotency-Key. Events up to the place
-    `retained_after` are gone, and cursors below it with them.
+    `twin_wait` is how many seconds a POST waits for another with its Idempotency-Key. Events up to the position
+    `retained_after` are deleted, so a cursor below it is refused.
     """
 
     config: Config

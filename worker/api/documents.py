@@ -1,7 +1,7 @@
-"""The documents that tell everyone, without a key, what the API answers and what events say.
+"""The documents that describe the API's answers and the events, served to everyone, without a key.
 
-They are made once, when the service starts, by what wrote `schemas/published/`, with this installation's address in
-them. The one thing to get wrong: `/schemas/payment-1.json` is the `dataschema` of every event ever sent, and stays.
+They are made when the service starts, by the code that writes `schemas/published/`, with this installation's address.
+`/schemas/payment-1.json` is the `dataschema` of every event ever sent, so its path stays.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ FRESH_SECONDS = 3600
 
 
 def published(public_url: str = "", release: str | None = None) -> dict[str, dict[str, Any]]:
-    """Every document by its path; of the version that is installed, unless told of another."""
+    """Every document by its path. `release` is the version in them; None is the installed one."""
     release = release or _release()
     return {
         "/openapi.json": openapi.openapi_document(public_url, release),

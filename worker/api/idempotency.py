@@ -1,7 +1,7 @@
-"""A POST with an Idempotency-Key is done once: its answer is kept, and the same request gets it again.
+"""A POST with an Idempotency-Key is done once: its answer is stored, and the same request gets it again.
 
-The one thing to get wrong: what is kept. 201 and the errors that will stay are; 5xx, and errors that say "come again"
-(with Retry-After), are not, or coming again would never help.
+A 201 and errors that will stay are stored. A 5xx, and an error with Retry-After, are not: sent again, the request would
+get the same error for ever.
 """
 
 from __future__ import annotations
@@ -41,13 +41,13 @@ POLL_SECONDS = 0.1
 log = structlog.get_logger()
 
 KeyedWork = Callable[[str, Any], Awaitable[ApiReply]]
-"""Does what a body asks for, under the payment id given. Raises Problem."""
+"""Does the work that a body asks for, under the payment id given. Raises Problem."""
 
 
 async def once(api: Api, request: web.Request, work: KeyedWork) -> web.Response:
-    """Read the body and do the work: once per merchant and key, or simply, where the request has no key.
+    """Read the body and do the work: once for each merchant and key, or each time where the request has no key.
 
-    Raises Problem for a body that cannot be read, and for a key in use with another body, or still in use.
+    Raises Problem for a body that cannot be read, and for a key that is used with another body or still in use.
     """
     key = _key(request)
     body = await read_body(request)
@@ -81,7 +81,7 @@ def _key(request: web.Request) -> str | None:
 async def _claim(
     api: Api, merchant: str, key: str, request_hash: bytes, proposed: str
 ) -> Claimed | StoredAnswer | OtherBody | Busy:
-    """Claim the key, waiting for a twin that is at it."""
+    """Claim the key, waiting for a request that has it."""
     until = time.monotonic() + api.twin_wait
     while True:
         found = await claim_key(api.database, merchant, key, request_hash, proposed, TIMING.idempotency_lease)
@@ -93,7 +93,7 @@ async def _claim(
 async def _work_under_claim(
     api: Api, merchant: str, key: str, claimed: Claimed, body: Any, work: KeyedWork
 ) -> ApiReply:
-    """Work under the claim, and keep the answer or give the claim back."""
+    """Work under the claim, and store the answer or give the claim back."""
     kept: ApiReply | None = None
     try:
         try:

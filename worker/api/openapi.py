@@ -1,6 +1,6 @@
-"""`/openapi.json`, built from the shapes that requests are read by and answers are written from.
+"""`/openapi.json`, built from the shapes by which requests are read and answers are written.
 
-The one thing to get wrong: a path added to `api.routes` and not here; a test compares the two.
+A path that is added to `api.routes` has to be added here; a test compares the two.
 """
 
 from __future__ import annotations
@@ -37,7 +37,10 @@ _OF_A_PAYMENT = {404: "You have no such payment."}
 
 
 class Operation(Struct, frozen=True, kw_only=True):
-    """One method of one path. `problems` are those beside the ones that every path has; `media` is the answer's."""
+    """One method of one path. `problems` are those beside the ones of every path; `media` is the answer's type.
+
+    `once`: it takes an Idempotency-Key. `keyed`: it needs an API key.
+    """
 
     method: str
     path: str
@@ -165,7 +168,7 @@ OPERATIONS = (
 
 
 def openapi_document(public_url: str, version: str) -> dict[str, Any]:
-    """The OpenAPI 3.1 document of the API at this address; without `public_url`, of wherever it is read from."""
+    """The OpenAPI 3.1 document of the API at this address, or without `public_url` of the address it is read from."""
     paths: dict[str, dict[str, Any]] = {}
     for operation in OPERATIONS:
         paths.setdefault(operation.path, {})[operation.method] = _described(operation)

@@ -1,7 +1,7 @@
 """POST /v1/payments and /v1/payments/track: a checkout is opened, or one that the shop opened itself is taken on.
 
-The one thing to get wrong: the id in the callback URLs. A row that is opened again keeps its own id, so the opening is
-made from the row that was committed and never from the id that was proposed.
+A payment that is opened again keeps its own id. So the callback URLs are made from the row that was committed, never
+from the proposed id: a callback on another id would be about no payment.
 """
 
 from __future__ import annotations
@@ -89,7 +89,7 @@ class OpenPayments:
         return json_reply(201, view(payment))
 
     async def _ours(self, merchant: Merchant, payment_id: str, failed: OpeningFailed) -> Payment:
-        """The payment that is in the way, where it is this very request's and was heard of before its holder died.
+        """The payment that is in the way, where an earlier try of this very request made it. Otherwise raises Problem.
 
         Without a checkout it may have been paid all the same: the gateway had opened one, and its answer was lost.
         """
@@ -108,7 +108,7 @@ class OpenPayments:
 
 
 def _check_public_url(account: Account, config: Config, public_url: str) -> None:
-    """A real gateway is given no http address to send buyers to."""
+    """A real gateway is given no http address to send buyers to. Raises Problem."""
     _, host = split_url(account.provider.base_url)
     near = is_loopback(host) or host in config.allow_http_hosts
     if not near and not public_url.startswith("https://"):

@@ -1,7 +1,7 @@
-"""What went wrong, as RFC 9457 problem+json: every error that the API answers, and nothing of ours with it.
+"""Errors of the API as RFC 9457 problem+json, without anything internal.
 
-The one thing to get wrong: an unexpected exception. It is logged with its type and the places it passed, never with
-what the request contained, and the caller learns no more than that it happened.
+An unexpected exception is logged with its type and the places that it passed, never with the request's content. The
+caller learns only that it happened.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ log = structlog.get_logger()
 
 
 class ApiReply(Struct, frozen=True, kw_only=True):
-    """A complete answer, before it is aiohttp's: JSON, or a problem from 400 on."""
+    """A complete answer, before it is aiohttp's: JSON, or a problem from status 400 on."""
 
     status: int
     body: bytes
@@ -45,7 +45,7 @@ def json_reply(status: int, value: Any) -> ApiReply:
 
 
 class Problem(Exception):
-    """An error with its HTTP status and our `code`. `retry_after`, in seconds, says that coming again may help."""
+    """An error with its HTTP status and our `code`. `retry_after`, in seconds, says that trying again may help."""
 
     def __init__(
         self,
@@ -78,7 +78,7 @@ class Problem(Exception):
 
 
 def invalid(wrong: Sequence[Wrong]) -> Problem:
-    """422 for a request that could be read but not accepted; `field` is the first of those to blame."""
+    """422 for a request that could be read but not accepted. `field` is the first wrong field."""
     first = wrong[0]
     detail = f"{first.field}: {first.message}" if first.field else first.message
     return Problem(422, "invalid_request", detail, field=first.field, errors=wrong)
@@ -93,13 +93,13 @@ def no_such_payment() -> Problem:
 
 
 def is_api(path: str) -> bool:
-    """Whether a path is the API's: all of `/v1`, whether there is such a path or not, and the documents."""
+    """Whether a path is the API's: a path under `/v1`, known or not, or a document's."""
     return path in ("/v1", "/openapi.json", "/asyncapi.json") or path.startswith(("/v1/", "/schemas/"))
 
 
 @web.middleware
 async def problems(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """The middleware that turns whatever is raised under the API's paths into problem+json."""
+    """The middleware that turns every error under the API's paths into problem+json."""
     if not is_api(request.path):
         return await handler(request)
     try:

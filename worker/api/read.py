@@ -1,6 +1,6 @@
 """GET: one payment, the list, the timeline, and the merchant's own events.
 
-The one thing to get wrong: an event is sent as the bytes that were written with it, never serialised again.
+An event is sent as the bytes that were written with it, never serialised again.
 """
 
 from __future__ import annotations
@@ -106,7 +106,7 @@ def _written(text: str) -> str:
 
 
 def _read(cursor: str) -> str:
-    """The text of a cursor; nothing for one that we did not write."""
+    """The text of a cursor; empty where we did not write it."""
     try:
         text = urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)).decode("ascii")
     except (binascii.Error, ValueError):

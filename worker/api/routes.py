@@ -1,7 +1,7 @@
-"""The merchant API: every path, the method it takes and who handles it; `worker/api/openapi.py` describes them.
+"""The merchant API: every path, with its method and its handler. `worker/api/openapi.py` describes them.
 
-The one thing to get wrong: these routes stand behind two middlewares, `problems` and then `authenticate(api)`. Without
-the second no handler under `/v1` works, because the merchant comes from there.
+These routes need two middlewares, `problems` and then `authenticate(api)`. Without the second no handler under `/v1`
+works, because it gives the merchant.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from worker.api.read import PaymentReads
 from worker.api.verify import Asking
 
 PAYMENT = f"/v1/payments/{{payment_id:{PAYMENT_ID}}}"
-"""A path with anything else is unknown, and `track` is no payment."""
+"""A path with any other id is unknown, so `track` is no payment."""
 
 
 def routes(api: Api) -> list[web.RouteDef]:

@@ -1,6 +1,6 @@
-"""One event of every type, as `write_event` writes them for one payment: the examples that `/asyncapi.json` shows.
+"""One event of every type for one payment, written by `write_event`: the examples of `/asyncapi.json`.
 
-The one thing to get wrong: an example typed by hand. These are made by the code that makes the real ones.
+They are made by the code that makes real events, so they cannot go stale as typed examples do.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ EXPECTED_SAMPLE: dict[str, Any] = {
     "session_id": "MB-20260131-77",
     "order": "order-7831",
 }
-"""What a shop publishes to have that payment expected."""
+"""The message by which a shop asks us to expect that payment."""
 
 
 def sample(kind: EventType, public_url: str) -> Event:

@@ -1,7 +1,7 @@
 """A long document sent page by page, so that its length costs no memory.
 
-The one thing to get wrong: a failure half way. Once the head is sent there is no other status to give, so the
-connection is cut, and the reader sees that the document did not end.
+After a failure half way no other status can be given, because the head is sent. So the connection is cut, and the
+reader sees that the document did not end.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ WRITE_SECONDS = 30.0
 
 
 async def send_entries(request: web.Request, pages: AsyncGenerator[list[dict[str, Any]], None]) -> web.StreamResponse:
-    """`{"entries": [...]}`: at once where one page is all, else each page as it is read."""
+    """Send `{"entries": [...]}`: at once where one page is all, else each page as it is read."""
     async with aclosing(pages):
         first = await anext(pages)
         second = await anext(pages, None)
@@ -44,7 +44,7 @@ async def send_entries(request: web.Request, pages: AsyncGenerator[list[dict[str
 
 
 async def _write(response: web.StreamResponse, piece: bytes) -> None:
-    """Raises TimeoutError when the reader takes none of it for so long."""
+    """Write a piece. Raises TimeoutError when the reader takes none of it for WRITE_SECONDS."""
     if piece:
         async with asyncio.timeout(WRITE_SECONDS):
             await response.write(piece)

@@ -1,4 +1,4 @@
-"""POST verify and resolve: look again at once, and a person's word on a held payment."""
+"""POST verify and resolve: ask the gateway at once, and record a person's decision on a held payment."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Asking:
         self._api = api
 
     async def verify(self, request: web.Request) -> web.Response:
-        """The claim is durable when this answers; the payment is shown as it is before the question."""
+        """Publish a claim, durably, and answer with the payment as it was before the question."""
         payment = await self._payment(request)
         now = self._api.database.clock.now()
         claim = own_claim(Source.OPERATOR, payment.id, payment.account, payment.provider, now)
@@ -41,7 +41,7 @@ class Asking:
         return json_reply(200, view(resolved)).response()
 
     async def _payment(self, request: web.Request) -> Payment:
-        """The payment of the path. Raises Problem where the merchant has none, or its account was taken away."""
+        """The payment of the path. Raises Problem where the merchant has none, or its account is not configured."""
         payment = await read_payment(self._api.database, merchant_of(request).id, request.match_info["payment_id"])
         if payment is None:
             raise no_such_payment()

@@ -2,7 +2,7 @@
 
 Exit codes: 0 done, 1 it did not hold, 2 wrong usage or configuration.
 
-The one thing to get wrong: imports. A command's machinery is imported when it runs, so that `payproof --help` is quick.
+A command's machinery is imported when it runs, so that `payproof --help` is quick.
 """
 
 from __future__ import annotations
@@ -141,12 +141,12 @@ def demo(*, exit: bool = False) -> int:  # noqa: A002 - the option is called --e
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run one command and leave with its exit code."""
+    """Run one command and exit with its code."""
     console = Console(stderr=True)
     try:
         code = app(arguments, exit_on_error=False, result_action="return_value", error_console=console)
     except CycloptsError:
-        sys.exit(WRONG_USAGE)  # what is wrong was printed
+        sys.exit(WRONG_USAGE)  # cyclopts printed the error
     except FAILURES as error:
         sys.exit(explain_failure(error, console))
     except KeyboardInterrupt:

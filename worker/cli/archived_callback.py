@@ -1,7 +1,7 @@
 """`payproof archive`: a callback as it was received, while it is kept.
 
-The one thing to get wrong: whom it is shown to. What it prints is a buyer's; it needs the owner's right to read the
-archive, which no group of schemas/sql/0009_roles.sql has, and the key that it was encrypted with.
+It prints a buyer's data. It needs the owner's right to read the archive, which no group of schemas/sql/0009_roles.sql
+has, and the key that encrypted the callback.
 """
 
 from __future__ import annotations

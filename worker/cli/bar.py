@@ -1,7 +1,7 @@
-"""A progress bar on stderr while something long is worked on; nothing where stderr is no terminal.
+"""A progress bar on stderr during long work; nothing where stderr is no terminal.
 
-The one thing to get wrong: threads. Rows of a file are read in one, so all that is called from there may only set
-what the bar shows, which rich allows from anywhere.
+Rows of a file are read in a thread. A method that is called from there only changes what the bar shows, which rich
+allows from any thread.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ EVERY = 1_000
 
 
 class Bar:
-    """A statement has three stretches: rows read, compared and followed up, added up; others name their own."""
+    """For a statement it has three stretches: rows read, compared and followed up, added up. Others name theirs."""
 
     def __init__(self, progress: Progress) -> None:
         self._progress = progress
@@ -26,11 +26,11 @@ class Bar:
         self._rows = 0
 
     def reading(self, name: str, lines: int | None) -> None:
-        """`lines` is about how many rows there are; None where nobody can tell before the end."""
+        """`lines` is about how many rows there are; None where that is unknown before the end."""
         self.stretch(f"reading {name}", lines)
 
     def stretch(self, words: str, total: int | None) -> None:
-        """Begin anew; `total` is None where nobody can tell before the end."""
+        """Begin anew. `total` is None where it is unknown before the end."""
         self._progress.remove_task(self._task)
         self._task = self._progress.add_task(_plain(words), total=total)
 
@@ -49,13 +49,13 @@ class Bar:
             self._progress.update(self._task, completed=self._rows)
 
     def stop(self) -> None:
-        """Before anything else is printed."""
+        """Remove the bar. Call it before anything else is printed."""
         self._progress.stop()
 
 
 @contextmanager
 def bar(of: str = "rows") -> Iterator[Bar]:
-    """`of` is what is counted."""
+    """Show a bar inside the block. `of` is the noun of the counted things."""
     console = Console(stderr=True)
     columns = (
         TextColumn("{task.description}", markup=False),

@@ -1,6 +1,6 @@
-"""`payproof bench`: what this installation does, at an account whose gateway is the sandbox.
+"""`payproof bench`: measures this installation, at an account whose gateway is the sandbox.
 
-The one thing to get wrong: a real gateway. Whatever is asked for, nothing is sent before a sandbox has proven itself.
+A real gateway must get no load: nothing is sent before a sandbox has proven itself.
 """
 
 from __future__ import annotations
@@ -102,7 +102,7 @@ async def _measure(
 
 
 def _account(config: Config, named: str | None) -> Account:
-    """Raises WrongUsage."""
+    """The account that was named, or the only one. Raises WrongUsage."""
     ids = [account.id for account in config.accounts]
     if named is None and len(ids) != 1:
         raise WrongUsage(f"--account: there are several: {', '.join(ids)}" if ids else "no account is configured")
@@ -115,7 +115,7 @@ def _account(config: Config, named: str | None) -> Account:
 
 
 def _key(config: Config, account: Account, written: str) -> str:
-    """Raises WrongUsage."""
+    """The API key, of the account's merchant. Raises WrongUsage."""
     from worker.config.secrets import SecretError, Secrets
 
     try:

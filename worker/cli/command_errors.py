@@ -1,4 +1,4 @@
-"""What a command says when it cannot go on: a sentence, and the exit code."""
+"""The sentence that a command prints when it cannot go on, and its exit code."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from worker.postgres.server.session_check import SessionsLent
 
 
 class CommandFailed(Exception):
-    """A command's own words on why it did not do what was asked; exit code 1."""
+    """A command's own words on why it did not do its work; exit code 1."""
 
 
 class WrongUsage(CommandFailed):
-    """What was asked makes no sense; exit code 2."""
+    """The options or the configuration make no sense; exit code 2."""
 
 
 EXPLAINED_ERRORS = (
@@ -39,9 +39,9 @@ FAILURES = (*EXPLAINED_ERRORS, asyncpg.InsufficientPrivilegeError, *UNAVAILABLE)
 
 
 def explain_failure(error: BaseException, console: Console) -> int:
-    """Print why, without traceback; return the exit code."""
+    """Print the reason, without traceback. Returns the exit code."""
     match error:
-        case BrokenPipeError():  # whoever read our output has seen enough, as `head` has
+        case BrokenPipeError():  # the reader of our output has read enough, as `head` has
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             return 1
         case ConfigError() | SessionsLent() | BrokerRefusedError() | TopologyError():
@@ -63,7 +63,7 @@ def explain_failure(error: BaseException, console: Console) -> int:
 
 
 def only_failure(group: BaseExceptionGroup[BaseException]) -> BaseException | None:
-    """The first failure of a group that a sentence explains; None when something else is in the group too."""
+    """The first failure of a group that a sentence explains. None when the group holds any other failure too."""
     explained, rest = group.split(lambda error: cannot_listen(error) or isinstance(error, EXPLAINED_ERRORS))
     if explained is None or rest is not None:
         return None
@@ -74,7 +74,7 @@ def only_failure(group: BaseExceptionGroup[BaseException]) -> BaseException | No
 
 
 def cannot_listen(error: BaseException) -> bool:
-    """Whether the address we were told to listen on is taken, not ours, or none."""
+    """Whether the address that we should listen on is in use, not this machine's, not allowed, or not an address."""
     refused = (errno.EADDRINUSE, errno.EADDRNOTAVAIL, errno.EACCES)
     return isinstance(error, socket.gaierror) or (
         isinstance(error, OSError) and error.errno in refused and error.filename is None
@@ -82,6 +82,6 @@ def cannot_listen(error: BaseException) -> bool:
 
 
 def listening_refused(error: BaseException) -> str:
-    """Why, and what a note on it says of the place to change."""
+    """Why, with the notes on the error, which name the setting to change."""
     why = error.strerror if isinstance(error, OSError) else error
     return "; ".join([f"cannot listen: {why}", *getattr(error, "__notes__", ())])

@@ -1,6 +1,6 @@
 """The configuration that a command begins with, from this process's environment; and one for a shop to start from.
 
-The one thing to get wrong: stdout. What a command prints there is its result and goes down pipes; a log never does.
+A command's output on stdout goes down pipes, so logs never go there.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from worker.telemetry import logs
 
 
 def configuration() -> Config:
-    """Load it, and log as it says. Raises worker.config.ConfigError with every problem."""
+    """Load the configuration, and set up logging by it. Raises worker.config.ConfigError with every problem."""
     config = load(os.environ)
     logs.configure(config.settings.log)
     return config

@@ -1,7 +1,6 @@
-"""`payproof dead`: what was put aside because it failed by itself, looked at, and sent on its way again or dropped.
+"""`payproof dead`: dead letters are listed, shown, replayed or dropped.
 
-The one thing to get wrong: what is printed. A letter holds a callback as received; of that only what a timeline would
-show too is shown.
+A letter holds a callback as received. Only the ids in it that a timeline shows too are printed, the rest is masked.
 """
 
 from __future__ import annotations
@@ -38,7 +37,7 @@ def list_dead_letters(
 
     async def run() -> int:
         async with open_dead_letters(configuration()) as found:
-            letters = _of(found.letters, provider)
+            letters = _of_gateway(found.letters, provider)
             _print_letters(letters[:limit], json=json)
             if not json:
                 shown = f"; the oldest {limit} are shown" if len(letters) > limit else ""
@@ -50,7 +49,7 @@ def list_dead_letters(
 
 @dead.command(name="show")
 def show_dead_letter(letter_id: str) -> int:
-    """Show all that is known of one, which may be named by the beginning of its id; personal data is hidden."""
+    """Show a letter, which may be named by the beginning of its id; personal data is hidden."""
     from worker.cli.configured import configuration
     from worker.cli.dead_letter_stores import open_dead_letters
 
@@ -69,7 +68,7 @@ def replay_dead_letters(
     all_: Annotated[bool, Parameter(name="--all", help="Every one that can be.", negative="")] = False,
     provider: Annotated[str | None, Parameter(help="With --all: those of one gateway alone.")] = None,
 ) -> int:
-    """Publish them again, record replies, and remove their letters. What is heard twice by that does no harm."""
+    """Publish letters again, record replies, and remove the letters. A claim that is taken twice does no harm."""
     from worker.cli.configured import configuration
     from worker.cli.dead_letter_stores import open_dead_letters
 
@@ -80,7 +79,7 @@ def replay_dead_letters(
 
     async def run() -> int:
         async with open_dead_letters(configuration()) as found:
-            letters = _of(found.letters, provider) if all_ else _named(found, letter_ids)
+            letters = _of_gateway(found.letters, provider) if all_ else _letters_named(found, letter_ids)
             return await found.replay(letters)
 
     return asyncio.run(run())
@@ -92,7 +91,7 @@ def drop(
     reason: Annotated[str, Parameter(help="Why; it is logged.")],
     yes: Annotated[bool, Parameter(help="Do not ask.", negative="")] = False,
 ) -> int:
-    """Remove letters for good; what they asked for is not done."""
+    """Remove letters for good; they have no effect any more."""
     from worker.cli.configured import configuration
     from worker.cli.dead_letter_stores import open_dead_letters
 
@@ -107,7 +106,7 @@ def drop(
 
     async def look() -> list[DeadLetter]:
         async with open_dead_letters(config) as found:
-            return _named(found, letter_ids)
+            return _letters_named(found, letter_ids)
 
     async def remove(letters: Sequence[DeadLetter]) -> int:
         async with open_dead_letters(config) as found:
@@ -121,12 +120,12 @@ def drop(
     return asyncio.run(remove(letters))
 
 
-def _of(letters: Sequence[DeadLetter], provider: str | None) -> list[DeadLetter]:
+def _of_gateway(letters: Sequence[DeadLetter], provider: str | None) -> list[DeadLetter]:
     return [one for one in letters if provider in (None, one.provider)]
 
 
-def _named(found: DeadLetters, typed: Sequence[str]) -> list[DeadLetter]:
-    """Each letter once, however often it was named; all are found before anything is done."""
+def _letters_named(found: DeadLetters, typed: Sequence[str]) -> list[DeadLetter]:
+    """Each letter once, even if it was named twice. All are found before any is touched."""
     ids = {letter.id for one in typed for letter in found.find(one)}
     return [letter for letter in found.letters if letter.id in ids]
 

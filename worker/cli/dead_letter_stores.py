@@ -1,7 +1,7 @@
 """The dead letters of both stores, for the length of a command.
 
-The one thing to get wrong: saying that there is nothing when one of the two places could not be asked. A command does
-what it can with the other, says so, and ends with 1.
+When the broker cannot be reached, its letters are unknown, not absent. A command then does its work with the other
+store, says so, and ends with 1.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ from worker.postgres.server.opened import opened_as_it_is
 from worker.verify.replay_reply import replay_dead_reply
 
 MANY = 20
-"""So many are done before anybody wants to see how far it is."""
+"""With more letters than this, a progress bar is shown."""
 
 WHERE: dict[Place, str] = {"postgres": "in Postgres", "broker": "at the broker"}
 
@@ -46,7 +46,7 @@ log = structlog.get_logger()
 
 
 class DeadLetters:
-    """`letters` are those of the places that could be asked, oldest first; `unasked` says why the broker was not."""
+    """`letters` are those of the stores that were reached, oldest first; `unasked` says why the broker was not."""
 
     def __init__(
         self,
@@ -59,12 +59,12 @@ class DeadLetters:
         self._console = Console(stderr=True, highlight=False)
 
     def counted(self, letters: Sequence[DeadLetter]) -> str:
-        """How many lie where."""
+        """How many letters each store has, in words."""
         count = Counter(one.place for one in letters)
         return ", ".join(f"{count[place.place]} {WHERE[place.place]}" for place in self._places)
 
     def verdict(self) -> int:
-        """The exit code of a command that did what it could."""
+        """The exit code of a command that did its work: 1 where the broker was not reached. Then prints the reason."""
         if self.unasked is None:
             return 0
         self.say(f"what lies at the broker could not be asked for: {self.unasked}")
@@ -84,13 +84,14 @@ class DeadLetters:
             raise CommandFailed(f"there is no dead letter {typed}{unasked}") from None
 
     async def open(self, letters: Sequence[DeadLetter]) -> AsyncGenerator[CheckedOut, None]:
+        """Yield those of the letters that are still there, each with its body. Raises BusAway."""
         for place in self._places:
             async with aclosing(check_out(place, letters)) as opened:
                 async for one in opened:
                     yield one
 
     async def replay(self, letters: Sequence[DeadLetter]) -> int:
-        """Replay each that can be; how many were, and the exit code, are said."""
+        """Replay each letter that can be. Prints how many were, and returns the exit code."""
         whole = True
         possible = []
         for one in letters:
@@ -104,7 +105,7 @@ class DeadLetters:
         return max(self.verdict(), int(not whole or done < len(possible)))
 
     async def drop(self, letters: Sequence[DeadLetter], reason: str) -> int:
-        """Drop each, with a line in the log; how many were, and the exit code, are said."""
+        """Drop each letter, with a line in the log. Prints how many were, and returns the exit code."""
 
         def dropping(place: DeadLetterStore) -> Callable[[CheckedOut], Awaitable[None]]:
             async def drop(opened: CheckedOut) -> None:
@@ -123,7 +124,10 @@ class DeadLetters:
     async def _each(
         self, letters: Sequence[DeadLetter], doing: Callable[[DeadLetterStore], Callable[[CheckedOut], Awaitable[None]]]
     ) -> int:
-        """Take them in hand one after the other; what failed is said, and what is left stays."""
+        """Process the letters one after the other. A failure is printed, and its letter stays.
+
+        Returns how many were done.
+        """
         done = 0
         hidden = len(letters) <= MANY or not self._console.is_terminal
         with Progress(console=self._console, disable=hidden, transient=True) as progress:
@@ -147,7 +151,7 @@ class DeadLetters:
 
 @asynccontextmanager
 async def open_dead_letters(config: Config) -> AsyncIterator[DeadLetters]:
-    """Read what there is. Raises CommandFailed while another reads."""
+    """Read both stores. Raises CommandFailed while another command reads them."""
     async with opened_as_it_is(config) as database, AsyncExitStack() as stack:
         try:
             await stack.enter_async_context(alone(database))

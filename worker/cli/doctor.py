@@ -1,6 +1,6 @@
-"""`payproof doctor`: what is wrong, in words that a shopkeeper's developer understands; a line for each finding.
+"""`payproof doctor`: findings in words that a shop's developer understands, a line for each.
 
-The one thing to get wrong: stopping at the first. Without a database the gateways are asked all the same.
+It does not stop at the first problem: without a database the gateways are asked all the same.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ _STYLES = {"ok": "green", "!!": "yellow", "no": "red"}
 
 
 def examine() -> bool:
-    """Print a line per finding; whether nothing is wrong."""
+    """Print a line for each finding. Returns whether none of them is wrong."""
     return asyncio.run(_examine(configuration(), Console(highlight=False)))
 
 
@@ -84,7 +84,7 @@ async def _database(config: Config, stack: AsyncExitStack) -> tuple[Database | N
 
 
 class _NewTokens:
-    """Where no database keeps the shared token, one is asked for; see worker.verify.gateways.Tokens."""
+    """Asks the gateway for a new token, where no database stores the shared one; see worker.verify.gateways.Tokens."""
 
     async def get(self, account: str, stale: str | None, grant: Callable[[], Awaitable[Token]]) -> str:  # noqa: ARG002 - as the port has it
         return (await grant()).text

@@ -1,6 +1,6 @@
-"""Endpoints as a table, and a replay as it goes on.
+"""Endpoints as a table, and the progress of a replay.
 
-The one thing to get wrong: waiting in silence. If nothing is sent for a while, it is said why that may be.
+If nothing is sent for a while, the likely reason is printed.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ COLUMNS = ("endpoint", "merchant", "waiting", "given up", "last delivered", "sta
 
 
 def print_endpoints(configured: Sequence[Endpoint], listed: Sequence[EndpointOverview], now: datetime) -> None:
-    """A row for each that is configured, and for others that something still waits for."""
+    """A row for each configured endpoint, and for others for which deliveries still wait."""
     known = {one.id: one for one in listed}
     ids = {endpoint.id for endpoint in configured}
     rows: list[tuple[str, ...]] = []
@@ -68,7 +68,7 @@ def state_of(one: EndpointOverview, now: datetime) -> str:
 
 
 async def follow_replay(database: Database, replay: Replay) -> int:
-    """Wait until every one was tried; what came of it is said, and is the exit code. Raises CommandFailed."""
+    """Wait until each event was tried, and print the result. Returns the exit code. Raises CommandFailed."""
     console = Console(stderr=True, highlight=False)
     hidden = replay.events <= MANY or not console.is_terminal
     columns = (TextColumn("events"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
@@ -102,7 +102,7 @@ def _so_far(replay: Replay, done: Done) -> str:
 
 
 async def _closed(database: Database, replay: Replay) -> str | None:
-    """Why nothing is sent to the endpoint, if it is not open."""
+    """Why nothing is sent to the endpoint; None where it is open."""
     (one,) = [one for one in await list_endpoints(database) if one.id == replay.endpoint]
     if one.health.disabled_at or one.health.probing:
         return f"the endpoint is {state_of(one, database.clock.now())}"

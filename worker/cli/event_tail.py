@@ -1,6 +1,6 @@
 """`payproof events tail`: the event log as it grows, one JSON line each.
 
-The one thing to get wrong: the bytes. They are printed as they were written, as subscribers get them.
+Events are printed as the bytes that were written, as subscribers get them.
 """
 
 from __future__ import annotations
@@ -67,11 +67,11 @@ def tail(
 
 
 class _Interrupt:
-    """Ctrl-C while a command runs: a write that nobody reads ends at once, and all else by cancelling the command.
+    """Ctrl-C during a command: it ends a write that no process reads at once, and cancels all other work.
 
     KeyboardInterrupt is raised in a write alone. Raised anywhere else it may meet a callback that swallows it, and the
-    command would go on. Pressed again, it is raised wherever it comes: then something waits that cancelling does not
-    reach, such as a name's resolution.
+    command would go on. Pressed again, it is raised anywhere: then something waits that cancelling does not reach, such
+    as a name's resolution.
     """
 
     def __init__(self) -> None:
@@ -79,7 +79,7 @@ class _Interrupt:
         self._writing = self.pressed = False
 
     def ends(self, task: asyncio.Task[None] | None) -> None:
-        """From now on Ctrl-C ends this task, in place of what it did before."""
+        """From now on Ctrl-C ends this task, in place of its former effect."""
         self._task = task
         signal.signal(signal.SIGINT, self._press)
 
@@ -91,9 +91,9 @@ class _Interrupt:
             self._task.get_loop().call_soon_threadsafe(self._task.cancel)
 
     def write(self, line: bytes) -> None:
-        """Write past Python's buffer, which would be written at the end, whether somebody reads or not.
+        """Write to stdout, past Python's buffer: that is written at the end, even to a pipe that is not read.
 
-        After Ctrl-C it writes no more; Ctrl-C in the middle raises KeyboardInterrupt.
+        After Ctrl-C it writes no more. Ctrl-C in the middle raises KeyboardInterrupt.
         """
         left = memoryview(line)
         self._writing = True
@@ -105,7 +105,7 @@ class _Interrupt:
 
 
 def read_since(text: str) -> datetime | timedelta:
-    """A time, in this machine's zone where it names none, or how long ago. Raises WrongUsage."""
+    """The time, in this machine's zone where it names none, or how long ago. Raises WrongUsage."""
     seconds = read_duration(text)
     if seconds is not None and seconds <= LONGEST_SECONDS:
         return timedelta(seconds=seconds)
@@ -117,9 +117,9 @@ def read_since(text: str) -> datetime | timedelta:
 
 
 async def _print(database: Database, merchant: str, after: int, interrupt: _Interrupt, *, follow: bool) -> None:
-    """Print what follows `after`. Raises KeyboardInterrupt after Ctrl-C.
+    """Print the events after the position `after`. Raises KeyboardInterrupt after Ctrl-C.
 
-    Raises BrokenPipeError when nobody reads any more, also while there is nothing to print.
+    Raises BrokenPipeError when the pipe's reader has gone, also while there is nothing to print.
     """
     from worker.postgres.events.event_log import read
 
@@ -138,7 +138,7 @@ async def _print(database: Database, merchant: str, after: int, interrupt: _Inte
 
 
 def _look_for_reader() -> None:
-    """A pipe tells of its reader's end only to those who write to it, or ask."""
+    """Raise BrokenPipeError where the pipe's reader has gone. A pipe tells it only to a write or a poll."""
     asking = select.poll()
     asking.register(sys.stdout.fileno(), 0)
     if any(state & (select.POLLERR | select.POLLHUP | select.POLLNVAL) for _, state in asking.poll(0)):

@@ -1,4 +1,4 @@
-"""`payproof explain`: the story of one payment, for whoever is asked "the buyer says he paid, where is my order?"."""
+"""`payproof explain`: the story of one payment, for support: "the buyer says he paid, where is my order?"."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def explain(
     *,
     json: Annotated[bool, Parameter(help="The same as one JSON document.")] = False,
 ) -> int:
-    """Tell the story of one payment in plain sentences, and what happens next; several that match are listed."""
+    """Tell the story of one payment in plain sentences, with its next steps; several matches are listed."""
     from consumers.explain.explain import explain_payment as explained
     from schemas.payments import view
 
@@ -48,7 +48,7 @@ def explain(
 
 
 async def _read(typed: str) -> tuple[list[Payment], PaymentSnapshot | None]:
-    """The payments that are meant, and all that is known of the one, if it is one. Raises CommandFailed."""
+    """The payments that match, and the snapshot of the payment where only one does. Raises CommandFailed."""
     from worker.cli.configured import configuration
     from worker.config.webhook_endpoints import endpoints_of
     from worker.postgres.reads.snapshots import find_payments, read_dossier

@@ -1,7 +1,6 @@
-"""`payproof reconcile --guess`: a map for a file nobody has mapped yet, and its first rows as that map reads them.
+"""`payproof reconcile --guess`: a map for a file that has none yet, and the file's first rows as that map reads them.
 
-The one thing to get wrong: where it goes. The proposal is the result and alone on stdout, to be appended to a
-configuration; what a person looks at before they do stands on stderr.
+The proposal alone is on stdout, to be appended to a configuration. The rows, for a person to check it, are on stderr.
 """
 
 from __future__ import annotations
@@ -37,7 +36,10 @@ LONGEST = 60
 
 
 def print_guess(path: Path) -> int:
-    """0 where the whole table could be proposed, else 1. Raises WrongUsage for a file that cannot be read."""
+    """Print both. Returns 0 where a whole map could be proposed, else 1.
+
+    Raises WrongUsage for a file that cannot be read.
+    """
     console = Console(stderr=True, highlight=False)
     try:
         statement = open_statement(path)
@@ -56,7 +58,7 @@ def print_guess(path: Path) -> int:
 
 
 def _print_rows(console: Console, statement: StatementFile, seen: Look, columns: StatementMap) -> None:
-    """Every cell of the first rows beside what it was read as."""
+    """Every cell of the first rows beside the value that was read from it."""
     keys = {normalized(header): key for key, header in mapped_headers(columns).items()}
     raw = dict(seen.rows)
     for line in islice(read_lines(statement, columns), ROWS):

@@ -1,7 +1,7 @@
-"""`payproof payments`: what on-call people look at, and where a held payment is resolved.
+"""`payproof payments`: payments are listed, shown and verified, and held payments are resolved.
 
-The one thing to get wrong: a person here may look at every merchant's payments, so what is asked for is looked up under
-each; only a list is one merchant's.
+A person here may look at every merchant's payments. So an id is looked up under each merchant; only a list is of one
+merchant.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ def list_payments_command(
     order: str | None = None,
     limit: Annotated[int, Parameter(help="1 to 100.", validator=Number(gte=1, lte=100))] = 20,
 ) -> int:
-    """List payments, newest first, with what all matches come to. --hold any, or a reason, is the work list."""
+    """List payments, newest first, with the sums of all matches. --hold any, or a reason, is the work list."""
     from schemas.requests import ListQuery
     from worker.cli.configured import configuration, merchant_meant
     from worker.cli.payment_rows import print_work
@@ -75,7 +75,7 @@ def list_payments_command(
 
 @payments.command(name="show")
 def show_payment(payment_id: str) -> int:
-    """Show a payment as the API does, its timeline, an entry a line, and what to decide by if it is held."""
+    """Show a payment as the API does, its timeline, an entry a line, and the evidence if it is held."""
     from consumers.explain.evidence import evidence
     from worker.cli.configured import configuration
     from worker.postgres.reads.snapshots import read_dossier
@@ -102,7 +102,7 @@ def show_payment(payment_id: str) -> int:
 
 @payments.command
 def verify(payment_id: str) -> int:
-    """Ask the gateway now, and wait for what it says; a running `serve` does the asking."""
+    """Ask the gateway now, and wait for its answer; a running `serve` does the asking."""
     payment = asyncio.run(_verify(payment_id))
     print(f"{payment.id} is {payment.status}" + (f", held: {payment.hold}" if payment.hold else ""))
     return 0
@@ -194,7 +194,7 @@ async def _verify(payment_id: str) -> Payment:
 
 
 def _warn_of_account(config: Config, merchant: str, account: str | None) -> None:
-    """On stderr, as payments of an account that was taken out of the configuration are still listed."""
+    """Print a warning on stderr for an account that is not configured. Its payments, if any, are still listed."""
     ids = [one.id for one in config.accounts if one.merchant == merchant]
     if account is not None and account not in ids:
         print(f"--account: {account} is not configured; there are {', '.join(ids)}", file=sys.stderr)

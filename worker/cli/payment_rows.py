@@ -1,6 +1,6 @@
-"""Payments as a table, a row each; and the work list, which is the held ones with what to do about each reason.
+"""Payments as a table, a row each; and the work list of the held ones, with what to do about each reason.
 
-The one thing to get wrong: cutting off. An id that is not whole is of no use to whoever copies it.
+An id is never cut off: a part of it cannot be copied and used.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ def row_of(payment: Payment) -> tuple[str, ...]:
 
 
 def print_rows(rows: list[tuple[str, ...]], columns: Sequence[str] = COLUMNS) -> None:
-    """A table; on a terminal too narrow for it two lines for each payment, because nothing may be cut off."""
+    """A table. On a terminal too narrow for it, two lines for each payment, because nothing may be cut off."""
     table = Table(box=None, header_style="bold", pad_edge=False)
     for name in columns:
         table.add_column(name, no_wrap=True, justify="right" if name == "amount" else "left")
@@ -44,7 +44,7 @@ def print_rows(rows: list[tuple[str, ...]], columns: Sequence[str] = COLUMNS) ->
 if TYPE_CHECKING:
     from worker.postgres.reads.work_list import WorkList
 
-COLUMNS = ("payment", "held for", "account", "reference", "status", "hold", "amount")
+_WORK_COLUMNS = ("payment", "held for", "account", "reference", "status", "hold", "amount")
 
 
 def print_work(work: WorkList) -> None:
@@ -55,7 +55,7 @@ def print_work(work: WorkList) -> None:
     for held in work.held:
         payment_id, _, *rest = row_of(held.payment)
         rows.append((payment_id, lasted(work.now - held.since), *rest))
-    print_rows(rows, COLUMNS)
+    print_rows(rows, _WORK_COLUMNS)
     total: dict[str, Decimal] = defaultdict(Decimal)
     for stake in work.stakes:
         total[stake.currency] += stake.amount

@@ -1,10 +1,10 @@
-"""`payproof reconcile`: a gateway's statement beside our payments, and what an accountant sees of it.
+"""`payproof reconcile`: a gateway's statement compared with our payments, and the reports for an accountant.
 
 Exit codes: 0 everything matched or is explained, 1 money is left that nothing explains, 2 a file or a configuration
 that cannot be used; then nothing was changed.
 
-The one thing to get wrong: work before errors. Whatever can be refused, such as a file to write to that cannot be
-written, is refused before the first row is read, because what follows from a statement is not taken back.
+Errors that can be found early, such as a file that cannot be written, are found before the first row is read, because
+the follow-up of a statement is not taken back.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ def run(
     csv: Csv = None,
     html: Html = None,
 ) -> int:
-    """Compare a statement with our payments, and set going what follows: gateways are asked, unknown money is held."""
+    """Compare a statement with our payments, and follow it up: gateways are asked, unknown money is held."""
     if guess:
         from worker.cli.guess import print_guess
 
@@ -105,7 +105,7 @@ def show_run_command(run_id: Annotated[str, Parameter(name="RUN")], /, *, csv: C
 
 
 def _outputs(csv: Path | None, html: Path | None) -> tuple[Path | None, Path | None]:
-    """The files to write. Raises WrongUsage where one cannot be, before anything else is done."""
+    """The files to write. Raises WrongUsage where a file cannot be written, before any work."""
     for name, path in (("--csv", csv), ("--html", html)):
         if path is None:
             continue

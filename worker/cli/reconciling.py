@@ -1,7 +1,7 @@
 """Running one statement from the command line: a file by its account's map, or the gateway's own list.
 
-The one thing to get wrong: what a day is. `--from` and `--to` are days of the account's time zone, the last one
-included; a statement from Dhaka that was cut at midnight UTC would miss six hours of money.
+`--from` and `--to` are days of the account's time zone, the last day included. A statement from Dhaka that was cut at
+midnight UTC would miss six hours of money.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ Outputs = tuple[Path | None, Path | None]
 
 
 class Wanted(Struct, frozen=True, kw_only=True):
-    """What was asked for on the command line; `since` and `until` as they were typed."""
+    """The options of the command line; `since` and `until` as they were typed."""
 
     account: str
     since: str | None
@@ -51,14 +51,14 @@ class Wanted(Struct, frozen=True, kw_only=True):
 
 
 class Sized(Struct, frozen=True, kw_only=True):
-    """A file's digest, and how many lines of text it has: about as many as rows, where it is text."""
+    """A file's digest, and how many lines of text it has. In a text file that is about the number of rows."""
 
     sha256: str
     lines: int
 
 
 async def reconcile_statement(wanted: Wanted, path: Path, outputs: Outputs) -> int:
-    """Reconcile a file; the exit code. Raises WrongUsage for a file or a map that cannot be used."""
+    """Reconcile a file. Returns the exit code. Raises WrongUsage for a file or a map that cannot be used."""
     config, account = _configured(wanted)
     if account.statement is None:
         raise WrongUsage(
@@ -83,7 +83,10 @@ async def reconcile_statement(wanted: Wanted, path: Path, outputs: Outputs) -> i
 
 
 async def reconcile_list(wanted: Wanted, outputs: Outputs) -> int:
-    """Reconcile the gateway's own list; the exit code."""
+    """Reconcile the gateway's own list. Returns the exit code.
+
+    Raises WrongUsage, or CommandFailed where the list ends early.
+    """
     config, account = _configured(wanted)
     since, until = _span(wanted, account)
     if not account.provider.capabilities.lists:
@@ -174,7 +177,7 @@ def _span(wanted: Wanted, account: Account) -> tuple[datetime | None, datetime |
 
 
 def _moment(option: str, typed: str, zone: ZoneInfo, *, last: bool) -> datetime:
-    """A day, or a time in ISO 8601; the end of a last day is the beginning of the next."""
+    """A day, or a time in ISO 8601. The end of a last day is the beginning of the next day. Raises WrongUsage."""
     try:
         if len(typed) == len("2026-11-01"):
             day = date.fromisoformat(typed) + (ONE_DAY if last else timedelta())

@@ -1,6 +1,6 @@
 """A run's rows read once, into its summary, its CSV and its page.
 
-The one thing to get wrong: half a file. Both are written beside their place and moved there when they are whole.
+Both files are written beside their place and moved there when they are whole, so that no half file is left.
 """
 
 from __future__ import annotations
@@ -40,9 +40,9 @@ async def show_run(
     told: Tell | None = None,
     before: Callable[[], None] | None = None,
 ) -> Report:
-    """Write the files and print the summary. Raises WrongUsage.
+    """Write the files and print the summary. Returns the report. Raises WrongUsage where a file cannot be written.
 
-    `told` hears every row that is read for a CSV, and `before` is called when all is read and nothing printed yet.
+    `told` is called with every row that is read for a CSV. `before` is called once, before the summary is printed.
     """
     about = about_of(config, run)
     with ExitStack() as files:
@@ -67,7 +67,7 @@ async def show_run(
 
 
 def about_of(config: Config, run: Run) -> ReportHeader:
-    """The run as a report tells of it; its account may have left the configuration since."""
+    """The header of the run's report. Its account may have left the configuration since."""
     account = config.account(run.account)
     return ReportHeader(
         run=run.id,
@@ -98,7 +98,7 @@ async def _differing(database: Database, run: Run) -> AsyncIterator[Row]:
 
 @contextmanager
 def _replacing(path: Path, option: str) -> Iterator[Path]:
-    """A path beside this one, which takes its place when the block ends well."""
+    """A file beside this path, which takes its place when the block ends well. Raises WrongUsage."""
     beside = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         beside.open("x").close()

@@ -1,6 +1,6 @@
 """Runs over statements as a table, a row each; two lines each on a terminal that is too narrow for it.
 
-The one thing to get wrong: a file's name is a stranger's text.
+A file's name is a stranger's text, so unprintable characters are replaced.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ def run_cells(run: Run) -> tuple[str, ...]:
 
 
 def how(run: Run) -> str:
-    """What is to be known of it beside its figures."""
+    """A note on the run beside its figures; empty where it was followed up to its end."""
     if run.dry_run:
         return "dry run"
     if run.stopped is not None:

@@ -60,7 +60,7 @@ def sandbox(
 
 
 def _shop(url: str | None, key: str | None, secret: str | None, public_url: str | None) -> ShopConfig | None:
-    """Raises WrongUsage."""
+    """The demo shop's configuration, or None. Raises WrongUsage."""
     from worker.playground.shop.return_signature import signing_key
     from worker.playground.shop.shop_config import ShopConfig
 

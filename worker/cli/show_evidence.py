@@ -1,6 +1,6 @@
-"""A held payment before a person: why it is held, what to do, and asked, answered, expected side by side.
+"""A held payment for a person: why it is held, what to do, and asked, answered, expected side by side.
 
-The one thing to get wrong: colour alone. What differs has a sign of its own, for pipes and for eyes that see no red.
+A difference has a sign of its own beside its colour, for pipes and for eyes that see no red.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""`payproof webhooks`: how the shop's endpoints do, a test event to one, and events sent to one again.
+"""`payproof webhooks`: the state of the shop's endpoints, a test event to one, and events sent to one again.
 
-The one thing to get wrong: who sends. `test` does so itself; `replay` and `enable` only make deliveries due, and a
-running `serve` with the role `deliver` sends them.
+`test` sends itself. `replay` and `enable` only make deliveries due; a running `serve` with the role `deliver` sends
+them.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ EndpointId = Annotated[str | None, Parameter(name="--endpoint", help="Its id or 
 
 @webhooks.command(name="list")
 def list_webhooks() -> int:
-    """List the endpoints: what waits for each, what was given up, and how it does."""
+    """List the endpoints, each with its waiting and given-up events and its state."""
     from worker.cli.configured import configuration
     from worker.cli.endpoints import print_endpoints
     from worker.config.webhook_endpoints import endpoints_of
@@ -43,7 +43,7 @@ def list_webhooks() -> int:
 
 @webhooks.command(name="test")
 def try_(endpoint: EndpointId = None) -> int:
-    """Send a signed event of the type payproof.test to an endpoint, at once, and say what came back."""
+    """Send a signed event of the type payproof.test to an endpoint, at once, and print its answer."""
     from worker.cli.configured import configuration
     from worker.deliver.sender import sender
     from worker.deliver.trying import trial_event
@@ -69,7 +69,7 @@ def try_(endpoint: EndpointId = None) -> int:
 
 @webhooks.command
 def enable(endpoint: EndpointId = None) -> int:
-    """Send to an endpoint again that answered 410, or that is shut after failures: all that waits for it, at once."""
+    """Send to an endpoint again that answered 410, or is shut after failures: all its waiting events, at once."""
     from worker.cli.configured import configuration
     from worker.postgres.events.endpoint_rows import enable_endpoint
     from worker.postgres.server.opened import opened_as_it_is

@@ -1,6 +1,6 @@
 """The configuration: environment and TOML file in, one frozen `Config` or every problem at once out.
 
-The one thing to get wrong: nothing else in the process reads the environment or the file.
+Nothing else in the process reads the configuration's variables or the file.
 """
 
 from __future__ import annotations
@@ -30,9 +30,9 @@ __all__ = ["Archive", "Config", "ConfigError", "File", "Merchant", "Problem", "S
 def load(
     environ: Mapping[str, str], *, providers: Mapping[str, type[Struct]] = cast("Mapping[str, type[Struct]]", PROVIDERS)
 ) -> Config:
-    """Read the environment and the file it names. `providers` are the gateways' classes by their names.
+    """Read the environment and the file that it names. `providers` are the gateways' classes by their names.
 
-    Raises ConfigError with every problem there is; no message holds a secret.
+    Raises ConfigError with every problem that was found; no message holds a secret.
     """
     problems: list[ConfigProblem] = []
     settings = read_settings(environ, problems)

@@ -1,7 +1,7 @@
-"""What is wrong with a configuration: everything at once, each with its path, and never a value.
+"""Problems of a configuration: all at once, each with its path, and never a value.
 
-The one thing to get wrong: a message may name keys, files and variables, but never repeats what someone configured; a
-secret pasted into the wrong field would be printed with it.
+A message may name keys, files and variables. It never repeats a configured value: a secret that was pasted into the
+wrong field would be printed with it.
 """
 
 from __future__ import annotations
@@ -31,6 +31,6 @@ class ConfigError(Exception):
 
 
 def suggestion(wrong: object, known: Iterable[str]) -> str:
-    """`; did you mean "x"?` for something close to one of the known words, else nothing."""
+    """`; did you mean "x"?` where a known word is close to the wrong one; else nothing."""
     close = get_close_matches(wrong.lower(), list(known), n=1, cutoff=0.6) if isinstance(wrong, str) else []
     return f'; did you mean "{close[0]}"?' if close else ""

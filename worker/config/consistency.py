@@ -1,6 +1,6 @@
-"""What must fit together in the configuration beyond each field's type: ids, addresses, secrets, accounts.
+"""Rules of the configuration beyond each field's type: ids, addresses, secrets, accounts.
 
-The one thing to get wrong: a rule sees only the fields that could be read, so it asks for each and goes without.
+A rule sees only the fields that could be read, so it works without any of them.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ EVENT_NAMES = (ALL_EVENTS, *(event.value for event in EventType))
 
 
 class AccountHead(Struct, frozen=True, kw_only=True):
-    """The keys of an account that are the same for every gateway; the rest are the fields of the gateway's class."""
+    """The keys of an account that are the same for every gateway. All other keys are fields of the gateway's class."""
 
     id: Id
     provider: str
@@ -42,7 +42,7 @@ class AccountHead(Struct, frozen=True, kw_only=True):
 
 
 class DocumentRules:
-    """The rules of one document; they remember what was seen, to find things given twice."""
+    """The rules of one document. They remember values that were seen, to find duplicates."""
 
     def __init__(self, document: Mapping[str, Any], providers: Mapping[str, type[Struct]]) -> None:
         self._providers = providers
@@ -85,7 +85,10 @@ class DocumentRules:
                 reader.note(f"{path}.events[{index}]", f"no such event{suggestion(event, EVENT_NAMES)}")
 
     def account(self, reader: Reader, table: Mapping[str, Any], path: str) -> Any:
-        """Read an account: its own keys, and those of the gateway's class it names. The merchant is filled in later."""
+        """Read an account: its own keys, and those of the gateway's class that it names. `merchant` is filled in later.
+
+        Returns BAD where a problem was found.
+        """
         before = len(reader.problems)
         name = table.get("provider")
         cls = self._providers.get(name) if isinstance(name, str) else None
@@ -153,7 +156,7 @@ class DocumentRules:
 
 
 def rules_for(rules: DocumentRules) -> dict[type, Any]:
-    """The rules by the class of the table they look at."""
+    """The rules by the class of the table that they check."""
     return {
         Merchant: rules.merchant,
         Webhook: rules.webhook,
@@ -163,7 +166,7 @@ def rules_for(rules: DocumentRules) -> dict[type, Any]:
 
 
 def split_url(url: str) -> tuple[str, str]:
-    """Scheme and host in lower case; both empty for anything but a plain http or https URL."""
+    """Scheme and host in lower case; both empty for any text but a plain http or https URL."""
     try:
         parts = urlsplit(url)
         _ = parts.port

@@ -28,7 +28,7 @@ def config_path(environ: Mapping[str, str]) -> Path:
 
 
 def read_settings(environ: Mapping[str, str], problems: list[ConfigProblem]) -> Settings:
-    """The settings; what is wrong is added to `problems`, and its place taken by the default."""
+    """The settings. A wrong value adds a problem to `problems`; the settings are then not to be used."""
     listen = _listen(environ, "PAYPROOF_LISTEN", DEFAULT_LISTEN, problems)
     return Settings(
         config_path=config_path(environ),
@@ -66,7 +66,10 @@ def _public_url(environ: Mapping[str, str], listen: tuple[str, int], problems: l
 
 
 def _wrong_path(path: str) -> str | None:
-    """Why we cannot stand under this path. Requests come with it or without, so none of ours may begin like it."""
+    """Why this path cannot be in front of ours.
+
+    A request comes with it or without, so it may not begin like a path of ours.
+    """
     if not re.fullmatch(r"(/[A-Za-z0-9_~-][A-Za-z0-9._~-]*)*", path, re.ASCII):
         return "its path may hold letters, digits and - . _ ~ between single slashes"
     first = path.split("/")[1] if path else ""
@@ -76,7 +79,10 @@ def _wrong_path(path: str) -> str | None:
 def _url(
     environ: Mapping[str, str], name: str, schemes: tuple[str, ...], problems: list[ConfigProblem]
 ) -> Secret | None:
-    """The URL, or with `file:PATH` the one in that file: it holds a password, and an environment is easily shown."""
+    """The URL of the variable, or of the file that it names as `file:PATH`. None where it is not set or cannot be read.
+
+    A URL holds a password, and an environment is easily shown.
+    """
     text = environ.get(name)
     if not text:
         return None

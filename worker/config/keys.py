@@ -1,6 +1,6 @@
-"""API keys: `sha256:` and 64 hex digits stand for the key whose hash that is, so that no file has to hold the key.
+"""API keys. `sha256:` and 64 hex digits stand for the key with that hash, so that no file has to hold the key.
 
-The one thing to get wrong: the hash is no key. Whoever presents it is refused, as its own hash is another.
+The hash itself is not accepted as a key: a caller who presents it is refused.
 """
 
 from __future__ import annotations
@@ -13,7 +13,8 @@ from schemas.secret import Secret
 
 HASHED = "sha256:"
 RANDOM_BYTES = 32
-"""Keys are random and long, so that a plain digest cannot be searched for; what a person thought up could be."""
+"""Keys are random and this long, so that a key cannot be found from a plain digest. A key that a person made up could
+be."""
 
 
 def new_api_key() -> str:
@@ -21,7 +22,7 @@ def new_api_key() -> str:
 
 
 def hashed(key: str) -> str:
-    """How a configuration may name the key without holding it."""
+    """The text that stands for the key in a configuration."""
     return HASHED + sha256(key.encode("utf-8", "surrogatepass")).hexdigest()
 
 
@@ -30,7 +31,7 @@ def is_hashed(written: Secret) -> bool:
 
 
 def digest_of(written: Secret) -> bytes:
-    """The digest of a key, however it was written. Raises ValueError for a hash that is none."""
+    """The digest of a key, written as the key or as its hash. Raises ValueError for a malformed hash."""
     text = written.reveal() if is_hashed(written) else hashed(written.reveal())
     if not re.fullmatch(r"[0-9a-f]{64}", text.removeprefix(HASHED)):
         raise ValueError("after sha256: stand the 64 hex digits of the key's hash; `payproof key` prints them")

@@ -1,7 +1,8 @@
-"""Walk a TOML document along the types it should have, and note every problem instead of stopping at the first.
+"""Walk a TOML document along the types that it should have, and note every problem instead of stopping at the first.
 
-The one thing to get wrong: msgspec's own conversion stops at the first error and a Struct's constructor checks nothing,
-so whatever `Meta` and the types promise is checked here. What cannot be read becomes `BAD` and its siblings go on.
+msgspec's own conversion stops at the first error, and a Struct's constructor checks nothing. So everything that `Meta`
+and the types promise is checked here. A value that cannot be read becomes `BAD`, and its siblings are read all the
+same.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ type_info = inspect.type_info
 
 
 class WrittenNumber(float):
-    """A number of the file that also keeps how it was written, for decimals to be read exactly."""
+    """A number of the file that also keeps its written form, so that decimals are read exactly."""
 
     written: str
 
@@ -40,18 +41,23 @@ class WrittenNumber(float):
 
 
 class _Bad:
-    """What could not be read; its problem is noted."""
+    """A value that could not be read; its problem is noted."""
 
 
 BAD = _Bad()
 
 Rule = Callable[["Reader", Mapping[str, Any], str], None]
-"""Looks at a table's fields that could be read, which may not be all, and notes what does not fit together."""
+"""Called with the reader, the fields of a table that could be read, which may be few, and the table's path. It notes
+fields that do not fit together."""
 Special = Callable[["Reader", Mapping[str, Any], str], Any]
+"""Reads a table in a way of its own, in place of `Reader`. Returns the value, or BAD."""
 
 
 class Reader:
-    """Reads values of any type a field can have here; `problems` and `literals` grow as it goes."""
+    """Reads values of every type that a field of the configuration may have.
+
+    `problems` grows as it reads; `literals` are the paths of secrets that are written in the file itself.
+    """
 
     def __init__(self, secrets: Secrets, *, rules: Mapping[type, Rule], specials: Mapping[type, Special]) -> None:
         self.problems: list[ConfigProblem] = []
@@ -61,10 +67,12 @@ class Reader:
         self._specials = specials
 
     def note(self, path: str, message: str) -> _Bad:
+        """Add a problem. Returns BAD."""
         self.problems.append(ConfigProblem(path or "the file", message))
         return BAD
 
     def read(self, kind: inspect.Type, value: Any, path: str, extra: Mapping[str, Any] | None = None) -> Any:
+        """The value as this type, or BAD with a problem noted. `extra` is the field's own `Meta.extra`."""
         extra = extra or {}
         match kind:
             case inspect.Metadata():
@@ -94,10 +102,13 @@ class Reader:
                 return self._choice([member.value for member in kind.cls], kind.cls, value, path)
             case inspect.LiteralType():
                 return self._choice(list(kind.values), lambda chosen: chosen, value, path)
-        raise TypeError(f"a configuration field of a type nobody reads: {kind}")
+        raise TypeError(f"a configuration field of a type that is not read: {kind}")
 
     def fields(self, fields: Iterable[inspect.Field], table: Mapping[str, Any], path: str) -> dict[str, Any]:
-        """Read these fields; those that are missing with a default or could not be read are left out."""
+        """Read these fields of a table, and note its unknown keys.
+
+        Fields that are missing or could not be read are left out.
+        """
         known = {field.encode_name: field for field in fields}
         found = {}
         for key in table.keys() - known.keys():
@@ -110,7 +121,7 @@ class Reader:
         return {name: value for name, value in found.items() if value is not BAD}
 
     def build(self, cls: type[Struct], values: Mapping[str, Any], path: str) -> Any:
-        """Construct, noting what the class itself refuses."""
+        """Construct the class. Where the class itself refuses the values, note why and return BAD."""
         try:
             return cls(**values)
         except Misconfigured as error:
@@ -225,7 +236,7 @@ class Reader:
 
 
 def join(path: str, key: str) -> str:
-    """`merchants[0]` and `id` make `merchants[0].id`; a key that needs quotes in TOML has them."""
+    """`merchants[0]` and `id` make `merchants[0].id`. A key that needs quotes in TOML has them."""
     plain = key if _PLAIN.fullmatch(key) else '"' + key.encode("unicode_escape").decode() + '"'
     return f"{path}.{plain}" if path else plain
 

@@ -10,18 +10,18 @@ from schemas.secret import Secret
 
 
 class SecretError(ValueError):
-    """The secret cannot be had. The message names the variable or file and holds nothing of the secret."""
+    """The secret cannot be read. The message names the variable or file, and holds nothing of the secret."""
 
 
 class Secrets:
-    """`file:` paths are relative to the directory of the configuration file."""
+    """Resolves configured secrets. `file:` paths are relative to the directory of the configuration file."""
 
     def __init__(self, environ: Mapping[str, str], directory: Path) -> None:
         self._environ = environ
         self._directory = directory
 
     def resolve(self, written: str) -> tuple[Secret, bool]:
-        """The secret, and whether it stands in the configuration itself. Raises SecretError."""
+        """The secret, and whether it is written in the configuration itself. Raises SecretError."""
         scheme, _, rest = written.partition(":")
         if scheme == "env":
             text = self._variable(rest)

@@ -1,7 +1,7 @@
-"""The configuration as the process holds it, and at the same time the description that the file is read by.
+"""The configuration as the process holds it, and at the same time the description by which the file is read.
 
-The one thing to get wrong: these types are walked, not merely annotated. A field added here is a key of the file; its
-`Meta` is enforced, and a `Secret` may be written as `env:NAME` or `file:PATH`.
+A field that is added here becomes a key of the file. Its `Meta` is enforced, and a `Secret` may be written as
+`env:NAME` or `file:PATH`.
 """
 
 from __future__ import annotations
@@ -46,8 +46,8 @@ EventNames = Annotated[tuple[str, ...], Meta(min_length=1)]
 class Webhook(Struct, frozen=True, kw_only=True):
     """An endpoint of the shop. `events` are exact types or `payment.*`.
 
-    While there are `previous_secrets`, what is sent is signed with each of them too, so that a shop that still knows an
-    older one can verify it.
+    While there are `previous_secrets`, webhooks are signed with each of them too. So a shop that still has an older
+    secret can verify them.
     """
 
     url: str
@@ -60,12 +60,12 @@ class Webhook(Struct, frozen=True, kw_only=True):
 
     @property
     def key(self) -> bytes:
-        """The bytes that sign: what follows `whsec_`, base64-decoded."""
+        """The signing key: the text after `whsec_`, base64-decoded."""
         return base64.b64decode(self.secret.reveal().removeprefix(WEBHOOK_SECRET_PREFIX))
 
 
 class Merchant(Struct, frozen=True, kw_only=True):
-    """`name` is what buyers see on our pages; without one they see none. Of each API key `load` keeps the hash."""
+    """`name` is shown to buyers on our pages; without it no name is shown. `load` keeps only hashes of the API keys."""
 
     id: Id
     name: Name | None = None
@@ -75,10 +75,10 @@ class Merchant(Struct, frozen=True, kw_only=True):
 
 
 class Archive(Struct, frozen=True, kw_only=True):
-    """Callbacks as received: encrypted with the first of `keys` and read with any; without keys they are plain.
+    """Callbacks as received: encrypted with the first of `keys` and read with any. Without keys they are not encrypted.
 
-    `retention` is how long they are kept, and the requests that payments were opened with; one that tells of the buyer
-    goes as soon as its checkout is open.
+    `retention` is how long callbacks and the requests that opened payments are kept. A request that holds a buyer's
+    data is deleted as soon as its checkout is open.
     """
 
     keys: tuple[Secret, ...] = ()
@@ -101,9 +101,10 @@ class File(Struct, frozen=True, kw_only=True):
 
 
 class Settings(Struct, frozen=True, kw_only=True):
-    """What the environment says. `database_url` None: embedded, in `data_dir`; `amqp_url` None: queue in Postgres.
+    """The settings of the environment. Without `database_url` PostgreSQL is embedded, in `data_dir`.
 
-    `public_url` has no slash at its end. `trusted_proxies` are those whose `X-Forwarded-For` is believed.
+    Without `amqp_url` claims and events stay in Postgres. `public_url` has no slash at its end. `X-Forwarded-For` is
+    trusted from `trusted_proxies` alone.
     """
 
     config_path: Path
@@ -118,12 +119,12 @@ class Settings(Struct, frozen=True, kw_only=True):
 
     @property
     def public_path(self) -> str:
-        """What `public_url` has before all our paths: `/pay`, or nothing."""
+        """The path that `public_url` puts before all of ours: `/pay`, or nothing."""
         return urlsplit(self.public_url).path
 
 
 class Config(File, frozen=True, kw_only=True):
-    """Everything configured. `literal_secrets` are the paths of secrets written out in the file."""
+    """The whole configuration. `literal_secrets` are the paths of secrets that are written in the file itself."""
 
     settings: Settings
     literal_secrets: tuple[str, ...] = ()
@@ -143,7 +144,10 @@ class Config(File, frozen=True, kw_only=True):
         return next((merchant for merchant in self.merchants if merchant.id == merchant_id), None)
 
     def merchant_by_key(self, presented: str) -> Merchant | None:
-        """Whose API key this is. Takes the same time whichever key it is, and however much of one is right."""
+        """The merchant with this API key, or None.
+
+        Takes the same time for every key, and for every part of a right key.
+        """
         digest = sha256(presented.encode("utf-8", "surrogatepass")).digest()
         found = None
         for merchant in self.merchants:
@@ -154,7 +158,7 @@ class Config(File, frozen=True, kw_only=True):
 
 
 def rules_of(config: Config) -> Rules:
-    """What of the configuration the stages need to know."""
+    """The part of the configuration that the domain needs."""
     return Rules(
         accounts={account.id: account for account in config.accounts},
         checks=config.checks,

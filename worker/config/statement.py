@@ -1,7 +1,7 @@
-"""What must fit together in `[merchants.accounts.statement]` beyond the type of each key.
+"""Rules of `[merchants.accounts.statement]` beyond the type of each key.
 
-The one thing to get wrong: strptime takes formats that lose what was written. `%Z` reads the letters of a zone and
-drops them, and a format without a year gives 1900; so a format is tried on real times before it is taken.
+strptime takes formats that lose a part of the text. `%Z` reads the letters of a zone and drops them, and a format
+without a year gives 1900. So a format is tried on real times before it is accepted.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import Any, Protocol
 _IDS = ("transaction_id", "session_id", "reference")
 _COLUMNS = ("amount", "currency", *_IDS, "at", "fee", "status", "kind")
 _SHARED = {"status", "kind"}
-"""Portals write `Refund` where they write `Success`, so these two may be one column."""
+"""Portals write `Refund` in the column of `Success`, so these two may be the same column."""
 _STATUSES = ("completed", "failed", "cancelled", "expired", "pending", "refunded")
 _TRIED = (datetime(2026, 1, 2, 3, 4, 5), datetime(2027, 11, 29, 23, 58, 59))
 _MOST_PERCENT = Decimal(100)
@@ -28,7 +28,7 @@ class Notes(Protocol):
 
 
 def check_map(reader: Notes, values: Mapping[str, Any], path: str) -> None:
-    """Note everything of a statement's map that does not fit. `values` are the keys that could be read."""
+    """Note every problem of a statement's map. `values` are the keys that could be read."""
     for key, message in (
         *_ids(values),
         *_headers(values),

@@ -1,7 +1,7 @@
-"""The endpoints of the configuration, each with the id that it has in the database, for people and in timelines.
+"""The configured endpoints, each with the id that it has in the database, in commands and in timelines.
 
-The one thing to get wrong: the id. It is drawn from merchant and URL alone, so that an endpoint keeps its deliveries
-when its secret changes, or the configuration is sorted anew.
+The id is made from merchant and URL alone. So an endpoint keeps its deliveries when its secret changes, or when the
+configuration is sorted anew.
 """
 
 from __future__ import annotations
@@ -17,7 +17,10 @@ from worker.config.consistency import split_url
 
 
 class Endpoint(Struct, frozen=True, kw_only=True):
-    """`secrets` sign, the newest first; `types` are the events it wants. Only `host` is ever shown to others."""
+    """`secrets` sign, the newest first; `types` are the events that it wants.
+
+    Of its URL only `host` is shown to others.
+    """
 
     id: str
     merchant: str

@@ -1,10 +1,10 @@
-"""Which addresses an endpoint may have: public ones, looked at in the moment of connecting.
+"""Which addresses an endpoint may have: public ones, checked at the moment of connecting.
 
 A URL of the configuration may lead inside: a name may resolve to the database's host or to a cloud's metadata, and may
-resolve otherwise a second after it was looked at. So the socket itself is what is guarded: none is made for an address
-that is not public, whether it came from a name, a literal or a cache.
+resolve otherwise a second after it was checked. So the socket itself is guarded. None is made for an address that is
+not public, whether it came from a name, a literal or a cache.
 
-The one thing to get wrong: an address inside an address. IPv4 hides in five kinds of IPv6.
+IPv4 addresses hide in five kinds of IPv6 addresses, so those are checked too.
 """
 
 from __future__ import annotations
@@ -32,12 +32,15 @@ class NotPublic(OSError):
 
 
 def is_public(text: str) -> bool:
-    """Whether this address, and every IPv4 address inside it, is one of the public internet."""
+    """Whether this address, and every IPv4 address inside it, is of the public internet.
+
+    False for text that is no address.
+    """
     try:
         address = ip_address(text.partition("%")[0])
     except ValueError:
         return False
-    if address in _NAT64:  # how a network without IPv4 reaches it, so it leads wherever that IPv4 address does
+    if address in _NAT64:  # a network without IPv4 reaches that IPv4 address by it
         return is_public(str(IPv4Address(int(address) & 0xFFFFFFFF)))
     return all(
         one.is_global and not (one.is_multicast or one.is_reserved or getattr(one, "is_site_local", False))
@@ -51,7 +54,7 @@ def anywhere(_: str) -> bool:
 
 
 def guarded_socket(allowed: Allowed) -> Callable[[AddrInfoType], socket.socket]:
-    """What makes the sockets of a connector. They raise NotPublic."""
+    """A function that makes the sockets of a connector. It raises NotPublic for an address that is not allowed."""
 
     def make(info: AddrInfoType) -> socket.socket:
         family, kind, protocol, _, address = info
@@ -63,10 +66,10 @@ def guarded_socket(allowed: Allowed) -> Callable[[AddrInfoType], socket.socket]:
 
 
 class Resolver(AbstractResolver):
-    """Looks names up in threads of its own: a slow name server must not take those that gateways are looked up in.
+    """Looks names up in threads of its own. So a slow name server does not hold up the look-ups of gateways' names.
 
-    A name with one address that is not allowed is refused as a whole: who points a name inside means nothing good by
-    its other addresses. `look_up` is `socket.getaddrinfo`, unless a test stands in for it.
+    A name with one address that is not allowed is refused as a whole: a name that points inside is not meant well.
+    `look_up` is `socket.getaddrinfo` unless a test replaces it.
     """
 
     def __init__(self, allowed: Allowed, look_up: Callable[..., Any] = socket.getaddrinfo) -> None:

@@ -1,6 +1,6 @@
-"""What is written down of an attempt: the state of its delivery, and its entry in the payment's timeline.
+"""The records of an attempt: the new state of its delivery, and an entry in the payment's timeline.
 
-The one thing to get wrong: the URL. A timeline is read by many, and a URL may hold a token; only its host is told.
+A timeline has many readers and a URL may hold a token, so of an endpoint's URL only the host is written.
 """
 
 from __future__ import annotations
@@ -32,6 +32,7 @@ def result_of(became: AttemptOutcome) -> str:
 def attempt_result(
     endpoint: Endpoint, taken: LeasedDelivery, sent: SentAttempt, became: AttemptOutcome, at: datetime
 ) -> AttemptResult:
+    """The rows to write for one attempt that ended at `at`."""
     again = became.at if isinstance(became, Retry) else at if isinstance(became, Gone) else None
     response = sent.response
     told: dict[str, Any] = {

@@ -1,10 +1,8 @@
-"""The work of one endpoint: what came back is recorded, what is new is made due, what is due is sent.
+"""The work of one endpoint: finished attempts are recorded, new events are made due, due deliveries are sent.
 
-Each endpoint has a worker of its own, which sends a few deliveries at a time. So a slow endpoint delays no other. All
-that a cycle writes is one transaction under the endpoint's row, so the workers of several processes take turns and
-share the work.
-
-The one thing to get wrong: waiting while the row is locked. Sending happens between cycles.
+Each endpoint has a worker of its own, which sends a few deliveries at a time. So a slow endpoint delays no other. A
+cycle writes in one transaction that locks the endpoint's row. So the workers of several processes take turns and share
+the work. Nothing is sent while the row is locked: sending happens between cycles.
 """
 
 from __future__ import annotations
@@ -54,14 +52,14 @@ from worker.telemetry.tracing import OFF, Tracing, traceparent_of
 MAX_IN_FLIGHT = 8
 BATCH = 500
 POLL_SECONDS = 5.0
-PAUSE = timedelta(seconds=1)  # between looks at what is there and cannot be had just now
+PAUSE = timedelta(seconds=1)  # before the next look at deliveries whose payment is locked
 STOP_SECONDS = 5.0
 
 log = structlog.get_logger()
 
 
 class FinishedAttempt(Struct, frozen=True, kw_only=True):
-    """An attempt that is over, and not recorded yet."""
+    """An attempt that has ended and is not recorded yet."""
 
     taken: LeasedDelivery
     sent: SentAttempt
@@ -70,7 +68,7 @@ class FinishedAttempt(Struct, frozen=True, kw_only=True):
 
 
 class EndpointWorker:
-    """Works from `run` until `stop`; `cycle` alone is for tests that move the clock."""
+    """Works from `run` until `stop`. Tests that move the clock call `cycle` alone."""
 
     def __init__(
         self,
@@ -90,11 +88,11 @@ class EndpointWorker:
 
     @property
     def busy(self) -> bool:
-        """Whether something is being sent, or came back and is not recorded."""
+        """Whether an attempt is under way, or has ended and is not recorded."""
         return bool(self._sending or self._ended)
 
     def wake(self) -> None:
-        """There may be something new."""
+        """Look for new deliveries now."""
         self._wake.set()
 
     def stop(self) -> None:
@@ -102,7 +100,7 @@ class EndpointWorker:
         self._wake.set()
 
     async def woken(self, seconds: float) -> None:
-        """Wait until something came back or is new, at most so long."""
+        """Wait until an attempt has ended or a wakeup came, at most so many seconds."""
         await set_within(self._wake, seconds)
 
     async def run(self) -> None:
@@ -119,26 +117,29 @@ class EndpointWorker:
             await self._finish()
 
     async def cycle(self, group: asyncio.TaskGroup) -> datetime | None:
-        """Record, look, and start what is due, in this group; when to look next, None if nothing is planned."""
+        """Record ended attempts, and start due deliveries in this group. Returns when to look next, or None."""
         self._wake.clear()
         now = self._now()
         async with self._database.connection() as connection, connection.transaction():
             locked = await lock_endpoint(connection, self._endpoint.id)
             health, recorded = await self._record(connection, locked.health, now)
             taken, at = await self._take(connection, LockedEndpoint(locked.place, health), now)
-        self._note(locked.health, health, recorded)
+        self._drop_recorded(locked.health, health, recorded)
         for one in taken:
             task = group.create_task(self._send(one))
             self._sending.add(task)
             task.add_done_callback(self._sending.discard)
-        if self._ended:  # of payments that another transaction had locked
+        if self._ended:  # their payments are locked by another transaction
             return min(at or now + PAUSE, now + PAUSE)
         return at
 
     async def _record(
         self, connection: Connection[asyncpg.Record], health: Health, now: datetime
     ) -> tuple[Health, list[FinishedAttempt]]:
-        """Write down the results, except for payments that are locked just now: those are for the next cycle."""
+        """Write down the ended attempts, except those of payments that are locked now: the next cycle writes them.
+
+        Returns the endpoint's health after these attempts, and the attempts that were written.
+        """
         if not self._ended:
             return health, []
         free = await lockable_payments(connection, [one.taken.payment_id for one in self._ended])
@@ -161,10 +162,15 @@ class EndpointWorker:
     async def _take(
         self, connection: Connection[asyncpg.Record], locked: LockedEndpoint, now: datetime
     ) -> tuple[list[LeasedDelivery], datetime | None]:
+        """Make new events due, and lease due deliveries. Returns these, and when to look next, or None.
+
+        While the breaker is open, at most one delivery is leased, as a probe. If none is due EARLY_PROBE_AFTER later
+        than a probe may go, one is made due early.
+        """
         endpoint, health = self._endpoint, locked.health
         if health.disabled_at is not None or self._stopping:
             return [], None
-        passed = await enqueue_new_events(
+        enqueued = await enqueue_new_events(
             connection, endpoint.id, endpoint.merchant, endpoint.types, locked.place, BATCH, now
         )
         free = MAX_IN_FLIGHT - len(self._sending)
@@ -175,9 +181,9 @@ class EndpointWorker:
         if most and not taken and early_at is not None and early_at <= now:
             await expedite_one(connection, endpoint.id, now)
             taken = await lease_deliveries(connection, endpoint.id, most, now, probe=probe)
-        if taken and probe:  # no other delivery is sent until it came back, or its lease is over
+        if taken and probe:  # nothing else is sent until this probe has ended, or its lease is over
             await save_health(connection, endpoint.id, Health(failures=health.failures, shut_until=taken[0].lease))
-        if passed == BATCH:
+        if enqueued == BATCH:
             return taken, now
         if len(taken) == free or not free or (taken and probe):
             return taken, None
@@ -200,7 +206,7 @@ class EndpointWorker:
         self._wake.set()
 
     async def _finish(self) -> None:
-        """Give what is being sent a little time, and record what came back; the rest comes again after its lease."""
+        """Wait a little for attempts under way, and record the ended ones. Others are sent again after their lease."""
         if self._sending:
             await asyncio.wait(self._sending, timeout=STOP_SECONDS)
         for task in self._sending:
@@ -212,8 +218,8 @@ class EndpointWorker:
             except UNAVAILABLE as error:
                 log.warning("deliver.unavailable", endpoint=self._endpoint.id, error=type(error).__name__)
 
-    def _note(self, before: Health, health: Health, recorded: Collection[FinishedAttempt]) -> None:
-        """Forget what is recorded, now that it is committed; count it, and say what changed."""
+    def _drop_recorded(self, before: Health, health: Health, recorded: Collection[FinishedAttempt]) -> None:
+        """Drop the attempts that are recorded and committed. Count them, and log failures and changes of health."""
         self._ended = [one for one in self._ended if one not in recorded]
         for one in recorded:
             result = result_of(one.became)

@@ -1,8 +1,8 @@
 """Publishing the log to the broker, in the order of positions: from memory what this process wrote, else from the log.
 
-The one thing to get wrong: trusting the memory. A remembered event is taken only where it follows the last one
-published, and was written to the server whose log is read. At a start or a gap, and for events of another process, the
-log is read: it has every event.
+A remembered event is published only where it follows the last published event, and was written to the server whose log
+is read. At a start or a gap, and for events of another process, the log is read: it has every event. Trusting the
+memory further could skip an event.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ BATCH = 500
 REMEMBERED = 2 * BATCH
 """So many events, of a kilobyte or two each, are remembered while the broker is slow. With more, the log is read."""
 SAVE_SECONDS = 0.2
-"""The cursor is saved so often. After a crash, the next publisher sends the events of so long again."""
+"""The cursor is saved so often. After a crash, the next publisher sends the events of this time again."""
 POLL_SECONDS = 5.0
 BROKER_AWAY_SECONDS = 1.0
 AWAY_SECONDS = 1.0
@@ -45,7 +45,10 @@ class MessagePublisher(Protocol):
 
 
 class EventPublisher:
-    """Runs until cancelled. Call `wake` when events got positions elsewhere, `remember` where they got them here."""
+    """Runs until cancelled.
+
+    Call `wake` when events got positions in another process, `remember` when they got them here.
+    """
 
     def __init__(
         self,
@@ -67,7 +70,10 @@ class EventPublisher:
         self._news.set()
 
     def remember(self, events: Sequence[SequencedEvent]) -> None:
-        """Keep events for the next batch; a process that is not the publisher keeps none."""
+        """Keep events that were written to the server we publish from. Others, and too many, are read from the log.
+
+        A process that is not the publisher keeps none.
+        """
         if self._cursor is None:
             return
         at = self._cursor

@@ -1,7 +1,7 @@
-"""The relay: events that were written without a position get one, and those that have one go to the broker.
+"""The relay: gives positions to events that have none, and sends events with positions to the broker.
 
-The one thing to get wrong: waiting for the broker. Positions are assigned whether the broker is there or not, for
-webhooks and for readers of the log. Only the events that go to the broker wait for it.
+Positions are assigned whether the broker is there or not, for webhooks and for readers of the log. Only publishing
+waits for the broker.
 """
 
 from __future__ import annotations
@@ -23,7 +23,8 @@ from worker.telemetry.tracing import OFF, Tracing
 BATCH = 500
 POLL_SECONDS = 5.0
 PAUSE_SECONDS = 0.02
-"""While the relay assigns positions, writers leave theirs to it. Without a pause they might never assign any again."""
+"""While the relay assigns positions, writers leave their events to it. Without a pause they might never do it
+themselves again."""
 
 log = structlog.get_logger()
 
@@ -75,5 +76,5 @@ class Relay:
                 await set_within(self._written, POLL_SECONDS)
 
     async def _assign_positions(self, most: int) -> int:
-        """Assign positions to about so many events. Returns how many events got one."""
+        """Assign positions to about `most` events. Returns how many events got one."""
         return await assign_positions(self._database, most)

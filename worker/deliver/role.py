@@ -1,7 +1,7 @@
 """The role: a worker for each configured endpoint, begun, ended and woken together.
 
-The one thing to get wrong: beginning late. An endpoint is told what is placed after its row was made, so `begin` makes
-the rows before the process takes anything in, from a callback or from a queue.
+An endpoint is sent only events that get their positions after its row was made. So `begin` makes the rows before the
+process takes anything in, from a callback or from a queue; made later, they would miss events.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from worker.telemetry.tracing import OFF, Tracing
 
 
 class Deliver:
-    """Runs until `stop`, which lets what is being sent come back; only once it has begun."""
+    """Call `begin` first. Runs until `stop`; then deliveries under way get a few seconds to end."""
 
     def __init__(
         self,
@@ -36,7 +36,7 @@ class Deliver:
         self._stopped = asyncio.Event()
 
     def wake(self, *, placed: bool) -> None:
-        """Whether events were placed, or deliveries made due."""
+        """Look for new deliveries where events got positions, or deliveries were made due."""
         for worker in self._workers if placed else ():
             worker.wake()
 

@@ -1,7 +1,7 @@
-"""Sending one delivery: signed, to an address that may be reached, without redirects, within a bounded time.
+"""Sending one delivery: signed, to an allowed address, without redirects, within a bounded time.
 
-The one thing to get wrong: what comes back. Its status is the answer; the rest may be endless, personal or a trap, so
-that a little of it is read to keep the connection and none of it is kept.
+Only the status and the Retry-After of an answer count. The rest may be endless or personal, so a little of it is read,
+to keep the connection, and none of it is kept.
 """
 
 from __future__ import annotations
@@ -32,14 +32,14 @@ CONTENT_TYPE = "application/cloudevents+json; charset=utf-8"
 
 
 class SentAttempt(Struct, frozen=True):
-    """What an attempt brought, and the seconds it took."""
+    """The response to an attempt, and the seconds it took."""
 
     response: AttemptResponse
     seconds: float
 
 
 class Sender:
-    """Made by `sender`. `now` is the time that goes into the signature."""
+    """Made by `sender`. `now` gives the time of the signature, `seconds` is the deadline of one attempt."""
 
     def __init__(self, session: aiohttp.ClientSession, now: Callable[[], datetime], seconds: float) -> None:
         self._session, self._now, self._seconds = session, now, seconds
@@ -79,10 +79,10 @@ async def sender(
     allowed: Allowed = is_public,
     seconds: float = TIMING.delivery_deadline.total_seconds(),
 ) -> AsyncIterator[Sender]:
-    """Keep connections to endpoints open. `private`: they may be anywhere, for development.
+    """Yield a Sender, and close its connections when the block is left. `private` allows every address.
 
-    There is no limit of connections: each endpoint's worker sends few at a time, and a shared pool would let a slow
-    endpoint take another's place.
+    The number of connections has no limit: each endpoint's worker sends few at a time, and in a shared pool a slow
+    endpoint would take the places of others.
     """
     allowed = anywhere if private else allowed
     connector = aiohttp.TCPConnector(
@@ -116,7 +116,7 @@ def signature_headers(secrets: Sequence[Secret], event_id: str, at: datetime, bo
 
 
 async def _drop(response: aiohttp.ClientResponse) -> None:
-    """Read what is left if it is little and comes soon, so that the connection can be used again; else cut it."""
+    """Read the rest if it is short and comes soon, so that the connection can be used again. Else close it."""
     left = MOST_READ
     with suppress(TimeoutError):
         async with asyncio.timeout(REST_SECONDS):
@@ -129,7 +129,7 @@ async def _drop(response: aiohttp.ClientResponse) -> None:
 
 
 def _why(error: Exception) -> str:
-    """In words that name no address and nothing of what was sent or answered."""
+    """Why there was no answer, in words without addresses, and without any of the bytes sent or received."""
     match error:
         case NotPublic() | aiohttp.ClientConnectorError(os_error=NotPublic()):
             return "not sent: it leads to an address that is not public"

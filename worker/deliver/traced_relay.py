@@ -1,4 +1,4 @@
-"""The relay while traces are on: each event that gets its position has a span `place` in the trace that it names."""
+"""The relay while traces are on: each event that gets its position has a span `place` in its own trace."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """A test event: signed and shaped as the real ones are, and about no payment.
 
-The one thing to get wrong: a type that a shop might act on. `payproof.test` is about no payment, and has none's data.
+Its type is `payproof.test`, on which no shop acts, and it holds no payment's data.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ TYPE = "payproof.test"
 
 
 def trial_event(merchant: str, at: datetime) -> tuple[str, bytes]:
-    """The id and the body of a CloudEvent."""
+    """Make a test event. Returns its id, and a CloudEvent as JSON."""
     event_id = f"test_{secrets.token_hex(8)}"
     return event_id, msgspec.json.encode(
         {

@@ -1,1 +1,1 @@
-"""How an installation is: the doctor, readiness, and the gauges that are read from the database."""
+"""The state of an installation: the doctor, readiness, and the gauges that are read from the database."""

@@ -1,4 +1,4 @@
-"""For operators: alive, ready, and what Prometheus scrapes. Listens apart from the public port."""
+"""The port for operators: whether the process lives, whether it is ready, and metrics for Prometheus."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ ASK_SECONDS = 2.0
 
 
 class Ops(Struct, frozen=True):
-    """What the ops port needs. `missing` names the parts of the process that do not run; empty when all is well.
+    """The routes of the operators' port. `missing` names the parts of this process that do not run.
 
-    A queue that RabbitMQ does not deliver from makes a worker unready; a process that also takes callbacks goes on
-    taking them, into the spool, and only says so.
+    Without the role ingress, a queue that RabbitMQ does not deliver from makes the process unready. With it the process
+    goes on taking callbacks, into the spool, and only reports the queue.
     """
 
     database: Database
@@ -57,7 +57,7 @@ class Ops(Struct, frozen=True):
         return web.json_response(told, status=503 if missing else 200)
 
     async def scrape(self, _: web.Request) -> web.Response:
-        """The counters are worth having without the database as well; what is read there is left out then."""
+        """The metrics. Gauges that are read from the database are left out while it does not answer."""
         answered, unheard = await self.state_metrics.refresh(), self._unheard()
         for role in self.roles:
             self.metrics.roles.labels(role).set(1)
@@ -84,7 +84,7 @@ class Ops(Struct, frozen=True):
         return [queue for pool in self._pools() for queue in pool.queues]
 
     def _pools(self) -> list[ConsumerPool]:
-        """What this process hears from RabbitMQ: claims where it asks, expected payments where shops open theirs."""
+        """The pools that this process consumes from: claims for the role consume, expected payments for ingress."""
         if self.broker is None:
             return []
         heard = {"consume": self.broker.pool, "ingress": self.broker.expected}

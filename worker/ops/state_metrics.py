@@ -1,7 +1,7 @@
 """The state of the database and of the broker, as gauges for Prometheus: read there, not counted here.
 
-The one thing to get wrong: summing them. All processes read the same rows and report the same figures, so one process
-that is left is enough. A query takes the `max` over them, and each help text says so.
+All processes read the same rows and report the same figures, so these must not be summed. A query takes the `max` over
+the processes, and each help text says so. One process that still runs is enough.
 """
 
 from __future__ import annotations
@@ -32,14 +32,14 @@ log = structlog.get_logger()
 
 
 class BrokerState(Struct, frozen=True):
-    """How many claims wait there, by gateway, and how many dead letters; nothing while it is away."""
+    """How many claims wait at the broker, by gateway, and how many dead letters. Empty and None while it is away."""
 
     waiting: dict[str, int]
     dead: int | None
 
 
 def state_metrics_of(config: Config, database: Database, broker: Broker | None, metrics: Metrics) -> StateMetrics:
-    """Registered among the metrics of this process."""
+    """Make the gauges and register them among the metrics of this process."""
     endpoints = [endpoint.id for endpoint in endpoints_of(config)]
     state_metrics = StateMetrics(database, broker, config.accounts, endpoints, config.checks.give_up)
     metrics.registry.register(state_metrics)
@@ -47,7 +47,7 @@ def state_metrics_of(config: Config, database: Database, broker: Broker | None, 
 
 
 class StateMetrics(Collector):
-    """Read by `refresh`, once in a few seconds at most. A gauge that could not be read is left out."""
+    """Read by `refresh`, at most once in KEEP_SECONDS. A gauge that could not be read is left out."""
 
     def __init__(
         self,
@@ -66,7 +66,10 @@ class StateMetrics(Collector):
         self._at_broker: BrokerState | None = None
 
     async def refresh(self) -> bool:
-        """Read it, unless that was done just now; whether the database answered. Ends within its deadline."""
+        """Read the state, unless that was done just now; ends within its deadlines.
+
+        Returns whether the database answered.
+        """
         async with self._reading:
             if time.monotonic() >= self._until:
                 self._state, self._at_broker = await asyncio.gather(self._read(), self._ask_broker())

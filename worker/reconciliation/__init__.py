@@ -2,5 +2,6 @@
 
     lines ──COPY──▶ staged ──one transaction──▶ statements, statement_rows ──▶ claims, Facts, unexpected payments
 
-The one thing to get wrong: the order of these. Nothing follows from a line before the last one was read and judged.
+Nothing follows from a line before the last line was read and judged: half a statement would show paid payments as
+missing.
 """

@@ -1,7 +1,7 @@
-"""What follows from a run's lines: gateways are asked, lines are recorded where none can be, unknown money is held.
+"""Following up a run's lines: gateways are asked, lines are recorded where none can be asked, unknown money is held.
 
-The one thing to get wrong: a flood. Claims are published for later, so they are heard when no callback waits, and the
-account's budget is kept where every question is admitted.
+A statement may bring thousands of claims. They are published at low priority, so workers take them when no callback
+waits, and each question counts in the account's call budget.
 """
 
 from __future__ import annotations
@@ -34,7 +34,10 @@ async def follow_up_lines(
     *,
     listed: bool,
 ) -> None:
-    """Set going what each line calls for and none before it did; may be ended anywhere and begun again."""
+    """Follow up every line that has not been followed up before. May be stopped anywhere and run again.
+
+    `listed`: the lines come from the gateway's own list.
+    """
     newest = run.newest_at or run.until or run.started_at
     about = StatementSource(account=account.id, name=run.source, newest=newest, listed=listed)
     after = 0
@@ -64,7 +67,10 @@ async def _record(ledger: PostgresLedger, rules: Rules, about: StatementSource, 
 
 
 async def _ask(bus: Bus, account: Account, run: Run, rows: Sequence[Following], now: datetime) -> None:
-    """A claim's id is what its line says, so that of two that die half-way and begin again one is heard."""
+    """Publish claims for these rows.
+
+    A claim's id is made of its line's digest. So a claim that is published again after a crash is taken only once.
+    """
     claims = [
         statement_claim(
             row.line,

@@ -1,7 +1,7 @@
-"""A gateway's list as the lines of a statement: the generator run step by step, slowly where the gateway wants that.
+"""A gateway's list as the lines of a statement: its generator is run step by step, slowly where the gateway wants that.
 
-The one thing to get wrong: half a list. A list that ends early is no statement, so it raises `ListFailed`, and whoever
-reads lines from here applies none of them before the last has come.
+A list that ends early is no statement: it raises `ListFailed`. A caller applies no line from here before the last line
+has come.
 """
 
 from __future__ import annotations
@@ -28,13 +28,13 @@ RETRY = Backoff(timedelta(seconds=1), timedelta(minutes=2))
 LONGEST_PAUSE = RETRY.longest.total_seconds()
 LONGEST_PAGE_WAIT = 300.0
 PASSES = (Trouble.RATE_LIMITED, Trouble.SERVER_ERROR, Trouble.NO_REPLY)
-"""Trouble that another try may be spared; a refused key stays refused."""
+"""Troubles that another try may overcome. A refused key stays refused."""
 
 Sleep = Callable[[float], Awaitable[None]]
 
 
 class ListFailed(Exception):
-    """The gateway did not show its whole list, or has none; says why in plain words."""
+    """The gateway did not show its whole list, or has no list. The message says why in plain words."""
 
 
 async def list_lines(
@@ -46,7 +46,10 @@ async def list_lines(
     *,
     sleep: Sleep = asyncio.sleep,
 ) -> AsyncIterator[Line | Unread]:
-    """The lines whose own time lies from `since` until before `until`, rows counted from 1. Raises ListFailed."""
+    """Yield lines with a time from `since` until before `until`, and lines without a time. Rows count from 1.
+
+    Raises ListFailed.
+    """
     if not account.provider.capabilities.lists:
         raise ListFailed(f"{account.provider.name} has no list of payments; give --statement")
     lister: Any = account.provider
@@ -72,9 +75,9 @@ async def list_lines(
 
 
 async def _reply(gateways: Gateways, ledger: Ledger, account: Account, effect: Effect, sleep: Sleep) -> EffectReply:
-    """The gateway's reply; trouble that passes is waited out, as long as the gateway says, and so is the budget.
+    """The gateway's reply. Trouble that passes is waited out, for as long as the gateway says. Raises ListFailed.
 
-    Every try and every wait is bounded, so this ends within about a quarter of an hour. Raises ListFailed.
+    Every try and every wait is bounded: without waits for the call budget this ends in about a quarter of an hour.
     """
     why = "it gave no reply"
     for tried in range(TRIES):
@@ -99,7 +102,7 @@ async def _reply(gateways: Gateways, ledger: Ledger, account: Account, effect: E
 
 
 async def _admitted(ledger: Ledger, account: Account, sleep: Sleep) -> None:
-    """Take one call of the budget that all workers share, waiting for it. Raises ListFailed after LONGEST_WAIT."""
+    """Wait for a call of the budget that all workers share, and take it. Raises ListFailed after LONGEST_PAGE_WAIT."""
     rate = account.calls_per_second
     waited = 0.0
     while rate is not None:

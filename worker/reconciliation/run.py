@@ -1,7 +1,7 @@
-"""One run over one statement, from its lines to what follows.
+"""One run over one statement, from its lines to their follow-up.
 
-The one thing to get wrong: two runs at once. Both would find the same differences, so a second one of an account is
-refused while the first is at work, and so it is while the first one's process has not died.
+Two runs of an account at a time would find the same differences. So a second run is refused until the first has ended
+or its process has died.
 """
 
 from __future__ import annotations
@@ -34,13 +34,13 @@ Lines = AsyncIterable[Line | Unread] | Iterable[Line | Unread]
 
 
 class AnotherRun(Exception):
-    """Another run over a statement of this account is at work; its words say so."""
+    """Another run over a statement of this account is at work. The message says so."""
 
 
 class StatementScope(Struct, frozen=True, kw_only=True):
-    """The statement: `source` is the file's name without folders, or what was asked of the gateway's own list.
+    """The statement: `source` is the file's name without folders, or the span asked of the gateway's own list.
 
-    `since` and `until` are what it covers, where that is known; else its rows tell.
+    `since` and `until` are the time that it covers. Where they are None, its rows tell.
     """
 
     source: str
@@ -63,12 +63,12 @@ async def reconcile_lines(
     however_many: bool = False,
     progress: Callable[[int], object] | None = None,
 ) -> Run:
-    """Judge every line and set going what follows; `progress` is told how many rows were read by now.
+    """Judge every line and follow up. Returns the run. `progress` is called with the number of rows read so far.
 
-    Whatever `lines` raises, and whatever ends this before the last line was judged, leaves nothing behind. What ends it
-    later leaves a run that is not finished; running the same statement again does the rest. A dry run sets nothing
-    going, and is kept until the next run of the account. Where most of the lines differ nothing is set going either,
-    and `Run.stopped` says so, unless `however_many`. Raises AnotherRun.
+    An error before the last line is judged, of `lines` or another, leaves nothing behind. A later one leaves an
+    unfinished run; reconciling the same statement again does the rest. A dry run is not followed up, and is kept until
+    the next run of the account. Where most of the lines differ nothing is followed up either, and `Run.stopped` says
+    so, unless `however_many`. Raises AnotherRun.
     """
     run = Judging(
         id="rec_" + new_payment_id().removeprefix("pay_"),
@@ -116,7 +116,7 @@ async def _staging(database: Database, account: Account) -> AsyncIterator[Stagin
 
 
 async def _batches(lines: Lines) -> AsyncGenerator[list[Line | Unread], None]:
-    """Lines by the thousands; those of a file are read in a thread while those before are copied."""
+    """Yield lines in lists of BATCH. The next list of a file is read in a thread while the last one is copied."""
     if isinstance(lines, AsyncIterable):
         batch = []
         async for line in lines:
@@ -134,7 +134,7 @@ async def _batches(lines: Lines) -> AsyncGenerator[list[Line | Unread], None]:
             reading = asyncio.ensure_future(asyncio.to_thread(_next, source))
             yield found
     finally:
-        await asyncio.wait({reading})  # the file is its caller's to close, and nobody may be reading it then
+        await asyncio.wait({reading})  # the caller closes the file, and no thread may be reading it then
         if not reading.cancelled():
             reading.exception()
 

@@ -1,1 +1,1 @@
-"""The ground of every process: clock, durations, cancellation, HTTP listener, encryption."""
+"""Tools that every process uses: clock, durations, cancellation, HTTP listener, encryption."""

@@ -1,8 +1,8 @@
-"""Ending tasks that were begun: cancelled, and waited for.
+"""Ending tasks: cancelled, and waited for.
 
-Cancelling once is not enough. In Python 3.11 a cancellation that meets the end of a call under `asyncio.wait_for` is
-swallowed there, and aiormq raises another error in its place while it closes a channel; a loop that made the call goes
-on as if nothing had been said. `asyncio.TaskGroup` cancels once, so loops do not run in one.
+Cancelling once is not enough. Python 3.11 swallows a cancellation that meets the end of a call under
+`asyncio.wait_for`. aiormq raises another error in its place while it closes a channel. In both cases the loop that made
+the call goes on. `asyncio.TaskGroup` cancels once, so loops do not run in a group.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ CANCEL_AGAIN_SECONDS = 1.0
 
 
 async def end(tasks: Iterable[asyncio.Task[None]]) -> None:
-    """Cancel them until all have ended."""
+    """Cancel the tasks, again and again, until all have ended."""
     left = set(tasks)
     while left:
         for task in left:
@@ -24,7 +24,7 @@ async def end(tasks: Iterable[asyncio.Task[None]]) -> None:
 
 
 async def end_one(task: asyncio.Task[None]) -> None:
-    """The same for one, whose failure, if it had one, is raised."""
+    """Cancel the task until it has ended. Raises the task's error, if it failed."""
     await end([task])
     if not task.cancelled():
         task.result()
@@ -32,7 +32,7 @@ async def end_one(task: asyncio.Task[None]) -> None:
 
 @asynccontextmanager
 async def ended_at_exit(tasks: Mapping[str, asyncio.Task[None]]) -> AsyncIterator[None]:
-    """Ends the tasks that are in `tasks` when the block is left, however it is left."""
+    """Cancels and awaits the tasks that are in `tasks` when the block is left, also by an error."""
     try:
         yield
     finally:
@@ -40,7 +40,7 @@ async def ended_at_exit(tasks: Mapping[str, asyncio.Task[None]]) -> AsyncIterato
 
 
 async def run_all(*loops: Coroutine[None, None, None]) -> None:
-    """Run them until all have returned, or one fails, whose error is raised when the others have ended."""
+    """Run the loops until all have returned or one fails. Its error is raised when the others have ended."""
     tasks = [asyncio.create_task(loop) for loop in loops]
     try:
         done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_EXCEPTION)

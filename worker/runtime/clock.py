@@ -1,7 +1,7 @@
-"""One clock for all processes: the database's, kept between readings by a clock of this machine that only goes on.
+"""One clock for all processes: the database's, carried on between readings by a steady clock of this machine.
 
-The one thing to get wrong: a machine that slept. Linux's monotonic clock stands still meanwhile and the database's does
-not, so what carries a reading on is the clock that counts the sleep too.
+Linux's monotonic clock stands still while a machine sleeps, and the database's clock does not. So readings are carried
+on by the clock that counts the sleep too.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ from datetime import UTC, datetime, timedelta
 ticking: Callable[[], float] = (
     (lambda: time.clock_gettime(time.CLOCK_BOOTTIME)) if hasattr(time, "CLOCK_BOOTTIME") else time.monotonic
 )
-"""Seconds since some moment, with those that the machine slept; on a system without such a clock, without them."""
+"""Seconds since a fixed moment, with the time that the machine slept; without it on a system that has no such clock."""
 
 
 class DatabaseClock:
-    """Tells the database's time without asking it each time; until the first reading, this machine's wall clock."""
+    """Tells the database's time without asking each time. Until the first reading it is this machine's wall clock."""
 
     def __init__(self, ticking: Callable[[], float] = ticking) -> None:
         self.ticking = ticking
@@ -27,11 +27,11 @@ class DatabaseClock:
         self._at = ticking()
 
     def set(self, reading: datetime, *, asked: float, answered: float) -> None:
-        """Take a reading of the database's clock, asked and answered at these values of `ticking`."""
+        """Take a reading of the database's clock that was asked and answered at these values of `ticking`."""
         self._base, self._at = reading, (asked + answered) / 2
 
     def check(self, reading: datetime, *, asked: float, answered: float) -> None:
-        """Move our time by as little as is needed for the database to have told this one between these two."""
+        """Move our time as little as needed for the database to have told `reading` between `asked` and `answered`."""
         earliest, latest = self._told_at(asked), self._told_at(answered)
         self._base += max(timedelta(), reading - latest) - max(timedelta(), earliest - reading)
 
@@ -43,7 +43,7 @@ class DatabaseClock:
 
 
 async def set_within(event: asyncio.Event, seconds: float) -> bool:
-    """Wait for the event at most so long; whether it is set."""
+    """Wait for the event, at most so many seconds. Returns whether it is set."""
     with suppress(TimeoutError):
         async with asyncio.timeout(seconds):
             await event.wait()

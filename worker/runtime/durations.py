@@ -9,6 +9,6 @@ IN_WORDS = "a duration is text such as 300ms, 2s, 5m, 24h or 7d"
 
 
 def read_duration(text: str) -> float | None:
-    """Seconds; None for what is no duration."""
+    """The duration in seconds; None for any other text."""
     match = re.fullmatch(r"([0-9]{1,12})(ms|s|m|h|d)", text, re.ASCII)
     return int(match[1]) * UNITS[match[2]] if match else None

@@ -1,8 +1,7 @@
-"""Encryption of what lies in the archive: AES-256-GCM, under keys that only the configuration knows.
+"""Encryption of archived callbacks: AES-256-GCM, under keys that only the configuration knows.
 
-The one thing to get wrong: which record it is. A body is bound to its claim's id, so that whoever can write to the
-database cannot show one buyer's callback as another's. A key is named by a digest of itself, so that the configuration
-needs no names and a key may be listed at any place.
+A body is bound to its claim's id. So a person who can write to the database cannot show one buyer's callback as
+another's. A key is named by a digest of itself, so that the configuration needs no names and keys may be in any order.
 """
 
 from __future__ import annotations
@@ -18,29 +17,29 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 KEY_BYTES = 32
 NONCE_BYTES = 12
-"""Drawn anew for each record; a key is good for some thousand million of them."""
+"""Drawn at random for each record. One key is safe for some thousand million records."""
 
 
 class NotDecrypted(Exception):
-    """The record cannot be read; the message says why and holds nothing of it."""
+    """The record cannot be read. The message says why and holds nothing of the record."""
 
 
 class ArchiveCipher:
-    """The first of the keys encrypts, all of them decrypt; without any, records are stored as they are."""
+    """Encrypts with the first of the keys, decrypts with all. Without keys, records are stored as they are."""
 
     def __init__(self, keys: Sequence[bytes] = ()) -> None:
         self._keys = {_name(key): AESGCM(key) for key in keys}
         self._first = next(iter(self._keys), None)
 
     def encrypt(self, claim_id: str, body: bytes) -> tuple[str | None, bytes]:
-        """The name of the key, and what is stored; without a key None and the body itself."""
+        """Returns the name of the key, and the bytes to store; without a key None and the body itself."""
         if self._first is None:
             return None, body
         nonce = secrets.token_bytes(NONCE_BYTES)
         return self._first, nonce + self._keys[self._first].encrypt(nonce, body, claim_id.encode())
 
     def decrypt(self, claim_id: str, key_id: str | None, stored: bytes) -> bytes:
-        """The body. Raises NotDecrypted."""
+        """The body. Raises NotDecrypted for an unknown key, and for a record that was changed or is another claim's."""
         if key_id is None:
             return stored
         if key_id not in self._keys:
@@ -52,7 +51,7 @@ class ArchiveCipher:
 
 
 def key_of(text: str) -> bytes:
-    """The key that the configuration writes in base64. Raises ValueError."""
+    """Decode a key from the base64 of the configuration. Raises ValueError."""
     try:
         key = base64.b64decode(text, validate=True)
     except binascii.Error:

@@ -1,8 +1,7 @@
-"""What every HTTP listener of ours says beside a handler's own answer, and under which path it is reached.
+"""The answers of our HTTP listeners beside a handler's own, and the path under which a proxy has us.
 
-The headers for browsers are set where each answer leaves, so that no handler can forget them. aiohttp answers bytes
-that are no request by itself, and tells its version and what it could not read; those answers are replaced by ones that
-say no more than their status.
+The headers for browsers are set as each answer is sent, so that no handler can forget them. aiohttp itself answers
+bytes that are no request, with its version and the bytes; those answers are replaced by answers of a status alone.
 """
 
 from __future__ import annotations
@@ -25,17 +24,18 @@ HEADERS: Mapping[str, str] = {
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
 }
-"""For what is no page: it is not kept, framed, run, guessed at or embedded. The pages say more (ingress.pages)."""
+"""For answers that are no pages: a browser does not store, frame, run or embed them, and does not guess their type.
+Pages set more (worker.ingress.pages)."""
 
 HTTPS_ONLY = {"Strict-Transport-Security": f"max-age={YEAR_SECONDS}"}
-"""Only where the address under which we are reached is https. Hosts below ours are not ours to speak for."""
+"""Only where our public address is https. Subdomains are left out, as they may belong to others."""
 
 
 class Runner(web.AppRunner):
-    """An application with nothing of aiohttp's own in its answers.
+    """Runs an application without aiohttp's own texts in its answers.
 
-    `path` is where a proxy has us, `/pay` or nothing: a request may have it before its own path, or the proxy took it
-    away.
+    `path` is the prefix under which a proxy has us, `/pay` or nothing. A request may have the prefix before its own
+    path, or the proxy has removed it.
     """
 
     __slots__ = ("_path",)
@@ -69,7 +69,7 @@ class _Handler(RequestHandler):
         exc: BaseException | None = None,
         message: str | None = None,
     ) -> web.StreamResponse:
-        """Answer what could not be read, and what failed. aiohttp logs it, in the words of worker.telemetry.logs."""
+        """Answer a request that could not be read, or that failed. aiohttp logs it, by worker.telemetry.logs."""
         super().handle_error(request, status, exc, message)
         return _plain(status)
 
@@ -83,7 +83,7 @@ class _Handler(RequestHandler):
 
 class _Plain(web.Response):
     async def _prepare_headers(self) -> None:
-        """A request that was never read has no application, whose signals would do this."""
+        """Remove the header Server here: a request that was never read has no application, whose signal would do it."""
         await super()._prepare_headers()
         self.headers.popall(hdrs.SERVER, None)
 
@@ -95,7 +95,7 @@ def _plain(status: int) -> web.Response:
 
 
 def _without(path: str, message: RawRequestMessage) -> RawRequestMessage:
-    """The message as if it had come without this path before its own."""
+    """The message as if its path had come without this prefix."""
     own = message.url.raw_path
     if not path or not (own == path or own.startswith(f"{path}/")):
         return message
@@ -104,7 +104,10 @@ def _without(path: str, message: RawRequestMessage) -> RawRequestMessage:
 
 
 def guarded(public_url: str | None = None) -> Callable[[web.Request, web.StreamResponse], Awaitable[None]]:
-    """For `on_response_prepare`; `public_url` None where no browser comes."""
+    """A handler for `on_response_prepare` that sets our headers.
+
+    `public_url` is None for a port that browsers do not use.
+    """
     headers = {**HEADERS, **(HTTPS_ONLY if (public_url or "").startswith("https://") else {})}
 
     async def guard(_: web.Request, response: web.StreamResponse) -> None:

@@ -1,7 +1,7 @@
-"""What a process that serves asks of its machine: files for every browser that waits, and few looks for garbage.
+"""Settings of a serving process: enough open files for every waiting browser, and fewer garbage collections.
 
-The one thing to get wrong: the collector. What a message leaves behind goes by itself when nobody refers to it; looking
-for the rest after every 700 new objects, through all that was ever imported, took a tenth of the time under load.
+Most objects are freed when their last reference goes. Looking for rings of references after every 700 new objects,
+among everything ever imported, took a tenth of the time under load.
 """
 
 from __future__ import annotations
@@ -11,11 +11,11 @@ import resource
 
 OPEN_FILES = 65_536
 NEW_OBJECTS = 50_000
-"""So many objects come into being before the youngest are looked through: rings among them take a few megabytes."""
+"""New objects between two collections of the youngest generation. Rings among so many take a few megabytes."""
 
 
 def allow_files() -> None:
-    """Every waiting browser is an open file, and what a shell or systemd allows by default is 1,024 of them."""
+    """Raise the limit of open files: every waiting browser is one, and a shell or systemd allows 1,024 by default."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = OPEN_FILES if hard == resource.RLIM_INFINITY else min(hard, OPEN_FILES)
     if soft != resource.RLIM_INFINITY and soft < wanted:
@@ -23,7 +23,7 @@ def allow_files() -> None:
 
 
 def look_less_for_garbage() -> None:
-    """What is there now stays for good and is looked through no more; of what comes, rings are found more seldom."""
+    """Exempt all present objects from garbage collection, and collect later ones less often."""
     gc.collect()
     gc.freeze()
     gc.set_threshold(NEW_OBJECTS, *gc.get_threshold()[1:])

@@ -1,1 +1,1 @@
-"""What a process tells of itself: metrics, logs, traces, and what is masked in them. Any room may import it."""
+"""What a process reports of itself: metrics, logs, traces, and the masking of callbacks. Any room may import it."""

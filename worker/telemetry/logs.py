@@ -1,8 +1,8 @@
-"""Logging: `noun.verbed` events with ids and reasons, one line each, to stderr; libraries' own words go the same way.
+"""Logging: `noun.verbed` events with ids and reasons, one line each, to stderr; libraries' logs go the same way.
 
-The one thing to get wrong: an exception's message may hold a buyer's data (a database error quotes the row, an HTTP
-error the request), so of an exception only its type and the places it passed are logged. Nor are the arguments of
-libraries' messages: aiohttp's are whole requests, aio-pika's are URLs with passwords.
+An exception's message may hold a buyer's data: a database error quotes the row, an HTTP error the request. So only the
+type of an exception and the places that it passed are logged. The arguments of libraries' messages are not logged
+either: aiohttp's are whole requests, aio-pika's are URLs with passwords.
 """
 
 from __future__ import annotations
@@ -34,17 +34,17 @@ PRIVATE_WORDS = frozenset(
         *("signature", "token"),
     }
 )
-"""A key that has one of these among its words (`customer_phone`) is dropped, whatever it holds; so is `api_key`."""
+"""A key that has one of these among its words (`customer_phone`) is dropped, with any value. So is `api_key`."""
 LONGEST_TEXT = 500
 MOST_BITS = 500
-"""A whole number of more is told by its type: of enough digits, Python refuses to write it."""
+"""A longer whole number is logged as the name of its type: Python refuses to write very many digits."""
 LONGEST_TRACE = 20
 _ROOT = str(Path(__file__).resolve().parents[2])
 _CREDENTIALS = re.compile(r"(?<=://)[^/\s@]*@")
 
 
 def configure(kind: Literal["json", "console"], *, stream: TextIO | None = None) -> None:
-    """Set up structlog, standard logging and the last word of a crash, for this process. May be called again."""
+    """Set up structlog, standard logging and the log of a crash, for this process. May be called again."""
     out = stream or sys.stderr
     shown: Processor = (
         structlog.processors.JSONRenderer(_json)
@@ -69,16 +69,16 @@ def configure(kind: Literal["json", "console"], *, stream: TextIO | None = None)
 
 
 class _Libraries(logging.Handler):
-    """What libraries log: the first line of the message's template, never its arguments."""
+    """Logs of libraries: the first line of the message's template, never its arguments."""
 
     def emit(self, record: logging.LogRecord) -> None:
         said = str(record.msg).partition("\n")[0]
         log = structlog.get_logger()
         error = record.exc_info[1] if record.exc_info else None
-        if isinstance(error, HttpProcessingError):  # any stranger can send what is no HTTP; that is no error of ours
+        if isinstance(error, HttpProcessingError):  # any stranger can send bytes that are no HTTP: no error of ours
             log.warning("request.unreadable", library=record.name, error=type(error).__name__)
             return
-        if record.name.startswith(("aiormq", "aio_pika")):  # a broker that goes away; what it comes to is told by us
+        if record.name.startswith(("aiormq", "aio_pika")):  # the broker went away; our own logs tell its effect
             kind = None if error is None else type(error).__name__
             log.warning("third_party.log", library=record.name, said=said, error=kind)
             return
@@ -96,22 +96,22 @@ def _trace(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
     given = event.pop("exc_info", None)
     error = sys.exception() if given is True else given[1] if isinstance(given, tuple) else given
     if isinstance(error, BaseException):
-        event["exception"] = "\n".join(_told(error, ""))
+        event["exception"] = "\n".join(_traceback_lines(error, ""))
     return event
 
 
-def _told(error: BaseException, indent: str) -> Iterator[str]:
+def _traceback_lines(error: BaseException, indent: str) -> Iterator[str]:
     yield f"{indent}{type(error).__module__}.{type(error).__qualname__}".replace("builtins.", "")
     frames = [(frame.f_code, line) for frame, line in traceback.walk_tb(error.__traceback__)]
     for code, line in frames[-LONGEST_TRACE:]:
         yield f"{indent}  {_place(code.co_filename)}:{line} in {code.co_name}"
     if isinstance(error, BaseExceptionGroup):
         for member in error.exceptions:
-            yield from _told(member, f"{indent}  | ")
+            yield from _traceback_lines(member, f"{indent}  | ")
     cause = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
     if cause is not None:
         yield f"{indent}because of"
-        yield from _told(cause, indent)
+        yield from _traceback_lines(cause, indent)
 
 
 def _place(filename: str) -> str:
@@ -120,7 +120,7 @@ def _place(filename: str) -> str:
 
 
 def _guard(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
-    """The last guard: drop private keys, and whatever is no plain value becomes the name of its type."""
+    """The last guard: drop private keys, and replace each value that is not plain by the name of its type."""
     exception = event.pop("exception", None)
     kept = {key: _plain(value) for key, value in event.items() if not _private(key)}
     if len(kept) < len(event):
@@ -137,7 +137,10 @@ def _private(key: object) -> bool:
 
 
 def _json(event: EventDict, **_: Any) -> str:
-    """One line. What msgspec refuses, half an emoji or a number of more than 64 bits, is written more slowly."""
+    """One line.
+
+    A value that msgspec refuses (half an emoji, a number of more than 64 bits) is written by the slower json.
+    """
     try:
         return msgspec.json.encode(event).decode()
     except (UnicodeEncodeError, OverflowError):
@@ -149,13 +152,14 @@ def _plain(value: Any) -> Any:
         case None | bool():
             return value
         case int() if value.bit_length() <= MOST_BITS:
-            return int(value)  # of a class of its own it would be refused
+            return int(value)  # msgspec refuses a subclass
         case float():
             return float(value)
         case Enum():
             return _plain(value.value)
         case str():
-            whole = _CREDENTIALS.sub("***@", value) if "://" in value else value  # cut first, a password may lose its @
+            # Before the text is cut: a password that lost its @ would not be found.
+            whole = _CREDENTIALS.sub("***@", value) if "://" in value else value
             return whole[:LONGEST_TEXT]
         case Decimal() | date() | timedelta() | UUID() | Path():
             return str(value)

@@ -1,8 +1,8 @@
-"""What one process counts for Prometheus. Base units, closed label sets, one registry per process.
+"""Counters of one process for Prometheus. Base units, closed label sets, one registry per process.
 
-The one thing to get wrong: a series that appears with its first event. A rate of it then misses that event, and an
-alert on it cannot tell "never" from "unknown". So every series of the configured gateways is there from the start, at
-nought. What all processes read in the same database must not be summed: it is in `worker/ops/state_metrics.py`.
+A series that appears with its first event loses that event in a rate, and an alert cannot tell "never" from "unknown".
+So every series of the configured gateways is there from the start, at 0. Figures that all processes read in the same
+database must not be summed: they are in `worker/ops/state_metrics.py`.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ GATEWAY_SECONDS = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20, 40)
 """Up to the longest that a question may take, which is an Execute's 38 s."""
 
 WEBHOOK_SECONDS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 15)
-"""Up to the 15 s that an endpoint is given."""
+"""Up to the 15 s that an endpoint has."""
 
 NOT_SENT = "not_sent"
 """The outcome under which a question that was not sent is counted."""
@@ -40,14 +40,17 @@ OUTCOMES = (*(status.value for status in Status), "unmapped", "stranger", NOT_SE
 DELIVERED = ("delivered", "failed", "given_up", "disabled")
 EXPECTED_RESULTS = ("registered", "known", "refused")
 UNPROVEN = "unproven"
-"""Whose callback it was, nobody could say: it was forged or unreadable, or not looked at."""
+"""The authenticity of a callback without a proven sender: forged, unreadable, or not looked at."""
 
 
 class Metrics:
-    """The metrics of one process, registered in a registry of its own so that tests may have many."""
+    """The metrics of one process, registered in a registry of its own so that tests may have many.
+
+    `accounts`: those whose gateways' series are made at the start.
+    """
 
     def __init__(self, accounts: Collection[Account] = ()) -> None:
-        disable_created_metrics()  # type: ignore[no-untyped-call]  # they double the series and nobody asks for them
+        disable_created_metrics()  # type: ignore[no-untyped-call]  # they double the series and are of no use
         self.registry = Registry()
         ProcessCollector(namespace="payproof", registry=self.registry)
         Info("payproof_process", "The version that runs", registry=self.registry).info({"version": _version()})
@@ -132,7 +135,7 @@ class Metrics:
         )
 
     def changed(self, before: Payment, change: Change) -> None:
-        """Count what one committed change says of money."""
+        """Count the event, the new status, the new hold and the refunded money of one committed change."""
         after, provider = change.payment, change.payment.provider
         if change.event is not None:
             self.events.labels(provider, change.event.type.value).inc()
@@ -146,11 +149,11 @@ class Metrics:
             self.refunded.labels(provider).inc(float(after.refunded_amount - before.refunded_amount))
 
     def drop(self, provider: str, count: int) -> None:
-        """So many kept claims gave way to others."""
+        """Count kept claims that gave way to others."""
         self.dropped.labels(provider).inc(count)
 
     def polled(self, role: str) -> None:
-        """Note that this role has just looked for work without an error."""
+        """Store that this role has just looked for work without an error."""
         self.last_poll.labels(role).set(time.time())
 
     def _expect(self, accounts: Collection[Account]) -> None:
@@ -189,7 +192,7 @@ class Metrics:
 
 
 def _callbacks(*, signs: bool) -> Iterator[tuple[str, str, str]]:
-    """What can become of a callback: its kind, its authenticity and the result."""
+    """The kinds, authenticities and results that a callback can have together."""
     for source in (Source.WEBHOOK, Source.IPN, Source.RETURN) if signs else (Source.IPN, Source.RETURN):
         signed = [Authenticity.SIGNED] if source is Source.WEBHOOK else []
         for authenticity, result in product([*signed, Authenticity.UNSIGNED], ("taken", "unavailable")):
@@ -203,5 +206,5 @@ def _callbacks(*, signs: bool) -> Iterator[tuple[str, str, str]]:
 def _version() -> str:
     try:
         return version("payproof")
-    except PackageNotFoundError:  # run from a checkout that nobody installed
+    except PackageNotFoundError:  # run from a checkout that is not installed
         return "unknown"

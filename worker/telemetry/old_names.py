@@ -1,4 +1,4 @@
-"""Metrics under their names of 0.3 beside the new ones. Release 0.5 takes this file out.
+"""Metrics under their names of 0.3 beside the new ones. Release 0.5 removes this file.
 
 Rules and dashboards of a site move from one name to the other while both are there, with the same values.
 """
@@ -22,11 +22,11 @@ OLD_NAMES = {
     "payproof_payment_transitions": "payproof_payments_reached",
     "payproof_role_last_poll_timestamp_seconds": "payproof_role_looked_timestamp_seconds",
 }
-"""Families by their new names. A counter's family is named without its `_total`."""
+"""Old names by new names, of families. A counter's family is named without its `_total`."""
 
 
 class Registry(CollectorRegistry):
-    """Tells a renamed family twice."""
+    """Reports a renamed family under both names."""
 
     def collect(self) -> Iterator[Metric]:
         for family in super().collect():

@@ -1,7 +1,7 @@
 """A callback as a person may see it: where each field stood and how long it was.
 
-The one thing to get wrong: hiding what looks personal. Nobody knows what strangers send; so every value is hidden, but
-those that the claim read out of it as ids, which the timeline shows too.
+Any field of a callback may be personal. So every value is hidden, except null, true and false, two harmless headers,
+and values that the claim holds as ids, which the timeline shows too.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.\[\]-]{0,63}", re.ASCII)
 
 
 def masked_callback(callback: Callback, claim: Claim) -> dict[str, Any]:
+    """The callback of a claim, masked, ready to be written as JSON."""
     ids = (claim.payment_id, claim.session_id, claim.reference, claim.transaction_id, claim.event_id, claim.event_type)
     shown = {one for one in ids if one}
     try:
@@ -40,7 +41,7 @@ def masked_callback(callback: Callback, claim: Claim) -> dict[str, Any]:
 
 
 def masked_body(body: bytes) -> Any:
-    """What is known of a body in which nothing is known to be an id."""
+    """The body of a letter without a readable claim, masked; no id is known in it."""
     try:
         return _masked(read_json(body), ())
     except Unreadable as error:
@@ -48,7 +49,7 @@ def masked_body(body: bytes) -> Any:
 
 
 def masked_expected(body: bytes) -> Any:
-    """What a shop published, with the ids by which it knows the payment."""
+    """The message of a shop, masked except for the ids by which the shop knows the payment."""
     try:
         read = read_json(body)
     except Unreadable:
@@ -71,5 +72,5 @@ def _masked(value: Any, shown: Collection[str]) -> Any:
 
 
 def _name(key: str) -> str:
-    """A field's name, unless it may be a value itself."""
+    """A field's name, or `***` where it may itself be a value."""
     return key if _NAME.fullmatch(key) else "***"

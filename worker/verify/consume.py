@@ -171,7 +171,7 @@ class Consumer:
                     self._turns,
                     room,
                     patient=part.patient,
-                    known=self._limits_by_account,
+                    limits_by_account=self._limits_by_account,
                 )
             )
         for assigned in taken.questions[:1]:

@@ -1,7 +1,7 @@
 """All that a gateway's file imports: `from consumers.providers import kit`.
 
-The types of the port and of what a gateway is asked and says, and what several gateways share: requests, replies,
-limits, callbacks, signatures and times. Only `msgspec` and the standard library are imported beside it.
+It has the types of the port, of questions and of answers, and the helpers that several gateways share: requests,
+replies, limits, callbacks, signatures and times. Besides it only `msgspec` and the standard library are imported.
 """
 
 from __future__ import annotations
@@ -26,33 +26,33 @@ from consumers.ports.gateway import (
 from consumers.providers.kit import field_limits, timestamps
 from consumers.providers.kit.bearer_token import read_token, send_with_token
 from consumers.providers.kit.callback_fields import body_fields, fields, folded, lower_or_none, text_or_none
-from consumers.providers.kit.claimed_outcome import said
+from consumers.providers.kit.claimed_outcome import said_of
 from consumers.providers.kit.outgoing import endpoint, get, number, post, segment, two_decimals, without_nulls
 from consumers.providers.kit.pointers import is_pointer, value_at
 from consumers.providers.kit.replies import (
     NoAnswer,
     Received,
-    echoed_money,
+    check_echo,
     exchange,
     expect_reply,
     fetch,
     fetch_answer,
-    figures,
-    judged,
+    judge,
+    money_or_none,
     nested,
     no_answer,
     not_found,
     optional_text,
+    read_amounts,
     refusal,
     refusal_in,
     refused,
-    same,
-    text,
+    required_text,
     unreadable,
     web_address,
 )
 from consumers.providers.kit.signatures import check_signature, never_signed
-from consumers.providers.kit.timestamps import known
+from consumers.providers.kit.timestamps import time_or_none
 from schemas.answers import (
     Answer,
     Executed,
@@ -109,8 +109,8 @@ __all__ = [
     "Unsigned",
     "aside",
     "body_fields",
+    "check_echo",
     "check_signature",
-    "echoed_money",
     "endpoint",
     "exchange",
     "expect_reply",
@@ -118,14 +118,13 @@ __all__ = [
     "fetch_answer",
     "field_limits",
     "fields",
-    "figures",
     "folded",
     "get",
     "is_pointer",
-    "judged",
-    "known",
+    "judge",
     "lower_or_none",
     "money",
+    "money_or_none",
     "nested",
     "never_signed",
     "no_answer",
@@ -133,16 +132,17 @@ __all__ = [
     "number",
     "optional_text",
     "post",
+    "read_amounts",
     "read_token",
     "refusal",
     "refusal_in",
     "refused",
-    "said",
-    "same",
+    "required_text",
+    "said_of",
     "segment",
     "send_with_token",
-    "text",
     "text_or_none",
+    "time_or_none",
     "timestamps",
     "two_decimals",
     "unreadable",

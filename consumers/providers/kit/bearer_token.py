@@ -1,6 +1,7 @@
-"""Calls with the token that all processes of an account share, and what a grant of one says.
+"""Requests with an account's shared token, and reading a granted token.
 
-The one thing to get wrong: sending a request twice that may have run. `refused` decides that a reply shows it did not.
+A request that may have run must not be sent twice, because it may take money. So the gateway's `refused` has to decide
+whether a reply proves that it did not run.
 """
 
 from __future__ import annotations
@@ -15,13 +16,13 @@ from schemas.wire import Unreadable, whole
 
 USUAL_SECONDS = 3600
 SHORTEST_SECONDS, LONGEST_SECONDS = 60, 86_400
-"""Whatever a gateway says; a token that ended before is renewed when it is refused."""
+"""The bounds of a token's life. A token that ends earlier is renewed when the gateway refuses it."""
 
 
 def send_with_token(
     request: Callable[[str], HttpRequest], refused: Callable[[HttpReply], bool]
 ) -> Exchange[HttpReply | Inconclusive]:
-    """Send the request that is made with the token; where that was `refused`, renew it and send again, once."""
+    """Send the request made with the shared token. If its reply is `refused`, renew the token and send it once more."""
     try:
         token = yield TokenWanted()
         assert isinstance(token, str)
@@ -37,14 +38,14 @@ def send_with_token(
 
 
 def read_token(token: object, expires_in: object) -> Token | None:
-    """A granted token with its life; None where it is no text that a header can carry."""
+    """A granted token with its life; None where it is no printable ASCII text that a header can carry."""
     if not isinstance(token, str) or not re.fullmatch(r"[!-~]{1,8000}", token):
         return None
     return Token(text=str(token), seconds=_life(expires_in))
 
 
 def _life(expires_in: object) -> int:
-    """Seconds as a number or a string; an hour where that is absent, cannot be read, or is over already."""
+    """The life in seconds, from a number or a string; an hour where it is absent, unreadable, or not above zero."""
     try:
         seconds = whole(expires_in)
     except Unreadable:

@@ -1,7 +1,7 @@
-"""Reading the fields of a callback as the web reads them: query, form, multipart or JSON, by GET and POST alike.
+"""Read the fields of a callback: query, form, multipart or JSON, by GET and POST alike.
 
-The one thing to get wrong: a body is what its bytes say and not what its label says, and only what is read of it has to
-be sound. A field that is read and stands twice, or lost a letter on its way, is absent and never half an id.
+A body is read by its bytes, not by its Content-Type. Only the fields that are read have to be sound. Such a field that
+stands twice, or has a broken character, counts as absent, so that no wrong id is read from it.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ _MARK = b"\xef\xbb\xbf"
 
 
 def fields(callback: Callback, *names: str) -> Told:
-    """All fields of query and body, keys in lower case, with JSON nesting kept. The body's wins over the query's.
+    """All fields of query and body, with names in lower case and JSON nesting kept. The body's field wins.
 
-    `names`, in lower case, are those that the gateway's reader knows: a form without any of them is somebody else's.
+    `names`, in lower case, are the fields that the gateway's reader knows. A form without any of them is rejected.
     Raises Unreadable for a body that is neither such a form nor a JSON object.
     """
     found = folded(callback.query)
@@ -33,9 +33,9 @@ def fields(callback: Callback, *names: str) -> Told:
 
 
 def body_fields(callback: Callback, *names: str) -> Told:
-    """The fields of the body alone, keys as sent. An empty body has none. Raises Unreadable.
+    """The fields of the body alone, with names as sent. An empty body has none. Raises Unreadable.
 
-    `names` are as for `fields`. Without them any form will do, and its empty values are left out.
+    `names` are as for `fields`. Without them any form is read, without its empty values.
     """
     body = callback.body.removeprefix(_MARK).strip()
     if not body:
@@ -52,18 +52,18 @@ def body_fields(callback: Callback, *names: str) -> Told:
 
 
 def folded(pairs: Iterable[tuple[str, Any]]) -> Told:
-    """The fields with their names in lower case; two names that differ only in case are one that stands twice."""
+    """The fields with their names in lower case. Two names that differ only in case count as one that stands twice."""
     return told((name.lower(), value) for name, value in pairs)
 
 
 def text_or_none(found: Mapping[str, Any], *names: str, longest: int = MAX_TEXT) -> str | None:
-    """The first of these fields that is a non-empty string of printable characters and not too long; else None."""
+    """The first of these fields that is a non-empty printable string of at most `longest` characters; else None."""
     values = (aside(found, name) for name in names)
     return next((str(value) for value in values if _plain(value, longest)), None)
 
 
 def lower_or_none(found: Mapping[str, Any], name: str) -> str | None:
-    """A word such as a means of payment in lower case; None where it is absent or no plain text."""
+    """The field in lower case, as `text_or_none` reads it."""
     word = text_or_none(found, name)
     return None if word is None else word.lower()
 
@@ -73,7 +73,7 @@ def _plain(value: Any, longest: int) -> bool:
 
 
 def _form(body: bytes) -> list[tuple[str, str]]:
-    """Names and values. A stray `&` is none, a name without `=` has an empty value, bad UTF-8 is replaced."""
+    """The names and values of a form. A stray `&` is ignored, a name without `=` is empty, bad UTF-8 is replaced."""
     if is_multipart(body):
         return read_multipart(body, MAX_FIELDS)
     try:

@@ -1,7 +1,7 @@
-"""The word a callback carries on the outcome: success, failure or cancel.
+"""The outcome that a callback claims: success, failure or cancel.
 
-The one thing to get wrong: it is what somebody said. It may choose the question and never becomes the answer, so an
-unknown word is simply no word.
+It is only a claim: it may lead to a question, and must never become an answer, or anyone could declare a payment paid.
+So an unknown word is no outcome.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ _WORDS = {
 }
 
 
-def said(callback: Callback, word: object = None) -> Said | None:
-    """The word of our own URL's path, else the gateway's own `word` in any case and spelling seen so far."""
+def said_of(callback: Callback, word: object = None) -> Said | None:
+    """The outcome in our own URL's path, else that of the gateway's `word`; None where the word is unknown."""
     if callback.said is not None:
         return callback.said
     return _WORDS.get(word.strip().lower()) if isinstance(word, str) else None

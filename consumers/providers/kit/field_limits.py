@@ -1,7 +1,6 @@
-"""The limits gateways document, checked before they are called, each a list of FieldErrors to join with others.
+"""Checks of the limits that gateways document, before a gateway is called. Each returns a list of FieldErrors.
 
-The one thing to get wrong: field names are the shop's (`amount`, `customer.email`, `provider_options.x`), never the
-gateway's.
+The names in an error are the shop's (`amount`, `customer.email`, `provider_options.x`), never the gateway's.
 """
 
 from __future__ import annotations
@@ -13,7 +12,7 @@ from consumers.ports.gateway import FieldError, Opening
 
 
 def amount_between(opening: Opening, low: str, high: str | None) -> list[FieldError]:
-    """BDT with at most two decimals, from `low` to `high`, both allowed."""
+    """The amount is in BDT, with at most two decimals, from `low` to `high`, both included."""
     amount, found = opening.amount, []
     if opening.currency != "BDT":
         found.append(FieldError(field="currency", message="this gateway takes BDT only"))
@@ -26,14 +25,14 @@ def amount_between(opening: Opening, low: str, high: str | None) -> list[FieldEr
 
 
 def length(field: str, value: str | None, *, least: int = 0, most: int) -> list[FieldError]:
-    """A text of `least` to `most` characters; an absent one counts as empty."""
+    """The text has `least` to `most` characters. An absent text counts as empty."""
     if least <= len(value or "") <= most:
         return []
     return [FieldError(field=field, message=f"this gateway takes {least} to {most} characters")]
 
 
 def callback_urls(opening: Opening, most: int) -> list[FieldError]:
-    """Our own callback URLs: too long ones come of a long public URL or account id."""
+    """Our callback URLs have at most `most` characters. A long public URL or account id makes them longer."""
     urls = opening.urls
     longest = max(len(url) for url in (urls.back, urls.success, urls.failure, urls.cancel, urls.ipn))
     if longest <= most:
@@ -42,7 +41,7 @@ def callback_urls(opening: Opening, most: int) -> list[FieldError]:
 
 
 def seconds(opening: Opening, least: int, most: int | None) -> list[FieldError]:
-    """`expires_in`, where it is given."""
+    """`expires_in`, if given, is from `least` to `most` seconds, both included."""
     wanted = opening.expires_in
     if wanted is None or (wanted >= least and (most is None or wanted <= most)):
         return []
@@ -51,14 +50,14 @@ def seconds(opening: Opening, least: int, most: int | None) -> list[FieldError]:
 
 
 def path_reference(opening: Opening) -> list[FieldError]:
-    """References that a gateway is asked by in a path: `.` and `..` mean a place there, however they are encoded."""
+    """The reference can stand in a URL's path: one of dots alone (`.`, `..`) would change the path, however encoded."""
     if opening.reference.strip("."):
         return []
     return [FieldError(field="reference", message="this gateway cannot be asked by a reference of dots alone")]
 
 
 def options_apart(opening: Opening, ours: Collection[str]) -> list[FieldError]:
-    """No `provider_options` key may overwrite one of the request's own fields, in whatever case."""
+    """No key of `provider_options` overwrites one of the request's own fields, in any case."""
     taken = {name.lower() for name in ours}
     return [
         FieldError(field=f"provider_options.{key}", message="payproof sets this field itself")
@@ -68,14 +67,14 @@ def options_apart(opening: Opening, ours: Collection[str]) -> list[FieldError]:
 
 
 def methods(opening: Opening, known: Collection[str]) -> list[FieldError]:
-    """`method`, in whatever case, where it is given."""
+    """`method`, if given, is one of `known`, in any case."""
     if opening.method is None or opening.method.lower() in known:
         return []
     return [FieldError(field="method", message=f"this gateway takes {' or '.join(known)}")]
 
 
 def options_known(opening: Opening, kinds: Mapping[str, type], ours: Collection[str]) -> list[FieldError]:
-    """Only these `provider_options`, each of its type, for a gateway that lists them. `ours` are told of elsewhere.
+    """`provider_options` has only the keys of `kinds`, each of its type. `options_apart` reports keys of `ours`.
 
     The type `object` takes any value.
     """
@@ -84,7 +83,8 @@ def options_known(opening: Opening, kinds: Mapping[str, type], ours: Collection[
         kind = kinds.get(key)
         if kind is None and key.lower() not in told:
             found.append(FieldError(field=f"provider_options.{key}", message=f"known are {', '.join(kinds)}"))
-        # A JSON number is a str of its own kind here, so `isinstance` would let it pass for a string.
+        # A JSON number is a `Number` here, a subclass of str. So types are compared, because `isinstance` would accept
+        # it.
         if kind not in (None, object, type(value)):
             wanted = "true or false" if kind is bool else "a string"
             found.append(FieldError(field=f"provider_options.{key}", message=f"this gateway takes {wanted}"))

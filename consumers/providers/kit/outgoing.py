@@ -1,6 +1,6 @@
-"""Writing what a gateway is sent, shared by all of them: requests, JSON, amounts, paths.
+"""Build the requests to gateways: JSON, amounts, paths.
 
-The one thing to get wrong: an amount by way of a float, and a stranger's id that leaves its place in a path.
+An amount never becomes a float, which could change it. A stranger's id never changes the path that it stands in.
 """
 
 from __future__ import annotations
@@ -23,23 +23,23 @@ def get(url: str, headers: Iterable[tuple[str, str]]) -> HttpRequest:
 def post(
     url: str, headers: Iterable[tuple[str, str]], fields: Mapping[str, object], *, seconds: float = 10.0
 ) -> HttpRequest:
-    """POST the fields as JSON; see `json_body` for numbers."""
+    """A POST request with the fields as JSON; see `json_body` for numbers. `seconds`: the deadline of the whole."""
     kinds = (("accept", "application/json"), ("content-type", "application/json"))
     return HttpRequest(method="POST", url=url, headers=(*kinds, *headers), body=json_body(fields), seconds=seconds)
 
 
 def json_body(fields: Mapping[str, object]) -> bytes:
-    """JSON in which a Decimal or a `Number` is written as a number with exactly its own digits, never by a float."""
+    """JSON in which a Decimal or a `Number` is a JSON number with exactly its own digits."""
     return msgspec.json.encode(_exact(fields))
 
 
 def number(amount: Decimal) -> Decimal:
-    """An amount as gateways with JSON numbers take it: `120`, or `1500.50` with two decimals."""
+    """An amount for gateways that take JSON numbers: `120`, or `1500.50` with two decimals."""
     return amount.quantize(Decimal(1)) if amount == amount.to_integral_value() else amount.quantize(Decimal("0.01"))
 
 
 def two_decimals(amount: Decimal) -> str:
-    """An amount as gateways with strings take it: `"120.00"`."""
+    """An amount for gateways that take strings: `"120.00"`."""
     return f"{amount:.2f}"
 
 
@@ -48,12 +48,12 @@ def endpoint(base_url: str, path: str) -> str:
 
 
 def segment(value: str) -> str:
-    """A value as one segment of a path or one value of a query: nothing in it can leave its place."""
+    """A value encoded as one segment of a path or one value of a query, so that it cannot change the URL around it."""
     return quote(value, safe="") if value.strip(".") else value.replace(".", "%2E")
 
 
 def without_nulls(value: Any) -> Any:
-    """The fields that have a value, at every depth, for gateways to which null is not the same as absent."""
+    """The value without null fields, at every depth, for gateways that treat null and absent differently."""
     match value:
         case Mapping():
             return {key: without_nulls(item) for key, item in value.items() if item is not None}

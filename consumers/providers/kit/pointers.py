@@ -1,6 +1,6 @@
 """JSON pointers (RFC 6901): `/data/items/0/status` finds a place in a reply whose shape only the configuration knows.
 
-The one thing to get wrong: the empty pointer is the whole document, and `~1` is read before `~0`.
+The empty pointer is the whole document. `~1` is decoded before `~0`.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ def is_pointer(text: str) -> bool:
 
 
 def value_at(document: Any, pointer: str) -> Any:
-    """What stands at the pointer; None where nothing does, as for a JSON null. Raises Unreadable where it is spoilt."""
+    """The value at the pointer; None where there is none, or a null. Raises Unreadable where the value is spoilt."""
     place = document
     for token in pointer.split("/")[1:]:
         key = token.replace("~1", "/").replace("~0", "~")

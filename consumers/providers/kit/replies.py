@@ -1,13 +1,13 @@
-"""Reading what a gateway replies, shared by all of them: send, sort out trouble, read fields strictly.
+"""Read a gateway's replies: send a request, recognise trouble, read fields strictly.
 
     @exchange
     def ask(self, question, expected):
         received = yield from fetch(HttpRequest(...))
         return self._answer(received.body)
 
-The one thing to get wrong: a reply that cannot be read is Inconclusive, never a failed payment. `fetch` raises
-`NoAnswer`; the field readers, and a reply's own `[]` and `get`, raise `Unreadable`. `exchange` turns both into
-Inconclusive, so that no gateway's file has to. What is not read spoils nothing, and `aside` reads what decides nothing.
+A reply that cannot be read is Inconclusive, never a failed payment: the buyer may have paid. `fetch` raises `NoAnswer`.
+The field readers, and a reply's own `[]` and `get`, raise `Unreadable`. `exchange` turns both into Inconclusive, so
+that no gateway's file has to. A field that is not read may be spoilt. `aside` reads a field on which nothing depends.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ Sent = TypeVar("Sent")
 
 
 class NoAnswer(Exception):
-    """Raised where a request brought no answer; an `exchange` ends with the Inconclusive that this carries."""
+    """Raised where a request brought no answer. The `exchange` around it returns `found`."""
 
     def __init__(self, found: Inconclusive) -> None:
         super().__init__(found.detail)
@@ -47,7 +47,7 @@ class NoAnswer(Exception):
 
 
 class Received(msgspec.Struct, frozen=True, kw_only=True):
-    """A reply without trouble, read as a JSON object. `status` is HTTP's."""
+    """A reply of 2xx or 4xx whose body is a JSON object. `status` is the HTTP status."""
 
     status: int
     body: Told
@@ -61,7 +61,7 @@ class Received(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def exchange(run: Callable[P, Generator[Yielded, Sent, T]]) -> Callable[P, Generator[Yielded, Sent, T | Inconclusive]]:
-    """An exchange that ends Inconclusive where a request brings no answer, or anything that it reads is unreadable."""
+    """Decorate an exchange so that it returns Inconclusive where it would raise NoAnswer or Unreadable."""
 
     @wraps(run)
     def ends(*args: P.args, **kwargs: P.kwargs) -> Generator[Yielded, Sent, T | Inconclusive]:
@@ -76,24 +76,24 @@ def exchange(run: Callable[P, Generator[Yielded, Sent, T]]) -> Callable[P, Gener
 
 
 def fetch(request: HttpRequest) -> Generator[HttpRequest, EffectReply, Received]:
-    """Send one request and judge its reply; see `judged`. Raises NoAnswer."""
+    """Send one request and return its reply; see `judge`. Raises NoAnswer."""
     try:
         reply = yield request
     except NoReply as error:
         raise NoAnswer(no_reply(error)) from error
     assert isinstance(reply, HttpReply)
-    return expect_reply(judged(reply))
+    return expect_reply(judge(reply))
 
 
 def expect_reply(judgement: Received | Inconclusive) -> Received:
-    """The reply, where it is one. Raises NoAnswer."""
+    """The reply. Raises NoAnswer where it is Inconclusive."""
     if isinstance(judgement, Inconclusive):
         raise NoAnswer(judgement)
     return judgement
 
 
-def judged(reply: HttpReply | Inconclusive) -> Received | Inconclusive:
-    """Sort out trouble. What remains to be read: 2xx and 4xx with a JSON object."""
+def judge(reply: HttpReply | Inconclusive) -> Received | Inconclusive:
+    """A reply of 2xx or 4xx with a JSON object as Received; any other as Inconclusive."""
     if isinstance(reply, Inconclusive):
         return reply
     found = trouble(reply)
@@ -104,9 +104,9 @@ def judged(reply: HttpReply | Inconclusive) -> Received | Inconclusive:
 
 
 def fetch_answer(request: HttpRequest, unknown: Callable[[Received], bool] = lambda _: False) -> Exchange[Told]:
-    """Send one question about an id of our own. Raises NoAnswer.
+    """Ask about one of our own ids and return the body of the reply, which is 2xx. Raises NoAnswer.
 
-    `unknown` recognises the gateway's own documented form of "not found". Without it no reply means that, even a 404.
+    `unknown` recognises the documented form of "not found". Without it no reply means that, not even a 404.
     """
     received = yield from fetch(request)
     if unknown(received):
@@ -117,7 +117,7 @@ def fetch_answer(request: HttpRequest, unknown: Callable[[Received], bool] = lam
 
 
 def trouble(reply: HttpReply) -> Inconclusive | None:
-    """What keeps any reply from being an answer, by its HTTP status alone; None for 2xx and the other 4xx."""
+    """The trouble of a reply by its HTTP status alone; None for 2xx and for 4xx but 401, 403, 408 and 429."""
     status, said = reply.status, f"HTTP {reply.status}"
     if status == 429:
         return Inconclusive(trouble=Trouble.RATE_LIMITED, detail=said, retry_after=_retry_after(reply))
@@ -131,7 +131,7 @@ def trouble(reply: HttpReply) -> Inconclusive | None:
 
 
 def json_object(reply: HttpReply) -> Told | Inconclusive:
-    """The body as a JSON object by its bytes, whatever its label says; Inconclusive for HTML and all that is none."""
+    """The body as a JSON object, whatever its Content-Type says; Inconclusive for HTML and any other body."""
     if reply.body.lstrip()[:1] == b"<":
         return unreadable(f"HTTP {reply.status} with an HTML page")
     try:
@@ -146,7 +146,7 @@ def unreadable(detail: str) -> Inconclusive:
 
 
 def no_answer(received: Received) -> Inconclusive:
-    """A 4xx in JSON that no documentation explains."""
+    """The outcome of a question for a 4xx in JSON that no documentation explains."""
     return unreadable(UNDOCUMENTED_404 if received.status == 404 else f"HTTP {received.status} is no answer")
 
 
@@ -159,17 +159,17 @@ def no_reply(error: NoReply) -> Inconclusive:
 
 
 def refusal(received: Received, *words: object) -> OpeningRefused | Inconclusive:
-    """What a 4xx to a create means: refused, if the gateway said so; an empty object is no gateway speaking."""
+    """The outcome of an opening for a 4xx in JSON: refused. An empty object is Inconclusive, as it may be a proxy's."""
     return refused(*words) if received.body else unreadable(f"HTTP {received.status} without a word")
 
 
 def refusal_in(received: Received, *names: str) -> OpeningRefused | Inconclusive:
-    """As `refusal`, in the words of the first of these fields that has any."""
+    """As `refusal`, with the first of these fields that has text as the message."""
     return refusal(received, *(aside(received.body, name) for name in names))
 
 
 def refused(*words: object) -> OpeningRefused:
-    """Refused in the gateway's words: the first of `words` that is text, cleaned and at most 200 characters."""
+    """The opening is refused. The message is the first of `words` that is text, cleaned and at most 200 characters."""
     for word in words:
         if isinstance(word, str) and (cleaned := printable(word)):
             return OpeningRefused(message=cleaned)
@@ -179,8 +179,8 @@ def refused(*words: object) -> OpeningRefused:
 # -- fields of a reply, each raising Unreadable ------------------------------------------------------------------------
 
 
-def text(body: Mapping[str, Any], name: str) -> str:
-    """A field that must be there: a printable string of 1 to 200 characters. A number reads as its own text."""
+def required_text(body: Mapping[str, Any], name: str) -> str:
+    """A required field: a printable string of 1 to 200 characters. A number is read as its own text."""
     value = body.get(name)
     if not isinstance(value, str) or not 0 < len(value) <= MAX_TEXT or not value.isprintable():
         raise Unreadable(f"{name} is missing or no plain text")
@@ -188,15 +188,15 @@ def text(body: Mapping[str, Any], name: str) -> str:
 
 
 def optional_text(body: Mapping[str, Any], name: str) -> str | None:
-    """As `text`; None where the field is absent, null or empty."""
-    return None if body.get(name) in (None, "") else text(body, name)
+    """As `required_text`, but None where the field is absent, null or empty."""
+    return None if body.get(name) in (None, "") else required_text(body, name)
 
 
-def figures(**told: object) -> dict[str, Any]:
-    """`amount`, and `refunded_amount` where there is one, as an Answer takes them: `Answer(**figures(amount=…), …)`.
+def read_amounts(**told: object) -> dict[str, Any]:
+    """Fields of an Answer from amounts as they were told: `Answer(**read_amounts(amount=…, refunded_amount=…), …)`.
 
-    None and empty are absent. A figure that is no money is named in `unreadable`. It does not make the whole answer
-    unreadable, because an answer that says paid has to be told at once.
+    None and empty are absent. A value that is no money is named in `unreadable`. It does not make the whole answer
+    unreadable, because an answer that says paid has to be recorded at once.
     """
     read: dict[str, Any] = {}
     unread = []
@@ -208,14 +208,14 @@ def figures(**told: object) -> dict[str, Any]:
     return read | {"unreadable": tuple(unread)}
 
 
-def echoed_money(body: Mapping[str, Any], name: str) -> Decimal | None:
-    """An amount that a create reply echoes; None where it is no money, because what is paid is read elsewhere."""
-    found: Decimal | None = figures(amount=body.get(name)).get("amount")
+def money_or_none(body: Mapping[str, Any], name: str) -> Decimal | None:
+    """The amount that a create reply echoes; None where it is no money, because it does not prove a payment."""
+    found: Decimal | None = read_amounts(amount=body.get(name)).get("amount")
     return found
 
 
 def nested(body: Mapping[str, Any], name: str) -> dict[str, Any]:
-    """A field that must be a JSON object."""
+    """A required field that is a JSON object."""
     value = body.get(name)
     if not isinstance(value, dict):
         raise Unreadable(f"{name} is missing or no object")
@@ -223,7 +223,7 @@ def nested(body: Mapping[str, Any], name: str) -> dict[str, Any]:
 
 
 def web_address(value: object) -> str:
-    """An absolute http or https URL that a browser can be sent to."""
+    """The value as an absolute http or https URL that a browser can be sent to."""
     if isinstance(value, str) and len(value) <= MAX_URL and re.fullmatch(r"https?://[!-~]+", value, re.ASCII):
         try:
             if urlsplit(value).hostname:
@@ -233,19 +233,19 @@ def web_address(value: object) -> str:
     raise Unreadable("the checkout's address is no http or https URL")
 
 
-def same(name: str, ours: object, theirs: object | None) -> None:
-    """A create reply that echoes something else than we sent is about another checkout. None echoes nothing."""
+def check_echo(name: str, ours: object, theirs: object | None) -> None:
+    """Check that a create reply that echoes a value echoes ours. Raises Unreadable: it is about another checkout."""
     if theirs is not None and theirs != ours:
         raise Unreadable(f"the reply is about another checkout: its {name} is not ours")
 
 
 def printable(value: str) -> str:
-    """A gateway's words made safe to show and to store: one line, at most 200 characters."""
+    """A gateway's words, safe to show and to store: one line of at most 200 characters."""
     return "".join(sign if sign.isprintable() else " " for sign in value).strip()[:MAX_TEXT]
 
 
 def _retry_after(reply: HttpReply) -> float | None:
-    """In seconds, or as an HTTP date (RFC 9110, all three forms), counted from the reply's own Date."""
+    """Retry-After in seconds, from seconds or an HTTP date (RFC 9110, all three forms), less the reply's own Date."""
     value = reply.headers.get("retry-after", "").strip()
     if re.fullmatch(r"[0-9]{1,9}", value, re.ASCII):
         return float(min(int(value), MAX_RETRY_AFTER))
@@ -256,7 +256,7 @@ def _retry_after(reply: HttpReply) -> float | None:
 
 
 def _http_date(text: str) -> datetime | None:
-    """HTTP dates are in GMT, and the form of asctime does not say so."""
+    """The time of an HTTP date. It is in GMT, even in the asctime form, which does not say so."""
     try:
         at = parsedate_to_datetime(text)
     except (ValueError, OverflowError):

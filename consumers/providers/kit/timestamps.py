@@ -1,7 +1,7 @@
-"""The times gateways write, each read into UTC.
+"""Read the times of gateways, each in its format, into UTC.
 
-The one thing to get wrong: a time decides nothing about money. So an answer is not thrown away for a time nobody can
-read: the gateways' files read it through `known`, which gives None instead.
+A time decides nothing about money, so an answer with an unreadable time is still an answer. The gateways' files read
+times through `time_or_none`, which gives None instead of raising Unreadable.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from schemas.wire import Unreadable
 # Bangladesh has kept UTC+6 without summer time since 2010; no payment here is older.
 DHAKA = timezone(timedelta(hours=6), "Asia/Dhaka")
 
-# Times beyond these years are a gateway's mistake, and at the calendar's end nothing could be added to them.
+# Times beyond these years are a gateway's mistake, and arithmetic on them could leave the calendar.
 _YEARS = range(2000, 2200)
 
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
@@ -27,8 +27,8 @@ _BKASH = re.compile(r"(\d{4})-(\d\d)-(\d\d)T(\d\d):(\d\d):(\d\d)[:.](\d{3}) GMT(
 _IPAY = re.compile(r"(\d{1,2}) ([A-Z][a-z]{2}) (\d{4}) (\d\d):(\d\d):(\d\d)(?:\.(\d{1,3}))? BDT", re.ASCII)
 
 
-def known(read: Callable[[str], datetime], value: object) -> datetime | None:
-    """The time that `read` finds in the value; None where it is absent or not readable."""
+def time_or_none(read: Callable[[str], datetime], value: object) -> datetime | None:
+    """The time that `read` returns for the value; None where it is no text or unreadable."""
     if not isinstance(value, str):
         return None
     try:
@@ -38,7 +38,7 @@ def known(read: Callable[[str], datetime], value: object) -> datetime | None:
 
 
 def iso(text: str) -> datetime:
-    """`2026-06-09T20:20:00.000Z` (PayParse, S0; ShadhinPay, S2), or with an offset. Naive is Unreadable."""
+    """`2026-06-09T20:20:00.000Z` (PayParse, S0; ShadhinPay, S2), or with an offset. Without one: Unreadable."""
     return _iso(text, naive=None)
 
 

@@ -1,11 +1,11 @@
-"""Walking a gateway's list by windows of time instead of page numbers.
+"""Read a gateway's list by windows of time instead of page numbers.
 
     outcome = yield from walk(read, since, until)     # `read` asks for one page of one window
 
-The one thing to get wrong: page numbers. While pages are read new payments arrive, and what stood on one page stands on
-the next, or the one before. A window whose first page is not full is whole, whatever order the list has and whatever
-arrives elsewhere meanwhile; so a window that is full is halved until it is not. Neighbours overlap by a second on each
-side, because whether a bound is part of its range is not documented, and no payment is taken twice.
+By page numbers payments would be missed: while pages are read new payments arrive, and a payment moves from one page to
+another. A window whose first page is not full is complete, whatever the list's order. So a window whose page is full is
+halved until it is not. Neighbouring windows overlap by a second on each side, because it is not documented whether the
+bounds are included. A payment that is seen twice is yielded once.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ FIRST = timedelta(days=1)
 FINEST = timedelta(seconds=1)
 OVERLAP = timedelta(seconds=1)
 PAGES = 100
-"""So many pages of one second's payments are read; more is a list that does not do what it was asked."""
+"""How many pages are read of a window of one second. A longer list does not do as it was asked."""
 
 
 class Listing(Struct, frozen=True, kw_only=True):
-    """One payment of a list: its id there, the times that it names, and the lines that it stands for."""
+    """One payment of a list: its id in the list, its times, and its lines of a statement."""
 
     id: str
     times: tuple[datetime, ...]
@@ -36,7 +36,7 @@ class Listing(Struct, frozen=True, kw_only=True):
 
 
 class ListPage(Struct, frozen=True, kw_only=True):
-    """One page: `whole` where it shows that nothing of the window is on a further one."""
+    """One page of a window. `whole`: it proves that the window has no further page."""
 
     listings: tuple[Listing, ...]
     whole: bool
@@ -46,9 +46,10 @@ ReadPage = Callable[[datetime, datetime, int], Exchange[ListPage | Inconclusive]
 
 
 def walk(read: ReadPage, since: datetime, until: datetime) -> ListExchange[Inconclusive | None]:
-    """Yield every payment's lines once, window after window. Returns what ended it before its end, else None.
+    """Yield every payment's lines once, window by window. Returns the Inconclusive that ended it early, else None.
 
-    The ids that were seen are kept: about a hundred bytes each.
+    `read` returns a page of a window by its number, from 0. The ids of all payments seen are kept in memory, about a
+    hundred bytes each.
     """
     windows = [(start, min(start + FIRST, until)) for start in _starts(since, until)][::-1]
     seen: set[str] = set()
@@ -75,7 +76,7 @@ def walk(read: ReadPage, since: datetime, until: datetime) -> ListExchange[Incon
 
 
 def _page(read: ReadPage, start: datetime, end: datetime, number: int) -> ListExchange[ListPage | Inconclusive]:
-    """One page, refused where the list shows that it did not look at the times it was asked for."""
+    """Read one page. Inconclusive where the list shows payments of other times than it was asked for."""
     first, last = start - OVERLAP, end + OVERLAP
     page = yield from read(first, last, number)
     if isinstance(page, Inconclusive):

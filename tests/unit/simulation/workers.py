@@ -249,7 +249,9 @@ class Worker:
         homes = set(at_once(system.ledger.find(claims)).values())
         before = {payment_id: system.ledger.payment(payment_id) for payment_id in homes}
         ledger, life = self._mortal_ledger(), self._life
-        taking = take_claims(ledger, system.rules, claims, self._turns, room, patient=patient, known=self._known)
+        taking = take_claims(
+            ledger, system.rules, claims, self._turns, room, patient=patient, limits_by_account=self._known
+        )
         try:
             taken = at_once(taking)
         except Killed:

@@ -1,4 +1,4 @@
-"""What `payproof doctor` looks at, a file for each place where something may be wrong.
+"""The checks of `payproof doctor`, a file for each subject.
 
-The one thing to get wrong: harm. Nothing is opened, migrated or paid, and gateways are asked about nobody's payment.
+They do no harm: nothing is opened, migrated or paid, and gateways are asked about a payment that does not exist.
 """

@@ -1,6 +1,6 @@
-"""Whether gateways and buyers can likely reach us at PAYPROOF_PUBLIC_URL; from here nobody can know.
+"""Whether gateways and buyers can likely reach us at PAYPROOF_PUBLIC_URL. From here that can only be guessed.
 
-The one thing to get wrong: a shop that tries it out. Where every gateway is on this machine, we may be too.
+Where every gateway is on this machine, as when a shop tries payproof out, our address may be on this machine too.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ _PUBLIC = "set it to the https address under which the internet reaches this mac
 
 
 async def public_url(config: Config) -> Finding:
+    """Judge the address by its host name, its scheme and the addresses that the name resolves to here."""
     url = config.settings.public_url
     if all(is_loopback(urlsplit(one.provider.base_url).hostname or "") for one in config.accounts):
         return Finding("ok", SUBJECT, f"{url}: gateways and buyers reach us there, as all are on this machine")
@@ -40,7 +41,7 @@ async def public_url(config: Config) -> Finding:
 
 
 def named_locally(host: str) -> str | None:
-    """Why a name means nothing elsewhere."""
+    """Why a name means nothing on other machines; None where it does."""
     if is_loopback(host):
         return "it is this machine's own (loopback)"
     try:
@@ -52,7 +53,7 @@ def named_locally(host: str) -> str | None:
 
 
 def not_public(address: str) -> str | None:
-    """Why an address cannot be reached from the internet; None for one that can, and for what is no address."""
+    """Why an address cannot be reached from the internet. None where it can, and for text that is no address."""
     try:
         parsed = ipaddress.ip_address(address)
     except ValueError:

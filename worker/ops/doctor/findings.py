@@ -1,6 +1,6 @@
-"""A finding of the doctor, and those about secrets in the configuration and about the broker.
+"""A finding of the doctor, and the findings about secrets in the configuration and about the broker.
 
-The one thing to get wrong: printing a secret. A finding names its place and never what stands there.
+A finding names the place of a secret, and never prints the secret.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from worker.config import Config
 from worker.postgres.server.identity import NOT_AS_ROOT, is_root
 
 Mark = Literal["ok", "!!", "no"]
-"""`no` is wrong and ends the command with 1; `!!` may be meant so."""
+"""`no` is wrong, and the command ends with 1. `!!` is a warning: it may be meant so."""
 
 
 class Finding(Struct, frozen=True):
-    """How it is, what it is about, in words, and what to do."""
+    """The mark, the subject, the finding in words, and what to do."""
 
     mark: Mark
     subject: str
@@ -32,7 +32,7 @@ _ELECT = "rabbitmq-queues quorum_status tells more; restarting its node of Rabbi
 
 
 def broker_findings(examined: Diagnosis) -> Iterator[Finding]:
-    """A silent queue is named, because the others flow and only the buyers of its gateway notice."""
+    """Findings about the broker. A silent queue is named: the others work, so only its gateway's buyers notice."""
     if examined.trouble is not None:
         yield Finding("no", "broker", examined.trouble)
     elif not examined.silent:
@@ -49,6 +49,7 @@ def broker_findings(examined: Diagnosis) -> Iterator[Finding]:
 
 
 def secret_findings(config: Config) -> Iterator[Finding]:
+    """Findings about secrets that are written in the file, an archive without encryption, and payproof run as root."""
     for path in config.literal_secrets:
         if ".api_keys[" in path:
             to_do = (

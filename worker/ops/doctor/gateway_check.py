@@ -1,6 +1,6 @@
-"""One account's gateway: asked about a payment that does not exist, and what time it thinks it is.
+"""One account's gateway: it is asked about a payment that does not exist, and its clock is compared with ours.
 
-The one thing to get wrong: taking tokens. A gateway may count how often it grants one, so the shared one is used.
+A gateway may count how often it grants a token, so the shared token is used.
 """
 
 from __future__ import annotations
@@ -25,7 +25,10 @@ MOST_SKEW_SECONDS = 120
 
 
 async def ask(asking: Gateways, account: Account, now: Callable[[], datetime]) -> list[Finding]:
-    """What it said, and if its clock and ours differ; the clock is looked at wherever the gateway can be reached."""
+    """Findings about the gateway's answer, and about its clock where that differs from ours.
+
+    A gateway without a status API is not asked. The clock of an unreachable gateway is not looked at.
+    """
     base_url, asked_by = account.provider.base_url, account.provider.capabilities.asked_by
     if not asked_by:
         words = "this gateway has no status API: payments claimed as paid are held for a person"
@@ -51,7 +54,7 @@ async def ask(asking: Gateways, account: Account, now: Callable[[], datetime]) -
 
 
 async def clock_skew(base_url: str, now: Callable[[], datetime]) -> float | None:
-    """By how many seconds the Date of a reply is ahead of `now`; None where there is no reply or no Date."""
+    """By how many seconds the Date of a reply to HEAD is ahead of `now`; None where there is no reply or no Date."""
     try:
         async with (
             aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=CLOCK_SECONDS)) as session,
@@ -74,7 +77,7 @@ def _verdict(account: Account, outcome: QuestionOutcome, base_url: str) -> Findi
         case Inconclusive(trouble=Trouble.NO_REPLY, detail=detail):
             return _finding(account, "no", f"{base_url} cannot be reached ({detail})", _reach(detail))
         case Inconclusive(detail=detail) if detail == UNDOCUMENTED_404:
-            # Nobody's payment is unknown there, in whatever words; a key that is refused would have come first.
+            # The made-up payment is unknown there, in undocumented words. A refused key would have come first.
             return _finding(account, "ok", "reachable, and it accepts the key")
         case Inconclusive(trouble=Trouble.UNREADABLE, detail=detail):
             words = f"it answers, but not as this gateway should ({detail})"

@@ -1,6 +1,6 @@
-"""What the database tells of the installation: its clock, dead letters, payments nobody looks at, silent gateways.
+"""Findings from the database: its clock, dead letters, overdue payments, silent gateways, unconfigured accounts.
 
-The one thing to get wrong: a full table. Every question here is answered from an index.
+Every query here is answered from an index, so that a full table costs no more.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ async def inspect_installation(database: Database, config: Config) -> AsyncItera
             words = f"{row['count']} waiting in Postgres, the oldest since {row['since']:%Y-%m-%d %H:%M:%SZ}"
             yield Finding("!!", "dead letters", words, "look at them with payproof dead list")
     silent = await database.fetch(_SILENT, accounts, ACCOUNT_BREAKER.threshold)
-    asked = sorted({*accounts} - {row["account"] for row in silent})  # those of the others wait for their gateway
+    asked = sorted({*accounts} - {row["account"] for row in silent})  # payments of a silent gateway wait for it
     for row in await database.fetch(_OLDEST_DUE, asked):
         if found := overdue(row["account"], row["at"], row["now"]):
             yield found
@@ -66,7 +66,7 @@ async def inspect_installation(database: Database, config: Config) -> AsyncItera
 
 
 def overdue(account: str, at: datetime, now: datetime) -> Finding | None:
-    """Whether the payment that waits longest has been due for so long that nobody seems to look."""
+    """A finding where the longest waiting payment has been due for so long that no process seems to ask; else None."""
     if now - at <= LATE:
         return None
     minutes = (now - at) // timedelta(minutes=1)

@@ -1,6 +1,6 @@
 """Amounts as accountants in Bangladesh read them: lakh and crore, `12,34,567.00`, always with two decimals.
 
-The one thing to get wrong: rounding. What has more than two decimals, as some fees do, is shown with them.
+An amount is never rounded here, except by `short`: some fees have more than two decimals, and are shown with them.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ def taka(amount: Decimal) -> str:
 
 
 def short(amount: Decimal) -> str:
-    """For a chart, at most four digits: `950`, `12.5 k`, `3.2 lakh`, `1.1 crore`."""
+    """The amount for a chart, rounded: `950`, `12.5 k`, `3.2 lakh`, `1.1 crore`."""
     for size, unit in ((10_000_000, " crore"), (100_000, " lakh"), (1_000, " k")):
         if amount >= size:
             return f"{(amount / size):.1f}".removesuffix(".0") + unit

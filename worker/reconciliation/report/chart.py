@@ -1,7 +1,7 @@
 """A chart of money per day: one strip of bars for each outcome, drawn in place.
 
-The one thing to get wrong: one scale for all. What matched is a thousand times what did not, and on its scale nothing
-else could be seen; so each strip has its own, which is written over it, and none is told from another by its colour.
+The matched money may be a thousand times the rest, and on its scale nothing else could be seen. So each strip has a
+scale of its own, which is written over it. Strips have titles, so that colour alone tells none from another.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ from worker.reconciliation.report.outcome_words import WORDS_OF_OUTCOMES, matche
 HEIGHT = 100
 BAR = 10
 LONGEST = 400
-"""So many days are drawn; of a longer statement the newest."""
+"""At most so many days are drawn: the newest."""
 
 
 def strips(report: Report) -> str:
-    """A figure for each outcome that has money on some day; empty when none has."""
+    """The chart as HTML, a figure for each outcome that has money on some day; empty when no outcome has."""
     if not report.days:
         return ""
     last = max(report.days)

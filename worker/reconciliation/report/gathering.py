@@ -1,7 +1,6 @@
-"""Adding a run's rows up in one pass: totals, days, and the first rows of what is not matched.
+"""Adding a run's rows up in one pass: totals, days, and the first rows of each outcome that is not matched.
 
-The one thing to get wrong: memory. A statement has a million rows; what is kept of them is bounded, and the CSV is
-written as they pass.
+A statement may have a million rows. The memory for them is bounded, and the CSV is written as they pass.
 """
 
 from __future__ import annotations
@@ -16,7 +15,7 @@ from schemas.report import ZERO, Matched, Money, Next, Report, ReportHeader, Row
 from schemas.statements import LineOutcome
 
 SHOWN = 200
-"""So many rows of each outcome are shown on the page."""
+"""At most so many rows of each outcome are shown on the page."""
 
 EXPLAINED = frozenset({LineOutcome.MATCHED, LineOutcome.DUPLICATE})
 _PAID = ("completed", "refunded")
@@ -29,7 +28,7 @@ async def gather(
     matched: Iterable[Matched] = (),
     each: Callable[[Row], None] | None = None,
 ) -> Report:
-    """The report of these rows, and of those that were added up already; `each` is called with every row it reads."""
+    """The report of these rows and of `matched`, which are added up already. Calls `each` with every row of `rows`."""
     adding = Adding(about)
     for many in matched:
         adding.add_matched(many)
@@ -107,9 +106,9 @@ class Adding:
 
 
 def _counts_here(row: Row, *, paid_there: bool) -> bool:
-    """Whether this is the row by which a payment's money is counted here, so that none is counted twice.
+    """Whether a payment's money is counted at this row, so that each payment is counted once.
 
-    A second transaction of a paid payment, and an attempt that was not paid, stand beside the row of the one that was.
+    A second transaction of a paid payment, and an attempt that was not paid, stand beside the row of the paid one.
     """
     if row.outcome is LineOutcome.MISSING_HERE:
         return False
@@ -117,14 +116,17 @@ def _counts_here(row: Row, *, paid_there: bool) -> bool:
 
 
 def explained(row: Row) -> bool:
-    """Whether nobody has to look for this row's money: it agrees, or the gateway's own word is on its way."""
+    """Whether no person has to look for this row's money.
+
+    It matches or is a duplicate, or the payment is missing here and the gateway is asked or the row was recorded.
+    """
     if row.outcome is LineOutcome.MISSING_HERE:
         return row.next in (Next.ASKED, Next.RECORDED)
     return row.outcome in EXPLAINED
 
 
 def in_question(row: Row) -> Decimal:
-    """How much of a row's money is in question: what two sides differ by, else all of it."""
+    """How much of a row's money is in question: the difference between the two sides, else all of it."""
     match row.outcome:
         case LineOutcome.AMOUNT_DIFFERS if row.there is not None and row.here is not None:
             return abs(row.there - row.here)

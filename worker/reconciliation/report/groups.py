@@ -1,7 +1,7 @@
 """The tables of the page: money per day, and the rows of each outcome that is not matched.
 
-The one thing to get wrong: length. A month can hold a hundred thousand rows of one kind; a group says how many of its
-rows it shows, and that the CSV has all.
+A month can hold a hundred thousand rows of one outcome. So a table says how many of its rows it shows, and that the CSV
+has all.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ def day_table(report: Report) -> str:
 
 
 def groups(report: Report) -> str:
-    """The rows that are not matched, by outcome, with what happened next."""
+    """The rows that are not matched, by outcome, with their next step, as HTML."""
     shown = [outcome for outcome in WORDS_OF_OUTCOMES if report.shown.get(outcome)]
     if not shown:
         return "<h2>What is not matched</h2><p>Nothing: every row matched.</p>"
@@ -65,7 +65,7 @@ _HEADS = (
 
 
 def _table(report: Report, rows: list[Row], *, several: bool) -> str:
-    """The columns that say something of any of these rows; what happened next, where it is not the same for all."""
+    """The columns that are filled in some row. `several`: the next steps differ, so their column is shown too."""
     told = [_cells(report, row) for row in rows]
     kept = [place for place, _ in enumerate(_HEADS[:-1]) if any(cells[place] for cells in told)]
     kept += [len(_HEADS) - 1] * several

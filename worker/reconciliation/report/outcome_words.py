@@ -1,7 +1,6 @@
-"""Every sentence of a report: what an outcome is called, what it means, and what happened next.
+"""Every sentence of a report: the name of an outcome, its meaning, and the next step.
 
-The one thing to get wrong: saying more than was done. A dry run asked nobody and recorded nothing, so its sentences say
-what would happen.
+A dry run asks no gateway and records nothing, so its sentences say what would happen.
 """
 
 from __future__ import annotations
@@ -15,7 +14,7 @@ from schemas.statements import LineOutcome
 
 
 class OutcomeWords(Struct, frozen=True):
-    """`mark` stands beside the title, so that no outcome is told by its colour alone; `tone` is that colour's name."""
+    """`mark` stands beside the title, so that colour alone tells no outcome; `tone` is the name of the colour."""
 
     title: str
     mark: str
@@ -82,7 +81,7 @@ WORDS_OF_OUTCOMES: Mapping[LineOutcome, OutcomeWords] = {
         "The payment is known on both sides with the same amount and the same end. Nothing is to be done.",
     ),
 }
-"""In the order in which they are shown: what needs a person first."""
+"""In the order in which they are shown: outcomes that need a person come first."""
 
 NEXTS: Mapping[Next, tuple[str, str]] = {
     Next.NONE: ("Nothing is to be done.", "Nothing would be done."),
@@ -109,7 +108,7 @@ SHORT: Mapping[Next, str] = {
     Next.HELD: "held as unexpected",
     Next.REPORTED: "left to you",
 }
-"""For a row among others whose outcome says the rest."""
+"""For one row of several with different next steps."""
 
 
 def what_next(step: Next, *, dry_run: bool) -> str:

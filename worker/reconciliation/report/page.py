@@ -1,7 +1,7 @@
 """The report as one HTML page that needs nothing else: no script, no font, no address. Money comes first.
 
-The one thing to get wrong: text. Whatever comes from a statement, a gateway or the configuration is escaped where it is
-written, and the page's own policy forbids everything but its one style sheet, named by its hash.
+Every text of a statement, a gateway or the configuration is escaped where it is written. The page's own policy allows
+only its one style sheet, named by its hash.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ POLICY = f"default-src 'none'; style-src {_named(STYLE)}; img-src data:; base-ur
 
 
 def report_page(report: Report) -> str:
-    """The whole document."""
+    """The whole HTML document."""
     title = f"Statement of {report.about.account}"
     return (
         '<!doctype html><html lang="en"><head><meta charset="utf-8">'

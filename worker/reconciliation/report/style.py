@@ -1,7 +1,7 @@
-"""How the page looks: on a screen, light and dark, at a desk and on a phone, and on paper.
+"""The page's style: on a screen, light and dark, wide and narrow, and on paper.
 
-The one thing to get wrong: paper. It is always light, no row is cut in two, and a table's head stands on every page.
-The colours are those of our other pages, whose contrast is tested.
+Paper is always light, no row is cut in two, and a table's head stands on every page. The colours are those of our other
+pages, whose contrast is tested.
 """
 
 from __future__ import annotations

@@ -6,9 +6,8 @@
 `row` is empty for a payment of ours that has no line. Amounts have a point and no groups, times are UTC in ISO 8601,
 and later versions add columns at the end only.
 
-The one thing to get wrong: a spreadsheet that opens this file runs what looks like a formula. A text cell that begins
-with `=`, `+`, `-`, `@`, a tab or a line break gets an apostrophe before it; whoever reads the file by a program
-takes it away again.
+A spreadsheet that opens this file would run a text that looks like a formula. So a text cell that begins with `=`, `+`,
+`-`, `@`, a tab or a line break gets an apostrophe before it. A program that reads the file has to remove it.
 """
 
 from __future__ import annotations
@@ -46,7 +45,10 @@ _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
 
 @contextmanager
 def table(path: Path) -> Iterator[Callable[[Row], None]]:
-    """Write the file row by row. A byte order mark says UTF-8 to spreadsheets that would guess."""
+    """Write the file row by row, by the function that this yields.
+
+    A byte order mark says UTF-8 to spreadsheets that would guess.
+    """
     with path.open("w", encoding="utf-8-sig", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(COLUMNS)
@@ -76,7 +78,7 @@ def cells(row: Row) -> tuple[str, ...]:
 
 
 def harmless(text: str | None) -> str:
-    """A text that no spreadsheet takes for a formula."""
+    """The text so that no spreadsheet takes it for a formula. None becomes empty."""
     if not text:
         return ""
     return f"'{text}" if text.startswith(_FORMULA) else text

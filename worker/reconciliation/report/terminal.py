@@ -1,7 +1,7 @@
-"""A run's summary on the terminal: per outcome a line, the first few rows that are not matched, what it comes to.
+"""A run's summary on the terminal: a line for each outcome, its first few rows where it is not matched, and the sums.
 
-The one thing to get wrong: strangers' words. A statement's text may hold the codes that move a cursor; everything is
-printed by `print_line`, which lets none through.
+A statement's text may hold the codes that move a cursor. So everything that a stranger wrote is printed by
+`print_line`, which lets none through.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _STYLES = {"good": "green", "hand": "yellow", "stop": "red", "quiet": "dim"}
 
 
 def print_report(console: Console, report: Report, *, few: int = FEW) -> None:
-    """The whole summary; `few` rows are shown of each outcome that needs a person."""
+    """Print the whole summary, with at most `few` rows of each outcome that needs a person."""
     about = report.about
     console.print(
         Text.assemble(
@@ -56,7 +56,7 @@ def _print_few(console: Console, report: Report, outcome: LineOutcome, few: int,
 
 
 def row_line(row: Row) -> str:
-    """One row: where it stands, which payment, how much and why."""
+    """One row: where it stands, the payment's ids, the amount and the reason."""
     place = "no row" if row.row is None else f"row {row.row}"
     names = [name for name in (row.reference or row.transaction_id or row.session_id, row.payment_id) if name]
     amount = row.there if row.there is not None else row.here

@@ -1,7 +1,4 @@
-"""The sentences that the page and the terminal both say of a run.
-
-The one thing to get wrong: two reports of one run that disagree. Whatever is said in both is made here.
-"""
+"""The sentences about a run that the page and the terminal share, so that two reports of one run agree."""
 
 from __future__ import annotations
 
@@ -16,7 +13,7 @@ from worker.reconciliation.report.outcome_words import what_next
 
 
 def headline(report: Report) -> str:
-    """Whether all is well, in one sentence."""
+    """Whether all is explained, in one sentence."""
     money = report.money
     if report.explained:
         return f"Everything is explained: {report.rows:,} rows, {taka(money.there)} BDT paid there."
@@ -27,7 +24,7 @@ def headline(report: Report) -> str:
 
 
 def period(about: ReportHeader) -> str:
-    """`1 to 30 Nov 2026` by days of the account's zone; the last day is one that is covered."""
+    """`1 to 30 Nov 2026`, by days of the account's zone. The last day is covered by the statement."""
     if about.since is None or about.until is None:
         return "a period that the statement does not tell"
     zone = ZoneInfo(about.zone)
@@ -47,7 +44,7 @@ def difference(amount: Decimal) -> str:
 
 
 def steps(report: Report, outcome: LineOutcome) -> list[str]:
-    """What happened next to the rows of an outcome, a sentence each, with their number where they differ."""
+    """The next steps of an outcome's rows, a sentence each, with the number of rows where the steps differ."""
     found = {step: report.nexts[outcome, step] for step in Next if report.nexts.get((outcome, step))}
     told = {step: what_next(step, dry_run=report.about.dry_run) for step in found}
     if len(found) < 2:
@@ -56,7 +53,7 @@ def steps(report: Report, outcome: LineOutcome) -> list[str]:
 
 
 def remarks(about: ReportHeader) -> list[tuple[str, str]]:
-    """What a reader has to know of the run as a whole, each a head and its sentence."""
+    """Notes about the run as a whole, each a head and its sentence."""
     found = []
     if about.dry_run:
         found.append(("A dry run.", "Nothing was changed, and nobody was asked."))

@@ -1,9 +1,9 @@
-"""Statement files of gateways' portals, read exactly: open one, find its headers, read its lines.
+"""Statement files of gateways' portals, read exactly: open a file, find its headers, read its lines.
 
-    path ──open_statement──▶ Statement ──read_lines, by the account's map──▶ Line | Unread, row by row
-                                └──look, propose, as_toml──▶ a map for a person to look over
+    path ──open_statement──▶ StatementFile ──read_lines, by the account's map──▶ Line | Unread, row by row
+                                  └──guess_headers, propose, as_toml──▶ a map for a person to look over
 
-The one thing to get wrong: `read_lines` may raise `StatementError` at the last row, so nothing is applied before.
+`read_lines` may raise `StatementError` at the last row, so nothing is applied before.
 """
 
 from worker.reconciliation.statements.guessing import Look, Proposal, guess_headers, propose

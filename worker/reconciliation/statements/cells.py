@@ -1,7 +1,7 @@
-"""What a single cell says: money, a time, an id.
+"""The value of a single cell: money, a time, an id.
 
-The one thing to get wrong: people and spreadsheets write these in many ways, and each way is either known here exactly
-or refused with its reason. `1,500` is fifteen hundred; `1,50` is nothing.
+People and spreadsheets write these in many ways. Each way is either known here exactly or refused with its reason.
+`1,500` is fifteen hundred; `1,50` is refused.
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ from worker.reconciliation.statements.tables import DateCell
 
 LONGEST_CELL_ID = 200
 BLANKS = frozenset(("", "-", "--", "\u2013", "\u2014", "n/a", "null"))
-"""What portals write into a cell that has nothing to say."""
+"""Texts that portals write into an empty cell."""
 
 _LONGER = 5
 _ERRORS = frozenset(
     ("#REF!", "#N/A", "#VALUE!", "#NAME?", "#DIV/0!", "#NUM!", "#NULL!", "#ERROR!", "#SPILL!", "#CALC!")
 )
 
-# No gateway here is older, and at the calendar's end no span could be added to a time.
+# No gateway is older, and at the calendar's end no span could be added to a time.
 YEARS = range(2000, 2200)
 
 _BENGALI = str.maketrans("০১২৩৪৫৬৭৮৯", "0123456789")
@@ -31,7 +31,7 @@ _CURRENCY = r"(?:BDT|TK\.?|৳)"
 _SIGNED = re.compile(
     rf"(?:{_CURRENCY}\s*)?(-?)\s*(?:{_CURRENCY}\s*)?([0-9][0-9,]*(?:\.[0-9]+)?)(?:\s*{_CURRENCY})?", re.IGNORECASE
 )
-# Thousands as the west writes them, 1,500,000, or as Bangladesh does, 15,00,000; or no separators at all.
+# Groups of the west, 1,500,000, or of Bangladesh, 15,00,000; or no separators at all.
 _WHOLE = re.compile(r"[0-9]+|[0-9]{1,3}(?:,[0-9]{3})+|[0-9]{1,2}(?:,[0-9]{2})*,[0-9]{3}")
 _ROUNDED = re.compile(r"-?[0-9](?:\.[0-9]+)?E\+[0-9]{2,3}", re.IGNORECASE)
 _PLAIN_MONEY = re.compile(r"[0-9]{1,15}(?:\.[0-9]{1,2})?", re.ASCII)
@@ -45,7 +45,7 @@ _QUANTUM = {2: Decimal("0.01"), 4: Decimal("0.0001")}
 
 
 class Unclear(Exception):
-    """What a cell says cannot be told. The words follow the column's name."""
+    """The cell has no certain value. The message follows the column's name in a sentence."""
 
 
 def blank(cell: str) -> bool:
@@ -54,7 +54,7 @@ def blank(cell: str) -> bool:
 
 
 def read_money(cell: str, places: int) -> Decimal:
-    """An amount with exactly `places` decimals, below zero where the cell says so. Raises Unclear."""
+    """The amount with exactly `places` decimals, 2 or 4; below zero where the cell says so. Raises Unclear."""
     text = cell.strip()
     if _PLAIN_MONEY.fullmatch(text):
         return Decimal(text).quantize(_QUANTUM[places])
@@ -79,7 +79,7 @@ def read_money(cell: str, places: int) -> Decimal:
 
 
 def read_id(cell: str) -> str:
-    """The id as it is written. Raises Unclear."""
+    """The id as it is written, without spaces around it. Raises Unclear."""
     if type(cell) is str and _PLAIN_ID.fullmatch(cell):
         return cell
     text = cell.strip()
@@ -96,7 +96,10 @@ def read_id(cell: str) -> str:
 
 
 def read_time(cell: str, date_format: str | None, zone: tzinfo) -> datetime:
-    """A time in UTC; a day alone is its first moment in `zone`. Raises Unclear."""
+    """The time in UTC. A day alone is its first moment in `zone`. Raises Unclear.
+
+    `date_format` is strptime's; None is ISO 8601.
+    """
     text = cell.strip()
     if not text.isascii():
         text = text.translate(_BENGALI)

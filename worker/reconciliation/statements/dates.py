@@ -1,6 +1,6 @@
-"""Which format a column of dates is written in, by trying.
+"""Finding the format of a column of dates, by trying.
 
-The one thing to get wrong: `03/04/2026` is two days. Where the rows do not tell the day from the month, that is said.
+`03/04/2026` may be two days. Where the rows do not tell the day from the month, the result says so.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _DHAKA = timezone(timedelta(hours=6))
 
 
 class DateFormat(Struct, frozen=True, kw_only=True):
-    """`fits` of `of` cells are written so. `format` None is ISO 8601. `rivals` fit as many, and mean other times."""
+    """`fits` of `of` cells are written so. `format` None is ISO 8601. `rivals` fit as many, with other times."""
 
     format: str | None
     fits: int
@@ -40,7 +40,7 @@ class DateFormat(Struct, frozen=True, kw_only=True):
 
 
 def date_format(cells: Sequence[str]) -> DateFormat | None:
-    """The format that most of the cells are written in; None where none fits any of them."""
+    """The format that fits most of the cells. None where all cells are blank, or no format fits any."""
     texts = [cell for cell in cells if not blank(cell)]
     written = [cell for cell in texts if not isinstance(cell, DateCell)]
     if not written:

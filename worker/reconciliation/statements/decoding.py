@@ -1,7 +1,6 @@
 """A text file's bytes as lines of text, in constant memory.
 
-The one thing to get wrong: what stands before a bad byte is given out first, and only then is the byte complained of,
-so that whoever counts the rows knows in which of them it stands.
+The lines before a bad byte are yielded before the error. So a caller that counts rows knows the row of the bad byte.
 """
 
 from __future__ import annotations
@@ -15,16 +14,19 @@ LONGEST_LINE = 1 << 20
 
 
 class DecodingError(Exception):
-    """What is wrong with the text that follows the lines given out so far."""
+    """Why the text after the lines given out so far cannot be read."""
 
 
 def encoding_of(head: bytes) -> str:
-    """By the mark that the file begins with. Without one it is UTF-8 or nothing that is read here."""
+    """The encoding by the file's byte order mark: UTF-16, or else UTF-8."""
     return "utf-16" if head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) else "utf-8-sig"
 
 
 def decode_lines(file: BinaryIO, encoding: str) -> Iterator[str]:
-    """Lines with their ends, cut at line feeds alone. Raises DecodingError."""
+    """Yield the lines with their ends, cut at line feeds alone.
+
+    Raises DecodingError, after the lines before it, at a bad byte, a NUL or a line over LONGEST_LINE.
+    """
     rest = ""
     for text, trouble in _decode(file, encoding):
         *whole, rest = (rest + text).split("\n")
@@ -47,7 +49,7 @@ def _decode(file: BinaryIO, encoding: str) -> Iterator[tuple[str, DecodingError 
         try:
             text, trouble = decoder.decode(chunk, final=not chunk), None
         except UnicodeDecodeError as error:
-            # The decoder holds back the bytes of a character cut in two; they stand before the chunk in `object`.
+            # `object` is the chunk, after the bytes of a cut character that the decoder had held back.
             offset = fed - len(error.object) + error.start
             text = error.object[: error.start].decode(error.encoding, "ignore").lstrip("\ufeff")
             trouble = DecodingError(_undecodable(error, offset))

@@ -1,7 +1,7 @@
 """Reading times by a format of strptime's, in a third of its time.
 
-The one thing to get wrong: this must mean exactly what strptime means. So only texts that stand in full digits are read
-here, and whatever does not fit is handed to strptime, which is right by definition.
+The result must be exactly strptime's. So only texts with full digits are read here, and every other text is handed to
+strptime.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _PIECES = re.compile(r"%(.?)|([^%]+)", re.DOTALL)
 
 @lru_cache(maxsize=32)
 def time_reader(form: str) -> Callable[[str], datetime]:
-    """What reads times of this format; it raises ValueError, as strptime does."""
+    """A function that reads times of this format. It raises ValueError, as strptime does."""
     pattern = _pattern(form)
     if pattern is None:
         return lambda text: datetime.strptime(text, form)
@@ -42,7 +42,7 @@ def time_reader(form: str) -> Callable[[str], datetime]:
 
 
 def _pattern(form: str) -> re.Pattern[str] | None:
-    """None for a format that only strptime can read."""
+    """A pattern of the format; None for a format that only strptime can read."""
     pieces = _PIECES.findall(form)
     used = [directive for directive, literal in pieces if not literal]
     whole = {"d", "Y"} <= set(used) and len({"m", "b"} & set(used)) == 1 and len({"H", "I"} & set(used)) < 2

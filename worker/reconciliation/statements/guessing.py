@@ -1,7 +1,7 @@
-"""Proposing a map from what a file looks like, for a person to look over and paste.
+"""Proposing a map for a file, for a person to look over and paste.
 
-The one thing to get wrong: nothing is read by a guess. The proposal names its reason for every column, and everything
-that it could not tell, and only what a person puts into the configuration is ever used.
+No statement is read by a guess. The proposal gives its reason for every column, and lists everything that is unclear.
+Only a map that a person puts into the configuration is ever used.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class Look(Struct, frozen=True, kw_only=True):
 
 
 class Proposal(Struct, frozen=True, kw_only=True):
-    """`map` is None where it would lack the amount or every id. `reasons` are by the map's keys."""
+    """`map` is None where it would lack the amount or every id. `values` and `reasons` are by the map's keys."""
 
     map: StatementMap | None
     reasons: dict[str, str]
@@ -43,7 +43,7 @@ class Proposal(Struct, frozen=True, kw_only=True):
 
 
 def guess_headers(statement: StatementFile) -> Look:
-    """Find the row with the most headers that are known. Raises StatementError where no row has two."""
+    """Find the row with the most known headers. Raises StatementError where no row has two."""
     found = [
         (len({known[0] for cell in row[1] if (known := header_key(cell))}), -place, row, table)
         for place, table in enumerate(statement.tables)
@@ -62,7 +62,7 @@ def guess_headers(statement: StatementFile) -> Look:
 
 
 def propose(headers: Sequence[str], first_rows: Sequence[Sequence[str]]) -> Proposal:
-    """A map for a file with these headers. The more rows are given, the more can be told."""
+    """A map for a file with these headers. More rows make it surer."""
     draft = _Draft(headers, first_rows)
     draft.columns()
     draft.amounts()
@@ -100,7 +100,7 @@ class _Draft:
         self._places: dict[str, int] = {}
 
     def columns(self) -> None:
-        """The columns by their headers alone."""
+        """Map the columns by their headers alone."""
         known: dict[str, list[tuple[int, int]]] = {key: [] for key in HEADER_WORDS}
         for place, header in enumerate(self._headers):
             if found := header_key(header):

@@ -1,7 +1,7 @@
-"""Which table of a file is the statement, and where in it each mapped column stands.
+"""Which table of a file is the statement, and at which place in it each mapped column is.
 
-The one thing to get wrong: nothing is taken for likely. The headers are the first row that has every mapped column;
-exactly one sheet, or one delimiter, must have such a row, and a mapped header may stand in it only once.
+Nothing is guessed. The headers are the first row that has every mapped column. Exactly one sheet, or one delimiter,
+must have such a row, and a mapped header may stand in it only once.
 """
 
 from __future__ import annotations
@@ -19,7 +19,10 @@ COLUMNS = ("transaction_id", "session_id", "reference", "amount", "currency", "f
 
 
 class Headers(Struct, frozen=True, kw_only=True):
-    """Where the headers stand. `columns` are the places, from 0, of the mapped keys; `width` is how many there are."""
+    """The row of the headers.
+
+    `columns` are the places, from 0, of the mapped keys; `width` is how many headers there are.
+    """
 
     table: Table
     row: int
@@ -28,7 +31,7 @@ class Headers(Struct, frozen=True, kw_only=True):
 
 
 def normalized(header: str) -> str:
-    """What is compared of a header or a word: neither its case nor the spaces around it."""
+    """A header or a word for comparing: in lower case, without spaces around it."""
     return header.strip(" \t\r\n\u00a0\u200b\ufeff").casefold()
 
 
@@ -39,7 +42,10 @@ def mapped_headers(columns: StatementMap) -> dict[str, str]:
 
 
 def find_headers(statement: StatementFile, columns: StatementMap) -> Headers:
-    """The only table with a row of all mapped headers. Raises StatementError."""
+    """Find the only table with a row of all mapped headers, among its first HEAD rows.
+
+    Raises StatementError where no table has such a row, several have, or a mapped header stands twice in it.
+    """
     names = mapped_headers(columns)
     found = [(table, row) for table in statement.tables if (row := _header_row(table, names)) is not None]
     if not found:
@@ -51,7 +57,7 @@ def find_headers(statement: StatementFile, columns: StatementMap) -> Headers:
     _check_once(names, number, cells)
     headers = [normalized(cell) for cell in cells]
     places = {key: headers.index(normalized(header)) for key, header in names.items()}
-    # In text a comma too many moves every cell after it; in a sheet nothing moves, and a note beside it harms nobody.
+    # In text a comma too many moves every cell after it. In a sheet nothing moves, and a note beside it does no harm.
     while statement.form == "CSV" and headers and not headers[-1]:
         headers.pop()
     return Headers(table=table, row=number, width=len(headers), columns=places)
@@ -76,7 +82,7 @@ def _check_once(names: Mapping[str, str], number: int, cells: list[str]) -> None
 
 
 def _missing(statement: StatementFile, names: Mapping[str, str]) -> StatementError:
-    """Say it of the row that has most of the headers."""
+    """An error about the row that has most of the headers."""
     needed = {normalized(header): header for header in names.values()}
     best: tuple[int, str, str] | None = None
     for table in statement.tables:

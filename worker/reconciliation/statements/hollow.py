@@ -1,7 +1,7 @@
-"""The cells of a sheet that hold no value of their own: formulas never calculated, and errors.
+"""The cells of a sheet that hold no value of their own: formulas that were never calculated, and errors.
 
-The one thing to get wrong: the library that reads workbooks gives an empty cell for both. An empty fee is no fee, so
-they are found in the sheet's own XML and put back as what they are.
+The library that reads workbooks gives an empty cell for both, and an empty fee would be no fee. So they are found in
+the sheet's own XML, and their text is put back.
 """
 
 from __future__ import annotations
@@ -22,11 +22,14 @@ _REFERENCE = re.compile(rb'<c [^>]*?r="([A-Z]{1,3})([0-9]{1,7})"')
 _ERROR = re.compile(rb"<v>(#[A-Z0-9/!?]{1,12})</v>")
 
 Hollow = dict[int, dict[int, str]]
-"""By row, from 1, and column, from 0: what the cell shows."""
+"""The text that the cell shows, by row, from 1, and column, from 0."""
 
 
 def hollow_cells(path: Path, sheet: str) -> Hollow:
-    """Raises StatementError where the sheet's own file is not found: without it nothing says which cells are hollow."""
+    """The hollow cells of the sheet with this name.
+
+    Raises StatementError where the sheet's file is not in the archive: without it the hollow cells are unknown.
+    """
     files = {one.filename.lower(): one for one in entries(path)}
     with path.open("rb") as file:
 
@@ -40,7 +43,7 @@ def hollow_cells(path: Path, sheet: str) -> Hollow:
 
 
 def _part(workbook: bytes, relations: bytes, sheet: str) -> str | None:
-    """The file of the archive that holds the sheet of this name."""
+    """The file of the archive that holds the sheet of this name; None where it is not found."""
     try:
         named = next(one for one in ET.fromstring(workbook).iterfind(".//{*}sheet") if one.get("name") == sheet)  # noqa: S314
         relation = next(value for key, value in named.items() if key.endswith("}id"))

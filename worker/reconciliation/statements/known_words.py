@@ -1,7 +1,7 @@
-"""What portals write above their columns, and in their status and type columns, in English and Bangla.
+"""Words that portals write above their columns, and in their status and type columns, in English and Bangla.
 
-The one thing to get wrong: these lists only ever propose. A word that stands in none of them is told to the person who
-writes the map, and is never taken for the nearest one.
+These lists serve proposals only. A word that stands in none of them is reported to the person who writes the map, and
+is never replaced by the nearest one.
 """
 
 from __future__ import annotations
@@ -73,7 +73,10 @@ _UNITS = re.compile(r"[\s(\[]*(?:bdt|tk\.?|taka|৳)[)\]]?\s*$", re.IGNORECASE)
 
 
 def header_key(header: str) -> tuple[str, int] | None:
-    """Which key of the map a header is known for, and how sure of it its place in the list makes us (0 is surest)."""
+    """The key of the map that this header is known for, and its place in that key's list (0 is the surest).
+
+    None if unknown.
+    """
     bare = _bare(_UNITS.sub("", header)) or _bare(header)
     return _HEADERS.get(bare)
 
@@ -83,7 +86,7 @@ def word_key(lists: dict[str, tuple[str, ...]], word: str) -> str | None:
 
 
 def _bare(text: str) -> str:
-    """Letters and digits alone: `Trx_ID`, `Trx ID` and `TrxID` are one word."""
+    """Letters and digits alone: `Trx_ID`, `Trx ID` and `TrxID` are the same word."""
     kept = unicodedata.normalize("NFC", text.casefold())
     return "".join(sign for sign in kept if sign.isalnum() or unicodedata.category(sign) in ("Mn", "Mc"))
 

@@ -1,7 +1,7 @@
 """A statement's rows as lines, by an account's map.
 
-The one thing to get wrong: a row that is not read exactly becomes `Unread` and never nothing. Only rows without any
-text are passed over.
+A row that is not read exactly becomes `Unread`. It is never dropped, because it may stand for money. Only rows without
+any text are passed over.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ def read_lines(statement: StatementFile, columns: StatementMap) -> Iterator[Line
     """Every row below the headers, in order and as it is read: memory does not grow with the file.
 
     Raises StatementError at once where the headers cannot be found, and later where the rest of the file cannot be
-    read: nothing may be applied before the last line was read.
+    read. So apply nothing before the last line was read.
     """
     return _lines(find_headers(statement, columns), _Reader(columns))
 
@@ -78,7 +78,7 @@ class _Reader:
         self._payments = frozenset(map(normalized, columns.payments))
 
     def line(self, number: int, taken: dict[str, str], cells: list[str]) -> Line:
-        """Raises Unclear with the reason."""
+        """The line of a row. Raises Unclear with the reason, and _Empty for a row without text."""
         ids = {key: self._id(key, cell) for key in _IDS if (cell := taken.get(key)) is not None}
         if not any(ids.values()):
             if not any(cell.strip() for cell in cells):
@@ -176,7 +176,7 @@ class _Reader:
         return Unclear(f'the {self._header(key)} "{cell.strip()[:60]}" {error}')
 
     def _header(self, key: str) -> str:
-        """The column as messages name it: our word, and the statement's where it is another."""
+        """The column's name in messages: our word, with the statement's where it is another."""
         ours = {"at": "time"}.get(key, key.replace("_", " "))
         theirs = self._headers[key].strip()
         return ours if normalized(theirs) == ours else f"{ours} ({theirs})"

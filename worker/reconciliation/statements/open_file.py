@@ -1,7 +1,6 @@
-"""Opening a statement file: what it is, by its bytes.
+"""Opening a statement file: its kind is told from its first bytes.
 
-The one thing to get wrong: portals send web pages named .xls and workbooks named .csv. The name of a file decides
-nothing; its first bytes do.
+Portals send web pages named .xls and workbooks named .csv, so the name of a file decides nothing.
 """
 
 from __future__ import annotations
@@ -29,7 +28,7 @@ _EXPORT = "export the statement as CSV or XLSX"
 
 
 def open_statement(path: Path) -> StatementFile:
-    """What the file is, and the tables that it may be read as. Raises StatementError."""
+    """The file's kind, and the tables that it may be read as. Raises StatementError."""
     try:
         if not path.is_file():
             raise StatementError("it is no file" if path.exists() else "there is no such file")

@@ -1,7 +1,7 @@
 """A proposal as TOML to paste.
 
-The one thing to get wrong: its words come from a stranger's file, and a quote or a line break in a header would write
-configuration of its own.
+Its words come from a stranger's file. A quote or a line break in a header would write configuration of its own, so both
+are escaped.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from worker.reconciliation.statements.guessing import Proposal
 
 
 def as_toml(proposal: Proposal) -> str:
-    """The table to paste below its account, with the reasons and what could not be told as comments."""
+    """The table to paste below its account, with the reasons and the unclear points as comments."""
     lines = ["[merchants.accounts.statement]"]
     keys = [key for key in StatementMap.__struct_fields__ if key in proposal.values]
     lines.extend(f"{key} = {_toml(proposal.values[key])}  # {_one_line(proposal.reasons[key])}" for key in keys)

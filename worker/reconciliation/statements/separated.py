@@ -1,7 +1,7 @@
 """CSV, TSV and the like as numbered rows.
 
-The one thing to get wrong: a row is a record and not a line. A cell in quotes may hold line breaks, and a quote that is
-never closed swallows what follows it, so whatever leaves the end of a row in doubt ends the reading of the file.
+A row is a record and not a line: a cell in quotes may hold line breaks, and a quote that is never closed swallows the
+text after it. So any doubt about the end of a row ends the reading of the file.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ DELIMITERS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars"}
 
 
 def separated_tables(path: Path) -> tuple[Table, ...]:
-    """The file cut at each delimiter; under which of them the headers show is for whoever knows the headers."""
+    """The file cut at each delimiter. The right table is the one that shows the headers, which the caller knows."""
     return tuple(_table(path, delimiter, name) for delimiter, name in DELIMITERS.items())
 
 
@@ -56,7 +56,7 @@ def _rows(path: Path, delimiter: str) -> Rows:
 
 
 class _Counted:
-    """Lines, with the count of them and the last one at hand."""
+    """Lines, with their count and the last of them."""
 
     def __init__(self, lines: Iterator[str]) -> None:
         self._lines = lines
@@ -78,7 +78,10 @@ class _Counted:
 
 
 def _refused(number: int, error: csv.Error, lines: _Counted, span: int) -> Unread:
-    """A row whose quotes do not pair is unreadable by itself only where it is one line; else its end is a guess."""
+    """The row, unreadable, where its quotes do not pair.
+
+    Raises StatementError where that leaves the row's end in doubt.
+    """
     if lines.ended:
         raise StatementError(f"row {number}: a quote opened in this row is never closed; the file is cut off") from None
     if "field larger" in str(error):

@@ -1,10 +1,10 @@
-"""The program that reads one workbook for its parent and is bounded by the kernel: `sheets PATH FORM [SHEET]`.
+"""The program that reads one workbook for its parent, bounded by the kernel: `sheets PATH FORM [SHEET]`.
 
-The one thing to get wrong: a file of two cells, A1 and the last of the sheet, makes any reader of workbooks ask for
-hundreds of gigabytes, and dies with it. So this runs as a process of its own, and what it cannot do ends it alone.
+A file of two cells, A1 and the last of the sheet, makes any reader of workbooks ask for hundreds of gigabytes, and die.
+So this runs as a process of its own, and only this process dies.
 
-It writes frames of msgpack, each after its length in four bytes: `{"error": words}`, or without SHEET one
-`{"heads": [[name, rows], …]}`, or with it `{"rows": rows}` until `{"end": true}`. Dates are timestamps in UTC.
+It writes frames of msgpack, each after its length in four bytes: `{"error": words}`, or without SHEET one `{"heads":
+[[index, name, rows], …]}`, or with it `{"rows": rows}` until `{"end": true}`. Dates are timestamps in UTC.
 """
 
 from __future__ import annotations
@@ -81,7 +81,7 @@ def _send_rows(path: Path, form: str, index: int) -> None:
 
 
 def _rows(sheet: CalamineSheet, hollow: Hollow) -> Iterator[list[Cell]]:
-    """From row 1 and column A on, whatever part of the sheet is filled."""
+    """Rows from row 1 and column A on, also where the filled part of the sheet begins later."""
     if sheet.start is None:
         return
     left = [""] * sheet.start[1]
@@ -107,7 +107,10 @@ def _text(cell: Any) -> Cell:
 
 
 def number_text(value: float) -> str:
-    """As a spreadsheet shows it: fifteen digits are exact there, and a longer number was rounded before we saw it."""
+    """The number as a spreadsheet shows it.
+
+    Fifteen digits are exact there; a longer number was rounded before we saw it.
+    """
     if not math.isfinite(value):
         return str(value)
     if value == int(value):

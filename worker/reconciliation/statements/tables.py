@@ -1,7 +1,7 @@
-"""What a statement file is made of: tables of rows, each row with the number that a spreadsheet shows for it.
+"""The parts of a statement file: tables of rows, each row with the number that a spreadsheet shows for it.
 
-The one thing to get wrong: a file may raise `StatementError` at any row, the last one included, because only the end of
-a truncated file gives it away. So nothing of a statement is applied before all of it was read.
+A file may raise `StatementError` at any row, the last one included: only its end shows that a file is truncated. So
+nothing of a statement is applied before all of it was read.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from msgspec import Struct
 from schemas.statements import Unread
 
 HEAD = 30
-"""Within so many rows the headers must stand; portals write titles, periods and account names above them."""
+"""The headers must be within so many rows: portals write titles, periods and account names above them."""
 
 TableRow = tuple[int, list[str]]
 """A row's number, counted from 1, and its cells as text."""
@@ -23,11 +23,11 @@ Rows = Iterator[TableRow | Unread]
 
 
 class StatementError(Exception):
-    """The file as a whole cannot be read. The words are for an accountant and name the place."""
+    """The file as a whole cannot be read. The message is for an accountant and names the place."""
 
 
 class DateCell(str):
-    """A cell that holds a real date instead of text: the same in ISO 8601, without a zone."""
+    """A cell that holds a real date instead of text: here in ISO 8601, without a zone."""
 
     __slots__ = ()
 
@@ -35,7 +35,7 @@ class DateCell(str):
 class Table(Struct, frozen=True, kw_only=True):
     """One way to read the file: a sheet of a workbook, or the text cut at one of the delimiters.
 
-    `head` is the first `HEAD` rows; `trouble` says why it ends early. `rows` reads all of it, from the first row on.
+    `head` is the first `HEAD` rows; `trouble` says why it ends early. `rows` reads all rows, from the first on.
     """
 
     name: str
@@ -45,7 +45,7 @@ class Table(Struct, frozen=True, kw_only=True):
 
 
 class StatementFile(Struct, frozen=True, kw_only=True):
-    """An opened file. Which of its `tables` is the statement is known only when the headers of a map are looked for."""
+    """An opened file. Which of its `tables` is the statement is known when the headers of a map are found."""
 
     path: Path
     form: Literal["CSV", "XLSX", "XLS"]
@@ -57,7 +57,7 @@ def unread(row: int, why: str, cells: list[str]) -> Unread:
 
 
 def cells_text(cells: list[str]) -> str:
-    """The cells as one line of text, cut; nothing that could move a terminal's cursor is left in it."""
+    """The cells as one line of text, shortened, without characters that could move a terminal's cursor."""
     text = " | ".join(cell[:60] for cell in cells[:20])[:300]
     return "".join(sign if sign.isprintable() else " " for sign in text)
 

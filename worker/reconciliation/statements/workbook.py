@@ -1,6 +1,6 @@
-"""XLSX and XLS workbooks as tables of rows, read by a bounded process of their own (`sheets`).
+"""XLSX and XLS workbooks as tables of rows, read by a bounded process (`sheets`).
 
-The one thing to get wrong: whoever stops in the middle of the rows would leave a process behind; the generator ends it.
+A caller may stop in the middle of the rows. Closing the generator ends the process.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ def _moment(cell: datetime) -> DateCell:
 
 
 def _frames(path: Path, form: str, *sheet: str) -> Iterator[dict[str, Any]]:
-    """What the process says, until it ends. A frame cut off is the process dying, and the frames end before it."""
+    """Yield the frames of the process until it ends. A cut frame means that the process died, and ends them too."""
     command = [
         sys.executable,
         "-P",

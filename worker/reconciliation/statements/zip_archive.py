@@ -1,7 +1,7 @@
 """The zip archive that an XLSX workbook is, inflated within bounds.
 
-The one thing to get wrong: the sizes that the archive declares are whatever its maker wrote. They are looked at first,
-because that is cheap, and counted while inflating, because they lie.
+The maker of an archive may declare false sizes. They are checked first, because that is cheap, and the bytes are
+counted while inflating.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ from worker.reconciliation.statements.tables import StatementError
 
 LARGEST = 1 << 30
 MOST_FILES = 10_000
-# Sheets of equal rows shrink by a hundred; nothing that people keep shrinks by more, and deflate can by a thousand.
+# Sheets of equal rows shrink by a hundred, and no real sheet by more; deflate can shrink by a thousand.
 STEEPEST, STEEP_FROM = 250, 16 << 20
 _CHUNK = 1 << 16
 _LOCAL_HEADER = 30
 
 
 def check_workbook(path: Path) -> None:
-    """Raise StatementError unless the archive is whole, is a workbook, and is as large as it says."""
+    """Raise StatementError unless the archive is whole, a workbook, as large as it declares, and not too large."""
     files = entries(path)
     names = [one.filename for one in files]
     if len(set(names)) < len(names):
@@ -54,7 +54,10 @@ def entries(path: Path) -> list[ZipInfo]:
 
 
 def inflate(file: BinaryIO, entry: ZipInfo) -> Iterator[bytes]:
-    """The content of one file of the archive. Raises StatementError when it holds more than it declares."""
+    """Yield the content of one file of the archive.
+
+    Raises StatementError where it is damaged, protected by a password, or not of the size that it declares.
+    """
     if entry.flag_bits & 1:
         raise StatementError("the workbook is protected by a password; save it without one")
     if entry.compress_type not in (ZIP_STORED, ZIP_DEFLATED):

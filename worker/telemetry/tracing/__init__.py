@@ -1,12 +1,12 @@
-"""Traces: what became of one callback, from its arrival to the webhook that it led to, for whoever runs OpenTelemetry.
+"""Traces by OpenTelemetry: from the arrival of one callback to the webhook that it led to.
 
-Off, unless OpenTelemetry's own variables of the environment say where traces go: then nothing of it is imported, and a
-stage costs a call of a function that does nothing. A context travels as the text of a W3C `traceparent`, in claims,
-questions, replies and events, so that what decides about money knows nothing of traces.
+Off, unless OpenTelemetry's own variables of the environment name an exporter or a collector. While it is off, nothing
+of OpenTelemetry is imported, and a stage costs a call of a function that does nothing. A context travels as the text of
+a W3C `traceparent`, in claims, questions, replies and events. So the code that decides about money knows no traces.
 
-The one thing to get wrong: whose trace it is. A stranger's `traceparent` is never taken over, or anyone could steer
-ours; each callback that is taken begins a new one. And no attribute holds personal data: ids of payments, accounts,
-events and endpoints, gateways' host names, and our own words.
+A stranger's `traceparent` is never continued, or strangers could steer our traces; each callback that is taken begins a
+new trace. No attribute holds personal data. Attributes are ids of payments, accounts, events and endpoints, gateways'
+host names, and our own words.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ log = structlog.get_logger()
 
 
 class Span(Protocol):
-    """`traceparent` is what the next stage follows."""
+    """One stage of a trace. `traceparent` is the context for the next stage."""
 
     @property
     def traceparent(self) -> str | None: ...
@@ -41,7 +41,7 @@ class Span(Protocol):
 
 
 class Tracing(Protocol):
-    """`begin` makes a new trace; `follow` goes on with one, and does nothing where there is none to go on with."""
+    """`begin` makes a new trace. `follow` continues the trace of `parent`, and does nothing where there is none."""
 
     @property
     def on(self) -> bool: ...
@@ -55,16 +55,19 @@ class Tracing(Protocol):
     def follow_all(
         self, stage: Stage, parents: Sequence[str | None], *, seconds_ago: float = 0
     ) -> AbstractContextManager[Sequence[str | None]]:
-        """What one transaction does for many: a span in the trace of each, with a link to the transaction's own."""
+        """One transaction for many traces: a span in each trace, with a link to a span of the transaction itself.
+
+        Returns the contexts for the next stages, in the order of `parents`.
+        """
         ...
 
     def close(self) -> None:
-        """Send what is left; waits a few seconds at most. For a thread of its own."""
+        """Send the spans that are left. Blocks for a few seconds at most, so call it in a thread of its own."""
         ...
 
 
 class Passing(Struct, frozen=True):
-    """No span: what came is passed on as it is."""
+    """No span: the context that came is passed on unchanged."""
 
     traceparent: str | None = None
 
@@ -79,7 +82,7 @@ class Passing(Struct, frozen=True):
 
 
 class PassingAll(Struct, frozen=True):
-    """The same for many."""
+    """The same for many contexts."""
 
     traceparents: Sequence[str | None]
 
@@ -92,7 +95,7 @@ class PassingAll(Struct, frozen=True):
 
 
 class Off:
-    """Not traced here. A trace that another process began is passed on."""
+    """No tracing in this process. A trace that another process began is passed on."""
 
     on = False
 
@@ -113,7 +116,10 @@ OFF = Off()
 
 
 def tracing_of(environ: Mapping[str, str]) -> Tracing:
-    """As OpenTelemetry's variables say; off where none says where traces go."""
+    """Tracing by OpenTelemetry's variables.
+
+    Off unless they name an exporter or a collector, and its package is installed.
+    """
     exporters = environ.get("OTEL_TRACES_EXPORTER", "").strip().lower()
     disabled = environ.get("OTEL_SDK_DISABLED", "").strip().lower() == "true"
     if disabled or exporters == "none" or not any(environ.get(name, "").strip() for name in _WHERE):
@@ -127,17 +133,17 @@ def tracing_of(environ: Mapping[str, str]) -> Tracing:
 
 
 def traced(claim: Claim, traceparent: str | None) -> Claim:
-    """The claim on its way: whoever hears it goes on from there."""
+    """The claim with the trace that its next stage continues."""
     return claim if traceparent is None else structs.replace(claim, traceparent=traceparent)
 
 
-class _Told(Struct, frozen=True):
+class _TracedEvent(Struct, frozen=True):
     traceparent: str | None = None
 
 
 def traceparent_of(event: bytes) -> str | None:
-    """The trace that an event names in its bytes."""
+    """The trace that an event names in its bytes; None where it names none."""
     try:
-        return read_own(event, _Told).traceparent
+        return read_own(event, _TracedEvent).traceparent
     except NotOurs:
         return None

@@ -1,7 +1,7 @@
 """Traces by OpenTelemetry's SDK, set up by its standard variables: exporter, sampler, service's name, batches.
 
-The one thing to get wrong: a batch. What one transaction records belongs to many traces, and none of them is the parent
-of the others; so each gets a span of its own with a link to the transaction's.
+One transaction records parts of many traces, and none of these is the parent of the others. So each trace gets a span
+of its own, with a link to the transaction's span.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ _KINDS: Mapping[Stage, SpanKind] = {
     "relay": SpanKind.PRODUCER,
     "deliver": SpanKind.CLIENT,
 }
-_ROOT = Context()  # never the ambient one: nothing but what we hand on decides whose trace it is
+_ROOT = Context()  # never the ambient context: only a context that we hand on decides the trace
 _NANOSECONDS = 1e9
 CLOSE_SECONDS = 5
 
@@ -108,7 +108,7 @@ class Telemetry:
             yield [None if context is None else next(following).traceparent for context in contexts]
 
     def close(self) -> None:
-        """By a thread that may be left behind: a collector that is away keeps the SDK waiting for half a minute."""
+        """In a thread that may be left behind: a collector that is away keeps the SDK waiting for half a minute."""
         closing = threading.Thread(target=self._provider.shutdown, daemon=True)
         closing.start()
         closing.join(CLOSE_SECONDS)
@@ -132,7 +132,7 @@ class Telemetry:
 
     @contextmanager
     def _within(self, spans: Sequence[Span]) -> Iterator[Sequence[Noted]]:
-        """End them whatever happens. Of an error only its type is told: its words may hold a buyer's data."""
+        """End the spans, also after an error. Only an error's type is recorded: its words may hold a buyer's data."""
         try:
             yield [Noted(span) for span in spans]
         except BaseException as error:
@@ -145,7 +145,7 @@ class Telemetry:
 
 
 def exporting(environ: Mapping[str, str]) -> Tracing:
-    """Send spans where the variables say, in batches, by a thread of the SDK's."""
+    """Tracing that sends spans in batches, from a thread of the SDK. Off where no exporter is installed."""
     names = [name.strip() for name in (environ.get("OTEL_TRACES_EXPORTER", "").strip() or "otlp").lower().split(",")]
     protocol = environ.get("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL") or environ.get("OTEL_EXPORTER_OTLP_PROTOCOL", "")
     by_grpc = protocol.strip().lower() == "grpc"
@@ -167,7 +167,7 @@ def exporting(environ: Mapping[str, str]) -> Tracing:
 
 
 def _context(traceparent: str | None) -> Context | None:
-    """None for what is no `traceparent`, which is followed by nothing."""
+    """The context of a `traceparent`; None for other text, which no span continues."""
     parts = _TRACEPARENT.fullmatch(traceparent or "")
     if parts is None:
         return None

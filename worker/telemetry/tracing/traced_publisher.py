@@ -1,7 +1,7 @@
 """Publishing claims while traces are on: the trace of each claim begins here.
 
-The one thing to get wrong: taking over a trace that a request names. Each claim begins a new trace, or strangers would
-steer ours. A callback that is refused at the door is not published, and leaves no trace.
+Each claim begins a new trace. A trace that a request names is never continued, or strangers would steer our traces. A
+refused callback is not published, and leaves no trace.
 """
 
 from __future__ import annotations
