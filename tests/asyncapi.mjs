@@ -1,4 +1,4 @@
-// Reads an AsyncAPI document on standard input, and prints as JSON what the AsyncAPI project's own parser says of it.
+// Reads an AsyncAPI document on standard input, and prints the result of the AsyncAPI project's own parser as JSON.
 import { Parser } from "@asyncapi/parser";
 
 const chunks = [];

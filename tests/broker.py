@@ -1,7 +1,7 @@
-"""A RabbitMQ of one's own: Debian's server on private ports in a temporary directory, ended by its own process ids.
+"""A private RabbitMQ: Debian's server on private ports in a temporary directory, ended by its own process ids.
 
-The one thing to get wrong: epmd. A node starts one as a daemon that outlives it; so it is started here first, as a
-child, on a port of its own, and ended as one.
+A node would start epmd as a daemon that outlives it. So epmd is started here first, as a child, on a port of its own,
+and ended as a child.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ class RabbitMQ:
         self._server: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
-        """Returns when it takes connections."""
+        """Start the node. Returns when it takes connections."""
         if not (SBIN / "rabbitmq-server").exists():
             raise AssertionError("there is no rabbitmq-server; deploy/dev test installs it")
         if self._epmd is None:
@@ -78,22 +78,22 @@ class RabbitMQ:
             time.sleep(0.05)
 
     def stop(self) -> None:
-        """As an operator would."""
+        """Stop the node as an operator would."""
         self._end(signal.SIGTERM)
 
     def kill(self) -> None:
-        """As a crash would."""
+        """End the node as a crash would."""
         self._end(signal.SIGKILL)
 
     def freeze(self) -> None:
-        """It says nothing more, and its connections stay."""
+        """Suspend the node: its connections stay open, and carry no data."""
         self._signal(signal.SIGSTOP)
 
     def thaw(self) -> None:
         self._signal(signal.SIGCONT)
 
     def close(self) -> None:
-        """End all that was started."""
+        """End all processes that were started."""
         self.kill()
         if self._epmd is not None:
             self._epmd.terminate()
@@ -101,7 +101,7 @@ class RabbitMQ:
             self._epmd = None
 
     def raise_alarm(self) -> None:
-        """The disk counts as full: whoever publishes is stopped."""
+        """Make the disk count as full: publishers are blocked."""
         self.ctl("set_disk_free_limit", "900GB")
 
     def clear_alarm(self) -> None:
@@ -111,15 +111,15 @@ class RabbitMQ:
         self.ctl("close_all_connections", "cut by a test")
 
     def mend(self) -> None:
-        """Have every queue without a leader elect one.
+        """Have every queue without a leader elect a leader.
 
-        A node that was killed and comes back may leave a quorum queue without (seen with 3.10), when a client asks for
-        it before its election; then it waits for somebody to say so.
+        A node that was killed and comes back may leave a quorum queue without a leader (seen with 3.10), when a client
+        asks for it before its election. The queue then waits until an election is requested.
         """
         self.ctl("eval", _ELECT)
 
     def queues(self) -> str:
-        """What waits, what is out and who consumes, one queue a line; for a person who asks what became of it."""
+        """The waiting and delivered messages and the consumers of each queue, one queue a line, for debugging."""
         return self.ctl("list_queues", "name", "messages_ready", "messages_unacknowledged", "consumers", "state")
 
     def ctl(self, *words: str) -> str:
@@ -171,7 +171,7 @@ class RabbitMQ:
 
 @contextmanager
 def rabbitmq() -> Iterator[RabbitMQ]:
-    """A node that runs, and everything ended afterwards."""
+    """A running node; everything is ended afterwards."""
     with directory() as place:
         broker = RabbitMQ(place)
         try:

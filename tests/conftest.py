@@ -1,4 +1,4 @@
-"""What every layer shares: property tests find the same examples on every run, and print how to repeat a failure.
+"""Shared by every layer: property tests find the same examples on every run, and print how to repeat a failure.
 
 In a parallel run, tests that share an expensive server run in one worker, one after the other, so that no server is
 started twice.
@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 from hypothesis import settings
 
-# Whoever is started in the background by a shell ignores Ctrl-C, and so would every process that a test starts.
+# A process that a shell starts in the background ignores Ctrl-C, and so would every process that a test starts.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 settings.register_profile("same", derandomize=True, deadline=None, print_blob=True, max_examples=60)
@@ -26,7 +26,7 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "same"))
 TEARDOWN_SECONDS = 300.0
 TESTS = Path(__file__).parent
 INSTALLATIONS = ("e2e/", "fault/", "integration/test_beginning", "integration/test_compare", "integration/test_upgrade")
-"""Where tests start whole installations: several at a time would fill both cores, and miss their deadlines."""
+"""Tests that start whole installations: several at a time would fill both cores and miss their deadlines."""
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -48,7 +48,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
-    """One worker runs all tests of a group. The groups that xdist knows by marks need a pytest before 9.2."""
+    """the longest tests begin first"""
     from xdist.scheduler import LoadScopeScheduling  # type: ignore[import-untyped]
 
     class Grouped(LoadScopeScheduling):  # type: ignore[misc]
@@ -60,7 +60,7 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
 
 @cache
 def _group(file: str) -> str | None:
-    """The servers that a file's tests share with other files, or the file itself; None where each can run anywhere."""
+    """The servers that a file's tests share with other files, or the file itself; None when a test can run anywhere."""
     layer, text = Path(file).parts[1], (TESTS.parent / file).read_text("utf-8")
     match layer:
         case "integration" if "RabbitMQ" in text:
@@ -74,13 +74,13 @@ def _group(file: str) -> str | None:
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_runtest_teardown(item: pytest.Item) -> Iterator[None]:
-    """End a teardown that hangs, too: pytest-timeout watches a test no more once it has failed."""
+    """End a teardown that hangs, too: pytest-timeout no longer watches a test that has failed."""
 
     def stuck(*_: object) -> None:
         pytest.fail(f"the teardown of {item.nodeid} took longer than {TEARDOWN_SECONDS:g} s")
 
     signal.signal(signal.SIGALRM, stuck)
-    signal.setitimer(signal.ITIMER_REAL, TEARDOWN_SECONDS, TEARDOWN_SECONDS)  # whatever hangs next is ended as well
+    signal.setitimer(signal.ITIMER_REAL, TEARDOWN_SECONDS, TEARDOWN_SECONDS)  # end the next hanging teardown, too
     try:
         return (yield)
     finally:

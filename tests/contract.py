@@ -1,9 +1,9 @@
-"""Today's contract, the published files, and what was released: `python -m tests.contract` writes the first down.
+"""Today's contract, the published files, and the released contracts: `python -m tests.contract` writes today's.
 
     python -m tests.contract              schemas/published/, after a change of the types
     python -m tests.contract --release    tests/released/<version>/ as well, when a version is released
 
-The one thing to get wrong: writing a release anew to have a test pass. What is there has readers.
+A release is never written again to make a test pass: its files have readers.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ ROOT = Path(__file__).parents[1]
 PUBLISHED = ROOT / "schemas/published"
 RELEASED = ROOT / "tests/released"
 VERSION: str = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["version"]
-"""Of this checkout. An environment that was made before the version was raised says another."""
+"""The version of this checkout. An environment that was made before the version was raised reports another."""
 
 
 def todays() -> dict[str, Any]:
@@ -35,7 +35,7 @@ def todays() -> dict[str, Any]:
 
 
 def written(document: Any) -> bytes:
-    """As the files hold it: one change is one line."""
+    """The bytes of the files: one change is one line."""
     return msgspec.json.format(msgspec.json.encode(document), indent=2) + b"\n"
 
 
@@ -45,7 +45,7 @@ def released() -> list[Path]:
 
 
 def number(release: str) -> list[int]:
-    """A release's name as what orders it: 0.10.0 comes after 0.9.0."""
+    """A release's name as a sort key: 0.10.0 comes after 0.9.0."""
     return [int(part) for part in release.split(".")]
 
 
@@ -70,7 +70,7 @@ def _strict_event() -> jsonschema.Draft202012Validator:
 
 
 def check_event(event: Any) -> None:
-    """That an event, read from its JSON, is what `event-1.json` says and holds nothing more. Raises ValidationError."""
+    """Check that an event, read from its JSON, fits `event-1.json` and holds nothing more. Raises ValidationError."""
     _strict_event().validate(event)
 
 

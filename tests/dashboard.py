@@ -1,7 +1,7 @@
 """Grafana's dashboard, described in a line or two a panel: `python -m tests.dashboard` writes its JSON anew.
 
-The one thing to get wrong: adding up what all processes read in the same database. Counters are summed over processes,
-those gauges are taken by `max`, and then summed over gateways where that says something.
+Counters are summed over processes. Gauges that every process reads from the same database must not be summed: they are
+taken by `max`, and then summed over gateways where that is useful.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ HELD = f"max by (provider, hold) (payproof_payments_held{{{HERE}}})"
 
 
 class Panel(Struct, frozen=True):
-    """`queries` by the legend of what they bring. `kind` is Grafana's word for how it is drawn."""
+    """`queries` by the legend of their series. `kind` is Grafana's word for the kind of panel."""
 
     title: str
     says: str
@@ -47,7 +47,7 @@ def quantile(of: float, metric: str, *by: str) -> str:
 
 
 def same(metric: str, *by: str, where: str = "") -> str:
-    """A gauge that every process reads in the same place."""
+    """A query for a gauge that every process reads from the same database."""
     return f"max by ({', '.join(by)}) ({metric}{{{where}}})" if by else f"max({metric})"
 
 
@@ -353,7 +353,7 @@ ROWS = {
 
 
 def dashboard() -> dict[str, Any]:
-    """What Grafana reads."""
+    """The dashboard's JSON document."""
     panels: list[dict[str, Any]] = []
     y = 0
     for row, members in ROWS.items():
@@ -404,7 +404,7 @@ def _panel(panel: Panel, number: int, at: dict[str, int]) -> dict[str, Any]:
             for nth, (legend, expr) in enumerate(panel.queries.items())
         ],
     }
-    if panel.title in ("Clock skew", "Calls left of the budget"):  # these go below nothing
+    if panel.title in ("Clock skew", "Calls left of the budget"):  # these may be negative
         del made["fieldConfig"]["defaults"]["min"]
     return made
 

@@ -1,6 +1,6 @@
-"""What `deploy/` says, read as those who run it read it: the image's recipe, compose's services, Kubernetes' objects.
+"""The content of `deploy/`, read as its users read it: the image's recipe, compose's services, Kubernetes' objects.
 
-The one thing to get wrong: YAML that says a key twice. PyYAML takes the last and says nothing; engines refuse the file.
+A YAML file with a duplicate key is an error: PyYAML would take the last value silently, and engines refuse the file.
 """
 
 from __future__ import annotations
@@ -104,11 +104,11 @@ def kustomization() -> Document:
 
 @cache
 def manifests() -> list[Document]:
-    """Every object that the kustomization lists, as its file says it; read once, and nobody's to change."""
+    """Every object that the kustomization lists, as in its file. It is read once; callers must not change it."""
     return [document for name in kustomization()["resources"] for document in documents(KUBERNETES / name)]
 
 
 @cache
 def settings_read() -> set[str]:
-    """The environment variables that the process reads; nothing but that module does."""
+    """The environment variables that the process reads; only that module reads any."""
     return set(re.findall(r'"(PAYPROOF_[A-Z_]+)"', (ROOT / "worker/config/environment.py").read_text(encoding="utf-8")))

@@ -1,6 +1,6 @@
-"""The door through which tests reach the demo's parts: an installation and its processes, and scripted buyers.
+"""The entrance through which tests reach the demo's parts: an installation and its processes, and scripted buyers.
 
-What tests alone need of them stands here, and so it is no part of what is shipped.
+Code that only tests need stands here, so that it is not shipped.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ __all__ = [
 
 class Child(children.Child):
     def interrupt(self, seconds: float = children.STOP_SECONDS) -> int:
-        """As Ctrl-C does; its exit code. Raises subprocess.TimeoutExpired."""
+        """Send Ctrl-C. Returns its exit code. Raises subprocess.TimeoutExpired."""
         self._end(signal.SIGINT, seconds)
         assert self._process is not None, "it was started"
         return self._process.wait(0)

@@ -43,7 +43,7 @@ def outside_rooms(files: Iterable[Path]) -> list[str]:
 
 
 def imports_back_up() -> list[str]:
-    """Imports between rooms that would have to go, so that no room is reached from itself."""
+    """The imports between rooms that would have to go, so that no room imports itself through others."""
     graph = grimp.build_graph(*PRODUCTION, cache_dir=None)
     return sorted(
         f"{importer} -> {imported}"
@@ -53,7 +53,7 @@ def imports_back_up() -> list[str]:
 
 
 def shared_names(root: Path, files: Iterable[Path]) -> dict[str, list[str]]:
-    """Public classes and functions at the top of more than one module, and where they stand."""
+    """Public classes and functions at the top of more than one module, and their modules."""
     defines = (ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
     places = defaultdict(list)
     for file in files:

@@ -1,4 +1,4 @@
-"""Users of a test's database that are members of one group each, as a careful installation has them."""
+"""Users of a test's database that are members of one group each, as in a careful installation."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ LOGINS = {group: f"app_{group}" for group in ("ingress", "worker", "reader")}
 
 
 async def make_logins(owner_url: str) -> None:
-    """Make them on the server, for all of its databases; nothing happens where they are."""
+    """Make them on the server, for all of its databases; existing users are left as they are."""
     connection = await asyncpg.connect(owner_url)
     try:
         for group, login in LOGINS.items():
@@ -19,6 +19,6 @@ async def make_logins(owner_url: str) -> None:
 
 
 def as_user(url: str, login: str) -> str:
-    """The URL with another user. The embedded server asks nobody on its socket for a password."""
+    """The URL with another user. The embedded server asks for no password on its socket."""
     assert "://payproof@" in url
     return url.replace("://payproof@", f"://{login}@", 1)

@@ -1,4 +1,4 @@
-"""A PgBouncer of one's own before a server, ended by its own process id."""
+"""A private PgBouncer before a server, ended by its own process id."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ server_round_robin = {in_turn}
 def pooler(url: str, mode: str, *, in_turn: int = 0) -> Iterator[str]:
     """The URL of the same database through a pooler; `url` is of a server that is reached by its socket. Blocks.
 
-    `in_turn`: 1 where it lends all of its sessions in turn, 0 where it lends again what it lent last.
+    `in_turn`: 1 where it lends all of its sessions in turn, 0 where it lends the last returned session again.
     """
     parts = urlsplit(url)
     query = parse_qs(parts.query)
@@ -49,7 +49,7 @@ def pooler(url: str, mode: str, *, in_turn: int = 0) -> Iterator[str]:
             CONFIG.format(host=host, port=port, user=parts.username, listen=listen, mode=mode, in_turn=in_turn)
         )
         place.chmod(0o755)
-        owner = Path(host).stat()  # who may use the socket, and is not root, as whom PgBouncer does not run
+        owner = Path(host).stat()  # PgBouncer refuses root: the socket's owner runs it
         as_root = os.geteuid() == 0
         with (place / "pgbouncer.log").open("wb") as log:
             process = subprocess.Popen(

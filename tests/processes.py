@@ -1,4 +1,4 @@
-"""Running the shipped processes for a test, and waiting for what they do: conditions with deadlines, never pauses."""
+"""Running the shipped processes for a test, and waiting for their results: conditions with deadlines, never pauses."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from tests.harness import QUICK, System
 T = TypeVar("T")
 LOOK_SECONDS = 0.02
 UNTOLD = ("Traceback", "never retrieved", "was destroyed")
-"""Of what nobody caught Python tells by itself, and that is no line of our log."""
+"""Python itself prints these for uncaught exceptions; they are no lines of our log."""
 
 
 @contextmanager
 def directory() -> Iterator[Path]:
-    """A directory of its own. Not pytest's: an embedded server lends itself a user who must get in."""
+    """A directory of its own. Not pytest's: the embedded server runs as another user, who must be able to enter."""
     place = Path(tempfile.mkdtemp(prefix="payproof-test-"))
     try:
         yield place
@@ -59,7 +59,7 @@ def _level(line: str) -> object:
 
 
 async def until(look: Callable[[], Awaitable[T | None] | T | None], *, what: str, seconds: float = 20.0) -> T:
-    """Look until there is something, at once or after a wait; fails with `what` was waited for."""
+    """Call `look` until it returns a value, at once or after a wait. Fails with `what` in the message."""
     try:
         async with asyncio.timeout(seconds):
             while True:
@@ -73,7 +73,10 @@ async def until(look: Callable[[], Awaitable[T | None] | T | None], *, what: str
 
 
 async def told_until_its_end(process: asyncio.subprocess.Process, seconds: float) -> tuple[bytes, bytes]:
-    """What a process writes to its two pipes. It is killed where it has not ended by then; raises TimeoutError."""
+    """What a process writes to its two pipes until it ends.
+
+    It is killed where it has not ended by then; raises TimeoutError.
+    """
     try:
         return await asyncio.wait_for(process.communicate(), seconds)
     finally:

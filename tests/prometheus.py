@@ -1,4 +1,4 @@
-"""A Prometheus of one's own: the Debian server on a private port in a temporary directory, ended by its process id."""
+"""A private Prometheus: the Debian server on a private port in a temporary directory, ended by its process id."""
 
 from __future__ import annotations
 
@@ -38,14 +38,14 @@ class Prometheus:
         self._url = url
 
     def ask(self, path: str, **words: str) -> Any:
-        """What it says to `/api/v1/<path>`. Raises AssertionError with its words, and URLError."""
+        """Its answer to `/api/v1/<path>`. Raises AssertionError with its words, and URLError."""
         with urlopen(f"{self._url}/api/v1/{path}?{urlencode(words)}", timeout=10) as answer:
             told = json.loads(answer.read())
         assert told["status"] == "success", told
         return told["data"]
 
     def query(self, expression: str) -> list[Any]:
-        """The series that an expression brings now."""
+        """The current series of an expression."""
         return list(self.ask("query", query=expression)["result"])
 
 
@@ -75,7 +75,7 @@ def prometheus(target: str) -> Iterator[Prometheus]:
 
 
 def _ready(server: subprocess.Popen[bytes], made: Prometheus, log: Path) -> Prometheus:
-    """Wait until it has scraped what it was told to."""
+    """Wait until it has scraped its target."""
     until = time.monotonic() + START_SECONDS
     while True:
         try:
@@ -89,7 +89,7 @@ def _ready(server: subprocess.Popen[bytes], made: Prometheus, log: Path) -> Prom
 
 
 def promtool(*words: str, told: str = "") -> str:
-    """What promtool prints. Raises AssertionError with it when it finds something wrong."""
+    """The output of promtool. Raises AssertionError with it when promtool finds an error."""
     done = subprocess.run(["promtool", *words], input=told, capture_output=True, text=True, timeout=120, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout + done.stderr

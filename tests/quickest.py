@@ -1,8 +1,8 @@
-"""A plugin of pytest's for mutation runs: tests in the order of how long they took, and none that takes long.
+"""A plugin of pytest's for mutation runs: tests in the order of their duration, without the long ones.
 
 `tests/mutants` runs them with it. mutmut gives the tests of a mutant in any order, and most mutants are noticed by the
-first that looks at their rule. A rule that only a long test states is not stated: months that go by in one test say too
-late what went wrong.
+first test of their rule. A rule that only a long test states counts as not stated: a test of simulated months finds a
+fault too late.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ from pathlib import Path
 import pytest
 
 TOLD = Path("mutmut-stats.json")
-"""How long each test took without any mutant, as mutmut wrote it beside the mutants; not there in its first run."""
+"""How long each test took without any mutant, as mutmut wrote it beside the mutants; absent in its first run."""
 
 LONG_SECONDS = 0.3
 ENDLESS_SECONDS = 10
-"""A test that takes so long has met a mutant that does not end."""
+"""A test that takes so long has met a mutant with an endless loop."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

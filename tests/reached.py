@@ -1,8 +1,8 @@
 """Which unit tests a change can break, the nearest to it first: `deploy/dev quick` runs them.
 
-A test is reached by a changed module that it imports, directly or through others. A changed file that is no module
-reaches what the modules reach in which its name, or that of a folder that it lies in, stands. The simulated months are
-left out: they say too late what is wrong.
+A changed module reaches a test that imports it, directly or through others. A changed file that is no module reaches
+the tests of every module that mentions its name, or the name of a folder of its path. The simulated months are left
+out, since they find a fault too late.
 """
 
 from __future__ import annotations

@@ -8,7 +8,7 @@ BURST_SECONDS = 2.0
 
 
 class Refill(Struct, frozen=True):
-    """With `rate` tokens a second, `BURST_SECONDS` of them at once: what `tokens` become `seconds` later."""
+    """With `rate` tokens a second, at most `BURST_SECONDS` of them: the value of `tokens` after `seconds`."""
 
     what: str
     rate: float

@@ -1,4 +1,4 @@
-"""What stands in deploy/ for whoever is on call, read for tests: alerts, the sections of the runbook, its commands."""
+"""The files in deploy/ for the operator on call, read for tests: alerts, the runbook's sections, its commands."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ METRIC = re.compile(r"\bpayproof_[a-z_]+[a-z]\b")
 
 
 class Alert(Struct, frozen=True, rename={"name": "alert", "lasts": "for"}, forbid_unknown_fields=True):
-    """One rule, as the file holds it."""
+    """One rule, as in the file."""
 
     name: str
     expr: str
@@ -37,18 +37,18 @@ def sections() -> dict[str, str]:
 
 
 def anchor(heading: str) -> str:
-    """How a link names a heading: as GitHub makes it."""
+    """The anchor of a heading as GitHub makes it."""
     return re.sub(r"[^a-z0-9_ -]", "", heading.lower()).replace(" ", "-")
 
 
 def commands(language: str) -> list[str]:
-    """What stands in the fences of this language, each command once."""
+    """The commands in the fences of this language, each once."""
     fences = re.findall(rf"^```{language}\n(.*?)^```", RUNBOOK.read_text(), flags=re.MULTILINE | re.DOTALL)
     lines = [line for fence in fences for line in (fence.splitlines() if language == "sh" else [fence])]
     return list(dict.fromkeys(lines))
 
 
 def metrics(text: str) -> set[str]:
-    """The families that an expression names."""
+    """The metric families that an expression names."""
     names = METRIC.findall(text)
     return {re.sub(r"(?<=seconds)_(bucket|count|sum)$", "", name) for name in names}

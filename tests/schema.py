@@ -1,9 +1,9 @@
-"""The schema as text, a line for each thing that a program may rely on, and what breaks a program that relies on it.
+"""The schema as text, a line for each thing that a program may rely on, and what breaks such a program.
 
-    python -m tests.schema --release      tests/released/<version>/schema.txt, when a version is released
+    python -m tests.schema --release tests/released/<version>/schema.txt, when a version is released
 
-The one thing to get wrong: what is added. A column that must be given, or a rule that rows must keep, breaks whoever
-writes as before; only what a program can ignore is an addition.
+An addition can break a program too: a new required column, or a new rule for rows, breaks a program that writes as
+before. Only what a program can ignore is an addition.
 """
 
 from __future__ import annotations
@@ -72,7 +72,7 @@ GAVE_WAY = {
         f"amount))) OR (NOT {_PAID}))) NOT VALID"
     ),
 }
-"""Guards that gave way to others, which ask no more of a row as an older program writes it.
+"""Guards that were replaced by others, which ask no more of a row that an older program writes.
 
 `accepted_amount` is null in each row that such a program makes.
 """
@@ -81,13 +81,13 @@ MENDED = {
         "function places_are_ours() 1275aa1425272462d20b588debac6fc4"
     ),
 }
-"""Functions that were mended: for an older program they do what they did, or what they should have done."""
+"""Functions that were corrected: for an older program they do what they did, or what they should have done."""
 COUNTS = "FOR EACH ROW WHEN ((new.revision = old.revision)) EXECUTE FUNCTION payments_raise_revision()"
 COUNTING = "function payments_raise_revision() dd81e460deb276d989655cf9cbafc516"
-"""The end of a trigger that asks nothing, and what it does.
+"""The last part of a trigger that demands nothing, and its action.
 
-A program of the release before may write any row as it did, because all that happens is that a column which it neither
-reads nor names goes up by one. With another body the trigger may ask for more.
+A program of the release before may write any row as it did, because only a column that it neither reads nor names is
+increased. With another body the trigger may demand more.
 """
 
 _OWNED = "FOR EACH ROW WHEN ({}) EXECUTE FUNCTION payments_own_their_keys()"
@@ -102,13 +102,13 @@ DONE_SINCE = {
         "((new.session_id IS DISTINCT FROM old.session_id) OR (new.transaction_id IS DISTINCT FROM old.transaction_id))"
     ): "0.2.0",
 }
-"""What programs of a release and later ones do not need any more, or keep to by themselves, and since when."""
+"""Objects that programs of a release and later no longer need, or whose rules they keep themselves, and since when."""
 
 _FREE = (" default ", " identity", " generated as ")
 
 
 async def schema_of(dsn: str) -> list[str]:
-    """The lines of a database's schema, sorted; comments, owners and the order of columns are not in it."""
+    """The lines of a database's schema, sorted, without comments, owners and the order of columns."""
     connection = await asyncpg.connect(dsn)
     try:
         return sorted(row["line"] for row in await connection.fetch(_LINES))
@@ -117,7 +117,7 @@ async def schema_of(dsn: str) -> list[str]:
 
 
 def breaks(released: Iterable[str], today: Iterable[str], release: str = "0") -> list[str]:
-    """What a program of that release would not find, or would have to do that it does not. Empty: only additions."""
+    """What a program of that release would not find, or would newly have to do. Empty: only additions."""
     done = {line for line, since in DONE_SINCE.items() if number(since) <= number(release)}
     before, now = set(released) - done, set(today) - done
     eased = {old: new for old, new in (GAVE_WAY | MENDED).items() if old in before and new in now}
@@ -131,7 +131,7 @@ def breaks(released: Iterable[str], today: Iterable[str], release: str = "0") ->
 
 
 def _guard(line: str) -> str | None:
-    """What a trigger asks of every row at most, whatever it is called and whenever it asks; None of another line."""
+    """The strictest demand of a trigger on every row, whatever its name and timing; None for another line."""
     if not line.startswith("trigger "):
         return None
     return re.sub(r"^(trigger \w+) \w+", r"\1", re.sub(r" WHEN \(.*\) EXECUTE", " EXECUTE", line))
@@ -143,20 +143,20 @@ def _table(line: str) -> str:
 
 
 def _binds(line: str) -> bool:
-    """Whether writing as before may fail for it."""
+    """Whether a write as before may fail because of it."""
     if line.startswith("column "):
         return " not null" in line and not any(word in line for word in _FREE)
     return True
 
 
 def git(*words: str) -> subprocess.CompletedProcess[bytes]:
-    """Whoever owns the clone: in a container it is often somebody else."""
+    """Run git in a clone with any owner: in a container the owner is often another user."""
     command = ["git", "-c", "safe.directory=*", *words]
     return subprocess.run(command, cwd=ROOT, capture_output=True, check=False)
 
 
 def has_history() -> bool:
-    """Whether this is a clone with its past: a source archive, or a shallow clone, has no release to run."""
+    """Whether this is a clone with its history: a source archive, or a shallow clone, has no release to run."""
     return git("rev-parse", "--is-shallow-repository").stdout.strip() == b"false"
 
 

@@ -1,7 +1,7 @@
-"""`python -m tests.bench.backlog`: how long it takes to work off the claims that came in while nobody worked.
+"""`python -m tests.bench.backlog`: how long payproof takes to work off claims that arrived while no process ran.
 
-All claims wait in RabbitMQ, then payproof is started. The one thing to get wrong: only the average. A queue that is
-long must be worked off as quickly as a short one, so the rate of each tenth of the events is told too.
+All claims wait in RabbitMQ, then payproof is started. A long queue must be worked off as quickly as a short one, so the
+rate of each tenth of the events is reported beside the average.
 """
 
 from __future__ import annotations
@@ -41,7 +41,10 @@ class Backlog(Struct, frozen=True, kw_only=True):
 async def backlog(
     both: Servers, claims: int = CLAIMS, run: int = 1, *, roles: str = ROLES, seconds: float = SECONDS
 ) -> Backlog:
-    """Work off so many. Raises DrainError when that takes more than `seconds`, the filling of the queues apart."""
+    """Work off so many claims.
+
+    Raises DrainError when that takes more than `seconds`, without the time to fill the queues.
+    """
     first = run * 10_000_000 + 1
     await apply_migrations(both.database.url)
     _say(f"{claims:,} payments are opened, and their claims sent")
@@ -76,7 +79,7 @@ async def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tests.bench.backlog")
     parser.add_argument("--claims", type=int, default=CLAIMS)
     parser.add_argument("--roles", default=ROLES)
-    parser.add_argument("--seconds", type=float, default=SECONDS, help="when to give up")
+    parser.add_argument("--seconds", type=float, default=SECONDS, help="seconds until it gives up")
     parser.add_argument("--json", action="store_true")
     words = parser.parse_args()
     with directory() as place, lived_in(place) as both:

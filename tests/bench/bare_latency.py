@@ -1,7 +1,7 @@
-"""From a callback to its event by way of the bare ingress and the bare consumer: what payproof's latency is held to.
+"""From a callback to its event by way of the bare ingress and the bare consumer: the yardstick for payproof's latency.
 
-The same callbacks at the same set times, the same gateways, subscriber and servers. The one thing to get wrong: its
-processes. It has two, where payproof's figure is of one with every role; so it has the better of both cores.
+The same callbacks at the same set times, the same gateways, subscriber and servers. The yardstick has two processes,
+where payproof's figure is of one process with every role, so the yardstick has the better of both cores.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ from tests.bench.spread import Spread, spread
 from tests.harness import Child, free_ports
 
 BYTES = 1000
-"""Of each claim, as payproof's have."""
+"""The size of each claim, equal to that of payproof's claims."""
 
 
 class BareLatency(Struct, frozen=True, kw_only=True):
-    """As in Latency: milliseconds from a callback's set time to its event heard, less its gateway's delay."""
+    """As in Latency: milliseconds from a callback's set time to the arrival of its event, less its gateway's delay."""
 
     per_second: float
     milliseconds: Spread
@@ -40,8 +40,8 @@ class BareLatency(Struct, frozen=True, kw_only=True):
 async def bare_latency(
     servers: Servers, first: int, *, per_second: float = 200.0, seconds: float = 20.0, under: Under = USUAL
 ) -> BareLatency:
-    """For payments from number `first` on. Raises AssertionError where an event does not come."""
-    await BARE.prepare(servers, first, first - 1)  # its table, and queues in which nothing waits
+    """Measure payments from number `first` on. Raises AssertionError when an event does not come."""
+    await BARE.prepare(servers, first, first - 1)  # create its table, and empty queues
     delays = under.delays or DELAY
     async with under.upon(servers.database.url), hearing(servers.broker.url) as heard:
         with simulated_gateways(servers, delays) as gateways, _serving(servers, gateways.url) as port:

@@ -1,10 +1,10 @@
-"""What a shop also bears: slow gateways, a snapshot that a nightly dump holds, and a standby that commits wait for.
+"""Conditions that a shop also meets: slow gateways, an old snapshot held by a nightly dump, and a standby.
 
-The one thing to get wrong: taking the last for the real thing. There is no second server: `commit_delay` makes who
-writes the WAL out wait first, as PostgreSQL's manual has it, and with `commit_siblings` of nought always. A commit that
-comes during that wait is written out with it and waits only for the rest, where a standby's word would take each of
-them the whole time; and two waits are never at once, where those for a standby overlap. So whoever commits once at a
-time feels it in full, and crowds of commits a little less in time and a little more in rate than of a real one.
+The standby is simulated with `commit_delay`, since there is no second server. The backend that writes the WAL waits
+first, always, because `commit_siblings` is 0 (PostgreSQL's manual). A commit that arrives during that wait is written
+with it and waits only for the rest; a real standby would make each commit wait the whole time. Two such waits never
+overlap, where waits for a standby do. So a client that commits alone feels the delay in full. Many clients together
+feel a little less in time, and a little more in rate, than with a real standby.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ from msgspec import Struct
 from tests.bench.delays import Delays
 
 STANDBY_SECONDS = 0.01
-"""Of a round trip to another data centre of the same region, and the write there."""
+"""The round trip to another data centre of the same region, and the write there."""
 
 
 class Under(Struct, frozen=True, kw_only=True):
-    """What is otherwise than a measurement has it by itself, where it is given; as text it is that in words.
+    """How the conditions of a measurement differ from the usual ones; as text, the differences in words.
 
-    `delays` are the gateways'. Commits wait for a standby that is `standby` seconds away. `snapshot`: somebody holds an
-    old one.
+    `delays` are the gateways'. `standby`: commits wait for a standby this many seconds away. `snapshot`: an old
+    snapshot is held open.
     """
 
     delays: Delays | None = None
@@ -43,7 +43,10 @@ class Under(Struct, frozen=True, kw_only=True):
 
     @asynccontextmanager
     async def upon(self, url: str) -> AsyncIterator[None]:
-        """While the block runs, the database bears what is asked of it; the gateways' delays are theirs to take."""
+        """While the block runs, the database has the standby and the snapshot.
+
+        The gateways' delays are set elsewhere.
+        """
         async with AsyncExitStack() as stack:
             if self.standby:
                 await stack.enter_async_context(standby_away(url, self.standby))
@@ -56,20 +59,22 @@ USUAL = Under()
 
 
 def add_options(parser: ArgumentParser) -> None:
-    """Those that `under` reads."""
+    """Add the options that `under` reads."""
     parser.add_argument(
         "--delays",
         type=float,
         nargs="+",
         metavar="SECONDS",
-        help="how long the gateways take: each as long, or spread from the least to the most, as 0.2 5",
+        help="seconds that the gateways take: one value, or the least and the most, such as 0.2 5",
     )
-    parser.add_argument("--standby", type=float, default=0.0, metavar="MILLISECONDS", help="how far away one is; 10")
+    parser.add_argument(
+        "--standby", type=float, default=0.0, metavar="MILLISECONDS", help="round trip to the standby, such as 10"
+    )
     parser.add_argument("--snapshot", action="store_true", help="with an old snapshot held open, as by a dump")
 
 
 def under(parser: ArgumentParser, words: Namespace) -> Under:
-    """What the options say. Ends the program where they cannot be."""
+    """The conditions that the options ask for. Ends the program when the options are impossible."""
     delays = None
     if words.delays is not None:
         least, most = min(words.delays), max(words.delays)
@@ -81,7 +86,7 @@ def under(parser: ArgumentParser, words: Namespace) -> Under:
 
 @asynccontextmanager
 async def old_snapshot(url: str) -> AsyncIterator[None]:
-    """While the block runs, what it could have seen of the database at its beginning is kept, dead rows and all."""
+    """While the block runs, rows that were visible at its beginning are kept, even when they are dead."""
     connection = await asyncpg.connect(url)
     try:
         async with connection.transaction(isolation="repeatable_read", readonly=True):
@@ -93,7 +98,7 @@ async def old_snapshot(url: str) -> AsyncIterator[None]:
 
 @asynccontextmanager
 async def standby_away(url: str, seconds: float = STANDBY_SECONDS) -> AsyncIterator[None]:
-    """While the block runs, those who connect to the database wait so long before they write their commits out."""
+    """While the block runs, new connections to the database wait this long before they write a commit."""
     connection = await asyncpg.connect(url)
     try:
         name = await connection.fetchval("SELECT quote_ident(current_database())")

@@ -1,8 +1,8 @@
-"""Who drains the claims: payproof, the bare limit, and what a competent team would have written instead of either.
+"""The contenders that drain claims: payproof, the bare limit, and two stacks that a competent team would have used.
 
-The one thing to get wrong: comparing unlike work. Each finds the same claims waiting in quorum queues, asks the same
-gateways, and has told nobody before it is durable; how many it verified is counted.
-The peers' libraries are imported where they are needed: whoever drains payproof alone does without the extra `bench`.
+They do comparable work. Each finds the same claims in quorum queues, asks the same gateways, and publishes nothing
+before it is durable; how many payments it verified is counted. A peer's libraries are imported only where they are
+needed, so draining payproof alone works without the extra `bench`.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from worker.postgres.server.migrate import apply_migrations
 
 ROOT = Path(__file__).resolve().parents[2]
 CELERY_PROCESSES = 8
-"""The best of 2, 4 and 8, tried on two cores: they wait for the gateway, the database and the broker in turn."""
+"""The best of 2, 4 and 8, tried on two cores: a process waits for gateway, database and broker in turn."""
 
 _OPEN = f"""
     INSERT INTO peer_payments (id, account, reference, session_id, amount, currency, status, opened_at)
@@ -40,10 +40,11 @@ _OPEN = f"""
 
 
 class Contender(Struct, frozen=True, kw_only=True):
-    """One who drains. `prepare` leaves payments `first` to `last` open and their claims waiting.
+    """A program that drains claims.
 
-    `children` are its processes, or the parents of them all, not yet started; they are given the gateways' URL.
-    `verified` counts, of payments `$1` to `$2`, those that stand as verified in its own tables.
+    `prepare` leaves payments `first` to `last` open and their claims waiting. `children` are its processes, or the
+    parents of them all, not yet started; they get the gateways' URL. `verified` counts, of payments `$1` to `$2`, those
+    that its own tables hold as verified.
     """
 
     name: str
@@ -53,7 +54,7 @@ class Contender(Struct, frozen=True, kw_only=True):
 
 
 async def load(url: str, first: int, last: int) -> None:
-    """Claims `first` to `last` wait in their queues, durable, and no others."""
+    """Put claims `first` to `last`, and no others, durably into their queues."""
     async with await aio_pika.connect(url) as connection:
         await declare(connection, GATEWAYS)
         channel = await connection.channel(publisher_confirms=True, on_return_raises=True)
@@ -90,7 +91,7 @@ async def _celery(both: Servers, first: int, last: int) -> None:
     claims = [msgspec.to_builtins(claim(n, now)) for n in range(first, last + 1)]
     await asyncio.to_thread(celery_peer.wait_in_queues, both.broker.url, claims)
     async with await aio_pika.connect(both.broker.url) as connection:
-        await declare(connection, GATEWAYS)  # for the exchange of events
+        await declare(connection, GATEWAYS)  # events need this exchange
 
 
 async def _open(both: Servers, first: int, last: int) -> None:
@@ -148,7 +149,7 @@ BARE = Contender(
     verified=_BARE_VERIFIED,
 )
 bare_each = _peer("bare", "tests.bench.peers.bare_each")
-"""The bare one's process for claims that come one by one."""
+"""The bare limit's process for claims that come one at a time."""
 
 FASTSTREAM = Contender(
     name="faststream",
@@ -173,4 +174,4 @@ CELERY = Contender(
     verified=_PEERS_VERIFIED,
 )
 CONTENDERS = (PAYPROOF, BARE, FASTSTREAM, CELERY)
-"""Those that are compared with each other; payproof in two processes is told beside them."""
+"""The contenders that are compared with each other; payproof in two processes is reported beside them."""

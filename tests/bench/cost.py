@@ -1,17 +1,17 @@
 """`python -m tests.bench.cost`: what one payment costs: processor time, memory, statements, WAL, messages.
 
-Of claims that wait in RabbitMQ, and so are worked on in the largest batches; with `--rate 200`, of payments that come
-at that rate over HTTP to one process with every role. A machine that keeps up shows what they cost; one that does not
-works in larger batches, and shows less. With `--alone`, of payments that come one by one, each when the event of the
-last was heard: no payment shares anything with another, so these counts are the same on every machine.
+By default the claims wait in RabbitMQ, and so are processed in the largest batches. With `--rate 200` payments come at
+that rate over HTTP to one process with every role. A machine that keeps up shows their real cost; a slower machine
+makes larger batches and shows less. With `--alone` payments come one at a time, each after the event of the last. No
+payment shares anything with another then, so these counts are the same on every machine.
 
-The one thing to get wrong: what else is counted. Processor time is counted between the first tenth of the events and
-the last of them, or at a rate from the first callback on, so starting up is not in it. All else is counted from before
-the start to after the stop, because PostgreSQL's processes tell their counts when they end; that adds a few dozen
-statements to those of thousands of payments. The load and the listener are ours, and are taken out. A checkpoint comes
-before, so that the first touch of each page writes it whole into the WAL, as it does after every checkpoint;
-`wal_bytes` has these pages in it, and `wal_page_bytes` is how much of it they are: the shorter the run and the fuller
-the tables, the more.
+Processor time is counted from the first tenth of the events to the last event, or at a rate from the first callback on,
+so starting up is not in it. All other counts run from before the start to after the stop, because PostgreSQL's
+processes report their counts when they end. That adds a few dozen statements to those of thousands of payments. The
+load and the listener are the benchmark's own and are subtracted.
+
+A checkpoint comes first, so the first touch of each page writes the whole page into the WAL, as after every checkpoint.
+`wal_bytes` includes these pages and `wal_page_bytes` is their part of it: it grows with fuller tables and shorter runs.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ _STATEMENTS = """
 
 
 class Statement(Struct, frozen=True, kw_only=True):
-    """One statement of payproof's. Milliseconds, blocks (of 8 kB, read or found) and WAL bytes are of one call."""
+    """One of payproof's statements. Milliseconds, blocks (of 8 kB, read or found) and WAL bytes are for one call."""
 
     text: str
     calls_per_payment: float
@@ -80,10 +80,11 @@ class Statement(Struct, frozen=True, kw_only=True):
 
 
 class Cost(Struct, frozen=True, kw_only=True):
-    """What a payment costs. `*_cpu_seconds` are of a thousand payments, `rss_bytes` is at the end, all else of one.
+    """What a payment costs.
 
-    `wal_syncs` are the waits for the disk that the WAL took; those who commit together share one. `rate` is how many
-    payments came a second; None where all of them waited, or came one by one.
+    `*_cpu_seconds` are for a thousand payments, `rss_bytes` is at the end, all other figures are for one payment.
+    `wal_syncs` counts the waits for the disk that the WAL took; transactions that commit together share a wait. `rate`
+    is payments a second; None where all of them waited or came one at a time.
     """
 
     payments: int
@@ -109,7 +110,7 @@ class Cost(Struct, frozen=True, kw_only=True):
 async def cost(
     both: Servers, payments: int, run: int = 1, roles: str = ROLES, top: int = TOP, under: Under = USUAL
 ) -> Cost:
-    """What `payments` payments cost that wait in RabbitMQ, in run number `run`, which has numbers of its own."""
+    """The cost of `payments` payments that wait in RabbitMQ. Each `run` has payment numbers of its own."""
     await apply_migrations(both.database.url)
     first = run * 10_000_000 + 1
     await open_payments(both.database.url, first, first + payments - 1)
@@ -140,9 +141,9 @@ async def paced_cost(
     top: int = TOP,
     under: Under = USUAL,
 ) -> Cost:
-    """What payments cost that come at a rate, from number `first` on, to one process with every role.
+    """The cost of payments that come at a rate, from number `first` on, to one process with every role.
 
-    The warm-up is counted with the rest, but for the processor time of coming up. Raises AssertionError where an event
+    The warm-up is counted with the rest, except the processor time of starting up. Raises AssertionError when an event
     does not come.
     """
     payments = count(rate, seconds)
@@ -168,9 +169,9 @@ async def paced_cost(
 
 
 async def alone_cost(both: Servers, first: int, payments: int = ALONE, *, top: int = TOP) -> Cost:
-    """What payments cost that come one by one, from number `first` on, to one process with every role.
+    """The cost of payments that come one at a time, from number `first` on, to one process with every role.
 
-    WARM_ALONE more are used up first. Raises AssertionError where an event does not come.
+    WARM_ALONE more are used up first. Raises AssertionError when an event does not come.
     """
     numbers = range(first, first + WARM_ALONE + payments)
     await apply_migrations(both.database.url)
@@ -208,7 +209,7 @@ async def _told(port: int, n: int, heard: Hearing) -> None:
 
 
 class _Counts(Struct, frozen=True):
-    """What the servers counted, and the statements of payproof's."""
+    """The counters of the servers, and payproof's statements."""
 
     database: Mapping[str, int]
     messages: Mapping[str, int]
@@ -217,7 +218,7 @@ class _Counts(Struct, frozen=True):
 
 
 class _Counting:
-    """From when it was made, by `_counting`."""
+    """Measures the time from its creation in `_counting`."""
 
     def __init__(
         self,
@@ -237,7 +238,7 @@ class _Counting:
         return [cpu_seconds(family(pid)) for pid in (child.pid, *self._programs)]
 
     async def counts(self) -> _Counts:
-        """After payproof has ended."""
+        """The counters, once payproof has ended."""
         await until(self._alone, what="PostgreSQL's processes have told their counts", seconds=ENDED_SECONDS)
         after, messages = await _counts(self._database), _messages(self._both)
         return _Counts(
@@ -262,7 +263,7 @@ async def _counting(both: Servers) -> AsyncIterator[_Counting]:
 
 
 def _cost(counts: _Counts, payments: int, rate: float, cpu: Sequence[float], rss: int, events: int, top: int) -> Cost:
-    """`cpu` is of one payment; the listener, which is ours, was delivered so many `events`."""
+    """`cpu` is for one payment. `events` were delivered to the listener, which is the benchmark's own."""
     spent, sent, rows = counts.database, counts.messages, counts.statements
     return Cost(
         payments=payments,
@@ -285,7 +286,7 @@ def _cost(counts: _Counts, payments: int, rate: float, cpu: Sequence[float], rss
 
 
 async def _place(database: asyncpg.Connection[asyncpg.Record]) -> str:
-    """To where the WAL is on the disk."""
+    """The position to which the WAL is written to the disk."""
     return str(await database.fetchval("SELECT pg_current_wal_flush_lsn()::text"))
 
 
@@ -352,13 +353,13 @@ def table(found: Cost, width: int = 100) -> str:
 
 async def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tests.bench.cost")
-    parser.add_argument("--payments", type=int, default=6000, help="that wait")
-    parser.add_argument("--rate", type=float, help="how many come a second instead of waiting")
-    parser.add_argument("--alone", action="store_true", help="one by one, each when the last one's event was heard")
-    parser.add_argument("--seconds", type=float, default=SECONDS, help="how long they come, after the warm-up")
+    parser.add_argument("--payments", type=int, default=6000, help="number of payments that wait")
+    parser.add_argument("--rate", type=float, help="payments a second, which come instead of waiting")
+    parser.add_argument("--alone", action="store_true", help="one payment at a time, each after the last event")
+    parser.add_argument("--seconds", type=float, default=SECONDS, help="how long payments come, after the warm-up")
     parser.add_argument("--roles", default=ROLES)
     parser.add_argument("--top", type=int, default=TOP)
-    parser.add_argument("--width", type=int, default=100, help="how many characters of a statement are shown")
+    parser.add_argument("--width", type=int, default=100, help="characters shown of a statement")
     parser.add_argument("--json", action="store_true")
     add_options(parser)
     words = parser.parse_args()

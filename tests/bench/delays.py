@@ -1,7 +1,7 @@
-"""How long a gateway takes for its answer: the same for every payment, or spread as real gateways' times are.
+"""How long a gateway takes to answer: the same for every payment, or spread as real gateways' times are.
 
-The one thing to get wrong: chance. A payment's delay follows from its number and the seed, so a run can be repeated,
-and whoever measures takes from each payment's time what its own gateway took.
+A payment's delay follows from its number and the seed. So a run can be repeated, and a measurement can subtract the
+gateway's time from each payment's time.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ class Delays(Struct, frozen=True, kw_only=True):
     seed: int = SEED
 
     def of(self, n: int) -> float:
-        """Of payment n, however often it is asked about."""
+        """The delay of payment n, the same for every question."""
         if self.least == self.most:
             return self.least
         drawn = md5(f"delay:{self.seed}:{n}".encode(), usedforsecurity=False).digest()
@@ -40,4 +40,4 @@ def fixed(seconds: float) -> Delays:
 
 AT_ONCE = fixed(0.0)
 SPREAD = Delays(least=SPREAD_LEAST, most=SPREAD_MOST)
-"""What buyers meet over a day, from a gateway at its best to one under load."""
+"""The delays that buyers meet over a day, from a gateway at its best to a gateway under load."""

@@ -1,7 +1,7 @@
-"""`python -m tests.bench.drain`: claims that wait in RabbitMQ become verified, confirmed events; how many a second.
+"""`python -m tests.bench.drain`: how many claims a second, waiting in RabbitMQ, become verified, confirmed events.
 
-The one thing to get wrong: the start. All claims wait before the contender starts, and the clock runs from the first
-tenth of the events to the last of them, so that neither starting up nor publishing the load is measured.
+All claims wait before the contender starts. The clock runs from the first tenth of the events to the last, so that
+neither starting up nor publishing the load is measured.
 """
 
 from __future__ import annotations
@@ -40,14 +40,17 @@ LAST_LINES = 15
 
 
 class DrainError(Exception):
-    """A contender ended, was too slow, or verified less than it told. The message has its log's last lines."""
+    """A contender ended, was too slow, or verified fewer payments than it published.
+
+    The message has its log's last lines.
+    """
 
 
 class Drained(Struct, frozen=True, kw_only=True):
-    """What a drain came to.
+    """The figures of a drain.
 
-    `cpu_seconds` are those of the contender's processes from the first tenth of the events to the last; `rss_bytes`
-    is theirs at the end.
+    `cpu_seconds` are those of the contender's processes from the first tenth of the events to the last; `rss_bytes` is
+    theirs at the end.
     """
 
     contender: str
@@ -62,7 +65,7 @@ class Drained(Struct, frozen=True, kw_only=True):
 
 
 class Listener:
-    """Somebody subscribed to `payment.completed.#`, who notes when the nth event came."""
+    """A subscriber to `payment.completed.#` that notes when the nth event came."""
 
     def __init__(self, url: str) -> None:
         self._url = url
@@ -88,7 +91,7 @@ class Listener:
             awaited.set()
 
     async def heard(self, events: int, seconds: float = SECONDS) -> None:
-        """Return when so many came. Raises TimeoutError."""
+        """Return when so many events came. Raises TimeoutError."""
         awaited = self._awaited.setdefault(events, asyncio.Event())
         if len(self.at) >= events:
             return
@@ -107,7 +110,7 @@ def per_second(at: Sequence[float]) -> float:
 
 
 async def drain(both: Servers, contender: Contender, payments: int, run: int = 1, under: Under = USUAL) -> Drained:
-    """Have the contender drain so many; `run` is a number that no earlier drain of it here had. Raises DrainError."""
+    """Have the contender drain so many claims. No earlier drain here may have used `run`. Raises DrainError."""
     first = run * 10_000_000 + 1
     last = first + payments - 1
     await contender.prepare(both, first, last)
@@ -157,7 +160,7 @@ async def _heard(children: Sequence[Child], listener: Listener, events: int) -> 
 
 
 def _end(child: Child) -> None:
-    """Its processes are a group of their own, so that none that it started outlives it."""
+    """End the whole process group of the child, so that no process that it started outlives it."""
     if child.stop(STOP_SECONDS) is not None:
         with suppress(ProcessLookupError):
             os.killpg(child.pid, signal.SIGKILL)
@@ -177,7 +180,7 @@ async def _count(both: Servers, statement: str, first: int, last: int) -> int:
 
 
 def summary(drained: Sequence[Drained]) -> str:
-    """A line for each contender: medians, and how payproof and the bare limit stand to it."""
+    """A line for each contender: medians, and the ratio of payproof to the bare limit."""
     by: dict[str, list[Drained]] = {}
     for one in drained:
         by.setdefault(one.contender, []).append(one)
@@ -198,11 +201,16 @@ def _ratio(rates: Mapping[str, float], one: str, other: str) -> str:
 
 
 async def main() -> None:
-    from tests.bench.history import lived_in  # which is made by draining
+    from tests.bench.history import lived_in  # it imports this module
 
     known = {contender.name: contender for contender in (*CONTENDERS, PAYPROOF_TWICE)}
     parser = argparse.ArgumentParser(prog="python -m tests.bench.drain")
-    parser.add_argument("--contender", action="append", choices=known, help="may be repeated; all but one without")
+    parser.add_argument(
+        "--contender",
+        action="append",
+        choices=known,
+        help="may be repeated; default: all but payproof in two processes",
+    )
     parser.add_argument("--payments", type=int, default=6000)
     parser.add_argument("--runs", type=int, default=2)
     add_options(parser)

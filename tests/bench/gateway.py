@@ -1,7 +1,7 @@
 """Three gateways in one process, as cheap as can be: `python -m tests.bench.gateway PORT [--delays JSON]`.
 
-Every payment is paid. The one thing to get wrong: becoming the bottleneck. Requests are answered from their first line
-by a bare protocol that keeps connections open, and any delay is a timer and no thread.
+Every payment is paid. A gateway must not become the bottleneck: requests are answered from their first line by a bare
+protocol that keeps connections open, and a delay is a timer, not a thread.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ PAID_AT = "2026-11-20T10:00:00Z"
 
 
 def answer(path: str) -> tuple[str, int, bytes] | None:
-    """The gateway that this path is of, the payment's number, and its word on it; None where it is none of ours."""
+    """The gateway of this path, the payment's number, and the answer; None for an unknown path."""
     gateway, _, rest = path.lstrip("/").partition("/")
     n = number_in(rest.removesuffix("/status"))
     match gateway:
@@ -69,7 +69,7 @@ class Gateway(asyncio.Protocol):
         self._transport: asyncio.WriteTransport | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = cast(asyncio.WriteTransport, transport)  # uvloop's own is one in all but its ancestry
+        self._transport = cast(asyncio.WriteTransport, transport)  # uvloop's is one but for its base class
 
     def data_received(self, data: bytes) -> None:
         self._buffer += data

@@ -1,7 +1,7 @@
-"""The goals of the benchmark, and the verdict on what was measured: pure, and the same table for everybody who looks.
+"""The goals of the benchmark and the verdict on each figure: pure functions, one table for every report.
 
-The one thing to get wrong: absolute figures. Machines differ and are shared, so a goal is a ratio of two figures of the
-same round, measured one right after the other, or a count; the figure is the median of the rounds' own ratios.
+Machines differ and are shared, so a goal is never an absolute time. It is a ratio of two figures of the same round,
+measured one right after the other, or a count. The figure is the median of the rounds' own ratios.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ class Is(Enum):
 
 
 class Goal(Struct, frozen=True, kw_only=True):
-    """`name` is what a figure is handed in under; `unit` stands behind every number of it, and is empty for a ratio."""
+    """`name` is the key of the goal's figure; `unit` is printed after every number, and is empty for a ratio."""
 
     name: str
     what: str
@@ -32,7 +32,7 @@ class Goal(Struct, frozen=True, kw_only=True):
 
 
 class Measured(Struct, frozen=True, kw_only=True, tag="measured"):
-    """One figure of each round, at least one, in the order of the rounds."""
+    """One goal's figure for each round, at least one, in the order of the rounds."""
 
     rounds: Sequence[float]
 
@@ -46,7 +46,7 @@ class Measured(Struct, frozen=True, kw_only=True, tag="measured"):
 
 
 class Unmeasured(Struct, frozen=True, kw_only=True, tag="unmeasured"):
-    """What could not be measured, and why, in words."""
+    """A figure that could not be measured, and the reason in words."""
 
     why: str
 
@@ -139,17 +139,17 @@ GOALS: Sequence[Goal] = (
 )
 
 HELD_TO: Mapping[str, float] = {"statements": 4.3, "syncs": 1.25, "wal": 10.0}
-"""What CI holds a payment to that comes alone, by the name of a goal that is a count and is missed today.
+"""The bound that CI enforces for a payment that comes alone, by the name of a goal that is a count and is missed today.
 
-It is what was counted and a little more: whoever makes a payment cheaper lowers it, down to the goal's own bound, and
-nobody raises it.
+It is the measured count and a little more. A change that makes a payment cheaper lowers it, down to the goal's own
+bound; no change raises it.
 """
 
 NEVER_RUN = Unmeasured(why="it was not run")
 
 
 def judge(goal: Goal, figure: Figure) -> Verdict:
-    """What could not be measured is missed."""
+    """A figure that could not be measured counts as missed."""
     return Verdict(goal=goal, figure=figure, met=isinstance(figure, Measured) and _holds(goal, figure.figure))
 
 
@@ -172,7 +172,7 @@ def shown(goal: Goal) -> str:
 
 
 def figures_shown(goal: Goal, figure: Figure) -> tuple[str, str]:
-    """The figure and its spread over the rounds; nothing is rounded so far that a missed goal looks met."""
+    """The figure and its spread over the rounds. Rounding never makes a missed goal look met."""
     match figure:
         case Measured(rounds=rounds):
             digits = _digits(goal, figure.figure)
@@ -194,5 +194,5 @@ def _holds(goal: Goal, figure: float) -> bool:
 
 
 def _digits(goal: Goal, figure: float) -> int:
-    """Two, or as many more as it takes for the rounded figure to have the same verdict."""
+    """How many digits to print: two, or as many more as the rounded figure needs to have the same verdict."""
     return next((n for n in range(2, 8) if _holds(goal, round(figure, n)) == _holds(goal, figure)), 8)

@@ -1,8 +1,8 @@
 """`python -m tests.bench.growth`: does a payment cost more when millions lie in the tables, or when many are due?
 
-The same drain over clusters of several sizes, alternated, with one RabbitMQ, and the statements that do more in the
-largest; in that one also with an old snapshot held, and then the drain with payments due in the sweep. The one thing to
-get wrong: a cold cache. Every cluster is warmed by a drain that is not counted.
+The same drain runs over clusters of several sizes, alternated, with one RabbitMQ. The statements that do more work in
+the largest cluster are listed. In the largest cluster the drain also runs with an old snapshot held, and with payments
+due in the sweep. Every cluster is warmed by a drain that is not counted, since a cold cache would hide the difference.
 """
 
 from __future__ import annotations
@@ -34,15 +34,15 @@ PAYMENTS = 6_000
 RUNS = 3
 GROWS = 1.5
 MOST = 100
-"""More statements than payproof has on the path of a payment."""
+"""A limit that is higher than the number of payproof's statements on a payment's path."""
 
 WIDTH = 100
 
 
 class Grown(Struct, frozen=True, kw_only=True):
-    """Payments a second of each run with so many settled ones in the tables; `ratios` are to the smallest size's.
+    """Payments a second of each run with so many completed payments in the tables; `ratios` are to the smallest size's.
 
-    `held` are those of the same rounds, while somebody holds an old snapshot of the database, in the largest alone.
+    `held` are the rates of the same rounds while an old snapshot of the database is held, in the largest cluster alone.
     """
 
     settled: int
@@ -68,7 +68,7 @@ class Growing(Struct, frozen=True, kw_only=True):
 
 
 class Growth(Struct, frozen=True, kw_only=True):
-    """`sizes` from the smallest on; `growing` with what grows most first.
+    """`sizes` from the smallest on; `growing` starts with the statement that grows most.
 
     `quiet` and `due` are the same work without and with payments due in the sweep.
     """
@@ -88,9 +88,9 @@ async def growth(
     runs: int = RUNS,
     due: int = DUE,
 ) -> Growth:
-    """Drain so many payments in each cluster, in each of `runs` rounds. `place` is an empty directory.
+    """Drain so many payments in each cluster, in each of `runs` rounds.
 
-    Without `due`, nothing is measured of the sweep.
+    `place` is an empty directory. Without `due` the sweep is not measured.
     """
     sizes = sorted(sizes)
     ends = sizes[0], sizes[-1]
@@ -100,7 +100,7 @@ async def growth(
         for size in sizes:
             database = await stack.enter_async_context(history(size, place))
             clusters[size] = Servers(place, database, broker)
-        # One run number for all clusters, so that none has payments of it already.
+        # One run number for all clusters, which none of them has used.
         run = max([await next_run(both.database.url) for both in clusters.values()])
         rates: dict[int, list[float]] = {size: [] for size in sizes}
         held: list[float] = []
@@ -140,7 +140,7 @@ async def growth(
 
 
 def growing(small: Cost, large: Cost) -> list[Growing]:
-    """The statements that touch more blocks for a payment, or take longer, by the factor GROWS and by enough to see."""
+    """The statements that touch visibly more blocks for a payment, or take visibly longer, by the factor GROWS."""
     before = {one.text: one for one in small.top}
     found = []
     for after in large.top:
@@ -179,10 +179,12 @@ def _say(words: str) -> None:
 
 async def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tests.bench.growth")
-    parser.add_argument("--sizes", type=int, nargs="+", default=SIZES, help="settled payments in the tables")
-    parser.add_argument("--payments", type=int, default=PAYMENTS, help="of each drain")
+    parser.add_argument(
+        "--sizes", type=int, nargs="+", default=SIZES, help="numbers of completed payments in the tables"
+    )
+    parser.add_argument("--payments", type=int, default=PAYMENTS, help="number of payments of each drain")
     parser.add_argument("--runs", type=int, default=RUNS)
-    parser.add_argument("--due", type=int, default=DUE, help="payments due in the sweep; 0 leaves that out")
+    parser.add_argument("--due", type=int, default=DUE, help="payments due in the sweep; 0: do not measure the sweep")
     parser.add_argument("--json", action="store_true")
     words = parser.parse_args()
     with directory() as place:

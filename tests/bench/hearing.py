@@ -1,6 +1,6 @@
-"""A subscriber to `payment.completed.#` who notes when the event of each payment came, by the payment's number.
+"""A subscriber to `payment.completed.#` that notes when the event of each payment came, by the payment's number.
 
-The one thing to get wrong: reading. An event is known by its message id; whoever parsed its body would be timing that.
+An event is recognised by its message id. Parsing its body would add to the measured time.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from worker.amqp.topology import EVENTS
 
 
 class Hearing:
-    """`at` is when the event of payment n was heard, by `time.perf_counter`; of two, the first."""
+    """`at` is when the first event of payment n arrived, by `time.perf_counter`."""
 
     def __init__(self) -> None:
         self.at: dict[int, float] = {}
@@ -35,7 +35,10 @@ class Hearing:
             self._complete.set()
 
     async def all_of(self, numbers: Collection[int], seconds: float) -> None:
-        """Wait until each was heard; one waits at a time. Raises AssertionError, which says how many are missing."""
+        """Wait until each has arrived; only one caller may wait at a time.
+
+        Raises AssertionError with the number missing.
+        """
         self._missing = set(numbers) - self.at.keys()
         if not self._missing:
             return
@@ -50,7 +53,7 @@ class Hearing:
 
 @asynccontextmanager
 async def hearing(url: str) -> AsyncIterator[Hearing]:
-    """Somebody who listens while the block runs."""
+    """A subscriber that listens while the block runs."""
     async with await aio_pika.connect(url) as connection:
         channel = await connection.channel()
         exchange = await channel.declare_exchange(EVENTS, aio_pika.ExchangeType.TOPIC, durable=True)

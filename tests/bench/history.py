@@ -1,16 +1,16 @@
-"""Clusters whose tables hold years of settled payments: `template(10_000_000)` makes one, or finds the one made before.
+"""Clusters whose tables hold years of completed payments: `template(10_000_000)` makes such a cluster, or finds it.
 
 `python -m tests.bench.history 10000 1000000` makes some ahead. Three payments, one of each gateway, are first taken
-through payproof itself; every settled payment is a copy of one of the three in all tables, with its own number in each
-id and its own times, so the rows are what that code left behind. Kept below `.payproof/bench/`, by how many, by schema
-and by what ids look like, and by PostgreSQL's version.
+through payproof itself. Every other payment is a copy of one of the three in all tables, with its own number in each id
+and its own times, so the rows are what that code left behind. Clusters are kept below `.payproof/bench/` by size,
+schema, form of ids and PostgreSQL's version.
 
-Ids of gateways and shops are random, so a payment that is added touches another leaf of their indexes, as in a shop's
-own tables; a payment's own id begins with its week.
+Ids of gateways and shops are random, so a new payment touches another leaf of their indexes, as in a shop's own tables.
+A payment's own id begins with its week.
 
-The one thing to get wrong: that it fits. From FULL payments on, each has three entries and short events and facts: what
-is left out is never read again by the path of a payment, and every index has its full number of rows. The callbacks as
-received are left out at any size: they are kept for 90 days, by month.
+To fit on the disk, from FULL payments on each payment has three entries and short events and facts. The path of a
+payment never reads the omitted data again, and every index has its full number of rows. Archived callbacks are left out
+at any size: they are kept for 90 days, by month.
 """
 
 from __future__ import annotations
@@ -45,10 +45,13 @@ ROOT = Path(__file__).resolve().parents[2]
 CACHE = ROOT / ".payproof" / "bench"
 SETTLED = 10_000
 COPIED = 500_000
-"""Fewer settled payments than these are copied for each use; of more, the one that is kept is used itself."""
+"""A cluster with fewer payments than this is copied for each use; a larger cluster is used itself."""
 
 BYTES, SHORT_BYTES = 9_000, 5_000
-"""What a payment takes while its cluster is made; afterwards it is about 7,000, and 3,300 from FULL payments on."""
+"""The disk space for a payment while its cluster is made.
+
+Afterwards it is about 7,000 bytes, and 3,300 from FULL payments on.
+"""
 
 _LOADING = {
     "fsync": "off",  # the whole disk is synchronised before the template gets its name
@@ -65,11 +68,11 @@ _NEWEST = "SELECT payment_id FROM events WHERE place IS NOT NULL ORDER BY place 
 
 
 class NoRoom(Exception):
-    """The disk is too full for a cluster of that size. The message says what it takes."""
+    """The disk is too full for a cluster of that size. The message says how much space it takes."""
 
 
 def template(payments: int) -> Path:
-    """A stopped cluster with so many settled payments, numbered from OLDEST. Raises NoRoom."""
+    """The directory of a stopped cluster with so many completed payments, numbered from OLDEST. Raises NoRoom."""
     schema = hashlib.sha256()
     for file in sorted((ROOT / "schemas" / "sql").glob("*.sql")):
         schema.update(file.read_bytes())
@@ -96,11 +99,11 @@ def template(payments: int) -> Path:
 
 @contextmanager
 def lived_in(place: Path) -> Iterator[Servers]:
-    """Both servers, begun in `place`, with SETTLED payments in the tables.
+    """Both servers, started in `place`, with SETTLED payments in the tables.
 
-    A database that was empty a minute ago is planned for as if it stayed so, which is a shop's first minute.
+    PostgreSQL plans for a newly filled database as if it were still empty, which would show only a shop's first minute.
     """
-    with ThreadPoolExecutor(1) as aside:  # an event loop may be running here, and making one runs its own
+    with ThreadPoolExecutor(1) as aside:  # an event loop may be running here, and this code runs its own
         home = aside.submit(template, SETTLED).result()
     with servers(place, home) as both:
         yield both
@@ -108,11 +111,11 @@ def lived_in(place: Path) -> Iterator[Servers]:
 
 @asynccontextmanager
 async def history(payments: int, place: Path) -> AsyncIterator[Postgres]:
-    """A running cluster with so many settled payments.
+    """A running cluster with so many completed payments.
 
-    A small one is a copy in `place`, and goes with it. Of a large one a copy would take minutes and twice the disk,
-    so the template itself runs, and keeps what is added: some ten thousand settled payments on top of millions, whose
-    numbers `next_run` does not give out again. What a broken run left due is put off first.
+    A small cluster is a copy in `place` and is removed with it. Copying a large cluster would take minutes and twice
+    the disk, so the template itself runs and keeps the new payments: some ten thousand on top of millions, whose
+    numbers `next_run` does not give out again. Payments that an aborted run left due are first postponed.
     """
     home = await asyncio.to_thread(_cluster, payments, place)
     database = Postgres(home)

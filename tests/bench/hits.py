@@ -1,7 +1,7 @@
-"""The callback of payment n as it comes over HTTP: a signed webhook, or a buyer's browser coming back.
+"""The callback of payment n as it comes over HTTP: a signed webhook, or a buyer's browser that returns.
 
-The one thing to get wrong: when it is made. A signature holds for five minutes, and making one takes longer than many
-a server takes to answer; so all of them are made before the clock runs, by whoever sends them.
+A signature is valid for five minutes, and making it takes longer than many a server takes to answer. So the sender
+makes all requests before the clock runs.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from worker.playground.sandbox.sandbox_config import CREDENTIALS
 from worker.playground.sandbox.shadhinpay_webhooks import headers as shadhinpay_headers
 
 Kind = Literal["webhooks", "returns", "mixed"]
-"""Only payments of gateways that send webhooks; every payment as a buyer's return; each payment as its gateway does."""
+"""Webhooks only, buyers' returns only, or for each payment what its gateway does."""
 
 
 def numbers(kind: Kind, first: int, count: int) -> list[int]:
-    """The first so many payments, from number `first`, that have a hit of this kind."""
+    """The first `count` payments, from number `first`, that have a request of this kind."""
     return list(_numbers(kind, first, count))
 
 

@@ -1,8 +1,8 @@
 """Callbacks over HTTP from a process of their own: all made beforehand, sent by a bare protocol on open connections.
 
-Two ways: as fast as so many connections are answered, or at set times whatever becomes of the answers. The one thing
-to get wrong: in the second, a sender that waits for an answer, or counts from when it got round to sending, hides the
-very delays it is there to see. So every hit has its time, is counted from it, and never waits for a free connection.
+Two ways: as fast as so many connections are answered, or at set times independent of the answers. In the second way a
+sender must not wait for an answer, and must not count from the moment of sending: both would hide the delays that are
+measured. So every request has its set time, is counted from it, and never waits for a free connection.
 """
 
 from __future__ import annotations
@@ -27,17 +27,17 @@ WARM = 0.1
 READY_SECONDS = 60.0
 LEAD_SECONDS = 0.2
 ANSWER_BYTES = 2**28
-"""The longest answer of the process: it has twenty bytes for each hit, and asyncio by itself reads lines of 64 kB."""
+"""The longest answer of the process, twenty bytes for each request. By default asyncio reads lines of at most 64 kB."""
 
 CUT = "cut"
-"""The status of a hit whose connection ended under it."""
+"""The status of a request whose connection ended before its answer."""
 
 
 class Load(Struct, frozen=True, kw_only=True):
-    """What to send: `count` hits from payment `first` on, over so many connections.
+    """What to send: `count` requests from payment `first` on, over so many connections.
 
-    `per_second` None: each connection sends its next hit when its last one was answered. Otherwise they are sent at
-    even distances, and `connections` are only those that are open at the start.
+    `per_second` None: each connection sends its next request when its last was answered. Otherwise requests are sent at
+    even distances, and `connections` is the number open at the start.
     """
 
     port: int
@@ -49,10 +49,11 @@ class Load(Struct, frozen=True, kw_only=True):
 
 
 class Answered(Struct, frozen=True, kw_only=True):
-    """What came back. `milliseconds` leaves the first tenth out, and so does `per_second`.
+    """The measured answers.
 
-    `late_milliseconds` is how long after its time a hit was sent; None where hits had no times. `since` is what each is
-    counted from, by `time.perf_counter`, in the order of the payments.
+    `milliseconds` and `per_second` leave the first tenth out. `late_milliseconds` is how long after its set time a
+    request was sent; None where requests had no set times. `since` is the time that each is counted from, by
+    `time.perf_counter`, in the order of the payments.
     """
 
     per_second: float
@@ -69,12 +70,12 @@ class Running:
         self._child, self._load = child, load
 
     def go(self) -> None:
-        """Let it go, in a moment by `time.perf_counter`, which all processes share."""
+        """Start the load a moment from now; all processes share the clock `time.perf_counter`."""
         assert self._child.stdin is not None
         self._child.stdin.write(b"%r\n" % (time.perf_counter() + LEAD_SECONDS))
 
     async def answered(self, seconds: float) -> Answered:
-        """Wait until all are. Raises TimeoutError."""
+        """Wait until all requests are answered. Raises TimeoutError."""
         assert self._child.stdout is not None
         async with asyncio.timeout(seconds):
             return msgspec.json.decode(await self._child.stdout.readline(), type=Answered)
@@ -82,7 +83,7 @@ class Running:
 
 @asynccontextmanager
 async def ready(load: Load) -> AsyncIterator[Running]:
-    """The process, with every request made and its connections open; ended afterwards whatever became of it."""
+    """The process, with every request made and its connections open; always ended afterwards."""
     child = await asyncio.create_subprocess_exec(
         sys.executable,
         *("-P", "-m", "tests.bench.http_load", msgspec.json.encode(load).decode()),
@@ -107,7 +108,7 @@ async def ready(load: Load) -> AsyncIterator[Running]:
 
 
 class Connection(asyncio.Protocol):
-    """One keep-alive connection with at most one hit on it; `free` is called with each answer's status."""
+    """One keep-alive connection with at most one request in flight; `free` is called with each answer's status."""
 
     def __init__(self, free: Callable[[Connection, str], None]) -> None:
         self._free = free
@@ -116,7 +117,7 @@ class Connection(asyncio.Protocol):
         self.open = True
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = cast(asyncio.WriteTransport, transport)  # uvloop's own is one in all but its ancestry
+        self._transport = cast(asyncio.WriteTransport, transport)  # uvloop's is one but for its base class
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.open = False
@@ -139,7 +140,7 @@ class Connection(asyncio.Protocol):
 
 
 class Sender:
-    """Sends what it was given; `over` is set when everything is answered."""
+    """Sends the requests of a load; `over` is set when everything is answered."""
 
     def __init__(self, load: Load) -> None:
         at = int(time.time())

@@ -1,7 +1,6 @@
 """`python -m tests.bench.idle`: what one process with every role costs while nothing happens, with either bus.
 
-The one thing to get wrong: the beginning. Connecting, declaring queues and the first looks come before, and are let
-pass.
+Connecting, declaring queues and the first database look-ups come first and are not measured.
 """
 
 from __future__ import annotations
@@ -27,7 +26,7 @@ SETTLE_SECONDS = 10.0
 
 
 class Idle(Struct, frozen=True, kw_only=True):
-    """`percent` of one core; `wakeups_per_second` is how often one of its threads went on after waiting."""
+    """`percent` of one core; `wakeups_per_second` is how often one of its threads continued after waiting."""
 
     bus: Literal["rabbitmq", "postgres"]
     seconds: float
@@ -37,7 +36,7 @@ class Idle(Struct, frozen=True, kw_only=True):
 
 
 async def idle(servers: Servers, bus: Literal["rabbitmq", "postgres"] = "rabbitmq", seconds: float = 30.0) -> Idle:
-    """Of a process with every role, after it settled."""
+    """The figures of a process with every role, after its start is over."""
     await apply_migrations(servers.database.url)
     with (
         simulated_gateways(servers) as gateways,

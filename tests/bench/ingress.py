@@ -1,8 +1,8 @@
 """`python -m tests.bench.ingress`: callbacks made durable a second, beside a bare ingress; returns and webhooks apart.
 
-One process takes them, 32 open connections bring them, and RabbitMQ keeps them. The one thing to get wrong: what an
-answer means. Returns are answered at once here, with the confirming page (`return_wait` of nothing): the wait for the
-outcome is the gateway's and the workers', and what is measured is until the claim is durable.
+One process takes them, 32 open connections send them, and RabbitMQ stores them. Returns are answered at once with the
+confirming page (`return_wait` of nothing): the wait for the outcome belongs to the gateway and the workers, and what is
+measured ends when the claim is durable.
 """
 
 from __future__ import annotations
@@ -40,9 +40,10 @@ CLAIMS = tuple(claims_queue(gateway) for gateway in ("shadhinpay", "moneybag", "
 
 
 class Accepted(Struct, frozen=True, kw_only=True):
-    """What one run came to. `bytes` is how large each message was.
+    """The figures of one run.
 
-    `cpu_milliseconds` is what the process that took them used for each, which tells the two apart on a busy machine.
+    `bytes` is the size of each message. `cpu_milliseconds` is the processor time that the ingress process used for
+    each; on a busy machine it tells the two contenders apart.
     """
 
     contender: Contender
@@ -54,7 +55,7 @@ class Accepted(Struct, frozen=True, kw_only=True):
 
 
 async def ingress(servers: Servers, kind: Kind, first: int, count: int = COUNT) -> Accepted:
-    """Payproof's, for payments from number `first` on; half as many again are used up."""
+    """Measure payproof's ingress with payments from number `first` on; half as many again are used up."""
     await apply_migrations(servers.database.url)
     await open_payments(servers.database.url, first, numbers(kind, first, count)[-1])
     with simulated_gateways(servers) as gateways, serving(servers, gateways, ["ingress"], return_wait="0s") as payproof:
@@ -63,14 +64,14 @@ async def ingress(servers: Servers, kind: Kind, first: int, count: int = COUNT) 
 
 
 async def bare(servers: Servers, kind: Kind, first: int, count: int = COUNT, size: int = 1000) -> Accepted:
-    """The bare one's, from the same requests; its messages have `size` bytes."""
+    """Measure the bare ingress with the same requests; its messages have `size` bytes."""
     with _bare(servers, size) as (port, pid):
         answered, cpu = await _saturated(port, (pid,), kind, first, count)
     return _accepted("bare", kind, answered, cpu, await _take_away(servers, [QUEUE], count))
 
 
 async def _saturated(port: int, pids: tuple[int, ...], kind: Kind, first: int, count: int) -> tuple[Answered, float]:
-    """What came back, and the processor milliseconds of each. Raises where one was not accepted."""
+    """The answers, and the processor milliseconds of each. Raises when a request was not accepted."""
     load = Load(port=port, kind=kind, first=first, count=count, connections=CONNECTIONS)
     async with ready(load) as running:
         used = cpu_seconds(pids)
@@ -111,7 +112,10 @@ def _bare(servers: Servers, size: int) -> Iterator[tuple[int, int]]:
 
 
 async def _take_away(servers: Servers, queues: Sequence[str], at_least: int) -> int:
-    """Empty the queues, so that every run begins alike; the size of one message. Raises where any was not durable."""
+    """Empty the queues, so that every run begins alike. Returns the size of one message.
+
+    Raises when any was not durable.
+    """
     kept, size = 0, 0
     async with await aio_pika.connect(servers.broker.url) as connection, connection.channel() as channel:
         for name in queues:

@@ -1,6 +1,6 @@
 """A payproof under test: its configuration for the simulated gateways, its open payments, and its processes.
 
-The one thing to get wrong: help. It runs as a shop would run it, with the schedules and limits that it comes with.
+It runs with its default schedules and limits, as a shop would run it.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ api_keys = ["bench-key-of-no-worth"]
 
 """
 
-# Each open payment as POST /v1/payments leaves it: its row, its session, its order, its opened event, told.
+# Each open payment as POST /v1/payments leaves it: its row, its session, its order, and its opened event, published.
 _OPEN = f"""
     WITH numbered AS (
         SELECT n, (ARRAY[{", ".join(f"'{gateway}'" for gateway in GATEWAYS)}])[n % {len(GATEWAYS)} + 1] AS gateway,
@@ -68,7 +68,7 @@ def config(gateways_url: str) -> str:
 
 
 async def open_payments(url: str, first: int, last: int, ago: timedelta = timedelta()) -> None:
-    """Payments `first` to `last`, whose checkouts were opened so long `ago` and are paid by now.
+    """Insert payments `first` to `last`, whose checkouts were opened `ago` before now and are paid by now.
 
     The sweep looks at them one hour after they were opened, and each could be paid for a day.
     """
@@ -96,7 +96,7 @@ class Gateways(Struct, frozen=True):
         return f"http://127.0.0.1:{self.port}"
 
     def delay(self, gateway: str, seconds: float) -> None:
-        """From now on this gateway answers so late; what it was asked before comes as it was to come."""
+        """From now on this gateway answers after this many seconds; earlier questions keep their delay."""
         connection = HTTPConnection("127.0.0.1", self.port, timeout=5)
         try:
             connection.request("PUT", f"/delay/{gateway}/{seconds}")
@@ -107,7 +107,7 @@ class Gateways(Struct, frozen=True):
 
 @contextmanager
 def simulated_gateways(servers: Servers, delays: Delays = AT_ONCE) -> Iterator[Gateways]:
-    """They run and answer, each payment after its delay."""
+    """While the block runs, the gateways answer, each payment after its delay."""
     (port,) = free_ports(1)
     words = (str(port), f"--delays={msgspec.json.encode(delays).decode()}")
     child = Child("gateways", "tests.bench.gateway", *words, log=servers.place / "gateway.log", settings={})
@@ -120,7 +120,7 @@ def simulated_gateways(servers: Servers, delays: Delays = AT_ONCE) -> Iterator[G
 
 
 def service(both: Servers, gateways_url: str, roles: str) -> Child:
-    """One process of payproof with these roles; whoever starts it ends it."""
+    """One process of payproof with these roles; the caller ends it."""
     public, ops = free_ports(2)
     toml = both.place / "payproof.toml"
     toml.write_text(config(gateways_url))
@@ -133,7 +133,7 @@ def service(both: Servers, gateways_url: str, roles: str) -> Child:
 
 
 def settings_of(both: Servers, toml: Path, public: int) -> dict[str, str]:
-    """What every process is told, whatever its bus."""
+    """The environment of every process, with either bus."""
     return {
         "PAYPROOF_CONFIG": str(toml),
         "PAYPROOF_DATABASE_URL": both.database.url,

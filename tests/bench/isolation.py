@@ -1,7 +1,7 @@
-"""`python -m tests.bench.isolation`: what payments of healthy gateways feel of one that answers after five seconds.
+"""`python -m tests.bench.isolation`: how a gateway that answers after five seconds affects payments of other gateways.
 
-The same fixed rate, all healthy and then with Moneybag slow, alternated against one running service. The one thing to
-get wrong: the leftovers. After a slow round everything of it is waited for, so that the next healthy one is healthy.
+The same fixed rate, first with all gateways healthy and then with Moneybag slow, alternated against one running
+service. After a slow round everything of it is waited for, so that the next healthy round is healthy.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ DRAINED_SECONDS = 300.0
 class Isolation(Struct, frozen=True, kw_only=True):
     """Milliseconds beyond the gateways' delay, of the payments of the gateways that stay healthy, round by round.
 
-    `ratio` is the median p99 with the slow one beside them to the median p99 without.
+    `ratio` is the median p99 with the slow gateway divided by the median p99 without it.
     """
 
     per_second: float

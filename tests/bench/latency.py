@@ -1,8 +1,8 @@
 """`python -m tests.bench.latency`: from a callback to its verified event, beyond the gateway's own time.
 
-At a fixed rate, callbacks come at set times and are counted from those; at saturation so many buyers come back at a
-time, and each is followed by the next when it was told the outcome. The event is heard over AMQP. The one thing to get
-wrong: reading the average. What a buyer feels is the slow end, so it is told as p50, p99 and p99.9.
+At a fixed rate, callbacks come at set times and are counted from those. At saturation so many buyers return at a time;
+when a buyer is shown the outcome, the next buyer returns. The event is received over AMQP. A buyer feels the slow end
+and not the average, so p50, p99 and p99.9 are reported.
 """
 
 from __future__ import annotations
@@ -36,10 +36,10 @@ if TYPE_CHECKING:
 DELAY_SECONDS = 0.05
 DELAY = fixed(DELAY_SECONDS)
 BUYERS = 200
-"""So many wait for their outcome at a time, which is more than both cores can do at once."""
+"""So many buyers wait for their outcome at a time, more than both cores can serve at once."""
 LAYOUTS: Final = {"one": ALL_IN_ONE, "apart": APART, "two": TWO_CONSUME}
 OTHERWISE: Final = (Under(delays=SPREAD), Under(standby=STANDBY_SECONDS), Under(snapshot=True))
-"""What is told beside the usual."""
+"""The conditions that are reported beside the usual ones."""
 
 WARM_SECONDS = 3.0
 OVER_SECONDS = 60.0
@@ -48,11 +48,11 @@ SLOWEST = 20.0
 
 
 class Latency(Struct, frozen=True, kw_only=True):
-    """`milliseconds` is from a callback's set time to its event heard, less the delay of that payment's gateway.
+    """Milliseconds from a callback's set time to the arrival of its event, less the delay of that payment's gateway.
 
-    `under` says what was otherwise than usual; it is empty where nothing was.
-    `late_milliseconds` is how far behind those times the sender was, which is in them. `cpu_milliseconds` is what all
-    processes of payproof together used for a payment.
+    `under` names the conditions that were unusual; it is empty where none were. `late_milliseconds` is how far the
+    sender was behind its set times; that time is included. `cpu_milliseconds` is the processor time that all processes
+    of payproof together used for a payment.
     """
 
     layout: Sequence[str]
@@ -69,7 +69,7 @@ class Latency(Struct, frozen=True, kw_only=True):
 
 
 class Saturated(Struct, frozen=True, kw_only=True):
-    """What so many buyers at a time came to: `per_second` of their outcomes, and the same as in Latency."""
+    """The figures with so many buyers at a time: `per_second` counts their outcomes; the rest is as in Latency."""
 
     buyers: int
     per_second: float
@@ -78,7 +78,7 @@ class Saturated(Struct, frozen=True, kw_only=True):
 
 
 class Paced(Struct, frozen=True, kw_only=True):
-    """What was sent at a fixed rate, after the warm-up: when each payment's callback was due, and how late it went."""
+    """The requests sent at a fixed rate after the warm-up: when each callback was due, and how late it was sent."""
 
     due: dict[int, float]
     late_milliseconds: Spread
@@ -93,7 +93,7 @@ async def latency(
     layout: Sequence[str] = ALL_IN_ONE,
     under: Under = USUAL,
 ) -> Latency:
-    """For payments from number `first` on, of which the rate times the seconds and the warm-up are used up."""
+    """Measure payments from number `first` on. It uses up the rate times the seconds, and the warm-up."""
     url, delays = servers.database.url, under.delays or DELAY
     await apply_migrations(url)
     await open_payments(url, first, first + count(per_second, seconds) - 1)
@@ -118,7 +118,7 @@ async def latency(
 async def saturated(
     servers: Servers, first: int, payments: int, *, buyers: int = BUYERS, delays: Delays = DELAY
 ) -> Saturated:
-    """For so many payments from number `first` on; the first tenth warms up."""
+    """Measure so many payments from number `first` on; the first tenth warms up."""
     await apply_migrations(servers.database.url)
     await open_payments(servers.database.url, first, first + payments - 1)
     with simulated_gateways(servers, delays) as gateways, serving(servers, gateways) as payproof:
@@ -138,7 +138,7 @@ async def saturated(
 
 
 async def pace(port: int, first: int, per_second: float, seconds: float) -> Paced:
-    """Send as many at that rate, and the warm-up before them; returns when all are answered."""
+    """Send callbacks at that rate, the warm-up first. Returns when all are answered."""
     load = Load(port=port, kind="mixed", first=first, count=count(per_second, seconds), per_second=per_second)
     async with ready(load) as running:
         running.go()
@@ -149,7 +149,7 @@ async def pace(port: int, first: int, per_second: float, seconds: float) -> Pace
 
 
 def _counted(answered: Answered, first: int, warm: int) -> dict[int, float]:
-    """What each payment after the first so many is counted from. Raises where a callback was not accepted."""
+    """The time that each payment after the warm-up is counted from. Raises when a callback was not accepted."""
     if answered.statuses.keys() - {"200", "303"}:
         raise AssertionError(f"not every callback was accepted: {answered.statuses}")
     return dict(enumerate(answered.since[warm:], first + warm))
@@ -160,23 +160,23 @@ def count(per_second: float, seconds: float) -> int:
 
 
 def beyond(due: Mapping[int, float], heard: Hearing, delays: Delays) -> dict[int, float]:
-    """Milliseconds by payment, of those that were heard."""
+    """Milliseconds by payment, for the payments whose events came."""
     return {n: (heard.at[n] - at - delays.of(n)) * 1000 for n, at in due.items() if n in heard.at}
 
 
 async def main() -> None:
-    from tests.bench.bare_latency import bare_latency  # which is paced by what is above
+    from tests.bench.bare_latency import bare_latency  # it imports this module
 
     parser = argparse.ArgumentParser(
         prog="python -m tests.bench.latency",
-        description="At saturation, of the bare limit, of each layout and otherwise than usual; or, where a layout or "
-        "any of the conditions is given, of the bare limit and of that.",
+        description="Measures saturation, the bare limit, each layout and each unusual condition; where a layout or "
+        "a condition is given, only the bare limit and that.",
     )
     parser.add_argument("--rate", type=float, default=200.0, help="payments a second")
     parser.add_argument("--seconds", type=float, default=20.0)
     parser.add_argument("--runs", type=int, default=1)
-    parser.add_argument("--payments", type=int, default=6000, help="at saturation")
-    parser.add_argument("--layout", choices=LAYOUTS, help="payproof's processes")
+    parser.add_argument("--payments", type=int, default=6000, help="number of payments at saturation")
+    parser.add_argument("--layout", choices=LAYOUTS, help="how the roles are divided among processes")
     add_options(parser)
     words = parser.parse_args()
     put = under(parser, words)

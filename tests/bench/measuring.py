@@ -1,7 +1,7 @@
-"""What is measured, in which order: each a name, the goals it is for, and what it adds to the results.
+"""The measurements and their order: each has a name, the goals it is for, and what it adds to the results.
 
-The one thing to get wrong: the turns. Contenders that are compared come one right after the other, round after round,
-and who begins changes, so that whatever the machine does meanwhile is felt by all of them.
+Compared contenders run one right after the other, round after round, and each round begins with another contender, so
+that other work on the machine affects all of them.
 """
 
 from __future__ import annotations
@@ -33,17 +33,17 @@ from tests.bench.servers import Servers
 from tests.bench.serving import ALL_IN_ONE
 
 RUN: Final = 10_000_000
-"""Payments are numbered by runs of so many, and each measurement has its own, as some share their servers."""
+"""Payments are numbered in runs of this many. Each measurement has its own run, since some share their servers."""
 
 BARE_BYTES: Final = 1000
-"""Of the bare ingress's messages where it is not known how large payproof's are."""
+"""The size of the bare ingress's messages where the size of payproof's is unknown."""
 
 HELD: Final = f"{PAYPROOF.name}, an old snapshot held"
 """A drain of payproof's during a dump."""
 
 
 class Measurement(Struct, frozen=True):
-    """`measure` is given the running servers; where its group has none, an empty directory."""
+    """`measure` gets the running servers; where its group has no servers, an empty directory."""
 
     name: str
     goals: Sequence[str]
@@ -51,14 +51,14 @@ class Measurement(Struct, frozen=True):
 
 
 class Group(Struct, frozen=True):
-    """Those that share a pair of servers, started anew for them."""
+    """The measurements that share a pair of servers, started anew for them."""
 
     measurements: Sequence[Measurement]
     served: bool = True
 
 
 def groups(plan: Plan, found: Results) -> list[Group]:
-    """In the order in which they run. What they find is added to `found`."""
+    """The groups in the order in which they run. Their figures are added to `found`."""
     runs = count(1)
     kinds = (
         [_idle(found, plan, bus) for bus in (BUSES if plan.alone else BUSES[:1])],
@@ -200,7 +200,7 @@ def _first(run: int) -> int:
 
 
 def _tells_more(nth: int, plan: Plan) -> bool:
-    """Whether this round has what is told beside the goals."""
+    """Whether this round also measures what is reported beside the goals."""
     return plan.alone or nth == 0
 
 

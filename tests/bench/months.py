@@ -1,10 +1,9 @@
-"""`python -m tests.bench.months`: whether the log gains by a partition for each month: read, written and forgotten.
+"""`python -m tests.bench.months`: whether the log gains by a partition for each month: read, written and deleted.
 
 An embedded server is filled with events of the usual size, two of each payment: in one table with the columns and the
-indexes of `events`, and in tables of so many months. The ids, the statements and what is drawn are the same each time.
-
-The one thing to get wrong: the guards. A unique index of a partitioned table must hold the month as well, so there it
-promises once in a month what `events` promises once for ever: an id, a version, a place, a completion.
+indexes of `events`, and in tables of so many months. The ids, statements and random choices are the same each time. A
+unique index of a partitioned table must include the month. So there it guarantees only once in a month what `events`
+guarantees for ever: an id, a version, a place, a completion.
 """
 
 from __future__ import annotations
@@ -45,7 +44,8 @@ _PARTITIONED = """
 """
 _MONTH = "CREATE TABLE {table}_{n} PARTITION OF {table} FOR VALUES FROM ('{since}') TO ('{until}')"
 _ID = "('pay_' || left(md5($1::text || ':' || n), 26))"
-# Payments $4 to $5, nine in ten of one shop, spread over $2 months by their number of $3; those after are of the end.
+# Payments $4 to $5, nine in ten of one shop, spread over $2 months by their number of $3; later payments are in the
+# last month.
 _FILL = f"""
     INSERT INTO {{table}} (id, payment_id, version, type, merchant, account, time, body, place)
     SELECT {_ID} || '.' || v, {_ID}, v, CASE v WHEN 1 THEN 'payment.opened' ELSE 'payment.completed' END,
@@ -68,7 +68,7 @@ class _Table:
         self._spread, self._draw = (str(seed), months, payments), random.Random(seed)
 
     async def figures(self) -> Mapping[str, str]:
-        """What it took, by what was done. The table is made for this, and dropped afterwards."""
+        """The figures of each operation. The table is made for this call, and dropped afterwards."""
         await self._make()
         found = await self._read() | await self._write() | await self._forget()
         await self._connection.execute(f"DROP TABLE {self.name}")

@@ -1,12 +1,11 @@
-"""Settled payments by the million, copied from three that payproof itself settled.
+"""Completed payments by the million, copied from three that payproof itself completed.
 
-The one thing to get wrong: columns. None is named here but those that must differ: what a migration adds is copied as
-it is found. Each text, JSON and body in which a payment's number occurs gets the new number, and what stands for it at
-the beginning of an id, each time is moved into the past, and identities, places in the log and what is still planned
-are set anew.
+Only the columns that must differ are named here: a column that a migration adds is copied as it is. A payment's number
+is replaced in each text, JSON and body, and so is its hash at the beginning of an id. Each time is moved into the past.
+Identities, positions in the log and planned times are set anew.
 
-It is fast because nothing is done twice: the tables are filled in the transaction that empties them, which writes no
-WAL, and keys and indexes are dropped before, and built afterwards as the catalogue had them.
+It is fast because no work is done twice: the tables are filled in the transaction that empties them, which writes no
+WAL. Keys and indexes are dropped before and built afterwards as the catalogue had them.
 """
 
 from __future__ import annotations
@@ -21,11 +20,11 @@ from msgspec import Struct
 from tests.bench.numbered import DIGITS, KINDS, OLDEST, hashed_sql, number_sql
 
 FULL = 2_000_000
-"""So many payments and more have three entries each, and short events and facts."""
+"""From this many payments on, each has three entries, and short events and facts."""
 
 CHUNK = 200_000
 APART = "interval '2 seconds'"
-"""302,400 of them are a week, see PER_WEEK."""
+"""302,400 payments are a week, see PER_WEEK."""
 SECONDS = 3600
 AT_ONCE = 2
 
@@ -35,7 +34,7 @@ Say = Callable[[str], None]
 
 _OF = {"payments": "id", "orders": "paid_by"}
 _TABLES = ("events", "entries", "payments", "claims", "facts", "sessions", "transactions", "orders")
-"""Those with most to do first."""
+"""The tables, those with most rows first."""
 
 _SET = {
     ("payments", "next_check_at"): "NULL",  # the schedule of refunds has ended
@@ -75,7 +74,10 @@ class Table(Struct, frozen=True):
 
 
 async def multiply(url: str, payments: int, say: Say) -> None:
-    """The three payments before OLDEST become `payments` from OLDEST on; nothing else is in the tables then."""
+    """Copy the three payments before OLDEST until there are `payments` from OLDEST on.
+
+    The tables hold nothing else.
+    """
     connection = await asyncpg.connect(url, command_timeout=SECONDS)
     try:
         constraints = await connection.fetch(_CONSTRAINTS, list(_TABLES))
@@ -89,10 +91,10 @@ async def multiply(url: str, payments: int, say: Say) -> None:
             await connection.execute(f"DROP INDEX {row['name']}")
         tables = [Table(name, fill, _finish(name, keys, indexes)) for name, fill in zip(_TABLES, fills, strict=True)]
         await _fill_all(url, tables, payments, say)
-        for table in tables:  # afterwards, as nothing may be frozen that another's transaction might not see yet
+        for table in tables:  # afterwards, since rows that another transaction might not see yet cannot be frozen
             await connection.execute(f"VACUUM (FREEZE, ANALYZE) {table.name}")
         say("frozen and analysed")
-        for row in foreign:  # each row is right by the way it was made; those that come are checked
+        for row in foreign:  # the copied rows are valid; new rows are checked
             await connection.execute(
                 f"ALTER TABLE {row['relation']} ADD CONSTRAINT {row['name']} {row['words']} NOT VALID"
             )
@@ -116,7 +118,7 @@ def _finish(table: str, keys: Sequence[asyncpg.Record], indexes: Sequence[asyncp
 
 
 async def _fill(connection: Connection, table: str, payments: int) -> str:
-    """The statement that fills this table with the payments $1 + $2 to $1 + $3, from those put into schema `first`."""
+    """The statement that fills this table with the payments $1 + $2 to $1 + $3, from the rows in schema `first`."""
     of = _OF.get(table, "payment_id")
     hashes = ", ".join(f"{hashed_sql(kind, number_sql(of))} AS was_{kind}" for kind in KINDS)
     most = 3 if table == "entries" and payments >= FULL else 100

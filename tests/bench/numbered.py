@@ -1,11 +1,11 @@
-"""Payment number n: every id, amount and claim of it follows from its number, for whoever needs to know it.
+"""Payment number n: its ids, amount and claim follow from its number.
 
-An id is random to every index, as real ones are: it begins with 64 bits of a hash of its kind and number, and no two
-kinds are in the same order. A payment's own id begins with its week, as those of payproof do. At its end an id has the
-number itself, so that a reader of an id knows whose it is.
+An id is random to every index, as real ids are: it begins with 64 bits of a hash of its kind and number, and no two
+kinds have the same order. A payment's own id begins with its week, as those of payproof do. An id ends with the number
+itself, so that its reader knows the payment.
 
-The one thing to get wrong: state. The simulated gateways keep none; they know what payment n is as everybody else here
-does, so they cost as little as can be and answer alike for every contender.
+The simulated gateways keep no state. They compute payment n as every other module here does, so they are cheap and
+answer every contender alike.
 """
 
 from __future__ import annotations
@@ -20,26 +20,26 @@ from schemas.callbacks import Callback, Claim
 from schemas.words import Authenticity, Said, Source
 
 GATEWAYS: Final = ("shadhinpay", "moneybag", "ipay")
-"""Payment n is paid through GATEWAYS[n % 3]: two that send signed webhooks, and one whose buyers only come back."""
+"""Payment n is paid through GATEWAYS[n % 3]: two that send signed webhooks, and iPay, whose buyers only return."""
 
 Kind = Literal["payment", "reference", "session", "transaction", "event", "claim"]
 KINDS: Final[tuple[Kind, ...]] = get_args(Kind)
 HASHED, DIGITS = 16, 10
-"""Of the signs of an id: those that a hash gives, and those of the number at its end."""
+"""The number of characters of an id that are hash, and that are its number at the end."""
 
 
 OLDEST: Final = 5_000_000_000
-"""Settled payments are numbered from here, PER_WEEK a week; those that a benchmark opens stay below."""
+"""Completed payments are numbered from here, PER_WEEK a week; those that a benchmark opens stay below."""
 PER_WEEK: Final = 302_400
 NOW: Final = "zz"
-"""The week of the payments that a benchmark opens: after all others."""
+"""The week in the ids of payments that a benchmark opens: after all other weeks."""
 _SIGNS: Final = "0123456789abcdefghijklmnopqrstuvwxyz"
 
 
 def hashed(kind: Kind, n: int) -> str:
-    """What is random in an id: HASHED signs of 0 to 9 and a to f, the first two of a payment its week.
+    """The random part of an id: HASHED characters of 0 to 9 and a to f, the first two of a payment its week.
 
-    `hashed_sql` says the same.
+    `hashed_sql` computes the same.
     """
     signs = md5(f"{kind}:{n}".encode(), usedforsecurity=False).hexdigest()
     return f"{_week(n)}{signs[: HASHED - 2]}" if kind == "payment" else signs[:HASHED]
@@ -51,7 +51,7 @@ def _week(n: int) -> str:
 
 
 def hashed_sql(kind: Kind, n: str = "n") -> str:
-    """The same in SQL, of a bigint that is called `n` there."""
+    """The same in SQL, for a bigint with the name `n`."""
     signs = f"md5('{kind}:' || {n}::bigint)"
     if kind != "payment":
         return f"left({signs}, {HASHED})"
@@ -75,7 +75,7 @@ def session_id_sql(n: str = "n") -> str:
 
 
 def number_sql(name: str) -> str:
-    """The bigint n of any of the ids, in SQL."""
+    """The bigint n of an id, in SQL."""
     return f"right({name}, {DIGITS})::bigint"
 
 
@@ -108,22 +108,22 @@ def transaction_id(n: int) -> str:
 
 
 def event_id(n: int) -> str:
-    """Of the gateway's webhook."""
+    """The id of the gateway's webhook event."""
     return f"evt-{_signs('event', n)}"
 
 
 def claim_id(n: int) -> str:
-    """32 signs, as payproof's own."""
+    """The claim's id, 32 characters as in payproof."""
     return f"{hashed('claim', n)}{n:016d}"
 
 
 def amount(n: int) -> str:
-    """In BDT."""
+    """The amount in BDT."""
     return f"{100 + n % 900}.00"
 
 
 def number_in(name: str) -> int:
-    """The n of any of the ids above."""
+    """The number n in any of the ids above."""
     return int(name[-DIGITS:])
 
 
@@ -132,7 +132,7 @@ def _signs(kind: Kind, n: int) -> str:
 
 
 def body(n: int) -> bytes:
-    """What the gateway's webhook says; empty where the buyer's browser comes instead."""
+    """The body of the gateway's webhook; empty where the buyer's browser comes instead."""
     match gateway_of(n):
         case "shadhinpay":
             payload = {"paymentId": session_id(n), "merchantTxnId": reference(n), "status": "COMPLETED"}

@@ -1,8 +1,7 @@
 """`python -m tests.bench.paging`: how quickly a log of a million events is read, at its beginning, middle and end.
 
 A Postgres of its own is filled with events of the usual size, nine in ten of one shop's, and read over HTTP as that
-shop reads them; another shop has been quiet since the middle. What is to be seen is that a page costs the same
-wherever it is.
+shop reads them; another shop has been quiet since the middle. A page should cost the same at every position.
 """
 
 from __future__ import annotations

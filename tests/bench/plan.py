@@ -1,6 +1,6 @@
-"""How much of each is measured: the whole, and the quick one that leaves the growth out.
+"""How much is measured: the whole plan, and the quick plan that leaves the growth out.
 
-The one thing to get wrong: too little. A drain that is over within two seconds measures the starting up of queues.
+A drain that is over within two seconds would measure only the start of the queues.
 """
 
 from __future__ import annotations
@@ -15,19 +15,17 @@ class Plan(Struct, frozen=True, kw_only=True):
     """`rounds` is how often each is measured, in turns; a payment here is one claim and its verified event.
 
     `peers_payments` are those of the slow contenders, whose rate is as steady over fewer. `alone`: each group of
-    measurements has servers of its own, which takes some seconds each time, and what is told beside the goals is
-    measured in each round, and not in the first alone.
+    measurements has servers of its own, which takes some seconds each time, and the figures beside the goals are
+    measured in every round instead of the first alone.
 
-    `saturated` is how many payments buyers wait for, as many at a time as keep both cores busy.
+    `saturated` is how many payments buyers wait for, as many at a time as keep both cores busy. `cost_seconds` is how
+    long the cost of a payment is counted, from a checkpoint on. A page's first change after a checkpoint is written
+    whole: 6.0 kB of a payment's WAL in the first 13 s, 2.0 kB in the first 63 s (2026-11-29, 200 payments a second,
+    PostgreSQL 15). PostgreSQL lets five minutes pass between two checkpoints.
 
-    `cost_seconds` is how long what a payment costs is counted, from a checkpoint on. A page's first change after one is
-    written whole: 6.0 kB of a payment's WAL in the first 13 s, 2.0 kB in the first 63 s (2026-11-29, 200 payments a
-    second, PostgreSQL 15). PostgreSQL lets five minutes pass between two checkpoints.
-
-    `kills` is how often the process that asks is killed, of each bus and layout.
-
-    `history` are the numbers of settled payments that the tables hold, of which the first is what the others are held
-    against, and `due` those due in the sweep; none where growth is left out. Rates are payments a second.
+    `kills` is how often the process that asks is killed, of each bus and layout. `history` are the numbers of completed
+    payments that the tables hold; the others are compared with the first. `due` are the numbers due in the sweep; none
+    where growth is left out. Rates are payments a second.
     """
 
     rounds: int

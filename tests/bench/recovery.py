@@ -1,9 +1,8 @@
-"""`python -m tests.bench.recovery`: how long an outcome takes to be told when the process that asks about it is killed.
+"""`python -m tests.bench.recovery`: how long an outcome takes when the process that asks about it is killed.
 
-The gateway is asked, `kill -9` ends who asked, and the clock runs until the payment's event has its place in the log:
-with a second process that consumes, and with one alone, which is started again at once. The one thing to get wrong:
-where the clock begins, which is the kill, not the restart. The gateway's own time, which a second question takes again,
-is no time of ours and is taken off.
+While the gateway is being asked, `kill -9` ends the process that asks. The clock runs from the kill, not from the
+restart, until the payment's event has its position in the log: with a second process that consumes, and with a single
+process that is started again at once. The gateway's own time, which a second question takes again, is subtracted.
 """
 
 from __future__ import annotations
@@ -36,21 +35,22 @@ from worker.postgres.server.migrate import apply_migrations
 Bus = Literal["rabbitmq", "postgres"]
 BUSES: Final[Sequence[Bus]] = get_args(Bus)
 LAYOUTS: Final = {1: ("ingress,sweep,relay", "consume"), 2: ("ingress,sweep,relay", "consume", "consume")}
-"""By how many consume; who takes callbacks, and what the clock and the log need, stays alive."""
+"""The processes by how many of them consume. The processes for callbacks, the clock and the log stay alive."""
 
 GATEWAY_SECONDS = 1.0
 KILLS = 3
 MOST_SECONDS = 120.0
-"""So long an outcome may take; the longest lease that a dead process ever left was of 40 s."""
+"""The longest time that an outcome may take; the longest lease of a dead process is 40 s."""
 
 _TOLD = "SELECT EXISTS (SELECT FROM events WHERE payment_id = $1 AND type = 'payment.completed' AND place IS NOT NULL)"
 
 
 class Recovery(Struct, frozen=True, kw_only=True):
-    """Seconds of each kill, less what the gateway takes. `consumers` is how many there were, the killed one with them.
+    """Seconds of each kill, less the gateway's time.
 
-    `after_kill` is from the kill to the event; `after_ready`, where there was one alone, from when its successor was
-    ready, and so less than nothing where that asked before it said that it was.
+    `consumers` is how many there were, including the killed process. `after_kill` is from the kill to the event.
+    `after_ready`, for a single process, is from when its successor was ready; it is negative where the successor asked
+    before it reported ready.
     """
 
     bus: Bus
@@ -73,9 +73,9 @@ async def recovery(
     kills: int = KILLS,
     gateway_seconds: float = GATEWAY_SECONDS,
 ) -> Recovery:
-    """Kill who asks so often, once for each payment from number `first` on; one more is used up first.
+    """Kill the process that asks so often, once for each payment from number `first` on; one more is used up first.
 
-    Raises AssertionError where an outcome is not told within MOST_SECONDS.
+    Raises AssertionError when an outcome is not published within MOST_SECONDS.
     """
     await apply_migrations(both.database.url)
     await open_payments(both.database.url, first, first + kills)
@@ -103,12 +103,12 @@ class _Gateway:
         self.address, self._asked = Gateways(port), asked
 
     async def asked_from(self) -> int:
-        """The port of whoever asks next."""
+        """The port of the process that asks next."""
         async with asyncio.timeout(MOST_SECONDS):
             return await self._asked.get()
 
     def forget(self) -> None:
-        """Those who asked so far."""
+        """Forget the ports that asked so far."""
         while not self._asked.empty():
             self._asked.get_nowait()
 
@@ -135,7 +135,7 @@ async def _gateway(seconds: float) -> AsyncIterator[_Gateway]:
 async def _kill(
     payproof: Serving, n: int, gateway: _Gateway, database: asyncpg.Connection[Any]
 ) -> tuple[float, float, float]:
-    """When who asked about payment n was killed, when its successor was ready, and when the outcome was told."""
+    """The times of the kill, of the successor's being ready, and of the outcome's publication, for payment n."""
     gateway.forget()
     telling = asyncio.create_task(_call(payproof, n, database))
     try:
@@ -152,7 +152,7 @@ async def _kill(
 
 
 async def _call(payproof: Serving, n: int, database: asyncpg.Connection[Any]) -> float:
-    """Send the callback of payment n and wait until its outcome is told; when that was."""
+    """Send the callback of payment n and wait until its outcome is published. Returns when that was."""
     _, writer = await asyncio.open_connection("127.0.0.1", payproof.port)
     try:
         writer.write(hit("mixed", n, int(time.time())))
@@ -167,7 +167,7 @@ async def _call(payproof: Serving, n: int, database: asyncpg.Connection[Any]) ->
 
 
 def _owner(processes: Sequence[Child], port: int) -> int:
-    """Whose connection comes from that port of loopback, by its place among the processes."""
+    """The index of the process whose connection comes from that loopback port."""
     rows = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
     (inode,) = (row[9] for row in rows if row[1] == f"0100007F:{port:04X}" and row[9] != "0")
     for nth, process in enumerate(processes):
@@ -184,10 +184,14 @@ def _spread(seconds: Sequence[float]) -> str:
 
 async def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tests.bench.recovery")
-    parser.add_argument("--bus", choices=BUSES, action="append", help="may be repeated; both without")
-    parser.add_argument("--consumers", type=int, choices=LAYOUTS, action="append", help="may be repeated; 1 and 2")
+    parser.add_argument("--bus", choices=BUSES, action="append", help="may be repeated; default: both")
+    parser.add_argument(
+        "--consumers", type=int, choices=LAYOUTS, action="append", help="may be repeated; default: 1 and 2"
+    )
     parser.add_argument("--kills", type=int, default=KILLS)
-    parser.add_argument("--gateway", type=float, default=GATEWAY_SECONDS, help="seconds that it takes for an answer")
+    parser.add_argument(
+        "--gateway", type=float, default=GATEWAY_SECONDS, help="seconds that the gateway takes to answer"
+    )
     parser.add_argument("--json", action="store_true")
     words = parser.parse_args()
     firsts = count(1, 1_000_000)

@@ -1,6 +1,6 @@
-"""What a run of the benchmark found, as tables: the goals with their verdicts, and the figures behind and beside them.
+"""The results of a benchmark run as tables: the goals with their verdicts, and the figures behind and beside them.
 
-The one thing to get wrong: a missed goal between the lines. The first table has every goal, whatever was measured.
+The first table has every goal, measured or not, so that no missed goal is hidden.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ MET, MISSED = "met", "missed"
 
 
 def show(found: Results, console: Console) -> None:
-    """All of it; what was not measured has no table of its own, and its reason at the end."""
+    """Print all of it. A measurement that failed has no table of its own; its reason stands at the end."""
     goals = ("what", "goal", "figure", "spread", "verdict")
     for title, columns, rows in (
         ("Goals", goals, map(_goal, verdicts(found))),
@@ -170,7 +170,7 @@ def _sweep(found: Results) -> Iterator[Row]:
 
 
 def _percentiles(spreads: Sequence[Spread]) -> Row:
-    """Each the median of the rounds' own."""
+    """The percentiles, each the median of the rounds' own."""
     parts = ([one.p50 for one in spreads], [one.p99 for one in spreads], [one.p999 for one in spreads])
     return tuple(_spread(part, "{:,.1f}") for part in parts)
 

@@ -1,7 +1,7 @@
-"""All that one run of the benchmark found, as it goes into the JSON, and the figures of the goals in it.
+"""All figures of one run of the benchmark, as written to the JSON, and the figures of the goals in it.
 
-The one thing to get wrong: a round of two halves. Ratios are of rounds in which both came to an end; what did not is
-kept with its reason, beside what did.
+A ratio needs both of its halves from the same round. A measurement that failed is kept with its reason beside the
+others.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from tests.bench.goals import Figure, Measured, Unmeasured, ratio
 from tests.bench.hits import Kind
 from tests.bench.plan import Plan
 
-if TYPE_CHECKING:  # what was measured is read here and not made, and some of it needs the yardsticks' libraries
+if TYPE_CHECKING:  # only read here; some of these modules need the peers' libraries
     from tests.bench.backlog import Backlog
     from tests.bench.bare_latency import BareLatency
     from tests.bench.cost import Cost
@@ -31,13 +31,13 @@ if TYPE_CHECKING:  # what was measured is read here and not made, and some of it
 
 PAYPROOF, BARE = "payproof", "bare"
 YARDSTICKS: Final = (BARE, "faststream", "celery")
-"""Contenders by their names, and each the name of the goal that payproof is held against it for."""
+"""Contenders by name; each is also the name of the goal that compares payproof with it."""
 
 KINDS: Final[Sequence[Kind]] = ("returns", "webhooks")
 
 
 class Failed(Struct, frozen=True, kw_only=True):
-    """What did not come to an end, the goals that it was measured for, and why."""
+    """A measurement that failed, its goals, and the reason."""
 
     name: str
     goals: tuple[str, ...]
@@ -45,11 +45,12 @@ class Failed(Struct, frozen=True, kw_only=True):
 
 
 class Results(Struct, kw_only=True):
-    """Grows as it is measured. `drains`, `ingress` and `paced` have an entry for each round, which may lack who failed.
+    """Grows as it is measured.
 
-    `ingress` is by contender and kind of callback, such as `bare returns`; `paced` is the latency at the same rate of
-    payproof in one process with every role, which is what people begin with, and of the bare one. `latencies` are
-    payproof's otherwise.
+    `drains`, `ingress` and `paced` have an entry for each round, which lacks contenders that failed. `ingress` is by
+    contender and kind of callback, such as `bare returns`. `paced` is the latency at the same rate of payproof in one
+    process with every role, which is how shops begin, and of the bare limit. `latencies` are payproof's under other
+    conditions.
     """
 
     began: datetime
@@ -72,7 +73,7 @@ class Results(Struct, kw_only=True):
 
 
 def figures(found: Results) -> dict[str, Figure]:
-    """A figure for each goal that was measured, or tried; the reason of what was tried in vain."""
+    """A figure for each goal that was measured or tried; a failed attempt has its reason."""
     told = {
         **{name: _drained(found, name) for name in YARDSTICKS},
         "ingress": _ingress(found),
@@ -93,7 +94,7 @@ def _drained(found: Results, other: str) -> Figure:
 
 
 def _ingress(found: Results) -> Figure:
-    """Of the kind of callback that stands worse."""
+    """The figure of the kind of callback with the worse ratio."""
     kinds = [ingress_ratio(found, kind) for kind in KINDS]
     measured = [figure for figure in kinds if isinstance(figure, Measured)]
     return min(measured, key=lambda figure: figure.figure) if len(measured) == len(kinds) else kinds[0]
@@ -106,7 +107,7 @@ def ingress_ratio(found: Results, kind: str) -> Figure:
 
 
 def _growth(found: Results) -> Figure:
-    """The most payments against the fewest."""
+    """The ratio of the most payments to the fewest."""
     if not found.plan.history:
         return Unmeasured(why="growth is not measured in a quick run")
     return _rounds([] if found.growth is None else found.growth.sizes[-1].ratios)
@@ -125,7 +126,7 @@ def p99_ratio(found: Results) -> Figure:
 
 
 def _counts(cost: Cost | None) -> dict[str, Figure]:
-    """Of one payment, of those that come at a rate; WAL in thousands of bytes."""
+    """The figure of the slower bus."""
     if cost is None:
         return dict.fromkeys(("statements", "syncs", "wal"), _rounds([]))
     told = {"statements": cost.statements, "syncs": cost.wal_syncs, "wal": cost.wal_bytes / 1000}
@@ -143,7 +144,7 @@ def _slowest(buses: Iterable[Sequence[float]]) -> Figure:
 
 
 def _worst(values: Iterable[float]) -> Figure:
-    """Each of them has to hold, so the figure is the greatest."""
+    """The greatest value: every value has to meet the goal."""
     rounds = list(values)
     return Measured(rounds=[max(rounds)]) if rounds else _rounds(rounds)
 

@@ -1,7 +1,7 @@
 """`deploy/dev bench`: every figure that a goal is about, against yardsticks of the same run, and the verdicts.
 
-The one thing to get wrong: giving up. One measurement that fails is named with its reason, its goal counts as missed,
-and the others go on; what was found is told even so, also after Ctrl-C.
+A measurement that fails is named with its reason, its goal counts as missed, and the others go on. The results so far
+are reported even then, and also after Ctrl-C.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from tests.processes import directory
 
 LAST = Path(__file__).resolve().parents[2] / ".payproof" / "bench" / "last.json"
 MOST_SECONDS = 5400.0
-"""So long one measurement may take; the longest fills tables with ten million payments the first time."""
+"""The longest time for one measurement; the longest fills tables with ten million payments the first time."""
 
 MOST_RUNS = 30
 WIDTH = 160
@@ -39,7 +39,7 @@ ENDING = (signal.SIGTERM, signal.SIGHUP)
 
 
 class Progress:
-    """A line on stderr as each measurement begins: when, the how many-th of how many, and what."""
+    """A line on stderr as each measurement begins: the time, its number of all, and its name."""
 
     def __init__(self, console: Console, of: int) -> None:
         self.console, self._of, self._done, self._began = console, of, 0, time.monotonic()
@@ -58,7 +58,7 @@ async def run(work: Sequence[Group], found: Results, console: Console) -> None:
     """Measure all of it, one after the other. Raises Missing."""
     running = asyncio.current_task()
     assert running is not None, "this is a task"
-    for sign in ENDING:  # Ctrl-C does this by itself; the servers must be ended whatever ends us
+    for sign in ENDING:  # Ctrl-C does this by itself; the servers must be ended after any signal
         asyncio.get_running_loop().add_signal_handler(sign, running.cancel)
     progress = Progress(console, sum(len(group.measurements) for group in work))
     for group in work:
@@ -96,12 +96,12 @@ async def _measure(one: Measurement, at: Servers | Path, found: Results, console
 
 
 def _failed(name: str, goals: Sequence[str], error: Exception) -> Failed:
-    """The message may have a log's last lines after its first."""
+    """A failure. The message may have a log's last lines after its first line."""
     return Failed(name=name, goals=tuple(goals), why=f"{type(error).__name__}: {error}".strip())
 
 
 def write(found: Results, path: Path) -> None:
-    """The goals as the table has them, with the figure of each round, and all else as it was measured."""
+    """Write the goals as the table has them, with the figure of each round, and all other figures as measured."""
     goals = []
     for one in verdicts(found):
         figure, spread = figures_shown(one.goal, one.figure)
@@ -113,12 +113,14 @@ def write(found: Results, path: Path) -> None:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
-        prog="deploy/dev bench", description="The goals of speed, and what was measured, in one table."
+        prog="deploy/dev bench", description="The goals of speed, and the measured figures, in one table."
     )
     parser.add_argument("--quick", action="store_true", help="fewer payments, three rounds, without the growth")
-    parser.add_argument("--runs", type=int, help="rounds of each; five, or three quick ones")
-    parser.add_argument("--json", type=Path, default=LAST, help="where all of it goes; .payproof/bench/last.json")
-    parser.add_argument("--strict", action="store_true", help="end with 1 where a goal is missed")
+    parser.add_argument("--runs", type=int, help="rounds of each measurement; default: 5, with --quick 3")
+    parser.add_argument(
+        "--json", type=Path, default=LAST, help="the file for the results; default: .payproof/bench/last.json"
+    )
+    parser.add_argument("--strict", action="store_true", help="exit with 1 if a goal is missed")
     words = parser.parse_args(arguments)
     if words.runs is not None and not 1 <= words.runs <= MOST_RUNS:
         parser.error(f"--runs: from 1 to {MOST_RUNS}")

@@ -1,7 +1,7 @@
 """The real servers of the benchmark: Debian's PostgreSQL with fsync on and `pg_stat_statements`, and RabbitMQ.
 
-The one thing to get wrong: being kind to ourselves. Nothing here is switched off that a shop would need, every
-contender uses the same two servers, and whatever was started is ended by its own process id.
+Nothing that a shop needs is switched off, and every contender uses the same two servers. Each server that was started
+is ended by its own process id.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ SETTINGS: Mapping[str, str] = {
     "autovacuum": "on",
     "timezone": "UTC",
 }
-"""What whoever installs PostgreSQL for a payment service sets: memory, and no checkpoint every minute."""
+"""The usual settings of PostgreSQL for a payment service: memory, and no checkpoint every minute."""
 
 
 class Missing(Exception):
@@ -48,13 +48,16 @@ class Missing(Exception):
 
 
 class Postgres:
-    """One cluster in `home`, made where there is none. Every method blocks. `url` names its database `payproof`."""
+    """One cluster in `home`, created when it does not exist. Every method blocks.
+
+    `url` names its database `payproof`.
+    """
 
     def __init__(self, home: Path) -> None:
         self._programs, self.home = _programs(), home
         self._user = USER if os.geteuid() == 0 else None  # the server refuses to run as root
         self._server: subprocess.Popen[bytes] | None = None
-        self._sockets = Path(tempfile.mkdtemp(prefix="payproof-"))  # a path below a deep checkout is too long for one
+        self._sockets = Path(tempfile.mkdtemp(prefix="payproof-"))  # below a deep checkout its path would be too long
         self._own(self._sockets)
         if not (home / "PG_VERSION").exists():
             self._create()
@@ -64,7 +67,7 @@ class Postgres:
         return f"postgresql://payproof@/payproof?host={quote(str(self._sockets), safe='/')}&port={PORT}"
 
     def start(self, **settings: str) -> None:
-        """`settings` go before SETTINGS."""
+        """Start the server; `settings` come before SETTINGS."""
         settings = {**SETTINGS, "unix_socket_directories": str(self._sockets), **settings}
         words = [word for name, value in settings.items() for word in ("-c", f"{name}={value}")]
         with (self.home / "server.log").open("ab") as log:
@@ -88,8 +91,9 @@ class Postgres:
             self._output("psql", *self._where(), "-c", "CREATE EXTENSION pg_stat_statements", "payproof")
 
     def page_bytes(self, since: str, until: str) -> int:
-        """Of the WAL between two places, such as `0/1A2B3C4D`, what is whole pages, as each is written once after a
-        checkpoint.
+        """The bytes of whole pages in the WAL between two positions, such as `0/1A2B3C4D`.
+
+        A page is written whole once after each checkpoint.
         """
         words = ("--stats", f"--path={self.home / 'pg_wal'}", f"--start={since}", f"--end={until}")
         total = re.search(r"^Total\s+\d+\s+\d+ \[[\d.]+%\]\s+(\d+)", self._output("pg_waldump", *words), re.MULTILINE)
@@ -136,7 +140,7 @@ class Postgres:
 
 
 def postgres_version() -> str:
-    """Of the server that is installed. Raises Missing."""
+    """The version of the installed server. Raises Missing."""
     done = subprocess.run([_programs() / "postgres", "--version"], capture_output=True, text=True, check=True)
     return done.stdout.split()[2]
 
@@ -149,7 +153,7 @@ def _programs() -> Path:
 
 
 class Servers:
-    """Both, running. `place` is a directory whose files go with them."""
+    """Both servers, running. `place` is a directory whose files are removed with them."""
 
     def __init__(self, place: Path, database: Postgres, broker: RabbitMQ) -> None:
         self.place, self.database, self.broker = place, database, broker
@@ -160,7 +164,7 @@ class Servers:
 
 @contextmanager
 def servers(place: Path, template: Path | None = None) -> Iterator[Servers]:
-    """Both started anew in the empty `place`, and ended afterwards; `template` is a cluster to begin with."""
+    """Both started anew in the empty `place`, and ended afterwards; `template` is a cluster to copy at the start."""
     place.chmod(0o755)  # the database's own user must get through
     home = place / "postgres"
     if template is not None:

@@ -1,7 +1,7 @@
-"""Payproof as a shop runs it, started and ended: one process with every role, or each line of a layout in its own.
+"""Payproof as a shop runs it, started and ended: one process with every role, or a process for each line of a layout.
 
-The one thing to get wrong: beginning too early. A process that is ready may still connect its consumers; so whoever
-measures sends something to warm up first, and counts what comes after.
+A process that is ready may still be connecting its consumers. So a measurement sends a warm-up first and counts only
+what comes after it.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ TWO_CONSUME: Final = ("ingress", "consume", "consume", "sweep,relay")
 
 
 class Serving(Struct, frozen=True, kw_only=True):
-    """What runs: the port that callbacks come to, and the processes in the order of the layout.
+    """The running processes, in the order of the layout, and the port for callbacks.
 
-    `ready` is the address of each where it says that it is ready.
+    `ready` is the address at which each process reports that it is ready.
     """
 
     port: int
@@ -47,9 +47,9 @@ def serving(
     broker: bool = True,
     return_wait: str | None = None,
 ) -> Iterator[Serving]:
-    """Payproof, ready, a process for each entry of `layout`; without `broker` its bus is Postgres.
+    """Start payproof, a process for each entry of `layout`, and wait until it is ready.
 
-    `return_wait` as the configuration writes it; None leaves what it comes with.
+    Without `broker` its bus is Postgres. `return_wait` as the configuration writes it; None leaves the default.
     """
     toml = servers.place / "payproof.toml"
     toml.write_text((f'return_wait = "{return_wait}"\n' if return_wait else "") + config(gateways.url))

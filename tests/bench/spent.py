@@ -1,7 +1,7 @@
-"""What a contender's processes spent: those that one process started, and theirs, and itself.
+"""What a contender's processes spent: one process and all its descendants.
 
-The one thing to get wrong: shared memory. Processes that were forked share pages, and the sum here counts them once for
-each; so a contender of several processes is shown as somewhat larger than it is.
+Forked processes share pages, and the sum counts a shared page once for each process. So a contender of several
+processes appears somewhat larger than it is.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ _TICKS, _PAGE = os.sysconf("SC_CLK_TCK"), os.sysconf("SC_PAGE_SIZE")
 
 
 def family(pid: int) -> tuple[int, ...]:
-    """The process and all that descend from it."""
+    """The process and all its descendants."""
     parents = dict(_parents())
     found = [pid]
     for one in found:
@@ -23,7 +23,10 @@ def family(pid: int) -> tuple[int, ...]:
 
 
 def cpu_seconds(pids: tuple[int, ...]) -> float:
-    """Of these together until now, with those of their children that ended. One that is gone counts nothing."""
+    """The processor seconds of these processes so far, with those of their ended children.
+
+    A process that is gone counts as 0.
+    """
     return sum(sum(map(int, fields[11:15])) for pid in pids if (fields := _fields(pid))) / _TICKS
 
 
@@ -38,7 +41,10 @@ def _parents() -> Iterator[tuple[int, int]]:
 
 
 def _fields(pid: int) -> list[str]:
-    """Those of /proc/PID/stat after the command, whose name may hold anything: the state is the first."""
+    """The fields of /proc/PID/stat after the command, whose name may hold any character.
+
+    The first field is the state.
+    """
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     except (FileNotFoundError, ProcessLookupError):

@@ -1,6 +1,6 @@
-"""How a measure spreads: its percentiles, by nearest rank, so that each is a value that really occurred.
+"""The percentiles of a measurement, by nearest rank, so that each is a value that really occurred.
 
-The one thing to get wrong: too few. A p99.9 of a thousand values is its largest but one, and says little.
+Of a thousand values, p99.9 is the second largest, so it says little.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from msgspec import Struct
 
 
 class Spread(Struct, frozen=True, kw_only=True):
-    """In the unit of its values; `most` is the largest."""
+    """Percentiles in the unit of the values; `most` is the largest value."""
 
     count: int
     p50: float
@@ -25,7 +25,7 @@ class Spread(Struct, frozen=True, kw_only=True):
 
 
 def spread(values: Sequence[float]) -> Spread:
-    """Of at least one value."""
+    """The percentiles of at least one value."""
     ranked = sorted(values)
 
     def at(share: float) -> float:

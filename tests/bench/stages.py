@@ -1,7 +1,7 @@
-"""Where the time of a payment goes, from when its callback was sent to when its event was heard, by what was recorded.
+"""Where the time of a payment goes, from when its callback was sent to when its event arrived, by recorded times.
 
-The one thing to get wrong: clocks. What is recorded is told by the database's, what is sent and heard by this
-machine's; they agree only because both run here.
+Recorded times are the database's, the times of sending and arrival are this machine's. They agree only because both run
+here.
 """
 
 from __future__ import annotations
@@ -24,16 +24,16 @@ _TIMES = """
 
 
 class Stages(Struct, frozen=True, kw_only=True):
-    """Milliseconds of each stretch. `answered` has the gateway's own delay in it.
+    """Milliseconds of each stretch. `answered` includes the gateway's own delay.
 
-    A process knows the database's clock as of its last reading, which is off by up to the time that took: on a busy
-    machine `received` may be a little less than nothing, and `taken` as much longer.
+    A process knows the database's clock as of its last reading, with an error up to the time that the reading took. On
+    a busy machine `received` may be slightly negative, and `taken` as much longer.
 
-    - `received`: sent until the ingress had read it.
-    - `taken`: published, delivered, and the look at its payment.
+    - `received`: from sending until the ingress had read it.
+    - `taken`: published, delivered, and the look-up of its payment.
     - `answered`: its turn taken, and the question until its answer was read.
-    - `recorded`: until what comes of it is decided, with all that is written together.
-    - `heard`: the write, the place in the log, the relay, the broker, and the subscriber.
+    - `recorded`: until the outcome is decided, with all that is written together.
+    - `heard`: the write, the position in the log, the relay, the broker, and the subscriber.
     """
 
     received: Spread
@@ -44,7 +44,7 @@ class Stages(Struct, frozen=True, kw_only=True):
 
 
 async def stages(url: str, sent: Mapping[int, float], heard: Mapping[int, float]) -> Stages:
-    """Of these payments by number; both times by `time.perf_counter`."""
+    """The stages of these payments, by number; both times by `time.perf_counter`."""
     wall = time.time() - time.perf_counter()
     connection = await asyncpg.connect(url)
     try:

@@ -1,7 +1,7 @@
-"""How claims fare while the sweep works on payments that are due: those that wait, and those that come meanwhile.
+"""How claims fare while the sweep works on payments that are due: claims that wait, and claims that come meanwhile.
 
-The one thing to get wrong: who is counted. Payments that are due bring events of their own: most were paid, and those
-that their gateway cannot be asked about expire. So each kind is counted by its numbers, those due by the log itself.
+Due payments bring events of their own: most were paid, and those whose gateway cannot be asked expire. So each kind is
+counted by its own payment numbers, and due payments by the log itself.
 """
 
 from __future__ import annotations
@@ -29,9 +29,9 @@ from worker.postgres.server.migrate import apply_migrations
 ROLES = "consume,relay,sweep"
 SECONDS = 300.0
 OPENED = timedelta(hours=25)
-"""So long ago, that each gateway is asked: some not while the payment can be paid."""
+"""So long ago that each gateway is asked; some are asked only after the payment can no longer be paid."""
 RATE = 20.0
-"""Fresh claims a second, while nothing else waits: modest, so that a machine's limit is not what is measured."""
+"""Fresh claims a second, while nothing else waits: few enough that the machine's limit is not measured."""
 
 FRESH = 400
 WARM = 0.1
@@ -44,9 +44,9 @@ _FRESH_FROM, _DUE_FROM = 2_000_000, 5_000_000
 
 
 class Swept(Struct, frozen=True, kw_only=True):
-    """Claims a second of those that waited, and payments due worked off a second meanwhile; then fresh claims at RATE.
+    """Waiting claims processed a second, and due payments processed a second meanwhile; then fresh claims at RATE.
 
-    `fresh_milliseconds` is from a fresh claim's publication to its event, and `stages` where they went.
+    `fresh_milliseconds` is from a fresh claim's publication to its event, and `stages` is where that time went.
     """
 
     due: int
@@ -66,7 +66,7 @@ class Swept(Struct, frozen=True, kw_only=True):
 
 
 async def swept(both: Servers, waiting: int, *, due: int, run: int) -> Swept:
-    """With so many claims waiting, and so many payments due."""
+    """Measure with so many claims waiting, and so many payments due."""
     start = run * 10_000_000 + 1
     waits = range(start, start + waiting)
     fresh = range(start + _FRESH_FROM, start + _FRESH_FROM + FRESH)
@@ -101,7 +101,7 @@ async def swept(both: Servers, waiting: int, *, due: int, run: int) -> Swept:
 
 
 async def _send(url: str, numbers: Collection[int]) -> Mapping[int, float]:
-    """Publish their claims at RATE, each at its time; tells when that was."""
+    """Publish their claims at RATE, each at its time. Returns the time of each."""
     sent: dict[int, float] = {}
     async with await aio_pika.connect(url) as connection, asyncio.timeout(len(numbers) / RATE + SECONDS):
         channel = await connection.channel(publisher_confirms=True, on_return_raises=True)
@@ -116,7 +116,7 @@ async def _send(url: str, numbers: Collection[int]) -> Mapping[int, float]:
 
 
 async def _rate(url: str, numbers: Sequence[int], since: float, until: float) -> float:
-    """How many of these ended a second between two times of `time.perf_counter`."""
+    """How many of these payments ended a second between two times of `time.perf_counter`."""
     if not numbers:
         return 0.0
     wall = time.time() - time.perf_counter()

@@ -1,6 +1,6 @@
-"""What tracing costs a payment: nothing to speak of while it is off. `python -m tests.bench.tracing`
+"""`python -m tests.bench.tracing`: what tracing costs a payment; almost nothing while it is off.
 
-Every place at which a payment is traced, from the callback to the webhook, without anything in between.
+It runs every place at which a payment is traced, from the callback to the webhook, without any work in between.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ EVENT = json.dumps({"id": "pay_1.2", "type": "payment.completed", "data": {f"fie
 
 
 def payment(tracing: Tracing) -> None:
-    """The places, in the order in which a payment meets them."""
+    """Run every traced place, in the order in which a payment meets them."""
     claim = CLAIM
     if tracing.on:
         with (
@@ -56,7 +56,7 @@ def payment(tracing: Tracing) -> None:
 
 
 def microseconds(work: Callable[[], None]) -> float:
-    """The best of five, for one payment: what others do on the machine only adds."""
+    """The best of five, for one payment, since other work on the machine only adds time."""
     times = []
     for _ in range(5):
         began = perf_counter()

@@ -1,4 +1,4 @@
-"""What a run was made with: without it a figure means nothing next month."""
+"""The versions of the software that a run was made with; a figure without them cannot be compared later."""
 
 from __future__ import annotations
 
@@ -14,7 +14,10 @@ LIBRARIES = (
 
 
 def versions() -> dict[str, str]:
-    """Of everything but the servers, which tell their own; a library that is not there is left out."""
+    """The versions of everything but the servers, which report their own.
+
+    A library that is not installed is left out.
+    """
     found = {
         "python": platform.python_version(),
         "kernel": f"{platform.system()} {platform.release()}",

@@ -1,7 +1,7 @@
-"""`python -m tests.bench.workbook`: how long an XLSX statement takes to read, and what its processes weigh.
+"""`python -m tests.bench.workbook`: how long an XLSX statement takes to read, and how much memory its processes use.
 
-A workbook is written first, ten columns wide with real dates and numbers; its rows are then read as `payproof
-reconcile` reads them, the workbook itself in a child process with bounds.
+A workbook is written first, ten columns wide with real dates and numbers. Its rows are then read as `payproof
+reconcile` reads them, the workbook itself in a child process with limits.
 """
 
 from __future__ import annotations

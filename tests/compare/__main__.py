@@ -1,7 +1,6 @@
-"""`python -m tests.compare --before DIRECTORY`: one list of acts through two programs, and what differs of its end.
+"""`python -m tests.compare --before DIRECTORY`: runs one list of acts through two programs and shows how they differ.
 
-The other program is that of another checkout. The one thing to get wrong: chance. Whatever differs comes again with the
-same seed.
+The other program is that of another checkout. Every difference can be repeated with the same seed.
 """
 
 from __future__ import annotations
@@ -23,7 +22,7 @@ HERE = Path(__file__).resolve().parents[2]
 
 
 async def compared(before: Path, after: Path, acts: Sequence[Act], seed: int) -> tuple[End, End]:
-    """What both programs came to; they run side by side, each one act at a time."""
+    """The ends of both programs; they run side by side, each one act at a time."""
     ends = await asyncio.gather(*[_played(root, acts, seed) for root in (before, after)])
     return ends[0], ends[1]
 
@@ -44,8 +43,8 @@ def told(found: Sequence[Difference], acts: Sequence[Act]) -> str:
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.compare", description=__doc__.split("\n")[0])
-    parser.add_argument("--before", type=Path, required=True, help="the checkout whose program it is held against")
-    parser.add_argument("--after", type=Path, default=HERE, help="the other; this one")
+    parser.add_argument("--before", type=Path, required=True, help="the checkout to compare with")
+    parser.add_argument("--after", type=Path, default=HERE, help="the other checkout; default: this checkout")
     parser.add_argument("--seed", type=int, default=None)
     parser.add_argument("--payments", type=int, default=100)
     words = parser.parse_args()

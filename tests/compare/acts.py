@@ -1,7 +1,6 @@
-"""What buyers, gateways, the shop and strangers do, drawn from one seed: the same list for every program it is put to.
+"""The acts of buyers, gateways, the shop and strangers, drawn from one seed: the same list for every program.
 
-The one thing to get wrong: looking. An act is drawn before anything happened, so it may be impossible by then; that it
-was refused is part of what is compared.
+An act is drawn before anything happened, so it may be impossible by then. Its refusal is part of the comparison.
 """
 
 from __future__ import annotations
@@ -32,13 +31,15 @@ Does = Literal[
     "verifies",
     "resolves",
 ]
-"""`acts` is the buyer at the gateway's page, who `returns` to where that sent the browser; `says` visits an address of
-the payment's own that nobody sent the browser to, and `names` one of the account, with ids. `ends there` is the
-checkout's end by the gateway's books, `ends here` by ours."""
+"""`acts` is the buyer at the gateway's page, who `returns` to where that sent the browser.
+
+`says` visits an address of the payment's own that no page sent the browser to, and `names` an address of the account,
+with ids. `ends there` is the checkout's end by the gateway's books, `ends here` by ours.
+"""
 
 ALL: Final[Sequence[Does]] = get_args(Does)
 SIDE_BY_SIDE = 4
-"""So many payments are under way at a time; their acts come one after the other, mixed."""
+"""So many payments are in progress at a time; their acts come one after the other, mixed."""
 
 FEWEST, MOST = 2, 9
 SILENT = ("500", "503", "html", "401", "429", "reset", "lost_answer", "html_404", "text_404", "not_found")
@@ -47,7 +48,7 @@ FALSE = ("unknown_word", "contradiction", "still_pending", "wrong_identity", "wr
 
 
 class Act(Struct, frozen=True, kw_only=True):
-    """One thing that is done about payment number `n`; `how` is its details, and may name an earlier payment."""
+    """One act about payment number `n`; `how` is its details, and may name an earlier payment."""
 
     n: int
     gateway: Gateway
@@ -80,10 +81,11 @@ def drawn(seed: int, payments: int) -> list[Act]:
 
 
 def _life(n: int, shared: random.Random, rng: random.Random) -> list[Act]:
-    """Of two neighbours, who share a cart and a gateway more often than not: so an order is paid twice.
+    """The acts of two neighbours, who usually share a cart and a gateway: so an order is paid twice.
 
-    Where Execute takes the money and they share a cart, each is paid as it should be and nothing is lost: the clock
-    looks at who waits for another's doubt or hold to end, and a list of acts is not to depend on it.
+    Where Execute takes the money and they share a cart, each payment is paid normally and nothing is lost. Otherwise
+    the clock would look at payments that wait for another payment's doubt or hold to end, and a list of acts must not
+    depend on the clock.
     """
     home, together = shared.choice(EVERY), shared.random() < 0.6
     gateway = home if rng.random() < 0.7 else rng.choice(EVERY)

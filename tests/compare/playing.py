@@ -1,8 +1,7 @@
-"""One program at its gateways: acts are done one at a time, each when all that the last one brought about is over.
+"""One program at its gateways: acts are done one at a time, each when all effects of the last are over.
 
-The one thing to get wrong: time. Schedules are so long that nothing is due by itself but what follows at once, and what
-comes due is made due; so what a program does depends on the acts alone, however slow the machine is. One time cannot be
-set: how soon Execute may follow Execute. It is waited for.
+The result must not depend on how slow the machine is. So schedules are so long that only immediate work is due by
+itself, and other work is made due explicitly. Only the wait between two Executes cannot be set; it is waited for.
 """
 
 from __future__ import annotations
@@ -54,10 +53,10 @@ give_up = "7d"
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 SHOP = "https://shop.example"
 EVENTS = ("paid", "failed", "cancelled", "refunded")
-"""How a checkout may stand that the gateways tell of by themselves."""
+"""The checkout states that gateways report by themselves."""
 
 QUIET_SECONDS = 300.0
-"""An Execute that nobody answered is in doubt for a minute, and may be so again."""
+"""An unanswered Execute is in doubt for a minute, and may be so again."""
 
 MARGIN_SECONDS = 0.1
 PAGE = 100
@@ -89,7 +88,7 @@ _WAKE = """SELECT pg_notify('payproof', '{"look_at": "2000-01-01T00:00:00Z"}')""
 
 
 class Player:
-    """Does acts at one system, and keeps what each came to: `answers` is in the order of the acts."""
+    """Does acts at one system, and keeps their results: `answers` is in the order of the acts."""
 
     def __init__(
         self, root: Path, system: System, http: aiohttp.ClientSession, database: asyncpg.Connection[Any]
@@ -103,7 +102,7 @@ class Player:
         self._sessions: dict[int, str] = {}
 
     async def does(self, act: Act) -> None:
-        """Raises AssertionError where what it brought about does not come to an end."""
+        """Do one act, record its answer and wait for the end of its effects. Raises AssertionError without that end."""
         await self._rested(act)
         try:
             told = await self._do(act)
@@ -177,7 +176,7 @@ class Player:
         return _shown(payment)
 
     async def _one_by_one(self, act: Act, do: Callable[[], Awaitable[str]]) -> str:
-        """As often as the act says, each when all of the last is over."""
+        """Do it as often as the act says, each time after the last one's effects are over."""
         told = [await do()]
         for _ in range(1, act.how.get("times", 1)):
             await self._over(act)
@@ -186,7 +185,7 @@ class Player:
         return ", ".join(told)
 
     async def _tell(self, act: Act, named: Mapping[str, str]) -> str:
-        """The gateway tells how the checkout stands: by a signed webhook, and then in the unsigned form."""
+        """The gateway reports how the checkout stands: by a signed webhook, and then in the unsigned form."""
         session = await self.control.session(act.gateway.provider, reference(act.n))
         if act.gateway not in (MONEYBAG, SHADHINPAY) or session is None or session["status"] not in EVENTS:
             return ""
@@ -204,7 +203,7 @@ class Player:
         return None if session is None else session["transaction_id"]
 
     async def _ids(self, act: Act) -> Mapping[str, str]:
-        """What an address carries, in the words of every gateway at once."""
+        """The parameters of an address, in the words of every gateway at once."""
         session = await self.control.session(act.gateway.provider, reference(act.n))
         match act.how["by"]:
             case "reference":
@@ -228,7 +227,7 @@ class Player:
             return f"{response.status} {response.headers.get('Location', '')}".rstrip()
 
     async def _rested(self, act: Act) -> None:
-        """Wait until an Execute of the same order would not be asked too soon after the last one."""
+        """Wait until an Execute of the same order would not come too soon after the last one."""
 
         async def rested() -> bool:
             about = (act.gateway.account, reference(act.n), TIMING.execute_spacing + timedelta(seconds=MARGIN_SECONDS))
@@ -237,7 +236,7 @@ class Player:
         await until(rested, what=f"rest before {act}", seconds=QUIET_SECONDS)
 
     async def _over(self, act: Act) -> None:
-        """Wait until nothing of it is under way, or due."""
+        """Wait until no work on the payment is in progress, or due."""
 
         async def quiet() -> bool:
             return bool(await self._database.fetchval(_QUIET))
@@ -250,7 +249,7 @@ class Player:
             ) from None
 
     async def known(self) -> list[Document]:
-        """Every payment as the API shows it, also those that nobody opened here, by account and reference."""
+        """Every payment as the API shows it, also unexpected ones, by account and reference."""
         found: list[Document] = []
         cursor: Mapping[str, str] = {}
         headers = {"Authorization": f"Bearer {self.system.key}"}
@@ -276,9 +275,9 @@ class Player:
 
 @asynccontextmanager
 async def playing(root: Path, seed: int) -> AsyncIterator[Player]:
-    """The program of the checkout at `root`, with a database and gateways of its own; the gateways are this checkout's.
+    """The program of the checkout at `root`, with its own database and gateways.
 
-    The gateways draw their ids from the seed.
+    The gateways are this checkout's, and draw their ids from the seed.
     """
     with directory() as place:
         system = System(place, settings=SETTINGS, secret=SECRET)

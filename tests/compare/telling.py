@@ -1,7 +1,6 @@
-"""What a program came to, in words that no chance and no clock is in, and where two programs differ.
+"""The result of a program, in words without random values and times, and where two programs differ.
 
-The one thing to get wrong: saying too little. Times, random ids and the addresses of this run alone are named by what
-they stand for; every other sign is compared.
+Times, random ids and this run's addresses are replaced by names of what they stand for; everything else is compared.
 """
 
 from __future__ import annotations
@@ -23,15 +22,15 @@ _TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|\+00:00)")
 _SIGNATURE = re.compile(r"signature=[0-9a-f]{64}")
 _TOOK = frozenset({"seconds", "milliseconds"})
 _RANDOM = frozenset({"claim_id", "endpoint"})
-"""Of the claim, and of where the endpoint listens."""
+"""Random values: the id of the claim, and the address at which the endpoint listens."""
 
 
 class Came(Struct, frozen=True, kw_only=True):
     """All that one program shows of one payment; each part is lines of text.
 
-    What was delivered to the shop is apart from the rest of the timeline: it comes in between at its own time. Claims
-    that came together, as a payment's do that is registered late, are in the order of their text. `calls` are those
-    that the gateway got.
+    Deliveries to the shop are apart from the rest of the timeline, since they come in between at their own time. Claims
+    that came together, as those of a payment that is registered late do, are in the order of their text. `calls` are
+    those that the gateway received.
     """
 
     payment: Sequence[str]
@@ -42,7 +41,7 @@ class Came(Struct, frozen=True, kw_only=True):
 
 
 class End(Struct, frozen=True, kw_only=True):
-    """What one program came to: of each payment by account and reference, and what each act was answered."""
+    """The result of one program: each payment by account and reference, and the answer to each act."""
 
     payments: Mapping[str, Came]
     answers: Sequence[str]
@@ -79,7 +78,7 @@ async def end_of(player: Player) -> End:
 
 
 def differences(before: End, after: End) -> Iterator[Difference]:
-    """All that differs, payment by payment."""
+    """All differences, payment by payment."""
     for who in sorted(before.payments.keys() | after.payments.keys()):
         one, other = before.payments.get(who), after.payments.get(who)
         if one is None or other is None:
@@ -93,13 +92,13 @@ def differences(before: End, after: End) -> Iterator[Difference]:
 
 
 def in_order(timeline: Sequence[str]) -> list[str]:
-    """The entries, and in each run of claims with nothing between them the claims sorted."""
+    """The entries; consecutive claims are sorted."""
     runs = groupby(timeline, key=lambda entry: '"kind": "claim"' in entry)
     return [entry for claims, run in runs for entry in (sorted(run) if claims else run)]
 
 
 def kinds_met(end: End) -> Mapping[str, Counter[str]]:
-    """How often each kind of thing came about: what was not met was not compared."""
+    """How often each kind of thing occurred; a kind that did not occur was not compared."""
     met: Mapping[str, Counter[str]] = {name: Counter() for name in ("ended as", "held as", "told", "claims", "answers")}
     for came in end.payments.values():
         (payment,) = map(json.loads, came.payment)
@@ -116,7 +115,7 @@ def kinds_met(end: End) -> Mapping[str, Counter[str]]:
 
 
 def about(acts: Sequence[Act], who: str) -> list[str]:
-    """What was done about a payment, in order."""
+    """The acts about a payment, in order."""
     return [str(act) for act in acts if f"/{reference(act.n)}>" in who]
 
 

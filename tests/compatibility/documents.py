@@ -1,7 +1,7 @@
-"""What breaks whoever relies on the old of two documents, JSON Schema, OpenAPI or AsyncAPI; nothing, if all was added.
+"""What breaks a user of the old of two documents (JSON Schema, OpenAPI or AsyncAPI). Additions break nothing.
 
-The one thing to get wrong: who sends. An answer, and a message of a `send` operation, is ours; a request, a parameter,
-and a message of a `receive` operation is theirs, and what is a break of the one is an addition to the other.
+The direction decides. We send answers and the messages of a `send` operation; the other side sends requests, parameters
+and the messages of a `receive` operation. A break in one direction is an addition in the other.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ Json = Any
 
 
 def breaks(old: Json, new: Json) -> list[str]:
-    """Every break, with its place. A document's kind is told by its first key."""
+    """Every break, with its place. A document's kind follows from its first key."""
     if "openapi" in old:
         return sorted(_Api(old, new).breaks())
     if "asyncapi" in old:
@@ -38,7 +38,7 @@ class _Two:
         return self._taking.misfits(old, new, at)
 
     def kept(self, old: Json, new: Json, at: str) -> Iterator[tuple[str, Json, Json] | str]:
-        """Each thing of the old table with its place and its successor, or that it is gone."""
+        """Each item of the old table with its place and its successor, or the message that it is gone."""
         for name, thing in (old or {}).items():
             if name in (new or {}):
                 yield f"{at} {name}".strip(), resolved(thing, self.old), resolved(new[name], self.new)

@@ -1,11 +1,11 @@
-"""Whether everything that one JSON Schema lets be sent is taken by another.
+"""Whether everything that one JSON Schema allows to be sent is accepted by another.
 
-What we send (events, answers): the new schema's values must fit the old one, which is what readers were promised. What
-we take (requests): the old schema's values must fit the new one. A closed list is closed: one more word in what we send
-is something no reader was told of, one more in what we take is an addition.
+What we send (events, answers): the new schema's values must fit the old schema, which readers were promised. What we
+take (requests): the old schema's values must fit the new schema. A closed list is closed: one more word in what we send
+is unknown to readers, one more in what we take is an addition.
 
-The one thing to get wrong: passing what is not understood. A keyword unknown here has to be the same on both sides. It
-does not search for a proof either: whatever is not plainly an addition is a break.
+A keyword that is unknown here must be the same on both sides. No proof is searched for either: every change that is not
+plainly an addition is a break.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _TYPES = {str: "string", bool: "boolean", int: "integer", float: "number", dict:
 
 
 def resolved(value: Json, document: Json) -> Json:
-    """What a `$ref` within the document points to; beside it stand annotations alone."""
+    """The schema that a `$ref` within the document points to; only annotations stand beside a `$ref`."""
     while isinstance(value, dict) and "$ref" in value:
         assert set(value) - {"$ref"} <= ANNOTATIONS, f"{value} says more than where to look"
         found = document
@@ -37,13 +37,13 @@ def resolved(value: Json, document: Json) -> Json:
 
 
 class Fitting:
-    """`sent` and `taken` are the documents that references within the schemas point into. No schema holds itself."""
+    """`sent` and `taken` are the documents that references within the schemas point into. No schema is recursive."""
 
     def __init__(self, sent: Json, taken: Json) -> None:
         self._sent, self._taken = sent, taken
 
     def misfits(self, sent: Json, taken: Json, at: str) -> Iterator[str]:
-        """Why something that `sent` allows is none of `taken`; nothing when all of it is."""
+        """Why a value that `sent` allows is not allowed by `taken`; nothing when all of them are."""
         sent, taken = resolved(sent, self._sent), resolved(taken, self._taken)
         sent, taken = ({} if one is True else one for one in (sent, taken))
         if sent is False:
@@ -62,7 +62,7 @@ class Fitting:
                 yield from self.misfits(sent.get("items", True), taken["items"], f"{at}[]")
 
     def _choices(self, sent: Json, taken: Json, at: str) -> Iterator[str]:
-        """Each way of the one must fit a way of the other."""
+        """Each alternative of `sent` must fit an alternative of `taken`."""
         for one in (sent, taken):
             if "anyOf" in one and set(one) - {"anyOf"} - ANNOTATIONS:
                 yield f"{at}: says more than anyOf"

@@ -1,8 +1,7 @@
 """Compose's own services without containers: the same commands, the same environment, the same order, as processes.
 
-The one thing to get wrong: helping. A process gets no variable that its service does not name, a user who owns nothing,
-a home it cannot write to, and the virtual environment that the image holds; what only works here because of this
-machine would not work there.
+This machine must not help. A process gets only the variables that its service names, a user who owns nothing, a home
+that it cannot write to, and the virtual environment of the image.
 """
 
 from __future__ import annotations
@@ -35,13 +34,13 @@ DATABASE_URLS = {
     "keys/ingress-database-url": "app_ingress",
     "keys/worker-database-url": "app_worker",
 }
-"""By where `keys` writes them, the users of the database; each folder stands for a volume."""
+"""The users of the database, by the path that `keys` writes their URL to; each folder stands for a volume."""
 LISTENING = {"ingress": 8080, "sandbox": 8090}
 """The services that others reach, and their ports there; every service of ours has an ops port besides."""
 
 
 class Owner(Struct, frozen=True):
-    """Who runs a process; without numbers the present user."""
+    """The user who runs a process; without numbers the present user."""
 
     uid: int | None = None
     gid: int | None = None
@@ -51,7 +50,7 @@ NOBODY_ELSE = Owner()
 
 
 def installed(place: Path) -> Path:
-    """The image's virtual environment, by the image's own steps, from the files it copies and no others."""
+    """The image's virtual environment, made by the image's own steps from only the files that it copies."""
     source, wheels, venv = place / "source", place / "wheel", place / "venv"
     for name in image().sources:
         target = source / (Path(name).name if name.startswith("deploy/") else name)
@@ -71,7 +70,7 @@ def installed(place: Path) -> Path:
 class Boxes:
     """`url` is where ingress is reached, `sandbox_url` the sandbox, and `key` the shop's, which `keys` drew.
 
-    `database_url` stands in for those that `keys` writes: the server of the tests is reached by its socket alone.
+    `database_url` stands in for those that `keys` writes: the server of the tests is reached only by its socket.
     """
 
     def __init__(self, place: Path, venv: Path, owner: Owner, *, database_url: str, broker: str) -> None:
@@ -94,7 +93,10 @@ class Boxes:
         return (self.keys / "shop-api-key").read_text()
 
     def draw_keys(self) -> None:
-        """What the service `keys` does, by its own script; and the folder of configuration that compose mounts."""
+        """Do the work of the service `keys` by its own script.
+
+        Also make the configuration folder that compose mounts.
+        """
         for directory in (self.keys, self.owners, self.configuration, self.home):
             directory.mkdir(mode=0o755, exist_ok=True)
         words = [self._here(word, "keys") for word in self.services["keys"]["entrypoint"]]
@@ -106,7 +108,7 @@ class Boxes:
         (self.configuration / "payproof.toml").write_text(self._here(written, "ingress"))
 
     async def make_logins(self) -> None:
-        """What the image of Postgres does with the script that compose gives it, when it makes the database."""
+        """Run the script that compose gives to the image of Postgres for a new database."""
         script = (DEPLOY / "postgres" / "logins.sh").read_text()
         statements = script.partition("<<'SQL'\n")[2].partition("\nSQL\n")[0]
         for login in ("ingress", "worker"):
@@ -118,7 +120,7 @@ class Boxes:
             await connection.close()
 
     async def up(self) -> None:
-        """Start every service when those it depends on are where it wants them, as compose does."""
+        """Start every service when the services it depends on are in the state it wants, as compose does."""
         done = {"keys", "postgres", "rabbitmq"}
         left = [name for name in self.services if name not in done]
         while left:
@@ -210,7 +212,7 @@ class Boxes:
         return {variable: self._here(value, name) for variable, value in there.items()}
 
     def _here(self, text: str, name: str) -> str:
-        """A word of this service with the addresses and folders of this machine."""
+        """A word of this service with this machine's addresses and folders."""
         public = self._listening.get(name, 0)
         swapped = {
             "/etc/payproof-keys.sh": str(DEPLOY / "keys.sh"),
@@ -244,7 +246,7 @@ def lends_itself(python: Path, to: Owner) -> bool:
 
 
 def _python() -> Path:
-    """A Python that another user may run too, if there is one: what lies under `/root` is closed to them."""
+    """A Python that another user may also run, if there is one: files under `/root` are closed to other users."""
     here = Path(sys.executable).resolve()
     if os.geteuid() != 0:
         return here

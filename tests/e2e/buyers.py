@@ -1,4 +1,4 @@
-"""What the tests do with the service: open payments, send callbacks of any shape, and look what came of it."""
+"""What the tests do with the service: open payments, send callbacks of any shape, and read the outcome."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class Payproof:
         self._opened = 0
 
     async def call(self, method: str, path: str, **more: Any) -> Answered:
-        """One request as it is, redirects not followed. Raises what aiohttp raises."""
+        """Send one request without following redirects. Raises what aiohttp raises."""
         url = path if path.startswith("http") else self.system.url + path
         async with (
             aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar(), timeout=DEADLINE) as http,
@@ -70,7 +70,7 @@ class Payproof:
         return scene
 
     async def claims(self, payment_id: str, source: str | None = None) -> list[Document]:
-        """The claims that a payment's timeline shows, a sweep's own apart."""
+        """The claims that a payment's timeline shows, without the sweep's."""
         entries = await self.stage.shop.timeline(payment_id)
         claims = [entry for entry in entries if entry["kind"] == "claim" and entry["source"] != "sweep"]
         return [claim for claim in claims if source in (None, claim["source"])]
@@ -89,14 +89,14 @@ class Payproof:
         await until(look, what=f"{claims} claims about {payment_id}")
 
     async def nothing_queued(self, gateway: Gateway) -> None:
-        """What is sent later is taken later, so when this claim was taken nothing before it was queued."""
+        """Claims are taken in order, so once this claim is taken, no earlier claim is queued."""
         mark = Scene(self.stage, gateway, 0)
         await mark.open()
         await asyncio.wait_for(self.call("GET", mark.forged().removesuffix("/success")), 20)
         await self.taken(mark.payment["payment_id"], 1)
 
     async def calls(self, provider: str) -> Document:
-        """How often a gateway was called, once whatever earlier tests brought about has been asked."""
+        """How often a gateway was called, once the effects of earlier tests are over."""
         async with embedded(self.system.place / "data") as url:
             database = await asyncpg.connect(url)
 
@@ -108,7 +108,7 @@ class Payproof:
                 return not busy
 
             try:
-                await until(idle, what="nothing is queued or due", seconds=60)  # a hanging gateway has its lease
+                await until(idle, what="nothing is queued or due", seconds=60)  # a hanging gateway keeps its lease
             finally:
                 await database.close()
         answer: Document = (await self.stage.control.get("calls", provider=provider))["by"]

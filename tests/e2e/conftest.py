@@ -1,4 +1,4 @@
-"""One installation for the layer. It asks when it is told to look and hardly by itself, so calls can be counted."""
+"""One installation for the layer. It asks when a test requests it and hardly by itself, so calls can be counted."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def system() -> Iterator[System]:
 
 @pytest.fixture(scope="session")
 def judged() -> set[str]:
-    """The ids of the events that were found to keep to the published schema."""
+    """The ids of the events that fit the published schema."""
     return set()
 
 
@@ -39,7 +39,7 @@ def judged() -> set[str]:
 async def payproof(system: System, judged: set[str]) -> AsyncIterator[Payproof]:
     """The service as strangers and the shop reach it.
 
-    Afterwards its log holds no error of ours and nobody's data, and its events are what their schema says.
+    Afterwards its log holds no error of ours and no personal data, and its events fit their schema.
     """
     async with staged(system) as stage:
         yield Payproof(system, stage)

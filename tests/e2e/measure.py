@@ -1,8 +1,8 @@
-"""`python -m tests.e2e.measure`: four figures of the shipped process, on whatever machine this is.
+"""`python -m tests.e2e.measure`: four figures of the shipped process on this machine.
 
-How soon it is ready, what it weighs while it idles, how long a verified outcome takes from the gateway's reply to
-`/v1/events`, and how long a buyer's pages take. The gateways run in this process, so that the moment of a reply and the
-moment at which its event is seen are read off one clock.
+How soon it is ready, how much memory it uses while idle, how long a verified outcome takes from the gateway's reply to
+`/v1/events`, and how long a buyer's pages take. The gateways run in this process, so that the time of a reply and the
+time at which its event is seen come from one clock.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ SETTINGS = '[checks]\npending = ["1h"]\nclaimed = ["300ms", "1h"]\n'
 
 
 class Figures(Struct, frozen=True, kw_only=True):
-    """Seconds and bytes. `latencies` are one for each payment, `pages` one for each look at a page, in order.
+    """Seconds and bytes. `latencies` has one value for each payment, `pages` one for each request of a page, in order.
 
     `ready_cpu` is the processor time until it was ready, which other work on the machine does not stretch.
     """
@@ -124,7 +124,7 @@ async def _pages(system: System, stage: Stage) -> dict[str, list[float]]:
     scene = Scene(stage, IPAY, PAYMENTS)
     waiting = (await scene.open())["payment_id"]
     ended = await _tracked(system)
-    # Nobody can ask that gateway, so its success is held, and a person's word ends it.
+    # That gateway cannot be asked, so its success is held, and a resolution ends it.
     await stage.browser.get(f"{system.url}/return/{BLIND.account}/{ended}/success")
     await stage.shop.resolve(ended, status="completed", actor="measure", reason="to be shown", transaction_id="T1")
     paths = {

@@ -1,4 +1,4 @@
-"""Embedded mode started by root says so at its start, and by the doctor; started by anyone else it does not."""
+"""Embedded mode started by root says so at its start and in the doctor; started by another user it does not."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""`payproof bench` beside a service that runs: what it measures, and that it sends nothing where no sandbox is.
+"""`payproof bench` beside a running service: what it measures, and that it sends nothing where no sandbox is.
 
-The one thing to get wrong: whom it asks. Every refusal is followed by a look at how many payments were opened.
+Every refusal is followed by a count of the payments that were opened.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ async def opened(payproof: Payproof) -> int:
 
 
 def configured_otherwise(payproof: Payproof, name: str, base_url: str) -> str:
-    """A configuration in which shop-ipay's gateway is elsewhere; the service keeps its own."""
+    """Write a configuration with another address for shop-ipay's gateway. Returns its path."""
     text = payproof.system.config.read_text()
     path: Path = payproof.system.place / f"{name}.toml"
     path.write_text(text.replace(f"{payproof.system.sandbox_url}/ipay", base_url))
@@ -94,7 +94,7 @@ async def test_a_gateway_without_the_control_api_is_refused(payproof: Payproof) 
 
 
 async def test_a_service_whose_gateway_is_another_than_our_configurations_is_refused(payproof: Payproof) -> None:
-    """The sandbox that is asked here has proven itself, but the service does not open its checkouts there."""
+    """The sandbox that is asked here proves itself, but the service does not open its checkouts there."""
     (port,) = free_ports(1)
     sandbox = Child(
         "another", "worker.cli", "sandbox", f"--port={port}", log=payproof.system.place / "another.log", settings={}

@@ -1,4 +1,4 @@
-"""The paths that gateways and buyers come to: with a slash at the end, and without the id of a payment."""
+"""The paths that gateways and buyers call: with a slash at the end, and without the id of a payment."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ PATHS = {
 
 
 async def told(payproof: Payproof, buyer: Scene) -> dict[str, str]:
-    """What Moneybag says of a payment that was paid, which nobody has told us yet."""
+    """What Moneybag says of a payment that was paid and of which we have received nothing."""
     await buyer.at_gateway("pay", webhook=False)
     reference = buyer.payment["reference"]
     session = await payproof.stage.control.session("moneybag", reference)

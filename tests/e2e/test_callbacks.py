@@ -1,4 +1,4 @@
-"""What strangers' bytes get: the right refusal, and nothing else; each as the contract writes it."""
+"""Strangers' bytes get the right refusal and nothing else, as the contract writes it."""
 
 from __future__ import annotations
 
@@ -130,7 +130,7 @@ async def test_notifications_about_nothing_of_ours_are_404(payproof: Payproof) -
     payment_id = buyer.payment["payment_id"]
     before = await payproof.calls("moneybag")
     for place in (f"shop-moneybag/{UNKNOWN}", f"shop-ipay/{payment_id}", f"nobody/{payment_id}", "shop-moneybag/pay_1"):
-        said = {"transaction_id": "txn1", "orderId": "IPAY-1"}  # a name that each of the two gateways' readers knows
+        said = {"transaction_id": "txn1", "orderId": "IPAY-1"}  # a field that each of the two gateways' readers knows
         assert (await payproof.call("POST", f"/ipn/{place}", data=said)).status == 404
     assert await payproof.calls("moneybag") == before
 
@@ -242,7 +242,7 @@ async def test_a_return_in_an_unknown_word_is_no_page_of_ours(payproof: Payproof
 
 @pytest.mark.parametrize("what", UNREAD)
 async def test_a_return_whose_body_cannot_be_read_still_makes_us_look(payproof: Payproof, what: str) -> None:
-    """The path names the payment, and a buyer stands before the page."""
+    """The path names the payment, and a buyer is looking at the page."""
     buyer = await payproof.opened("ipay")
     returned = await buyer.at_gateway("pay")
     answered = await payproof.call("POST", returned, data=UNSOUND[what])
@@ -323,7 +323,7 @@ async def test_no_path_of_the_api_answers_without_a_key(payproof: Payproof) -> N
 
 
 async def test_a_flood_of_returns_costs_one_question_a_second(payproof: Payproof) -> None:
-    """Nobody paid, so every hit waits its second: the first question is the first hit's, and later ones keep apart."""
+    """Without a payment every request waits its second. The first request asks at once, later questions keep apart."""
     buyer = await payproof.opened("ipay")
     began = time.monotonic()
     answered = await asyncio.gather(*[payproof.call("GET", buyer.forged()) for _ in range(200)])

@@ -1,4 +1,4 @@
-"""The commands as a person runs them, beside a service that runs: what they print, where, and their exit codes.
+"""The commands as a person runs them, beside a running service: what they print, where, and their exit codes.
 
 The installation is this file's own, because `migrate --restored` touches every payment in it.
 """
@@ -82,7 +82,7 @@ async def command(
 
 
 async def payproof_says(payproof: Payproof, *words: str, **settings: str) -> Ended:
-    """Run a command with the configuration of the service that runs; it never tells the shop's key."""
+    """Run a command with the configuration of the running service; its output never holds the shop's key."""
     ended = await command(*words, cwd=payproof.system.place, settings=payproof.system.settings | settings)
     assert payproof.system.key not in ended.out + ended.err
     return ended
@@ -346,7 +346,7 @@ async def test_show_prints_what_the_api_shows_and_the_timeline(payproof: Payproo
     shop = payproof.stage.shop
 
     async def at_rest() -> tuple[Ended, Any, Any] | None:
-        """What is shown while the payment stays as it is: the second of two callbacks may have it asked once more."""
+        """The output while the payment stays as it is: the second of two callbacks may cause another question."""
         before = await shop.payment(payment_id), await shop.timeline(payment_id)
         ended = await payproof_says(payproof, "payments", "show", payment_id)
         after = await shop.payment(payment_id), await shop.timeline(payment_id)
@@ -420,7 +420,7 @@ async def test_a_resolution_needs_a_reason_and_a_payment_that_is_held_and_never_
     assert (await payproof.settled(payment_id, "pending", "unverifiable"))["version"] == 2
 
     decision = (*words, "--status", "completed", "--reason", "on the statement", "--actor", "rahim")
-    for _ in range(2):  # the same again changes nothing
+    for _ in range(2):  # a repetition changes nothing
         ended = await payproof_says(payproof, *decision)
         assert (ended.code, ended.out) == (0, f"{payment_id} is completed\n")
     assert (await payproof.settled(payment_id, "completed"))["version"] == 3
@@ -440,7 +440,7 @@ async def test_a_held_payment_that_is_paid_cannot_be_resolved_as_failed(payproof
 
 
 async def doubly_paid(payproof: Payproof) -> str:
-    """The second attempt of an order of which both were paid."""
+    """The second attempt of an order of which both attempts were paid."""
     order = f"twice-{uuid.uuid4().hex[:8]}"
     first, second = await payproof.opened("ipay", order=order), await payproof.opened("ipay", order=order)
     for buyer in (first, second):
@@ -500,7 +500,7 @@ async def test_a_decision_on_another_version_is_refused(payproof: Payproof) -> N
 
 
 async def buried(payproof: Payproof, claim_id: str, **claim: object) -> None:
-    """A claim as the service puts it aside; without fields one that no version can read."""
+    """Dead-letter a claim as the service does; without fields, a claim that no version can read."""
     text = json.dumps({"id": claim_id, "authenticity": "unsigned", "received_at": "2026-01-31T18:00:00Z"} | claim)
     async with embedded(payproof.system.place / "data") as url:
         database = await asyncpg.connect(url)

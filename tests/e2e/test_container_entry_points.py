@@ -32,7 +32,7 @@ def venv() -> Iterator[Path]:
 
 @pytest.fixture
 def boxes(venv: Path) -> Iterator[Boxes]:
-    """Ready to be started, by a user who is not root wherever there is another."""
+    """Compose's services, ready to be started by a user who is not root, where there is such a user."""
     with directory() as place, directory() as database, rabbitmq() as broker, postgres(database) as server:
         place.chmod(0o755)
         boxes = Boxes(
@@ -83,7 +83,7 @@ async def test_a_payment_is_paid_through_composes_services_and_each_ends_in_time
 
 
 async def _demo_shop_is_served(boxes: Boxes) -> None:
-    """With its style and script, files of the wheel that stand in every page."""
+    """The demo shop is served with its style and script, files of the wheel that every page refers to."""
     async with (
         aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=20)) as http,
         http.get(boxes.sandbox_url) as page,
@@ -117,7 +117,7 @@ def test_a_first_configuration_is_written_and_without_a_database_it_says_what_is
 
 
 def _owner(venv: Path, cluster: Path) -> Owner:
-    """Whom root lends the services: the user of the database, whose socket is for that user alone."""
+    """The user that root runs the services as: the user of the database, whose socket is for that user alone."""
     if os.geteuid() != 0:
         return NOBODY_ELSE
     found = cluster.stat()

@@ -1,4 +1,4 @@
-"""The documents as the service hands them out, read by others' tools; and its events held to what they say."""
+"""The documents as the service serves them, read by third-party tools; its events are validated against them."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ from tests.processes import running
 TESTS = Path(__file__).parents[1]
 PARSER_SECONDS = 60
 KNOWN = {"asyncapi-latest-version"}
-"""3.0 is meant: what generates code is rarely up to the version that the parser calls the latest."""
+"""3.0 is intended: code generators rarely support the version that the parser calls the latest."""
 
 
 @pytest.fixture(scope="module")
 def playhouse() -> Iterator[System]:
-    """An installation whose schedules end soon, as the stories want them."""
+    """An installation whose schedules end soon, as the stories need it."""
     with running() as system:
         yield system
 
 
 def parsed(document: Any) -> Any:
-    """What the AsyncAPI project's parser says of it."""
+    """The diagnostics of the AsyncAPI project's parser."""
     assert (TESTS / "node_modules/@asyncapi/parser").exists(), "deploy/dev test e2e installs the parser"
     ended = subprocess.run(
         ["node", str(TESTS / "asyncapi.mjs")],

@@ -59,7 +59,7 @@ def test_every_script_has_a_story_at_every_gateway_that_it_fits_and_at_no_other(
         if story.script is not None:
             played[story.gateway].add((story.script, story.gateway.provider))
     assert set[tuple[str, str]]().union(*(played[gateway] for gateway in CHECKED)) == fitting
-    assert played[BLIND] <= fitting  # it is besides: what an account that cannot be asked ends in stands for no other
+    assert played[BLIND] <= fitting  # besides: the outcome of an account that cannot be asked stands for no other
 
 
 def test_stories_of_a_script_bear_its_title_and_stand_in_the_order_of_the_table() -> None:

@@ -1,7 +1,8 @@
-"""The three figures that are promised, measured on the shipped process and printed.
+"""The three promised figures, measured on the shipped process and printed.
 
-`python -m tests.e2e.measure` prints them alone. The promise is for an idle machine; the layer may run beside other work
-and on slow disks, so the median is held to it and single payments are not, and the start to its processor time.
+`python -m tests.e2e.measure` prints them alone. The promise is for an idle machine, and the layer may run beside other
+work and on slow disks. So the median is asserted and single payments are not, and the start is asserted by its
+processor time.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import pytest
 from tests.e2e.measure import Figures, measure
 
 READY_CPU_SECONDS = 2.5
-"""An idle machine with a slow disk is ready within 5 seconds then."""
+"""Then an idle machine with a slow disk is ready within 5 seconds."""
 IDLE_BYTES = 120 * 2**20
 EVENT_SECONDS = 0.050
 

@@ -1,4 +1,4 @@
-"""Floods from one address and about one payment, seen from outside; the tests are a proxy that names its clients."""
+"""Floods from one address and about one payment, seen from outside; the tests act as a proxy that names its clients."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _addresses = (f"203.0.113.{n}" for n in itertools.count(1))
 
 
 async def flood(payproof: Payproof, method: str, path: str, times: int, **more: object) -> list[Answered]:
-    """So many hits of one address, some at a time."""
+    """So many requests from one address, some at a time."""
     address, slots = next(_addresses), asyncio.Semaphore(20)
 
     async def one() -> Answered:

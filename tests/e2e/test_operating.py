@@ -1,7 +1,7 @@
-"""What operators look at, over a real Prometheus that scrapes a real payproof on RabbitMQ, where all sorts happened.
+"""What operators look at, in a real Prometheus that scrapes a real payproof on RabbitMQ with payments of every kind.
 
 The installation is this file's own: payments of every gateway that were completed, refused and held, a forged webhook,
-a dead letter, an account with a budget whose key is refused. Everything is asked of the API that Grafana asks.
+a dead letter, an account with a budget whose key is refused. All queries go to the API that Grafana uses.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ SECONDS = 60
 UNSHOWN = {
     *("payproof_process_virtual_memory_bytes", "payproof_process_start_time_seconds", "payproof_process_max_fds"),
 }
-"""What the client library tells beside the rest, and nobody looks at."""
+"""Metrics that the client library adds, and that no panel or alert uses."""
 
 
 class Scene(Struct, frozen=True):
@@ -96,7 +96,7 @@ def scrape(scene: Scene) -> str:
 
 
 def families(scrape: str) -> set[str]:
-    """The names as queries use them, a histogram's once."""
+    """The metric names as queries use them, a histogram's once."""
     return set(re.findall(r"^# TYPE (\S+)", scrape, flags=re.MULTILINE))
 
 
@@ -179,7 +179,7 @@ async def test_the_money_counted_is_the_money_that_the_log_tells_of(scene: Scene
         series = scene.prometheus.query("payproof_completed_taka_total > 0")
         return {one["metric"]["provider"]: float(one["value"][1]) for one in series} == told
 
-    await until(counted, what=f"what was completed is counted as {told}")
+    await until(counted, what=f"completed payments are counted as {told}")
 
 
 @pytest.mark.parametrize(("new", "old"), sorted(OLD_NAMES.items()))
@@ -212,7 +212,7 @@ async def test_what_happened_is_seen(scene: Scene) -> None:
 
 @pytest.fixture(scope="module")
 def names(scene: Scene) -> dict[str, str]:
-    """What the words in capitals stand for, as a listing or an alert would have told."""
+    """The values of the placeholders in capitals, as a listing or an alert would show them."""
     listed = _run(scene, "payproof payments list --hold unverifiable").stdout
     (payment, *_) = re.findall(r"pay_\w{26}", listed)
     (endpoint, *_) = re.findall(r"wh_\w{12}", _run(scene, "payproof webhooks list").stdout)
@@ -232,16 +232,16 @@ async def test_a_command_of_the_runbook_that_looks_runs_as_written(
     scene: Scene, names: dict[str, str], command: str
 ) -> None:
     done = _run(scene, _named(command, names))
-    allowed = (0, 1) if command == "payproof doctor" else (0,)  # a key was revoked here, which doctor holds against us
+    allowed = (0, 1) if command == "payproof doctor" else (0,)  # a key was revoked here, which doctor reports
     assert done.returncode in allowed, done.stdout + done.stderr
     assert done.stdout.strip() or "rabbitmqctl" in command, "it shows something"
 
 
 async def test_the_commands_that_act_run_as_written(scene: Scene, names: dict[str, str]) -> None:
-    """One after the other, as the runbook has them: what is dropped is there, what is resolved is held."""
+    """One after the other, as in the runbook: the dropped letter exists, the resolved payment is held."""
     for command in sorted((one for one in commands("sh") if _acts(one)), key=_drops_last):
         done = _run(scene, _named(command, names))
-        # Nobody can replay a letter that holds no claim, and a gateway without a status API cannot be asked.
+        # A letter without a claim cannot be replayed, and a gateway without a status API cannot be asked.
         allowed = (0, 1) if "dead replay" in command or "verify" in command else (0,)
         assert done.returncode in allowed, f"{command}: {done.stdout}{done.stderr}"
 
@@ -265,7 +265,7 @@ async def test_a_broker_that_goes_away_is_seen_and_that_it_is_back(scene: Scene)
     try:
         await holds('ALERTS{alertname="PayproofBrokerAway", alertstate="pending"}')
         await holds('ALERTS{alertname="PayproofQueueWithoutConsumer", queue="ipay", alertstate="pending"}')
-        await holds("payproof_process_ready == 1")  # it takes callbacks all the same
+        await holds("payproof_process_ready == 1")  # it still takes callbacks
     finally:
         await asyncio.to_thread(scene.broker.start)
     await holds("payproof_broker_up == 1")
@@ -282,7 +282,7 @@ def _named(command: str, names: dict[str, str]) -> str:
 
 
 def _run(scene: Scene, command: str) -> subprocess.CompletedProcess[str]:
-    """As a shell would, but for where the programs and the operators' port are here."""
+    """Run it as a shell would, with this machine's programs and operators' port."""
     program, *words = shlex.split(command.replace("http://127.0.0.1:9090", scene.system.ops_url))
     if program == "rabbitmqctl":
         return subprocess.CompletedProcess(command, 0, scene.broker.ctl(*words), "")

@@ -1,4 +1,4 @@
-"""A buyer has paid, and the gateway tells of it, before the shop registers what it opened: the payment completes."""
+"""A buyer has paid, and the gateway reports it, before the shop registers the payment: the payment completes."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ UNKNOWN = "pay_00000000000000000000000000"
 
 
 class Checkout(Struct, frozen=True, kw_only=True):
-    """What the shop opened at Moneybag by itself, and the buyer paid there."""
+    """A checkout that the shop opened at Moneybag by itself, and that the buyer paid."""
 
     reference: str
     session_id: str
@@ -59,7 +59,7 @@ async def paid(payproof: Payproof) -> Checkout:
 
 
 async def tell(payproof: Payproof, how: str, checkout: Checkout) -> int:
-    """The gateway or the buyer's browser tells of the payment; what that is answered."""
+    """The gateway or the buyer's browser reports the payment. Returns the HTTP status of the answer."""
     told = checkout.told
     body = json.dumps({"event_type": "payment.success", "data": told}).encode()
     match how:

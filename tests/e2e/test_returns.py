@@ -1,4 +1,4 @@
-"""A buyer who comes back: where to, with what, and what is shown while nobody knows yet."""
+"""A buyer who returns: the target address, its parameters, and the page while the outcome is unknown."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ from worker.postgres.server.embedded import embedded
 
 
 def target(answered: Answered) -> tuple[str, list[tuple[str, str]]]:
-    """Where a redirect leads: the address without its query, and the parameters in their order."""
+    """The target of a redirect: the address without its query, and the parameters in their order."""
     assert answered.status == 303, answered.body
     parts = urlsplit(answered.headers["Location"])
     return f"{parts.scheme}://{parts.netloc}{parts.path}", parse_qsl(parts.query, keep_blank_values=True)
 
 
 def added(payment: Document, status: str) -> list[tuple[str, str]]:
-    """What payproof adds, as the contract writes it: the signature is keyed with the bytes after `whsec_`."""
+    """The parameters that payproof adds, as the contract writes them: the signing key is the bytes after `whsec_`."""
     key = base64.b64decode(WEBHOOK_SECRET.removeprefix("whsec_"))
     text = f"payproof-return.{payment['payment_id']}.{payment['reference']}.{status}"
     return [
@@ -130,7 +130,7 @@ async def test_a_transaction_that_the_answer_confirms_is_a_ticket_at_the_first_h
 
 
 async def test_a_reference_alone_is_no_ticket(payproof: Payproof) -> None:
-    """The claim is taken, and whoever guesses references learns nothing."""
+    """The claim is taken, and a person who guesses references learns nothing."""
     buyer = await payproof.opened("ipay")
     await buyer.at_gateway("pay")
     known = await payproof.call("GET", "/return/shop-ipay", params={"referenceId": buyer.payment["reference"]})
@@ -285,7 +285,7 @@ async def test_a_busy_service_tells_each_browser_how_to_bring_its_claim_again(pa
 
 @asynccontextmanager
 async def nothing_durable(payproof: Payproof) -> AsyncIterator[None]:
-    """Someone keeps the queue locked."""
+    """Another transaction keeps the queue locked."""
     async with embedded(payproof.system.place / "data") as url:
         database = await asyncpg.connect(url)
         try:
@@ -297,7 +297,7 @@ async def nothing_durable(payproof: Payproof) -> AsyncIterator[None]:
 
 
 def tracked(reference: str) -> Document:
-    """A checkout of the shop's own, which gave no address to send the buyer to, at a gateway that cannot be asked."""
+    """The body that tracks a checkout without a return address, at a gateway that cannot be asked."""
     named = {"account": GATEWAYS["blind"].account, "reference": reference, "session_id": reference}
     return {**named, "amount": "10.00", "currency": "BDT"}
 

@@ -1,4 +1,4 @@
-"""Ingress and the workers as processes that log in as users of their own: payments go their whole way all the same."""
+"""Ingress and the workers as processes with database users of their own: payments go their whole way all the same."""
 
 from __future__ import annotations
 
@@ -95,7 +95,7 @@ def apart() -> Iterator[Apart]:
 
 @pytest.fixture
 async def payproof(apart: Apart) -> AsyncIterator[Payproof]:
-    """Afterwards no process was refused anything, nor died of it."""
+    """Afterwards no process was refused any access, nor died of it."""
     async with staged(apart.system) as stage:
         yield Payproof(apart.system, stage)
     for child in apart.children:
@@ -152,7 +152,7 @@ async def test_the_callback_is_sealed_and_only_the_owner_reads_it(payproof: Payp
 
 
 async def test_the_house_is_kept_by_whoever_may(apart: Apart) -> None:
-    """Partitions of the archive are made by a worker that may make no table."""
+    """Partitions of the archive are made by a worker that may create no table."""
     ingress, consume, clockwork = (child.log for child in apart.children)
     await until(lambda: '"archive.maintained"' in consume.read_text(), what="the partitions are made")
     assert '"archive.maintained"' not in ingress.read_text() + clockwork.read_text()

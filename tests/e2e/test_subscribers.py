@@ -1,7 +1,7 @@
-"""The subscribers that shops begin from, run as they stand: over a real RabbitMQ, each on a database of its shop's.
+"""The subscribers that shops begin from, run as they stand: over a real RabbitMQ, each on its shop's own database.
 
-The one thing to get wrong: the moment of death. Between the work and its acknowledgement lies no time to hit; so the
-acknowledgement is kept from reaching the broker, by a line that lets nothing through to it any more.
+A subscriber must die between its work and its acknowledgement. That moment is too short to hit, so a proxy in front of
+the broker stops passing data on and the acknowledgement never arrives.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ def broker() -> Iterator[RabbitMQ]:
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[Path]:
-    """Where the socket of a Postgres is: the shop's, not payproof's."""
+    """The directory of a Postgres socket: the shop's server, not payproof's."""
     with directory() as home:
         home.chmod(0o755)  # the server's own user must get through
         with embedded_here(home / "data"):
@@ -54,7 +54,10 @@ def server() -> Iterator[Path]:
 
 
 class Line:
-    """A way to the broker on which nothing more reaches it once it is `cut`; what it says still comes through."""
+    """A proxy in front of the broker.
+
+    Once it is `cut`, it passes nothing on to the broker, but still returns its answers.
+    """
 
     def __init__(self, port: int) -> None:
         self._to, self._through = port, True
@@ -93,7 +96,7 @@ class Line:
 
 
 class Shop(Struct):
-    """One example with its database in a place of its own; `process` is the last that was started."""
+    """One example with a database and directory of its own; `process` is the last that was started."""
 
     kind: str
     place: Path
@@ -103,7 +106,7 @@ class Shop(Struct):
     process: asyncio.subprocess.Process | None = None
 
     async def start(self, port: int) -> None:
-        """Returns when it is heard to consume."""
+        """Start it. Returns when it consumes."""
         with (self.place / "log").open("ab") as log:
             self.process = await asyncio.create_subprocess_exec(
                 *self.command,
@@ -135,7 +138,7 @@ class Shop(Struct):
             await confirm(self.channel, event_message(f"m-{number}", type_, "shop", "shop-ipay", body))
 
     async def shipped(self) -> list[str]:
-        """The references, in no order."""
+        """The references of shipped orders, in no order."""
         with suppress(sqlite3.OperationalError, asyncpg.UndefinedTableError):
             return sorted(row[0] for row in await self.ask("select reference from shipments"))
         return []
@@ -159,7 +162,7 @@ class Shop(Struct):
         await until(all_of_them, what=f"{references} shipped; see {self.place / 'log'}")
 
     async def is_through(self, port: int) -> None:
-        """All is acknowledged, which the queue shows when its consumer is gone; else it is given more time."""
+        """Everything is acknowledged, which the queue shows when its consumer is gone; otherwise it gets more time."""
 
         async def gone() -> bool:
             return await self.consumers() == 0
@@ -278,7 +281,7 @@ async def test_it_waits_for_a_broker_on_which_payproof_never_ran(shop: Shop, bro
 
     async with asyncio.TaskGroup() as group, await aio_pika.connect(broker.url) as connection:
         group.create_task(shop.start(broker.port))
-        await until(complained, what="it said what is missing")
+        await until(complained, what="the log reports the missing exchange")
         await declare(connection, [])
     await shop.tell(event("first", 2))
     await shop.has_shipped("first")

@@ -1,4 +1,4 @@
-"""`payproof events tail` in a shell: from how long ago, into pipes that close, and ended by Ctrl-C."""
+"""`payproof events tail` in a shell: with a start in the past, into pipes that close, and ended by Ctrl-C."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ async def test_ctrl_c_ends_it_quietly_in_the_middle_of_a_write_that_nobody_reads
         await payproof.opened("ipay")
     reads, writes = os.pipe()
     try:
-        fcntl.fcntl(writes, fcntl.F_SETPIPE_SZ, PAGE)  # holds fewer than those four
+        fcntl.fcntl(writes, fcntl.F_SETPIPE_SZ, PAGE)  # a pipe too small for those four
         tail = await started(
             *("events", "tail", "--since", "1d"),
             cwd=payproof.system.place,
@@ -100,7 +100,7 @@ async def command():
 interrupt = _Interrupt()
 asyncio.run(command())
 """
-"""What waits for a name server that says nothing waits in a thread, as reading this standard input does."""
+"""A look-up at a name server that does not answer waits in a thread, as reading this standard input does."""
 
 
 async def test_ctrl_c_again_ends_what_cancelling_does_not_reach() -> None:

@@ -1,4 +1,4 @@
-"""A service that a proxy has under a path of its host: every link that anyone is given has it."""
+"""A service that a proxy serves under a path of its host: every link that leaves the service has that path."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def installed() -> Iterator[System]:
 
 
 def links(page: str) -> set[str]:
-    """Every address of ours on a page: where it looks again, refreshes to, and is read in the other language."""
+    """Every address of ours on a page: its own poll and refresh, and the same page in the other language."""
     found = re.findall(r'(?:data-again|href)="([^"]*)"|content="[0-9]+;url=([^"]*)"', page)
     return {unescape(one or other) for one, other in found if not (one or other).startswith(("data:", "http"))}
 

@@ -1,4 +1,4 @@
-"""Webhooks of the shipped service to the demo shop, and the commands about them, as a person runs them."""
+"""The deliveries in the timeline, once every event has a delivery that arrived."""
 
 from __future__ import annotations
 

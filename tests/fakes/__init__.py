@@ -1,1 +1,1 @@
-"""Fakes that stand behind the same ports as the real things, and pass the same conformance suites."""
+"""Fakes behind the same ports as the real things; they pass the same conformance suites."""

@@ -1,6 +1,6 @@
-"""The bus in memory: redelivery and the dead letters of the real ones, with a clock that tests move.
+"""The bus in memory: redelivery and dead letters as on the real buses, with a clock that tests move.
 
-What a worker has in hand stays there until it acknowledges it or dies.
+A claim that a worker has in hand stays there until the worker acknowledges it or dies.
 """
 
 from __future__ import annotations
@@ -83,7 +83,7 @@ class FakeBus:
             row.failures += failed
 
     async def stop_receiving(self, provider: str) -> None:
-        """Nothing to do: nothing is in hand but what `receive` returned."""
+        """Nothing to do: only what `receive` returned is in hand."""
 
     async def dead_letter(self, message: ClaimMessage, reason: str) -> None:
         row = self._rows.pop(message.claim.id, None)
@@ -94,18 +94,18 @@ class FakeBus:
         return dict(Counter(row.claim.provider for row in self._rows.values() if not row.low_priority))
 
     async def workers_die(self) -> None:
-        """All that workers have in hand comes again at once."""
+        """Let half a minute pass, after which claims in hand are delivered again as well."""
         for row in self._rows.values():
             row.available_at = row.available_at or self._clock.now
         await self.wake()
 
     async def end_leases(self) -> None:
-        """Half a minute passes, and whatever is in hand comes again as well."""
+        """Let half a minute pass; claims in hand are delivered again as well."""
         self._clock.advance(LATER)
         await self.workers_die()
 
     async def wake(self) -> None:
-        """Time has passed, or claims came back: whoever waits looks again."""
+        """Wake every waiting receiver: time has passed, or claims came back."""
         async with self._changed:
             self._changed.notify_all()
 

@@ -1,4 +1,4 @@
-"""Gateways that open checkouts as a test says; it stands where the runner of gateways does."""
+"""Gateways that open checkouts as a test says, in place of `Gateways`, which asks real ones."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from consumers.ports.gateway import Opened, Opening, OpeningOutcome
 
 
 class FakeCheckout:
-    """Opens every checkout, unless the next outcomes were scripted; `hold` makes the next ones wait."""
+    """Opens every checkout, unless the next outcomes were scripted; `hold` makes the next openings wait."""
 
     def __init__(self) -> None:
         self.openings: list[tuple[Account, Opening]] = []

@@ -1,4 +1,4 @@
-"""The real consumer over the ports in memory, its ledger one that can be broken, and time that is moved by hand."""
+"""The real consumer over the ports in memory, with a ledger that can be broken, and time that the test moves."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ from worker.verify.consume import Consumer
 from worker.verify.question_course import Calls
 
 TURNS = 400
-"""So often the loop goes round before all that can happen without time passing has happened."""
+"""How often the event loop runs before everything is done that needs no time to pass."""
 
 
 class BreakableLedger(FakeLedger):
-    """`store` comes before whatever a batch writes; it may raise, or never return."""
+    """`store` is called before a batch writes; it may raise, or never return."""
 
     async def store(self, changes: Sequence[Change]) -> None:
-        """Nothing is broken."""
+        """Called before each write; does nothing by default."""
 
     @asynccontextmanager
     async def batch(self, payment_ids: Collection[str]) -> AsyncIterator[FakeBatch]:
@@ -48,7 +48,7 @@ class BreakableLedger(FakeLedger):
 
 
 def about(account: Account, question: Question, expected: Expected, asked_at: datetime) -> AssignedQuestion:
-    """The question as far as a gateway is told of it."""
+    """The part of the question that a gateway sees."""
     unread: Any = None
     work = PaymentWork(payment_id=expected.payment_id)
     return AssignedQuestion(
@@ -83,7 +83,7 @@ class Consuming:
         self.answer: Gateway = answer or says(Status.PENDING)
         self.asked: list[AssignedQuestion] = []
         self.turns = set[str]()
-        """The payments that some process asks about; another one's can be added."""
+        """The payments that some process is asking about; a test can add those of another process."""
         self._consumer: Consumer | None = None
         self._worker: asyncio.Task[None] | None = None
 
@@ -114,26 +114,26 @@ class Consuming:
         self._worker = asyncio.create_task(self._consumer.run())
 
     async def die(self) -> None:
-        """End as a process that is killed: its turns are over, and its claims come again at once."""
+        """End as a killed process does: its turns are over, and its claims are delivered again at once."""
         assert self._worker is not None
         await end_one(self._worker)
         self.turns.clear()
         await self.bus.workers_die()
 
     async def stop(self) -> None:
-        """End as a process that is asked to."""
+        """End as a process that is asked to stop."""
         assert self._consumer is not None
         assert self._worker is not None
         self._consumer.stop()
         await self._worker
 
     def payments_changed(self, *payment_ids: str) -> None:
-        """Somebody tells that these payments changed."""
+        """Another process reports that these payments changed."""
         assert self._consumer is not None
         self._consumer.payments_changed(payment_ids)
 
     async def settle(self) -> None:
-        """Let everything happen that can without time passing."""
+        """Let everything happen that needs no time to pass."""
         for _ in range(TURNS):
             await asyncio.sleep(0)
 
@@ -151,7 +151,7 @@ class Consuming:
             await (each or self.settle)()
 
     async def sweep(self) -> None:
-        """As worker.verify.sweep does: what is due becomes claims, and is looked at again half a minute later."""
+        """As worker.verify.sweep does: due payments become claims, and are due again half a minute later."""
         now = self.drive.clock.now
         due = [payment.id for payment in self.ledger.due(now)]
         self.ledger.swept(due, now + timedelta(seconds=30))

@@ -1,7 +1,7 @@
 """Driving payments through the stages with the fake ledger: claims in, questions out, replies back, time moved by hand.
 
-The one thing to get wrong: here the gateway is a function from a question to its outcome; whatever it returns is
-recorded by the real stages. None means that whoever asked died before the reply was recorded.
+The gateway is a function from a question to its outcome, and the real stages record what it returns. None means that
+the worker died before the reply was recorded.
 """
 
 from __future__ import annotations
@@ -41,15 +41,15 @@ ROUNDS = 5_000
 SWEPT = timedelta(seconds=SWEPT_SECONDS)
 AGAIN = timedelta(seconds=0.25)
 STARTED_AGAIN = timedelta(seconds=1)
-"""So long after a worker died another one has its claims."""
+"""How long after a worker's death another worker has its claims."""
 
 DEATHS = 5
 HELD_FOR = timedelta(seconds=30)
-"""Whoever asks for longer than this has stopped, and others ask all the same."""
+"""A process that asks for longer than this counts as stopped, and others ask all the same."""
 
 
 def at_once(work: Coroutine[Any, Any, Result]) -> Result:
-    """Run what never has to wait, without an event loop."""
+    """Run a coroutine that never has to wait, without an event loop."""
     try:
         work.send(None)
     except StopIteration as done:
@@ -59,7 +59,7 @@ def at_once(work: Coroutine[Any, Any, Result]) -> Result:
 
 
 def says(status: Status | None, **fields: Any) -> Gateway:
-    """A gateway that always answers this, and echoes what was expected wherever nothing else is named."""
+    """A gateway that always gives this answer, and echoes what was expected in all fields that are not named."""
 
     def gateway(assigned: AssignedQuestion) -> QuestionOutcome:
         return answered(assigned, status, **fields)
@@ -84,7 +84,7 @@ def troubled(trouble: Trouble = Trouble.SERVER_ERROR, retry_after: float | None 
 
 
 def executed(assigned: AssignedQuestion, reply: ExecuteReply, status: Status | None) -> Executed:
-    """What became of an Execute; status None stands for a Query that brought no answer either."""
+    """The outcome of an Execute; status None stands for a Query that brought no answer either."""
     if status is None:
         return Executed(reply=reply, then=Inconclusive(trouble=Trouble.NO_REPLY, detail="silent"))
     return Executed(reply=reply, then=answered(assigned, status))
@@ -117,7 +117,7 @@ class Drive:
     # -- what happens --------------------------------------------------------------------------------------------------
 
     def new(self, account: Account = PLAIN, *, lifetime: timedelta = LIFETIME, **fields: Any) -> Payment:
-        """A payment nobody has stored yet."""
+        """A payment that is not stored yet."""
         number = next(self._numbers)
         given: dict[str, Any] = {
             "id": f"pay_{number:026d}",
@@ -140,7 +140,7 @@ class Drive:
         request: dict[str, Any] | None = None,
         **fields: Any,
     ) -> str:
-        """Open a checkout; the payment's id."""
+        """Open a checkout. Returns the payment's id."""
         payment = self.new(account, **fields)
         number = payment.id[-3:]
 
@@ -174,11 +174,11 @@ class Drive:
         return Claim(**(given | fields))
 
     async def hit(self, payment_id: str, said: Said | None = None, **fields: Any) -> list[AssignedQuestion]:
-        """Someone says that a payment should be looked at: a browser, unless the source says another."""
+        """A claim that the payment should be looked at arrives: from a browser, unless the source says otherwise."""
         return await self.publish(self.claim(payment_id, said, **fields))
 
     async def publish(self, *claims: Claim) -> list[AssignedQuestion]:
-        """Take claims, ask what they make due and record the replies; the questions that were asked."""
+        """Take claims, ask the questions that they make due and record the replies. Returns the questions."""
         questions = await self.take(*claims)
         await self.answer(questions)
         return questions
@@ -186,7 +186,8 @@ class Drive:
     async def take(self, *claims: Claim) -> list[AssignedQuestion]:
         """Take claims and leave the questions in flight. A claim is taken a moment after it was received.
 
-        Nobody waits for a question in flight: what it makes wait is written beside it, or looked at again later.
+        No caller waits for a question in flight: a claim that has to wait is written beside it, or looked at again
+        later.
         """
         self.clock.advance(TRANSIT_SECONDS)
         stopped = [one for one in self._in_flight.values() if one.asked_at + HELD_FOR <= self.clock.now]
@@ -200,7 +201,7 @@ class Drive:
         return taken.questions
 
     async def answer(self, questions: Sequence[AssignedQuestion]) -> None:
-        """Have the gateway answer what is in flight, and record it."""
+        """Have the gateway answer the questions in flight, and record the replies."""
         outcomes = [(assigned, self.gateway(assigned)) for assigned in questions]
         if questions:
             self.clock.advance(REPLY_SECONDS)
@@ -210,9 +211,9 @@ class Drive:
             self.dies(assigned)
 
     def dies(self, assigned: AssignedQuestion) -> None:
-        """Whoever asks this dies: its turn is free, and its claims, which nobody acknowledged, come again.
+        """The worker that asks this dies: its turn is free, and its unacknowledged claims are delivered again.
 
-        A claim that was there when so many died is left alone.
+        A claim that was in hand at too many deaths is left alone.
         """
         del self._in_flight[assigned.expected.payment_id, assigned.asked_at]
         self.turns.give_back([assigned.expected.payment_id])
@@ -231,7 +232,7 @@ class Drive:
         )
 
     async def record(self, replies: Sequence[Reply]) -> list[Change]:
-        """Write what gateways replied. A reply whose question nobody remembers is written alone."""
+        """Record gateways' replies. A reply whose question is forgotten is recorded alone."""
         known = [(self._in_flight.get((one.payment_id, one.asked_at)), one) for one in replies]
         answered = [(assigned, reply) for assigned, reply in known if assigned is not None]
         changes = (

@@ -1,7 +1,7 @@
 """The ledger in memory: the ports `Ledger`, `Openings` and `Findings`, with the unique keys and refusals of the SQL.
 
-The one thing to get wrong: a batch sees what was committed and its own writes, never another batch's. What it writes
-lies in a layer over the tables and reaches them by `commit`.
+A batch sees what was committed and its own writes, never another batch's. Its writes lie in a layer over the tables and
+reach them by `commit`.
 """
 
 from __future__ import annotations
@@ -35,11 +35,11 @@ __all__ = ["FakeClock", "FakeLedger", "Refused"]
 
 
 class Refused(Exception):
-    """The tables would not take this row: a check, a trigger or a unique key of the SQL stands against it."""
+    """The tables do not take this row: a check, a trigger or a unique key of the SQL forbids it."""
 
 
 class Order(Struct, frozen=True, kw_only=True):
-    """Which attempt paid an order, and which one's Execute is under way."""
+    """Which attempt paid an order, and which attempt is executing."""
 
     paid_by: str | None = None
     executing: str | None = None
@@ -62,7 +62,7 @@ class Tables:
         self.openings: MutableMapping[str, dict[str, Any]] = table("openings")
         self.allowances: MutableMapping[str, AccountLimits] = table("allowances")
         self.proposed: MutableMapping[str, str] = table("proposed")
-        """Which payment a request goes on as, by the id that it proposed: what its Idempotency-Key is told."""
+        """The payment that a request continues as, by the id that it proposed: the answer to its Idempotency-Key."""
         self.told: MutableMapping[str, tuple[Event, ...]] = table("told")
         self.entries: MutableMapping[str, tuple[Entry, ...]] = table("entries")
         self.kept: MutableMapping[str, Claim | None] = table("kept")
@@ -81,18 +81,18 @@ class Tables:
 
 
 class FakeLedger:
-    """Ledger, Openings and Findings. `clock` tells the time; what was committed is readable for assertions."""
+    """Ledger, Openings and Findings. `clock` gives the time; tests may read what was committed."""
 
     def __init__(self, clock: FakeClock | None = None) -> None:
         self.clock = clock or FakeClock()
         self._tables = Tables()
         self.revisions = Counter[str]()
-        """Raised by every write of a payment but the sweep's."""
+        """Increased by every write of a payment except the sweep's."""
         self._locks = defaultdict[str, asyncio.Lock](asyncio.Lock)
         self._writing = asyncio.Lock()
         self._limiting = asyncio.Lock()
         self.since: datetime | None = None
-        """When it took over from another server."""
+        """When this server took over from another."""
 
     # -- the ports -----------------------------------------------------------------------------------------------------
 
@@ -176,7 +176,7 @@ class FakeLedger:
         return "repeated" if signed and (claim.account, claim.event_id) in self._tables.signed_events else "new"
 
     async def write(self, writes: Sequence[Write]) -> WriteResult:
-        """One batch of the fake for each: what is left out leaves nothing."""
+        """One batch of the fake for each write; a write that is left out leaves nothing."""
         done, taken = set[str](), dict[str, TakenKeys]()
         for write in sorted(writes, key=lambda write: write.change.payment.id):
             payment_id = write.change.payment.id
@@ -199,7 +199,7 @@ class FakeLedger:
 
     @asynccontextmanager
     async def locked(self, payment_ids: Collection[str]) -> AsyncIterator[FakeLockedLedger]:
-        yield FakeLockedLedger(self, frozenset(payment_ids))  # nobody comes between two calls without an await
+        yield FakeLockedLedger(self, frozenset(payment_ids))  # no other task runs between two calls without an await
 
     @asynccontextmanager
     async def limits(self, accounts: Collection[str]) -> AsyncIterator[FakeLimits]:
@@ -280,12 +280,12 @@ class FakeLedger:
 
     @property
     def heard(self) -> tuple[Claim, ...]:
-        """What payments that came had queued, of the claims that were kept for them."""
+        """The early claims that were queued when their payments came."""
         return tuple(self._tables.heard)
 
     @property
     def kept(self) -> tuple[Claim, ...]:
-        """What waits for payments that are to come."""
+        """The claims that wait for their payments to come."""
         return tuple(one for one in self._tables.kept.values() if one is not None)
 
     def payment(self, payment_id: str) -> Payment:
@@ -305,14 +305,14 @@ class FakeLedger:
         return self._tables.entries.get(payment_id, ())
 
     def came_to(self, proposed: str) -> str | None:
-        """The payment that a request was given, which proposed this id."""
+        """The payment that was given to the request which proposed this id."""
         return self._tables.proposed.get(proposed)
 
     def events_of(self, payment_id: str) -> tuple[Event, ...]:
         return self._tables.told.get(payment_id, ())
 
     def due(self, now: datetime) -> tuple[Payment, ...]:
-        """What the sweep looks at: the payments whose `next_check_at` has come, the longest waiting first."""
+        """The payments that the sweep takes: their `next_check_at` has come; the longest waiting first."""
         waiting = [
             (row.next_check_at, row.id)
             for row in self._tables.payments.values()
@@ -321,17 +321,17 @@ class FakeLedger:
         return tuple(self._tables.payments[payment_id] for _, payment_id in sorted(waiting))
 
     def next_look(self) -> datetime | None:
-        """When the sweep has something to do next."""
+        """When the sweep has its next payment to take."""
         times = (row.next_check_at for row in self._tables.payments.values())
         return min((at for at in times if at is not None), default=None)
 
     def swept(self, payment_ids: Collection[str], look_again_at: datetime) -> None:
-        """What the sweep writes on the payments it takes: they come back if their claims are lost."""
+        """Write what the sweep writes on the payments that it takes: they are due again if their claims are lost."""
         for payment_id in payment_ids:
             self._tables.payments[payment_id] = replace(self.payment(payment_id), next_check_at=look_again_at)
 
     def rest(self, payment_id: str, until: datetime | None = None) -> None:
-        """What is written on a payment that is left in peace: nothing of it is in flight, nor swept until then."""
+        """Mark a payment as idle: no question about it is in flight, and it is not swept until then."""
         self._tables.payments[payment_id] = replace(self.payment(payment_id), lease_until=None, next_check_at=until)
         self.revisions[payment_id] += 1
 
@@ -339,7 +339,7 @@ class FakeLedger:
         return self._tables.allowances.get(account)
 
     def _home(self, claim: Claim | Lookup) -> str | None:
-        """The payment a claim is about: the one in its path, else by the gateway's ids, else by our reference."""
+        """The payment that a claim is about: by its path, else by the gateway's ids, else by our reference."""
         tables, account = self._tables, claim.account
         if claim.payment_id is not None:
             row = tables.payments.get(claim.payment_id)
@@ -371,7 +371,7 @@ class FakeLimits:
 
 
 class FakeTurns:
-    """The turns of one process; several share `held`, as sessions of one database do."""
+    """The turns of one process; several processes share `held`, as sessions of one database do."""
 
     def __init__(self, held: set[str] | None = None) -> None:
         self.held = set[str]() if held is None else held
@@ -386,7 +386,10 @@ class FakeTurns:
 
 
 class FakeBatch:
-    """One transaction. Unique keys are taken under one lock from the first write to the end; no two wait crosswise."""
+    """One transaction.
+
+    Unique keys are taken under one lock from the first write to the end, so no deadlock can arise.
+    """
 
     def __init__(
         self,
@@ -447,7 +450,7 @@ class FakeBatch:
         return told
 
     def _let_go(self, keys: Sequence[Keys]) -> None:
-        """Free orders, but those of which another attempt stands as completed."""
+        """Free orders, except those of which another attempt counts as completed."""
         returned = {key.payment_id for key in keys}
         for place in {(key.merchant, key.order_ref or "") for key in keys}:
             row = self.layer.orders.get(place)
@@ -500,7 +503,7 @@ class FakeBatch:
         other = layer.references.get((payment.account, payment.reference))
         if other and other != payment.id:
             return other
-        layer.references[before.account, before.reference] = ""  # free
+        layer.references[before.account, before.reference] = ""  # free it
         layer.references[payment.account, payment.reference] = payment.id
         layer.openings[payment.id] = request
         layer.proposed[proposed] = payment.id
@@ -572,7 +575,7 @@ class FakeBatch:
         if any(one.version == event.version or one.id == event.id for one in told):
             raise Refused(f"event {event.id} was written before")
         if event.type is EventType.COMPLETED and any(one.type is EventType.COMPLETED for one in told):
-            raise Refused(f"{event.payment_id} was told as completed before")
+            raise Refused(f"{event.payment_id} was published as completed before")
         self.layer.told[event.payment_id] = (*told, event)
         self.layer.events.append(event)
 
@@ -583,18 +586,18 @@ class FakeBatch:
 
 
 def _named(claim: Claim) -> str | None:
-    """What an unsigned claim is counted under while it is kept."""
+    """The key under which a kept unsigned claim is counted."""
     return next((name for name in names(claim) if name is not None), None)
 
 
 def _take(taken: MutableMapping[tuple[str, str], str], key: Keys, wanted: Collection[str]) -> frozenset[str]:
-    """Take what is free; what belongs to others."""
+    """Take the free keys. Returns the keys that belong to other payments."""
     taken_keys = {one: taken.setdefault((key.account, one), key.payment_id) for one in sorted(wanted)}
     return frozenset(one for one, owner in taken_keys.items() if owner != key.payment_id)
 
 
 def _counted(entries: tuple[Entry, ...], new: Entry) -> tuple[Entry, ...] | None:
-    """The timeline with a repeated answer counted at the one before; None where it stands for itself."""
+    """The timeline where a repeated answer is counted in its predecessor; None when the entry stands for itself."""
     questions = 0
     for place in reversed(range(len(entries))):
         one = entries[place]
@@ -628,7 +631,7 @@ def _check_row(row: Payment) -> None:
     if row.amount <= 0 or not 0 <= row.refunded_amount <= max(row.amount, came) or row.version < 0:
         raise Refused(f"{row!r}: amounts or version out of range")
     if row.status.paid and (row.status is Status.REFUNDED) != whole:
-        raise Refused(f"{row!r}: fully returned exactly when it is called refunded")
+        raise Refused(f"{row!r}: refunded in full exactly when its status is refunded")
 
 
 def _check_rise(before: Payment, after: Payment) -> None:
@@ -638,4 +641,4 @@ def _check_rise(before: Payment, after: Payment) -> None:
     if after.version < before.version or after.refunded_amount < before.refunded_amount:
         raise Refused(f"{before!r} would go back in version or refunds")
     if before.completed_told and not after.completed_told:
-        raise Refused(f"{before!r} would go back in what was told")
+        raise Refused(f"{before!r} would take back a published event")

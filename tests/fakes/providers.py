@@ -1,4 +1,4 @@
-"""Gateways reduced to their capabilities: all that the stages between HTTP and the tables look at."""
+"""Gateways reduced to their capabilities, which are all that the stages between HTTP and the tables use."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ LIFETIME = timedelta(minutes=30)
 
 
 class FakeProvider(Struct, frozen=True, kw_only=True):
-    """A gateway that has capabilities and no wire: whoever drives the stages brings its replies."""
+    """A gateway with capabilities and without requests; the test supplies its replies."""
 
     name: ClassVar[str] = "fake"
     can: Capabilities
@@ -60,7 +60,7 @@ class FakeProvider(Struct, frozen=True, kw_only=True):
 
 
 def account(name: str, can: Capabilities) -> Account:
-    # The port says `base_url: str`, which a frozen struct answers by reading alone, as the real gateways do.
+    # The port declares `base_url: str`; a frozen struct only lets it be read, as the real gateways do.
     return Account(id=name, merchant=MERCHANT, provider=FakeProvider(can=can))  # type: ignore[arg-type]
 
 
@@ -70,13 +70,13 @@ PLAIN = account(
     "plain",
     Capabilities(always=OURS | {MoneyField.AMOUNT, MoneyField.CURRENCY}, asked_by=OURS, shows_refunds=True, signs=True),
 )
-"""Asked by our own ids, shows refunds, and its `pending` proves nothing (ShadhinPay is one such)."""
+"""Asked by our own ids, shows refunds, and its `pending` proves nothing (as at ShadhinPay)."""
 
 PROVING = account("proving", Capabilities(always=OURS, asked_by=OURS, shows_refunds=False, pending_expires=True))
-"""Its `pending` after the end proves that nobody paid; no amount in its answers (iPay)."""
+"""Its `pending` after the end proves that the payment was not paid; no amount in its answers (iPay)."""
 
 SILENT = account("silent", Capabilities(always=frozenset(), asked_by=frozenset(), shows_refunds=False))
-"""It cannot be asked at all (PayParse without a status API)."""
+"""Its gateway cannot be asked at all (PayParse without a status API)."""
 
 EXECUTING = account(
     "executing",
@@ -102,6 +102,6 @@ CANDIDATES = account(
 """Asked only by transaction ids that callbacks bring (Moneybag)."""
 
 WORDLESS = account("wordless", replace(PLAIN.provider.capabilities, wordless=True))
-"""As the first, and its redirects name nothing."""
+"""As PLAIN, and its redirects name nothing."""
 
 ACCOUNTS = (PLAIN, PROVING, SILENT, EXECUTING, CANDIDATES, WORDLESS)

@@ -41,7 +41,7 @@ async def fleet(the_fleet: Fleet) -> Fleet:
 
 @pytest.fixture(scope="session")
 def aside(the_fleet: Fleet) -> RabbitMQ:
-    """The fleet's broker, in a virtual host where nobody else is."""
+    """The fleet's broker, in a virtual host of its own."""
     the_fleet.broker.ctl("add_vhost", "aside")
     the_fleet.broker.ctl("set_permissions", "-p", "aside", "guest", ".*", ".*", ".*")
     broker = copy(the_fleet.broker)

@@ -1,8 +1,7 @@
 """Faults drawn at random for the long run: each lasts, ends, and leaves everything started again.
 
-The one thing to get wrong: a fault of the gateways that lies for long. Those here give no answer, lose it, or are
-behind by less than `confirm_end`; one that says a wrong amount is held for a person, which is another right end than
-the gateway's books say.
+A faulty gateway gives no answer, loses it, or is behind by less than `confirm_end`. No fault makes it lie for long: a
+wrong amount is held for a person, which is a correct end that the gateway's books do not show.
 """
 
 from __future__ import annotations
@@ -78,12 +77,12 @@ async def _gateway_silent(_: Fleet, control: Control, rng: random.Random) -> Non
 
 
 async def _gateway_behind(_: Fleet, control: Control, rng: random.Random) -> None:
-    """A replica is: for a while it knows no payment, or calls every one pending."""
+    """A replica is behind: for a while it knows no payment, or calls every payment pending."""
     await _for_a_while(control, rng, rng.choice(BEHIND), "status", rng.choice(CHECKED).provider)
 
 
 async def _proxy_answers(_: Fleet, control: Control, rng: random.Random) -> None:
-    """Something in between answers 404 in its own words, to questions and to Execute."""
+    """A proxy in between answers 404 in its own words, to questions and to Execute."""
     provider = rng.choice(CHECKED).provider
     for on in ("status", "execute"):
         await _for_a_while(control, rng, rng.choice(BETWEEN), on, provider)

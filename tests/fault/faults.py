@@ -1,6 +1,6 @@
 """The ways to die, each as one function: it begins, lasts, and ends with everything started again.
 
-The one thing to get wrong: leaving something away. What fails in between still puts back what it took.
+A function that fails half way still starts again what it stopped.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from tests.fault.fleet import STOPPED_SECONDS, Fleet
 
 
 async def killed(fleet: Fleet, name: str, *, away: float = 0.0) -> None:
-    """`kill -9` of one process, which is started again."""
+    """`kill -9` one process; it is started again after `away` seconds."""
     child = fleet.members[name].child
     await asyncio.to_thread(child.kill)
     await asyncio.sleep(away)
@@ -21,7 +21,7 @@ async def killed(fleet: Fleet, name: str, *, away: float = 0.0) -> None:
 
 
 async def terminated(fleet: Fleet, name: str) -> int | None:
-    """SIGTERM to one process, which drains and is started again; its exit code."""
+    """SIGTERM to one process, which drains and is started again. Returns its exit code."""
     code = await asyncio.to_thread(fleet.members[name].child.stop, STOPPED_SECONDS)
     await asyncio.to_thread(fleet.members[name].start)
     return code

@@ -1,7 +1,6 @@
 """A fleet: every role as processes of their own, on one Postgres and one RabbitMQ, with the sandbox for gateways.
 
-The one thing to get wrong: the ends. Whatever a test did to a process, `restore` brings the fleet back to all of it
-running, and `stop` ends everything by its own id.
+`restore` brings the fleet back to all of it running after any test, and `stop` ends everything by its own id.
 """
 
 from __future__ import annotations
@@ -41,7 +40,10 @@ STOPPED_SECONDS = 60.0
 
 
 class Member:
-    """One process of the fleet, and where it says that it is ready. `extra` is added to its environment."""
+    """One process of the fleet, and the address where it reports that it is ready.
+
+    `extra` is added to its environment.
+    """
 
     def __init__(self, fleet: Fleet, name: str, roles: str, extra: dict[str, str] | None = None) -> None:
         (port,) = free_ports(1)
@@ -54,7 +56,7 @@ class Member:
 
     @classmethod
     def twin(cls, fleet: Fleet, name: str, extra: dict[str, str]) -> Member:
-        """One that can stand in for a member, in another environment."""
+        """A process that can replace a member, in another environment."""
         return cls(fleet, name, ROLES[name], extra)
 
     def start(self) -> None:
@@ -62,7 +64,7 @@ class Member:
         self.ready()
 
     def ready(self) -> None:
-        """Blocks until it says so. Raises ChildError."""
+        """Wait until it reports that it is ready. Blocks. Raises ChildError."""
         self.child.wait_for(f"{self.ops_url}/readyz", seconds=READY_SECONDS)
 
 
@@ -96,7 +98,7 @@ class Fleet:
         yield self.database.url
 
     def restore(self) -> None:
-        """All of it runs and is ready."""
+        """Start every process that does not run, and wait until all are ready."""
         for member in self.members.values():
             if not member.child.running:
                 member.child.start()
@@ -109,7 +111,7 @@ class Fleet:
         self._system.sandbox.stop()
 
     def loud(self) -> list[str]:
-        """What the processes logged since the last look that should wake a person."""
+        """The log events since the last call that should wake an operator."""
         lines = []
         for log in sorted(self.place.glob("*.log")):
             with log.open("rb") as file:
@@ -122,7 +124,7 @@ class Fleet:
 
 @contextmanager
 def running_fleet(settings: str = SETTINGS) -> Iterator[Fleet]:
-    """A fleet that runs, with what it stands on, and everything ended afterwards. Blocks."""
+    """A running fleet and its servers; everything is ended afterwards. Blocks."""
     with directory() as place, rabbitmq() as broker, postgres(place) as database:
         fleet = Fleet(place, database, broker, settings)
         try:

@@ -1,10 +1,9 @@
-"""`deploy/dev flood`: forged and unsigned hits at full speed while buyers pay; what they cost, and who had to wait.
+"""`deploy/dev flood`: forged and unsigned requests at full speed while buyers pay; their cost, and who had to wait.
 
-Half of the buyers are known to the liars, who send claims about their payments too, and about others that nobody pays;
-of the other half's payments they know nothing, as an id is the buyer's own ticket.
-
-The one thing to get wrong: what is counted. Gateways are asked about the buyers' payments too, so the bound on calls
-is what the budget allows in that time, not what the flood would cost without. Loopback only, and it ends by itself.
+The attackers know half of the buyers' payments and send claims about them too, and about baits that stay unpaid. They
+do not know the other half, as a payment's id is the buyer's own ticket. Gateways are asked about the buyers' payments
+too, so the bound on calls is what the budget allows in that time, not what the flood would cost without a budget.
+Everything stays on loopback and ends by itself.
 """
 
 from __future__ import annotations
@@ -48,7 +47,7 @@ BUYER_SECONDS = 300.0
 
 
 class Outcome(Struct, kw_only=True):
-    """What the flood met, and what became of the buyers. Seconds and bytes."""
+    """The answers that the flood got, and the waits of the buyers. Seconds and bytes."""
 
     hits: int
     buyers: int
@@ -128,17 +127,17 @@ async def _flood(system: System, stage: Stage, outcome: Outcome, rng: random.Ran
 
 
 def _known(number: int, outcome: Outcome) -> bool:
-    """Whether the liars know this one: the baits, and every second round of buyers through the gateways."""
+    """Whether the attackers know this payment: the baits, and every second round of buyers through the gateways."""
     return number >= outcome.buyers or number // len(CHECKED) % 2 == 1
 
 
 def _allowed(seconds: float) -> int:
-    """What the budget brings in that time, with what is saved up, and what questions in flight may owe."""
+    """The calls that the budget allows in that time, with saved calls and the debt of questions in flight."""
     return int(RATE * (seconds + BURST_SECONDS)) + 5
 
 
 def _targets(system: System, scenes: list[Scene], rng: random.Random) -> Callable[[], tuple[str, str, dict[str, str]]]:
-    """Draws what a liar sends next: method, address and headers."""
+    """Draws the next request of an attacker: method, address and headers."""
 
     def draw() -> tuple[str, str, dict[str, str]]:
         host = rng.randrange(FEW) if rng.random() < 0.2 else FEW + rng.randrange(MANY)
@@ -180,7 +179,7 @@ async def _hit(draw: Callable[[], tuple[str, str, dict[str, str]]], outcome: Out
 
 
 async def _buys(scene: Scene, number: int, outcome: Outcome) -> None:
-    """A buyer pays some time into the flood and comes back; the wait ends with the event."""
+    """A buyer pays some time into the flood and returns; the wait ends with the event."""
     await asyncio.sleep(number * 0.3)
     try:
         returned = await scene.at_gateway("pay", webhook=False)
@@ -210,7 +209,7 @@ async def _watch(system: System, outcome: Outcome, over: asyncio.Event, console:
 
 
 async def _calls(stage: Stage, provider: str) -> int:
-    """Questions and Executes; opening a checkout is the shop's own doing."""
+    """The number of questions and Executes; opening a checkout is the shop's call."""
     by = (await stage.control.get("calls", provider=provider))["by"]
     return int(by["status"] + by["execute"])
 

@@ -1,7 +1,7 @@
-"""Time, moved by hand: what a dead process had begun is taken up after half a minute and more in earnest.
+"""Time, moved by hand: in production the work of a dead process is taken up only after half a minute and more.
 
-The one thing to get wrong: who is dead. Only what stood still between two looks is hurried, so that a live worker's
-question is left alone; the long run (`deploy/dev fault`) hurries nothing.
+Only work that stood still between two looks is hurried, so that a live worker's question is left alone. The long run
+(`deploy/dev fault`) hurries nothing.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ _HURRY = {
 
 @asynccontextmanager
 async def hurried(database_url: str) -> AsyncIterator[None]:
-    """While the block runs, whatever nobody works on any more is due at once."""
+    """While the block runs, work that no process has in hand any more is due at once."""
     running = asyncio.create_task(_hurry(database_url))
     try:
         yield

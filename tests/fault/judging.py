@@ -1,8 +1,10 @@
-"""The one judge of the fault suite: whatever died, this is what must be true when everything is back.
+"""The judge of the fault suite: what must be true when everything is back, after any death.
 
-Every payment in the end that the gateway's own books say; every change told in the log and over AMQP, the same bytes,
-versions without a gap, completed at most once; every callback that was acknowledged in its payment's timeline; nothing
-left in a queue, and nothing among the dead letters that the test did not put there.
+- Every payment ends as the gateway's own books say.
+- Every change is in the log and was sent over AMQP with the same bytes, versions without a gap, completed at most
+  once.
+- Every acknowledged callback is in its payment's timeline.
+- No queue holds a message, and the dead letters are those that the test caused.
 """
 
 from __future__ import annotations
@@ -23,8 +25,11 @@ from worker.amqp.topology import claims_queue
 
 END_SECONDS = 60.0
 TOLD_SECONDS = 75.0
-"""Longer than all that may be waited for on an event's way together: a publish that is not confirmed (10 s), a new
-connection (22 s), and a subscriber that finds its own gone (17 s)."""
+"""Longer than all waits on an event's way together.
+
+They are a publish that is not confirmed (10 s), a new connection (22 s), and a subscriber that notices that its own
+connection is gone (17 s).
+"""
 AT_ONCE = 8
 PROVIDERS = {gateway.provider for gateway in EVERY}
 
@@ -38,9 +43,9 @@ async def judge(
     dead: Sequence[str] = (),
     loud: Sequence[str] = (),
 ) -> None:
-    """Wait for all ends, then hold everything against everything.
+    """Wait for all payments to end, then check everything.
 
-    `dead`: the reasons of the dead letters that should be there; `loud`: the events that may be logged as errors.
+    `dead`: the reasons of the expected dead letters. `loud`: the events that may be logged as errors.
     """
     none((await ends(stage, customers, seconds=END_SECONDS)).all, what="right ends not reached")
     told = await everything_told(stage.shop)
@@ -62,7 +67,7 @@ def none(found: Sequence[str], *, what: str) -> None:
 
 
 async def ends(stage: Stage, customers: Sequence[Customer], *, seconds: float) -> Verdicts:
-    """Wait for each order's right end; what is said of those that did not reach it in time."""
+    """Wait for each order's right end. Returns the verdicts on those that did not reach it in time."""
     slots, late, verdicts = asyncio.Semaphore(AT_ONCE), time.monotonic() + seconds, Verdicts()
 
     async def in_turn(attempts: Sequence[Customer]) -> None:
@@ -119,7 +124,7 @@ async def everything_told(shop: StoryShop) -> list[ToldEvent]:
 def assert_told_once(told: Sequence[ToldEvent]) -> None:
     """No id twice, versions without a gap, opened first or never, completed once and never while held.
 
-    What the shop opened itself may be paid before its session is recorded, and then nobody is told that it is open.
+    A payment that the shop opened itself may be paid before its session is recorded; then it has no `opened` event.
     """
     assert len({one.id for one in told}) == len(told)
     assert doubled(told) == []
@@ -135,13 +140,13 @@ def assert_told_once(told: Sequence[ToldEvent]) -> None:
 
 
 def doubled(told: Sequence[ToldEvent]) -> list[str]:
-    """The payments whose completion was told more than once."""
+    """The payments whose completion was sent as an event more than once."""
     completed = Counter(one.subject for one in told if one.word == "completed")
     return [payment_id for payment_id, times in completed.items() if times > 1]
 
 
 async def all_heard(fleet: Fleet, shop: StoryShop) -> None:
-    """Wait until every event of the log came over AMQP; fails with where those are that did not."""
+    """Wait until every event of the log came over AMQP. Fails with the places of the missing events."""
 
     async def unheard() -> list[str]:
         return [one.id for one in await everything_told(shop) if one.id not in fleet.subscriber.heard]
@@ -160,7 +165,7 @@ async def all_heard(fleet: Fleet, shop: StoryShop) -> None:
 
 
 def assert_heard_the_same(fleet: Fleet, told: Sequence[ToldEvent]) -> None:
-    """What went over AMQP is what stands in the log, to the byte, and nothing else."""
+    """The events that came over AMQP are those of the log, to the byte, and no others."""
     assert fleet.subscriber.conflicts == []
     assert fleet.subscriber.heard == {one.id: one.raw for one in told}
 
@@ -168,7 +173,7 @@ def assert_heard_the_same(fleet: Fleet, told: Sequence[ToldEvent]) -> None:
 async def lost_for_good(
     stage: Stage, browser: PatientBrowser, customers: Sequence[Customer], *, seconds: float = TOLD_SECONDS
 ) -> list[str]:
-    """What was acknowledged and does not come into its timeline: a payment may be settled before its last callback."""
+    """Acknowledged callbacks that never reach their timeline. A payment may be completed before its last callback."""
     lost = await lost_callbacks(stage, browser, customers)
     for _ in range(int(seconds)):
         if not lost:
@@ -179,7 +184,7 @@ async def lost_for_good(
 
 
 async def lost_callbacks(stage: Stage, browser: PatientBrowser, customers: Sequence[Customer]) -> list[str]:
-    """What was answered with success and is not in the timeline: returns, webhooks, notifications."""
+    """Callbacks answered with success that are not in the timeline: returns, webhooks, notifications."""
     delivered = defaultdict[str, Counter[str]](Counter)
     for sent in (await stage.control.get("deliveries"))["deliveries"]:
         if "200" in str(sent["statuses"]):
@@ -193,7 +198,7 @@ async def lost_callbacks(stage: Stage, browser: PatientBrowser, customers: Seque
         async with slots:
             entries = await stage.shop.timeline(one.payment_id)
         heard = {entry["claim_id"]: entry["source"] for entry in entries if entry["kind"] == "claim"}
-        claims = Counter(heard.values())  # one that came twice counts once
+        claims = Counter(heard.values())  # a claim that came twice counts once
         return [f"{one.payment_id}: {source}" for source in (acknowledged - claims).elements()]
 
     return [said for many in await asyncio.gather(*map(lost, customers)) for said in many]
@@ -205,7 +210,7 @@ async def _queues_empty(fleet: Fleet) -> bool:
 
 
 async def dead_letters(fleet: Fleet) -> list[str]:
-    """The reasons of all that was put aside, taken off the broker's queue and out of Postgres."""
+    """The reasons of all dead letters, removed from the broker's queue and from Postgres."""
     reasons = await _rows(fleet, "DELETE FROM dead RETURNING reason")
     return reasons + await fleet.subscriber.dead_letters()
 

@@ -1,7 +1,7 @@
-"""Customers who buy while things die, and the judgement when all of it is back.
+"""Customers who buy while processes die, and the check when everything is back.
 
-The one thing to get wrong: what is at random. The customers are drawn from the printed seed, so that the same seed
-sends the same ones; what meets what is up to the machine.
+The customers are drawn from the printed seed, so the same seed sends the same customers. Which customer meets which
+fault depends on the machine.
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ from tests.processes import until
 
 SEED = int(os.environ.get("PAYPROOF_TEST_SEED") or secrets.randbits(32))
 BUYERS = 8
-WARM = 8  # payments that are under way before anything dies
+WARM = 8  # payments in progress before the first fault
 
 
 class Load(msgspec.Struct):
-    """What is going on.
+    """The load in progress.
 
-    `dead` is what the test put among the dead letters, by reason, and `loud` the events that it had logged as errors.
+    `dead` are the dead letters that the test caused, by reason, and `loud` the events that it had logged as errors.
     """
 
     stage: Stage
@@ -51,7 +51,7 @@ class Load(msgspec.Struct):
         await until(opened, what=f"{payments} more payments", seconds=60)
 
     async def completed_anew(self, payments: int) -> None:
-        """Wait until so many payments that are opened from now on were verified as paid, and told."""
+        """Wait until so many payments that are opened from now on are verified as paid, with their events sent."""
         before = {customer.payment_id for customer in self.customers}
 
         async def completed() -> bool:
@@ -63,7 +63,10 @@ class Load(msgspec.Struct):
 
 @asynccontextmanager
 async def buying(fleet: Fleet, *, buyers: int = BUYERS, warm: int = WARM) -> AsyncIterator[Load]:
-    """Buyers come and go while the block runs. Then the last are served, everything is put back, and it is judged."""
+    """Buyers come and go while the block runs.
+
+    Then the last are served, everything is put back, and the end is checked.
+    """
     print(f"PAYPROOF_TEST_SEED={SEED}")
     rng = random.Random(SEED)
     over = asyncio.Event()

@@ -1,7 +1,7 @@
-"""A PostgreSQL of one's own for a fleet: the embedded programs, but started, stopped and killed by the test alone.
+"""A private PostgreSQL for a fleet: the embedded programs, but started, stopped and killed by the test alone.
 
-The one thing to get wrong: who keeps it. The service starts an embedded server again that died; this one is an address
-to it, as a server of the operator's is, and stays away until the test starts it.
+The service restarts an embedded server that died. To the service this server is only an address, as an operator's
+server is, so it stays away until the test starts it.
 """
 
 from __future__ import annotations
@@ -34,11 +34,11 @@ class Postgres:
         self._cluster.start()
 
     def stop(self) -> None:
-        """As an operator would, cutting every connection."""
+        """Stop as an operator would, cutting every connection."""
         self._cluster.stop()
 
     def kill(self) -> None:
-        """As a crash would."""
+        """End as a crash would."""
         pid = int((self._cluster.home / "postmaster.pid").read_text().split()[0])
         os.kill(pid, signal.SIGKILL)
         until = time.monotonic() + GONE_SECONDS

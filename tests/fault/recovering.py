@@ -1,7 +1,6 @@
-"""How long it takes from the start of a fault until all that was under way then, or came during it, is told.
+"""The time from the start of a fault until the outcome of everything that was in progress then, or came during it.
 
-The one thing to get wrong: where to begin. What was acknowledged waits for its outcome from the moment that something
-went wrong, not from the moment that it was mended.
+An acknowledged return waits for its outcome from the start of the fault, not from its end.
 """
 
 from __future__ import annotations
@@ -22,7 +21,7 @@ class Spell(Struct, frozen=True):
 
 
 def slowest_recovery(spells: Sequence[Spell], acknowledged_at: Mapping[str, float], told: Sequence[ToldEvent]) -> float:
-    """The longest time from a fault's start until a payment was told as paid whose return came before its end."""
+    """The longest time from a fault's start to the paid event of a payment whose return came before the fault's end."""
     outcome = dict[str, float]()
     for one in told:
         if one.word == "completed":

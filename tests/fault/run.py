@@ -1,10 +1,8 @@
 """`deploy/dev fault`: buyers pay while faults of every kind come at random, and each payment ends as the books say.
 
-Its gateways take 0.2 to 5 s for every answer, and half of the orders have a trouble of their own.
-
-The one thing to get wrong: time. Nothing is hurried here, so the last payments take as long as the leases of what died:
-half a minute, and a minute and more for an Execute. The table's slowest recovery is that, not an average, and it is
-measured from the start of a fault.
+Its gateways take 0.2 to 5 s for every answer, and half of the orders have a trouble of their own. Time is not hurried
+here, so the last payments take as long as the leases of dead processes: half a minute, and a minute and more for an
+Execute. The slowest recovery in the table is a maximum, not an average, and it is measured from the start of a fault.
 """
 
 from __future__ import annotations
@@ -48,7 +46,7 @@ WORDS = {"held": "held without cause"}
 
 
 class Tally(msgspec.Struct):
-    """What happened; the lists say of each what it was."""
+    """What happened during the run; each list has an entry for each occurrence."""
 
     seed: int
     faults: Counter[str]
@@ -97,7 +95,7 @@ async def run(fleet: Fleet, payments: int, minutes: float, seed: int, say: Conso
 
 
 async def _inject(fleet: Fleet, stage: Stage, rng: random.Random, tally: Tally, over: asyncio.Event) -> None:
-    """One fault after the other, each kind once before any comes again, until it is over."""
+    """Inject one fault after the other until `over` is set. Each kind comes once before any comes again."""
     kinds: list[str] = []
     while not over.is_set():
         kinds = kinds or rng.sample(list(FAULTS), len(FAULTS))
@@ -152,12 +150,12 @@ def show(tally: Tally, console: Console) -> None:
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="deploy/dev fault", description=__doc__.split("\n")[0])
-    parser.add_argument("--payments", type=int, default=1000, help="end after so many were made and settled")
-    parser.add_argument("--minutes", type=float, default=30.0, help="or after so long, whichever comes first")
+    parser.add_argument("--payments", type=int, default=1000, help="end after so many payments ended")
+    parser.add_argument("--minutes", type=float, default=30.0, help="or after this time, if that is earlier")
     parser.add_argument("--seed", type=int, default=None)
     given = parser.parse_args()
     logging.getLogger("aiormq").setLevel(logging.CRITICAL)  # the subscriber's broker goes away on purpose
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # end what was started, as Ctrl-C does
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # end the servers, as Ctrl-C does
     seed = secrets.randbits(32) if given.seed is None else given.seed
     console = Console(stderr=True)
     console.print(f"seed {seed}: starting a fleet of its own, on loopback ...")

@@ -1,6 +1,6 @@
-"""Customers who do not give up: a service that is gone for a moment is one that they come back to.
+"""Customers who do not give up: they retry while the service is away.
 
-What each did is kept, with what payproof acknowledged, so that it can be held against what became of it.
+What each customer did is kept together with what payproof acknowledged, so that both can be compared with the outcome.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ WHERE: dict[str, tuple[Gateway, ...]] = {
     "pays twice": tuple(one for one in EVERY if one is not BLIND),
     "fails first": tuple(one for one in EVERY if one is not BLIND),
 }
-"""The gateways where a deed can be done, and its end be told; where nothing is said, at all of them."""
+"""The gateways where a deed can be done and its end is seen; a deed that is not listed can be done at all of them."""
 
 
 class ComeAgain(OSError):
@@ -95,7 +95,7 @@ class PatientBrowser(Browser):
 
 
 class Customer(Struct, frozen=True, kw_only=True):
-    """One payment that was acknowledged with 201, and what its buyer did."""
+    """One payment that was acknowledged with 201, and its buyer's actions."""
 
     gateway: Gateway
     deed: str
@@ -111,7 +111,7 @@ class Customer(Struct, frozen=True, kw_only=True):
 
 
 async def patiently(do: Callable[[], Awaitable[T]]) -> T:
-    """Again and again while the service is away or says that it will be there in a moment."""
+    """Repeat `do` while the service is away or asks to retry soon."""
     async with asyncio.timeout(PATIENCE_SECONDS):
         while True:
             try:
@@ -125,15 +125,15 @@ async def patiently(do: Callable[[], Awaitable[T]]) -> T:
 
 
 async def shop_until(over: asyncio.Event, stage: Stage, rng: random.Random, customers: list[Customer]) -> None:
-    """One customer after the other, until it is over; the last one is served to the end."""
+    """Serve one customer after the other until `over` is set; the last customer is served to the end."""
     while not over.is_set():
         deed = rng.choice(DEEDS)
         gateway = rng.choice(WHERE.get(deed, EVERY))
         script, seconds = drawn_script(gateway, deed, rng)
         scene = Scene(stage, gateway, rng.randrange(1, 9000), script=script, seconds=seconds)
-        # A script may keep the buyer away, and then the gateway's word is all that comes.
+        # A script may keep the buyer away; then only the gateway's message comes.
         silent = script is None and rng.random() < 0.5
-        with suppress(Otherwise):  # what the shop waited for in vain; whoever judges says what came instead
+        with suppress(Otherwise):  # the shop waited in vain; the judge names what came instead
             await _Buyer(scene, deed, rng, customers, webhook=not silent).acts()
         await asyncio.sleep(rng.uniform(0, 0.5))
 
@@ -144,7 +144,7 @@ class _Buyer:
     def __init__(
         self, scene: Scene, deed: str, rng: random.Random, customers: list[Customer], *, webhook: bool
     ) -> None:
-        """`webhook` False: the gateway says nothing to who pays and comes back."""
+        """`webhook` False: the gateway sends no webhook when the buyer pays and returns."""
         self._scene, self._deed, self._rng, self._customers, self._webhook = scene, deed, rng, customers, webhook
         self._order = f"order-{secrets.token_hex(6)}"
 
@@ -194,7 +194,10 @@ class _Buyer:
                 await self._returns("pay")
 
     async def _opens(self, lives: float | None = None) -> Document:
-        """As a shop does that must have its checkout: with a key or without, and by a new reference where it has to."""
+        """Open a checkout as a shop does that must have it.
+
+        It posts with a key or without, and with a new reference where needed.
+        """
         scene, shop = self._scene, self._scene.stage.shop
         while True:
             request = await scene.request(lives=lives, order=self._order)
@@ -215,23 +218,23 @@ class _Buyer:
         return self._counts()
 
     def _counts(self) -> Document:
-        """From here on it is judged what becomes of this payment."""
+        """From here on this payment's end is checked."""
         payment = self._scene.payment
         self._customers.append(Customer(gateway=self._scene.gateway, deed=self._deed, payment=payment))
         return payment
 
     async def _returns(self, does: str, *, webhook: bool = True) -> None:
-        """The buyer acts and comes back, and may not wait at the confirming page."""
+        """The buyer acts and returns, and may not wait at the confirming page."""
         if returned := await self._scene.at_gateway(does, webhook=webhook):
             await self._scene.returns(returned, leave_at=CONFIRMING if self._rng.random() < 0.5 else None)
 
     async def _strangers_claim(self) -> None:
-        """Somebody who knows an order's reference says that it is paid, by transactions that there are not."""
+        """A stranger who knows an order's reference claims that it is paid, by transactions that do not exist."""
         scene, payment = self._scene, self._scene.payment
         for _ in range(STRANGERS):
             query = f"transaction_id=txn{secrets.token_hex(16)}&order_id={payment['reference']}&status=SUCCESS"
             await scene.stage.browser.get(f"{scene.stage.url}/return/{scene.gateway.account}?{query}")
-        if scene.gateway is not MONEYBAG:  # a success said on the payment's own path would wait for its transaction
+        if scene.gateway is not MONEYBAG:  # a success claimed on the payment's own path would wait for its transaction
             await scene.stage.browser.get(scene.forged())
 
     async def _pays_and_is_refunded(self, amount: int | None) -> None:
@@ -243,7 +246,7 @@ class _Buyer:
         await self._scene.until("opened", "completed", told, seconds=PATIENCE_SECONDS)
 
     async def _registers_late(self) -> None:
-        """The shop opened the checkout itself, and the gateway's word is there before the shop's may be."""
+        """The shop opened the checkout itself, and the gateway's message may come before the shop's."""
         scene = self._scene
         await scene.opens_elsewhere()
         await scene.stage.browser.visit(await scene.at_gateway("pay"))
@@ -252,7 +255,7 @@ class _Buyer:
         self._counts()
 
     async def _pays_twice(self) -> None:
-        """Two attempts side by side, and the buyer pays both; of which we take the money ourselves, only one is."""
+        """The buyer pays two attempts of one order. Where Execute takes the money, only one attempt is paid."""
         scene = self._scene
         attempts = [(await self._opens(), await scene.at_gateway("pay")) for _ in range(2)]
         visits = [scene.stage.browser.visit(url, leave_at=CONFIRMING) for _, url in attempts if url]
@@ -261,7 +264,7 @@ class _Buyer:
             await self._closes_what_is_not_taken([payment for payment, _ in attempts])
 
     async def _closes_what_is_not_taken(self, attempts: list[Document]) -> None:
-        """The checkout of the other attempt ends, once one of them is told to be paid."""
+        """The checkout of the other attempt ends once an attempt's paid event has come."""
         scene = self._scene
 
         async def one_is_paid() -> bool:

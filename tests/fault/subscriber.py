@@ -1,7 +1,6 @@
-"""Somebody who is told over AMQP: a queue bound to `payment.#` that keeps what comes while nobody listens.
+"""A subscriber over AMQP: a queue bound to `payment.#` that keeps events while no consumer listens.
 
-The one thing to get wrong: repeats. At least once means that an event may come twice; it must then be the same event to
-the byte, which is what is kept here.
+At least once means that an event may come twice. It must then be the same event to the byte, which is checked here.
 """
 
 from __future__ import annotations
@@ -21,11 +20,11 @@ from worker.runtime.cancellation import end_one
 QUEUE = "tests.events"
 AGAIN_SECONDS = 0.2
 WATCH_SECONDS = 5.0
-AWAY = (*UNREACHABLE, RuntimeError)  # aio-pika says RuntimeError of a connection that closed under a call
+AWAY = (*UNREACHABLE, RuntimeError)  # aio-pika raises RuntimeError for a connection that closed under a call
 
 
 class Subscriber:
-    """`heard` holds every event by its id; `conflicts` the ids that came with other bytes."""
+    """`heard` holds every event by its id; `conflicts` the ids that came with different bytes."""
 
     def __init__(self, url: str) -> None:
         self._url = url
@@ -34,7 +33,7 @@ class Subscriber:
         self.conflicts: list[str] = []
 
     async def bind(self) -> None:
-        """Make the queue, before the first event: what was published before a queue was bound is told to nobody."""
+        """Make the queue before the first event: the broker drops events that are published before it is bound."""
         async with await aio_pika.connect(self._url) as connection:
             channel = await connection.channel()
             exchange = await channel.declare_exchange(EVENTS, aio_pika.ExchangeType.TOPIC, durable=True)
@@ -42,14 +41,14 @@ class Subscriber:
             await queue.bind(exchange, "payment.#")
 
     async def waiting(self, queues: Sequence[str]) -> list[int]:
-        """How many messages each queue has to give, as the queue itself says; rabbitmqctl tells of seconds ago."""
+        """How many messages each queue has ready, as the queue itself says; rabbitmqctl's counts are seconds old."""
         async with await aio_pika.connect(self._url) as connection:
             channel = await connection.channel()
             declared = [await channel.declare_queue(name, passive=True) for name in queues]
             return [queue.declaration_result.message_count or 0 for queue in declared]
 
     async def dead_letters(self) -> list[str]:
-        """The reasons of all that was put aside at the broker, taken off its queue."""
+        """The reasons of all dead letters at the broker, removed from its queue."""
         reasons = []
         async with await aio_pika.connect(self._url) as connection:
             queue = await (await connection.channel()).get_queue(DEAD, ensure=False)
@@ -60,7 +59,7 @@ class Subscriber:
 
     @asynccontextmanager
     async def listening(self) -> AsyncIterator[None]:
-        """Hear what comes while the block runs, over a connection that is made anew whenever it ends."""
+        """Receive events while the block runs, over a connection that is renewed whenever it ends."""
         running = asyncio.create_task(self._run())
         try:
             yield
@@ -90,7 +89,7 @@ class Subscriber:
             await asyncio.sleep(AGAIN_SECONDS)
 
     async def _forgotten(self) -> bool:
-        """Whether the broker has something to give and gives us nothing."""
+        """Whether the broker has messages ready and delivers none to us."""
         heard = len(self.heard) + self.repeats
         async with asyncio.timeout(5):
             (waiting,) = await self.waiting([QUEUE])

@@ -1,6 +1,6 @@
-"""The broker goes away, freezes, or takes what is published and confirms nothing: claims go to the spool meanwhile.
+"""The broker goes away, freezes, or accepts publishes and confirms nothing: claims go to the spool meanwhile.
 
-`PAYPROOF_TEST_AWAY_SECONDS` is how long it stays away where it does.
+`PAYPROOF_TEST_AWAY_SECONDS` is how long it stays away in the tests where it does.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ async def test_its_disk_is_full_for_a_while(fleet: Fleet) -> None:
 
 
 async def test_it_freezes_for_a_while(fleet: Fleet) -> None:
-    """Longer than a publish waits, shorter than the heartbeats: its connections stay, and say nothing."""
+    """Longer than a publish waits, shorter than the heartbeats: connections stay open, and carry no data."""
     async with buying(fleet) as load, broker_frozen(fleet):
         await load.completed_anew(8)
         await asyncio.sleep(4)

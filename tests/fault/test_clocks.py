@@ -1,6 +1,7 @@
-"""Machines whose clocks are minutes apart: payproof's clock is the database's, and nothing may depend on another.
+"""Machines whose clocks are minutes apart: payproof's clock is the database's, and nothing may depend on another clock.
 
-The wall clock is moved by libfaketime, which Debian has; the monotonic one is left alone, as a wrong date leaves it.
+The wall clock is moved by libfaketime, which Debian has. The monotonic clock is not moved, as a wrong date does not
+move it.
 """
 
 from __future__ import annotations

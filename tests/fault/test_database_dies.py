@@ -1,6 +1,6 @@
-"""The database dies under buyers who pay: the process lives, says what it cannot do, and loses nothing it acknowledged.
+"""The database dies under buyers who pay: the process lives, reports what it cannot do, and loses nothing acknowledged.
 
-The embedded server has no keeper but the service, so it comes back by itself, however it was ended.
+Only the service keeps the embedded server running, so the server comes back by itself, however it was ended.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ async def test_connections_are_cut_again_and_again() -> None:
 
 @asynccontextmanager
 async def paying(stage: Stage) -> AsyncIterator[tuple[list[Scene], Counter[str]]]:
-    """Buyers who paid come back again and again, and what was answered them is counted by payment."""
+    """Buyers who paid return again and again; the acknowledged returns are counted by payment."""
     scenes = [Scene(stage, gateway, 1) for gateway in (PAYPARSE, ONEPAYBD, SHADHINPAY, MONEYBAG, IPAY)]
     answered: Counter[str] = Counter()
     urls = {}
@@ -92,7 +92,7 @@ async def paying(stage: Stage) -> AsyncIterator[tuple[list[Scene], Counter[str]]
 
 
 async def refusals(stage: Stage, scene: Scene) -> list[str]:
-    """What is not as it should be while the database is away; it may come back meanwhile."""
+    """The responses that are wrong for a service without its database; the database may come back meanwhile."""
     wrong = []
     payment_id, account = scene.payment["payment_id"], scene.gateway.account
     paths = {f"/return/{account}/{payment_id}": "text/html", f"/ipn/{account}/{payment_id}": "application/json"}
@@ -109,7 +109,7 @@ async def refusals(stage: Stage, scene: Scene) -> list[str]:
 
 
 async def assert_as_if_nothing_had_been(system: System, scenes: list[Scene], answered: Counter[str]) -> None:
-    """Every payment is completed, told once; every return that was answered is in its timeline; the log is quiet."""
+    """Every payment is completed with one event; every answered return is in its timeline; the log is quiet."""
     connection = await asyncpg.connect(address(system))
     await connection.execute("UPDATE queue SET available_at = clock_timestamp()")  # as if their leases had ended
     await connection.execute(

@@ -1,4 +1,4 @@
-"""The same thing many times at once: the gateway is asked a bounded number of times, and the shop is told once."""
+"""The same request many times at once: the gateway is asked a bounded number of times, and the shop gets one event."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from worker.verify.own_claims import own_claim
 
 HITS = 1000
 MOST_QUESTIONS = 12
-"""Ten an hour for what nobody signed, and the schedule's own."""
+"""Ten an hour for unsigned claims, and the schedule's own."""
 
 
 async def test_a_thousand_returns_at_once(fleet: Fleet) -> None:
@@ -47,7 +47,7 @@ async def test_two_workers_with_the_same_claim(fleet: Fleet) -> None:
 
 
 async def paid(load: Load) -> tuple[Scene, str]:
-    """A payment of which payproof has not heard that it was paid, and where its buyer is sent."""
+    """A payment that was paid without a message to payproof, and the address to which its buyer is sent."""
     scene = Scene(load.stage, IPAY, 1)
     await scene.open()
     return scene, await scene.at_gateway("pay")

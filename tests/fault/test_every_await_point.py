@@ -1,8 +1,8 @@
-"""A worker dies, or its connection breaks, at each point where it waits for the world, all of them.
+"""A worker dies, or its connection breaks, at each point where it waits for another system.
 
-The points are counted in a run where nothing happens: before and after each call of a port, and before and after each
-commit. Then every one of them is met by a worker that never comes back from there, and by one whose connection breaks
-there. The gateway keeps books, so that money taken twice would show.
+The points are counted in an undisturbed run: before and after each call of a port, and before and after each commit.
+Then at every point a worker dies, and another worker's connection breaks. The gateway keeps books, so that money taken
+twice would show.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ LIFETIME = timedelta(days=7)  # half a minute passes at every look
 
 
 class Fate:
-    """What happens at the `at`-th point; nothing at 0. `met` is set when it happened."""
+    """The fault at the `at`-th point; none at 0. `met` is set when it happened."""
 
     def __init__(self, at: int, how: How) -> None:
         self._at, self.how = at, how
@@ -55,7 +55,7 @@ class Fate:
 
 
 class Fragile:
-    """A port whose every call passes a point before it is made and one before its answer is known."""
+    """A port whose every call passes a point before it is made, and another before its result is known."""
 
     def __init__(self, port: Any, fate: Fate) -> None:
         self._port, self._fate = port, fate
@@ -89,7 +89,7 @@ class FragileLedger(Fragile):
 
 
 class FragileTurns(Fragile):
-    """Turns that are taken where the answer is lost are taken again at the next try: a session may lock twice."""
+    """Turns whose answer was lost are taken again at the next try: a session may lock twice."""
 
     async def take(self, payment_ids: Collection[str]) -> frozenset[str]:
         await self._fate.point()
@@ -106,7 +106,7 @@ class FragileTurns(Fragile):
 
 
 class Till:
-    """A gateway with books: a payment that was approved is paid by one Execute, others are paid already."""
+    """A gateway with books: an approved payment is paid by one Execute, others are paid already."""
 
     def __init__(self, account: Account) -> None:
         self.taken = 0 if account.provider.capabilities.executes else 1
@@ -126,7 +126,7 @@ class Till:
 
 
 class Life:
-    """One payment whose buyer came back, from the claim to its end, over a worker that meets its fate."""
+    """One payment whose buyer returned, from the claim to its end, over a worker that meets its fate."""
 
     def __init__(self, account: Account, fate: Fate) -> None:
         self.drive = Drive()

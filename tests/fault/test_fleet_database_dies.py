@@ -1,6 +1,6 @@
-"""Postgres goes away under a fleet: callbacks that name their payment are still taken, and nothing taken is lost.
+"""Postgres goes away under a fleet: callbacks that name their payment are still taken, and no acknowledged one is lost.
 
-With the broker away as well nothing can be made durable: then everyone is told to come again.
+With the broker away as well no callback can be made durable: then every sender is asked to retry.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from tests.fault.shoppers import Customer
 from tests.processes import until
 
 READ = {"orderId": "one", "payment_id": "one", "paymentID": "one", "paymentId": "one"}
-"""A name that each gateway's reader knows: a form without one is not read."""
+"""A field that each gateway's reader knows: a form without it is not read."""
 
 
 @pytest.mark.parametrize("kill", [False, True], ids=["restarted", "killed"])
@@ -42,7 +42,7 @@ async def test_notifications_are_taken_over_the_broker_while_it_is_away(fleet: F
         async def recorded() -> bool:
             return len(await notifications(load, customer) - before) == 5
 
-        await until(recorded, what="what was answered 200 in its timeline")
+        await until(recorded, what="the callbacks answered 200 in its timeline")
 
 
 async def test_with_the_broker_away_too_everyone_is_told_to_come_again(fleet: Fleet) -> None:
@@ -68,10 +68,10 @@ async def somebody(load: Load) -> Customer:
     async def found() -> Customer | None:
         return next((one for one in load.customers if not one.gateway.notifies), None)
 
-    return await until(found, what="a customer whose gateway notifies nobody")
+    return await until(found, what="a customer whose gateway sends no notifications")
 
 
 async def notifications(load: Load, customer: Customer) -> set[object]:
-    """The claims that came so; one that was heard twice is one."""
+    """The claims from notifications; a claim that was received twice counts once."""
     entries = await load.stage.shop.timeline(customer.payment_id)
     return {entry["claim_id"] for entry in entries if entry["kind"] == "claim" and entry["source"] == "ipn"}

@@ -1,4 +1,4 @@
-"""A short flood: whoever pays meanwhile completes, and no gateway is asked beyond its account's budget."""
+"""A short flood: buyers who pay meanwhile complete, and no gateway is asked beyond its account's budget."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Gateways that hang, limit, show pages, lose their answers and contradict themselves, under the fleet."""
+"""Gateways that hang, limit, answer with pages, lose their answers and contradict themselves, under the fleet."""
 
 from __future__ import annotations
 

@@ -1,9 +1,9 @@
-"""`kill -9` of the service at random moments while buyers pay: afterwards every payment has its right end, told once.
+"""`kill -9` of the service at random moments while buyers pay: every payment has its right end and one event for it.
 
 The seed is printed; `PAYPROOF_TEST_SEED` sets it and `PAYPROOF_TEST_KILLS` how often. The same seed kills after the
-same pauses and sends the same customers, though what meets what is up to the machine. A question's lease is 30 seconds
-and Execute's 40, so what was in flight when the process died takes that long; an Execute that never ran is called again
-a minute after it was asked.
+same pauses and sends the same customers; which customer meets which kill depends on the machine. A question's lease is
+30 seconds and Execute's 40, so questions in flight when the process died take that long. An Execute that never ran is
+called again a minute after it was asked.
 """
 
 from __future__ import annotations
@@ -63,7 +63,10 @@ async def test_killed_anywhere_every_payment_reaches_its_right_end(capsys: pytes
 
 
 async def shop_and_kill(system: System, stage: Stage, rng: random.Random, customers: list[Customer]) -> None:
-    """Customers come and go while the service is killed and started again; returns when the last was served."""
+    """Customers come and go while the service is killed and started again.
+
+    Returns when the last customer was served.
+    """
     over = asyncio.Event()
     async with asyncio.TaskGroup() as shopping:
         for _ in range(CUSTOMERS_AT_ONCE):
@@ -80,13 +83,13 @@ async def shop_and_kill(system: System, stage: Stage, rng: random.Random, custom
 
 
 def assert_read_as_told(feed: DemoFeed, told: list[ToldEvent]) -> None:
-    """No id with two contents, and no place filled in later."""
+    """No id with two contents, and no position filled in later."""
     assert feed.conflicts == []
     assert [(one.id, one.raw) for one in feed.all] == [(one.id, one.raw) for one in told[: len(feed.all)]]
 
 
 async def assert_nothing_lost(stage: Stage, browser: PatientBrowser, customers: list[Customer]) -> None:
-    """What was answered with success is in the timeline: every return, every webhook, every notification."""
+    """Every callback answered with success is in the timeline: returns, webhooks, notifications."""
     deliveries = (await stage.control.get("deliveries"))["deliveries"]
     for one in customers:
         entries = await stage.shop.timeline(one.payment_id)

@@ -1,7 +1,7 @@
-"""`kill -9` of a worker while its gateway thinks, where claims wait in Postgres: another one asks again at once.
+"""`kill -9` of a worker while its gateway thinks, with claims in Postgres: another worker asks again at once.
 
-The sweep looks at nothing here, so what is heard is the claim that the dead one had in hand. The one thing to get
-wrong: the clock. A question takes SLOW_SECONDS; what comes on top of that is ours.
+The sweep is off here, so the second question comes from the claim that the dead worker had in hand. A question takes
+SLOW_SECONDS; time beyond that is payproof's.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ give_up = "2h"
 """
 SLOW_SECONDS = 2
 KNOWN_SECONDS = 4.0
-"""Two are the goal; the machine that runs the tests may be busy. What waited for the end of a lease took ten."""
+"""The goal is two seconds; the test machine may be busy. Waiting for the end of a lease took ten."""
 
 
 class Node:

@@ -1,4 +1,4 @@
-"""Somebody keeps one payment locked, as a process does that vanished in a transaction: the others wait for nothing."""
+"""Another process keeps one payment locked, as if it vanished in a transaction: other payments do not wait."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Messages that no worker survives: they end among the dead letters with the reason, and everything else flows."""
+"""Messages that kill every worker: they become dead letters with the reason, and everything else flows."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ POISON = replace(
     own_claim(Source.OPERATOR, "pay_\x00", "shop-ipay", "ipay", DatabaseClock().now()),
     id=uuid.uuid4().hex,
 )
-"""No text of Postgres holds a NUL, so every attempt to take it fails by itself."""
+"""A text in Postgres cannot hold a NUL, so every attempt to take this claim fails by itself."""
 
 
 async def test_one_that_cannot_be_read(fleet: Fleet) -> None:

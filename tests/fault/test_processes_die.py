@@ -1,4 +1,4 @@
-"""`kill -9` of each role, at random moments under load: others go on, and what it had begun is taken up again."""
+"""`kill -9` of each role, at random moments under load: other processes take up the work that it had begun."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""One gateway's queue answers nobody, as a quorum queue does that has no leader: the others' claims flow all the same.
+"""One gateway's queue does not answer, as a quorum queue without a leader: the other gateways' claims still flow.
 
-Its process at the broker is suspended, which is what clients see of one without a leader.
+Its process at the broker is suspended, which looks to clients like a queue without a leader.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""A channel ends under messages that a worker holds: acknowledging them does no harm, and loses nothing else."""
+"""A channel ends under messages that a worker holds: acknowledging them does no harm, and loses no other message."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ async def test_one_of_a_channel_that_ended_keeps_no_other_from_its_acknowledgeme
 
 
 async def test_one_of_a_channel_that_ended_can_be_given_back(aside: RabbitMQ, database: Database) -> None:
-    """As a worker does that had it in hand while the database and the broker were both away."""
+    """A worker that had the claim in hand while database and broker were both away does this."""
     async with attached(aside, database) as rabbit:
         await rabbit.bus.publish([claim := a_claim()])
         stale = await received(rabbit, 1)
@@ -58,7 +58,7 @@ async def received(rabbit: Rabbit, claims: int) -> list[ClaimMessage]:
 
 
 async def assert_nothing_comes(rabbit: Rabbit) -> None:
-    """Whatever was not acknowledged would be there again for a new consumer."""
+    """A message that was not acknowledged would be delivered again to a new consumer."""
     await rabbit.reconnect()
 
     async def none_waits() -> bool:

@@ -1,4 +1,4 @@
-"""`kill -9` while a webhook is on its way: whoever comes after sends it again, and the shop knows it by its id."""
+"""`kill -9` while a webhook is on its way: another process sends it again, and the shop knows it by its id."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""What goes wrong with one order of a customer's, drawn among the sandbox's scripts.
+"""The trouble of one customer's order, drawn among the sandbox's scripts.
 
-The one thing to get wrong: a trouble that changes the truth. Those here are about who hears of it, and when; the
-gateway's books stay what a payment is judged by.
+A trouble here changes who hears of the outcome, and when. It never changes the gateway's books, which the payment is
+compared with.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ DRAWN = {
 
 
 def _fitting() -> dict[str, frozenset[str]]:
-    """The scripts that can happen, by gateway."""
+    """The scripts that fit, by gateway."""
     sandbox = Sandbox(SandboxConfig())
     try:
         simulated = sandbox.gateways.items()
@@ -46,11 +46,11 @@ _FITS = _fitting()
 
 
 def drawn_script(gateway: Gateway, deed: str, rng: random.Random) -> tuple[str | None, float | None]:
-    """A script and its seconds, where it has some; None where all goes well."""
+    """A script and its seconds, where it has some; None for an order without trouble."""
     names = [name for name in DRAWN.get(deed, ()) if name in _FITS[gateway.provider]]
     if gateway is BLIND or not names or rng.random() > OFTEN:
         return None, None
-    if gateway is ONEPAYBD:  # its approval is executed for whoever returns, and who comes late may find it closed
+    if gateway is ONEPAYBD:  # its approval is executed for a returning buyer; a late one may find it closed
         names = [name for name in names if name not in ("webhook_late", "callback_reordered")]
     script = BY_NAME[rng.choice(names)]
     return script.name, None if script.seconds is None else rng.uniform(0.2, LONGEST)

@@ -1,7 +1,7 @@
-"""What should have become of payments, by the gateways' own books alone, and what is wrong where they ended otherwise.
+"""The right end of payments by the gateways' own books alone, and what is wrong with those that ended otherwise.
 
-The one thing to get wrong: mercy. A payment that the gateway calls paid is completed, or it is lost; held is right
-where the books say so, and nowhere else; and what waits when all is over waits in silence.
+There is no leniency. A payment that the gateway calls paid is completed, or it is lost. A hold is right only where the
+books say so. A payment that still waits when everything is over is reported as waiting in silence.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ DUPLICATE: End = ("completed", "duplicate_for_order")
 
 
 class Verdicts(Struct):
-    """What is said of each payment that ended otherwise than it should, by what is wrong with it."""
+    """The payments that did not end as they should, by what is wrong with them."""
 
     lost: list[str] = field(default_factory=list)
     doubled: list[str] = field(default_factory=list)
@@ -39,7 +39,7 @@ class Verdicts(Struct):
 
 
 class Seen(Struct, frozen=True):
-    """A payment as payproof tells it, beside the gateway's books."""
+    """A payment as payproof reports it, beside the gateway's books."""
 
     customer: Customer
     payment: Document
@@ -51,13 +51,13 @@ class Seen(Struct, frozen=True):
 
     @property
     def final(self) -> bool:
-        """Whether the gateway's books are: what was approved and not taken yet is open there."""
+        """Whether the gateway's books are final: an approved payment that is not taken yet is open there."""
         return self.session["status"] not in ("open", "approved")
 
     def right(self, *, alone: bool) -> bool:
         if not self.final or self.end not in self._ends(alone=alone):
             return False
-        shows_refunds = self.customer.gateway.notifies  # those that send webhooks are those where money goes back
+        shows_refunds = self.customer.gateway.notifies  # only gateways that send webhooks refund here
         return not shows_refunds or Decimal(self.payment["refunded_amount"]) == Decimal(self.session["refunded"])
 
     def wrong_as(self) -> Kind:
@@ -65,14 +65,14 @@ class Seen(Struct, frozen=True):
         if hold is not None:
             return "held"
         if self.session["status"] == "approved":
-            return "lost"  # the buyer approved it, and nobody took it
+            return "lost"  # the buyer approved it, and its money was never taken
         if status == "pending":
             return "silent"
         paid = self.session["status"] in ("paid", "refunded")
         return "lost" if paid and status not in ("completed", "refunded") else "wrong"
 
     def _ends(self, *, alone: bool) -> tuple[End, ...]:
-        """`alone`: no other attempt of the order was paid."""
+        """The right ends. `alone`: no other attempt of the order was paid."""
         if self.customer.gateway is BLIND:
             return (("pending", "unverifiable"),) if self.customer.returned_paid else (("expired", None),)
         if self.session["status"] == "paid":
@@ -81,7 +81,7 @@ class Seen(Struct, frozen=True):
 
 
 def rightly_ended(attempts: Sequence[Seen]) -> bool:
-    """Whether all attempts of one order are where they should be, and one of those that were paid counts."""
+    """Whether all attempts of one order ended rightly, and one of the paid attempts counts."""
     paid = [one for one in attempts if one.session["status"] == "paid" and one.customer.gateway is not BLIND]
     if not all(one.right(alone=len(paid) < 2) for one in attempts):
         return False
@@ -89,7 +89,7 @@ def rightly_ended(attempts: Sequence[Seen]) -> bool:
 
 
 def what_is_wrong(attempts: Sequence[Seen]) -> list[tuple[Kind, Customer]]:
-    """Of the attempts of one order that did not come to their right end."""
+    """What is wrong with the attempts of one order that did not end rightly."""
     paid = [one for one in attempts if one.session["status"] == "paid" and one.customer.gateway is not BLIND]
     wrong = [(one.wrong_as(), one.customer) for one in attempts if not one.right(alone=len(paid) < 2)]
     counting = [one.customer for one in paid if one.end == ("completed", None)]
@@ -99,7 +99,7 @@ def what_is_wrong(attempts: Sequence[Seen]) -> list[tuple[Kind, Customer]]:
 
 
 def by_order(customers: Sequence[Customer]) -> list[list[Customer]]:
-    """Attempts of one order together; a payment without an order by itself."""
+    """The attempts of one order together; a payment without an order by itself."""
     orders = defaultdict[str, list[Customer]](list)
     for one in customers:
         orders[str(one.payment.get("order") or one.payment_id)].append(one)

@@ -1,4 +1,4 @@
-"""Every gateway's readers of strangers' bytes: callbacks, and its replies to us. Changes begin at its fixtures."""
+"""Every gateway's readers of strangers' bytes: callbacks, and its replies to us. Mutations start from its fixtures."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def of_gateway(name: str, *kinds: str) -> list[Path]:
 
 
 def callbacks(name: str) -> Parser:
-    """Authenticated and read. What was changed is called signed by nobody's secret."""
+    """Authenticate and read a callback. A mutated callback is signed with no valid secret."""
     paths = of_gateway(name, "authenticate", "read_claim")
     bases = [(provider(path), (fixture(path).authenticate or fixture(path).read_claim).callback()) for path in paths]
 
@@ -44,7 +44,7 @@ def callbacks(name: str) -> Parser:
         callback = replace(base, body=body, query=_altered(base.query, dice), headers=_altered(base.headers, dice))
         judged = gateway.authenticate(callback)
         assert isinstance(judged, Signed | Unsigned | Forged)
-        assert not isinstance(judged, Signed) or body == base.body, "what is signed is what was signed"
+        assert not isinstance(judged, Signed) or body == base.body, "only signed bytes count as signed"
         try:
             reading = gateway.read_claim(callback)
         except Unreadable:
@@ -57,7 +57,7 @@ def callbacks(name: str) -> Parser:
 
 
 def replies(name: str) -> Parser:
-    """Any reply to any request of any exchange ends in an outcome of the right kind, whose every part is sound."""
+    """Any reply to any request of any exchange ends in an outcome of the right kind, whose every part is valid."""
     paths = of_gateway(name, "open", "ask", "grant")
     said = {path: [step.reply.reply() for step in fixture(path).exchange or () if step.reply] for path in paths}
 
@@ -76,7 +76,7 @@ def replies(name: str) -> Parser:
 
 
 def _altered(pairs: Pairs, dice: Dice) -> Pairs:
-    """One value changed, as it comes from aiohttp and is made storable; or one added, where there is none."""
+    """Change one value, as it comes from aiohttp and is made storable; or add a value where there is none."""
     at = dice.below(len(pairs) + 1)
     key, value = pairs[at] if at < len(pairs) else ("status", "")
     return (*pairs[:at], (key, _storable(dice.text(value))), *pairs[at + 1 :])

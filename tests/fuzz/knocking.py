@@ -1,7 +1,7 @@
-"""Requests as bytes at the public endpoints: what a client library would never send, too.
+"""Requests as bytes at the public endpoints, including those that a client library would never send.
 
-The one thing to get wrong: a connection that was closed. After what is no HTTP the service may close it; only one that
-was opened for this request and brings no answer is a crash.
+The service may close a connection after bytes that are not HTTP. Only a new connection that brings no answer to its
+request is a crash.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ BODIES = (
 
 
 class Knocking:
-    """One kept connection, opened again when the service closes it, as it may after what is no HTTP."""
+    """One kept connection, opened again when the service closes it, as it may after bytes that are not HTTP."""
 
     def __init__(self, url: str) -> None:
         host, _, port = url.removeprefix("http://").partition(":")
@@ -63,10 +63,11 @@ class Knocking:
         self._close()
 
     def knock(self, dice: Dice, payment_id: str) -> None:
-        """Send one request; raises where the answer is none, or 500 and more."""
+        """Send one request. Raises when no answer comes, or a status of 500 and more."""
         line = dice.one_of(DOORS).format(account=dice.one_of(ACCOUNTS), payment=payment_id)
         method, _, target = line.partition(" ")
-        # Spaces and line ends would end the line: such requests are aiohttp's to refuse, and a few of them are sent.
+        # Spaces and line ends would end the request line. aiohttp refuses such requests, so only a few of them are
+        # sent.
         target = dice.changed(target.encode()) if dice.below(2) else target.encode()
         body = dice.changed(dice.one_of(BODIES)) if method == "POST" else b""
         headers = [dice.changed(dice.one_of(HEADERS).encode()) for _ in range(dice.below(4))]
@@ -76,7 +77,10 @@ class Knocking:
         assert status < 500, f"answered {status}"
 
     def _answer(self, request: bytes) -> int:
-        """Its status. A kept connection may have been closed meanwhile; then a new one is tried."""
+        """The status of the answer.
+
+        A kept connection may have been closed meanwhile; then a new connection is tried.
+        """
         if self._socket is not None and (status := self._sent(self._socket, request)) is not None:
             return status
         self._close()
@@ -104,7 +108,7 @@ class Knocking:
         names = dict(line.lower().split(b": ", 1) for line in head.split(b"\r\n")[1:] if b": " in line)
         left = int(names.get(b"content-length", b"0")) - len(rest)
         if left < 0 or names.get(b"connection") == b"close" or b"transfer-encoding" in names or status >= 400:
-            self._close()  # what follows a refusal may be the rest of what was refused
+            self._close()  # the next bytes may be the rest of the refused request
             return status
         while left > 0 and (more := connection.recv(65_536)):
             left -= len(more)

@@ -1,8 +1,8 @@
-"""What strangers could send: what is documented with some of its parts changed, and what breaks parsers.
+"""Input as strangers could send it: documented input with some of its parts changed, and input that breaks parsers.
 
-A case is a few bytes, and each reader makes of them what it reads: which document, which changes, where. So whatever
-engine draws the bytes knows nothing of the readers, and a case that crashed is written down in one line.
-The one thing to get wrong: the cost. There are a million cases, so one is a single draw and a few slices.
+A case is a few bytes, from which each reader makes its own input: which document, which changes, where. So the engine
+that draws the bytes knows nothing of the readers, and a crashing case is written down in one line. There are a million
+cases, so a case must be cheap: a single draw and a few slices.
 """
 
 from __future__ import annotations
@@ -27,13 +27,13 @@ STATUSES = (200, 200, 200, 200, 201, 204, 302, 400, 401, 404, 408, 409, 422, 429
 
 
 class Dice:
-    """Draws from the bytes of a case; when they are used up, everything is the first of its kind."""
+    """Draws from the bytes of a case; when they are used up, every draw is the first choice."""
 
     def __init__(self, case: bytes) -> None:
         self._left = iter(case)
 
     def below(self, many: int) -> int:
-        """A number from nothing up to `many`, that excluded."""
+        """A number from 0 up to and without `many`."""
         drawn = next(self._left, 0)
         return (drawn if many <= 256 else drawn << 8 | next(self._left, 0)) % many
 
@@ -41,7 +41,7 @@ class Dice:
         return several[self.below(len(several))]
 
     def changed(self, given: bytes) -> bytes:
-        """The bytes after up to four changes: a piece put in, set over what is there, cut out, or said twice."""
+        """The bytes after up to four changes: a piece inserted, set over others, cut out, or repeated."""
         for _ in range(self.below(5)):
             place = self.below(len(given) + 1)
             what = self.below(16)
@@ -57,12 +57,12 @@ class Dice:
         return given
 
     def text(self, given: str) -> str:
-        """As a header's or a query's value comes from aiohttp: bytes that are no UTF-8 as lone surrogates."""
+        """The text after up to four changes. Bytes that are not UTF-8 are lone surrogates, as aiohttp has them."""
         return self.changed(given.encode("utf-8", "surrogateescape")).decode("utf-8", "surrogateescape")
 
     def _piece(self) -> bytes:
         nth = self.below(256)
-        if nth < 2 * len(PIECES):  # of 256, so that a few are left for bytes at random
+        if nth < 2 * len(PIECES):  # of 256, so that a few are left for random bytes
             return PIECES[nth // 2]
         if nth == 255:
             return self.one_of(LARGE)

@@ -1,4 +1,4 @@
-"""A reader that is fuzzed. Whatever it raises is a crash."""
+"""A reader that is fuzzed. Any exception from it is a crash."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from tests.fuzz.mutating import Dice
 
 
 class Parser(Struct, frozen=True):
-    """`read` draws its case, swallows what its contract says may be raised, and may assert what must hold."""
+    """`read` draws its case, catches the exceptions of its reader's contract, and may assert what must hold."""
 
     name: str
     read: Callable[[Dice], None]

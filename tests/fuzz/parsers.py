@@ -1,6 +1,6 @@
 """The readers of strangers' bytes that all gateways share: JSON, money, times, requests, messages, headers.
 
-The one thing to get wrong: catching too much. Each reader's contract names what it raises; anything else is a crash.
+Only the exceptions that a reader's contract names are caught; any other is a crash.
 """
 
 from __future__ import annotations
@@ -94,7 +94,7 @@ Read = Callable[[Any], None]
 
 
 class Asked(Struct):
-    """As much of a request as the readers of headers look at."""
+    """The part of a request that the readers of headers use."""
 
     headers: CIMultiDict[str]
     query: dict[str, str]
@@ -148,11 +148,11 @@ def strict_json(body: bytes) -> None:
     except Unreadable:
         return
     again = canonical(value)
-    assert canonical(read_json(again)) == again, "what was read reads the same again"
+    assert canonical(read_json(again)) == again, "a value that was read reads the same again"
 
 
 def lenient_json(body: bytes) -> None:
-    """What is taken strictly is taken leniently too, and what is read of the rest can be kept."""
+    """Bytes that the strict reader takes, the lenient reader takes too. What is read of other bytes can be stored."""
     try:
         strictly = read_json(body)
     except Unreadable:
@@ -192,7 +192,7 @@ def timed(read: Callable[[str], datetime]) -> Read:
 
 
 def shaped(shape: Shape) -> Read:
-    """A body of the API is read to its end, every wrong field is told, and what is kept can be written down."""
+    """A body of the API is read to its end, every wrong field is reported, and the values read can be serialised."""
 
     def read(body: bytes) -> None:
         try:
@@ -213,7 +213,7 @@ def names(text: str) -> None:
 
 
 def claims(body: bytes) -> None:
-    """What the queues hold is our own; still, one that cannot be read must be put aside and not stop a worker."""
+    """Messages in the queues are our own; still, an unreadable one must be dead-lettered and not stop a worker."""
     try:
         claim = read_claim(body)
     except NotOurs:
@@ -260,14 +260,14 @@ def waiting(text: str) -> None:
 
 
 def endpoints(text: str) -> None:
-    """Standard Webhooks: what an endpoint answers beside its status, which is when to come again."""
+    """Standard Webhooks: what an endpoint answers beside its status, which is when to retry."""
     for status in (200, 410, 429, 503):
         heard = AttemptResponse(status=status, retry_after=retry_after(text, NOON))
         assert isinstance(outcome(heard, 3, NOON, 0.5), Delivered | Retry | Gone)
 
 
 def statements(content: bytes) -> None:
-    """A portal's export that somebody sent on: every row is read or told, or the file is refused in words."""
+    """A portal's export from a stranger: every row is read or reported, or the file is refused in words."""
     with TemporaryDirectory(prefix="payproof-fuzz-") as folder, suppress(StatementError):
         for line in read_statement(Path(folder), content):
             assert line.row > 1

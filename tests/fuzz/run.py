@@ -1,9 +1,9 @@
-"""So many cases for everything that reads a stranger's bytes; a table of what became of them.
+"""Run so many cases on every reader of strangers' bytes; the results are a table.
 
     deploy/dev fuzz --cases 1000000 --seed 7
 
-The one thing to get wrong: a verdict without memory. It held if nothing crashed, nothing was answered 500 or more, and
-neither this process nor the service grew by more than a few MB after its first round.
+The run passes if no reader crashed, no request was answered with 500 or more, and neither this process nor the service
+grew by more than a few MB after its first round.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ from tests.fuzz.parsers import parsers
 from tests.fuzz.running import Row, fuzz, resident
 from tests.fuzz.service import Served, fuzz_service
 
-DESCRIBED, NOISE = 100, 25  # one case in so many is Schemathesis's, one in so many a request at the doors
+DESCRIBED, NOISE = 100, 25  # of so many cases, one for Schemathesis, one a raw request
 FLAT_MB = 16.0
-SERVICE_FLAT_MB = 48.0  # it keeps caches of what it is asked, each bounded
+SERVICE_FLAT_MB = 48.0  # it caches what it is asked, each cache bounded
 
 
 class Tally(Struct, kw_only=True):
@@ -51,7 +51,7 @@ def run(cases: int, seed: int, console: Console) -> Tally:
     each = -(-(cases - described - noise) // len(readers))
     with Progress(*Progress.get_default_columns(), TimeElapsedColumn(), console=console) as progress:
         task = progress.add_task(f"seed {seed}", total=each * len(readers) + described + noise)
-        fuzz(readers, 200, seed + 1)  # what is made once is made before memory is looked at
+        fuzz(readers, 200, seed + 1)  # caches are filled before memory is measured
         before = resident()
         rows = fuzz(readers, each, seed, lambda more: progress.advance(task, more))
         memory = (before, resident())
@@ -83,8 +83,8 @@ def show(tally: Tally, console: Console) -> None:
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="deploy/dev fuzz", description=__doc__.split("\n")[0])
-    parser.add_argument("--cases", type=int, default=100_000, help="how many, over all readers")
-    parser.add_argument("--seed", type=int, default=None, help="the same seed, the same cases")
+    parser.add_argument("--cases", type=int, default=100_000, help="number of cases, over all readers")
+    parser.add_argument("--seed", type=int, default=None, help="the same seed gives the same cases")
     given = parser.parse_args()
     seed = secrets.randbits(32) if given.seed is None else given.seed
     tally = run(given.cases, seed, Console(stderr=True))

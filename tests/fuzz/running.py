@@ -1,8 +1,8 @@
 """Running readers over so many cases: Hypothesis draws a round of them, and each reader reads the whole round.
 
-Drawing costs more than reading; so what is drawn once is read by all, each making something else of it. And rounds are
-small, because Hypothesis remembers what it drew, which would look like a leak of ours.
-The one thing to get wrong: stopping at the first crash. It is kept with what brought it about, and the run goes on.
+Drawing costs more than reading. So all readers read the same draws, each as input of its own. Rounds are small, because
+Hypothesis remembers its draws, which would look like a leak of ours. A crash is kept with its case, and the run goes
+on.
 """
 
 from __future__ import annotations
@@ -22,14 +22,15 @@ from tests.fuzz.mutating import Dice
 from tests.fuzz.parser import Parser
 
 ROUND = 2_000
-SHORTEST, LONGEST = 24, 48  # enough for all the changes; by itself Hypothesis draws short ones
+SHORTEST, LONGEST = 24, 48  # enough for all changes; Hypothesis's default is short
 KEPT = 5
 
 
 class Row(Struct):
-    """What became of one reader. `slowest` is in seconds of the processor's time, `grown` in MB after the first round.
+    """The results of one reader.
 
-    `kept` has, by the place of a crash, the first case that led there, in hex; `Dice(bytes.fromhex(...))` is it again.
+    `slowest` is in seconds of the processor's time, `grown` in MB after the first round. `kept` has, by the place of a
+    crash, the first case that led there, in hex; `Dice(bytes.fromhex(...))` repeats it.
     """
 
     name: str
@@ -54,7 +55,10 @@ def resident(pid: int | str = "self") -> float:
 
 
 def fuzz(parsers: Sequence[Parser], cases: int, seed: int, read: Callable[[int], None] = lambda _: None) -> list[Row]:
-    """Have each reader read so many cases, the same for the same seed. `read` is told how many more were read."""
+    """Have each reader read so many cases, the same for the same seed.
+
+    `read` is called with the number of further cases that were read.
+    """
     rows = [Row(parser.name) for parser in parsers]
     for nth, drawn in enumerate(rounds(cases, seed)):
         for parser, row in zip(parsers, rows, strict=True):

@@ -1,7 +1,7 @@
-"""The service as strangers and shops reach it, a process of its own: Schemathesis over its API, noise at its doors.
+"""The service as strangers and shops reach it, in a process of its own: Schemathesis over its API, raw requests beside.
 
-The one thing to get wrong: what counts. An answer of 500 or more, none at all, and one that the API's document does not
-know are all crashes; that a case was refused is what the service is for.
+An answer of 500 or more, no answer, and an answer that the API's document does not know all count as crashes. A refusal
+does not.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ CHECKS = [
 
 
 class Served(Struct):
-    """What became of the service. `memory` is in MB: after the first round, and at the end."""
+    """The state of the service. `memory` is in MB: after the first round, and at the end."""
 
     rows: list[Row]
     memory: tuple[float, float]
@@ -67,7 +67,7 @@ def serving() -> Iterator[tuple[System, str]]:
 
 
 def fuzz_service(described: int, noise: int, seed: int, read: Callable[[int], None] = lambda _: None) -> Served:
-    """So many cases by Schemathesis over all operations, and so many requests at the doors."""
+    """So many cases by Schemathesis over all operations, and so many raw requests at the public endpoints."""
     with serving() as (system, payment_id):
         api, doors = Row("whole API, by Schemathesis"), Row("return, webhooks, ipn")
         first = 0.0

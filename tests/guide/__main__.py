@@ -1,4 +1,4 @@
-"""Make the tables of the guides anew: `python -m tests.guide`, after a change of what they tell of."""
+"""Make the tables of the guides anew: `python -m tests.guide`, after a change of their sources."""
 
 from __future__ import annotations
 

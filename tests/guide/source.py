@@ -1,6 +1,6 @@
-"""What the source itself tells, read without running it: log events, metrics, error codes, environment variables.
+"""Facts that are read from the source without running it: log events, metrics, error codes, environment variables.
 
-The one thing to get wrong: a name that is put together at run time. Names are written out, or they are not found here.
+A name must be written out in the source. A name that is put together at run time is not found here.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class Metric(Struct, frozen=True, order=True):
 
 
 class ErrorCode(Struct, frozen=True, order=True):
-    """`status` is None where the source does not say it beside the code; `domain`: the core refuses with it."""
+    """`status` is None where the source does not give it beside the code; `domain`: the core refuses with it."""
 
     code: str
     status: int | None
@@ -47,7 +47,7 @@ class ErrorCode(Struct, frozen=True, order=True):
 
 @cache
 def modules(folder: str) -> list[tuple[Path, ast.Module]]:
-    """The modules below this folder, without those of the playground."""
+    """The paths and syntax trees of the modules below this folder, without those of the playground."""
     paths = [path for path in sorted((ROOT / folder).rglob("*.py")) if "playground" not in path.parts]
     return [(path, ast.parse(path.read_text(encoding="utf-8"))) for path in paths]
 
@@ -84,7 +84,7 @@ def metrics() -> list[Metric]:
 
 
 def error_codes() -> set[ErrorCode]:
-    """Those that an exception of the API, of a command or of a message is raised with."""
+    """The codes of the exceptions that the API, a command or a message raises."""
     found = set()
     folders = ("worker/api", "worker/requests", "consumers/commands")
     for path, tree in (module for folder in folders for module in modules(folder)):
@@ -132,7 +132,7 @@ def _levels(func: ast.AST) -> set[str]:
 
 
 def _paired(words: ast.AST, func: ast.AST) -> list[tuple[str, set[str]]]:
-    """Where event and level hang on one condition: which event has which level."""
+    """Where event and level depend on one condition: which event has which level."""
     if not (isinstance(words, ast.IfExp) and isinstance(func, ast.IfExp)):
         return []
     if ast.dump(words.test) != ast.dump(func.test):

@@ -1,7 +1,7 @@
-"""The guides' tables, each made from what the code says of itself.
+"""The guides' tables, each made from the code's own words.
 
-The one thing to get wrong: a sentence that the code has already. Where a docstring, a help text or a schema says it,
-it is taken from there; `tests.guide.words` has the rest.
+A sentence is written only once: it comes from a docstring, a help text or a schema where there is one, and from
+`tests.guide.words` otherwise.
 """
 
 from __future__ import annotations
@@ -102,7 +102,7 @@ def logs() -> str:
 
 
 def recipes() -> str:
-    """A section for each script: how it is set, what goes wrong, and what becomes of the payment."""
+    """A section for each script: how to set it, what goes wrong, and how the payment ends."""
     return "\n\n".join(_recipe(script) for script in scripts_of(Sandbox(SandboxConfig())))
 
 
@@ -145,7 +145,7 @@ MADE: Mapping[str, Callable[[], str]] = {
 
 
 def filled(text: str) -> str:
-    """A guide with what stands between its markers made anew."""
+    """A guide with the text between its markers made anew."""
     return re.sub(
         r"(<!-- made: (\w+) -->\n).*?(<!-- end -->)",
         lambda found: f"{found[1]}\n{MADE[found[2]]()}\n\n{found[3]}",
@@ -167,7 +167,7 @@ def _same(explained: Iterable[str], named: Iterable[str], what: str) -> None:
 
 
 def _listed(kind: type[Enum]) -> dict[Any, str]:
-    """What a docstring says of each member in its list; references in the source's own marks stay."""
+    """The docstring's sentence for each member in its list; source markup is kept."""
     text = " ".join(python.cleandoc(kind.__doc__ or "").split())
     said = dict(re.findall(r"- `([a-z_.]+)`: (.*?)(?= - `|$)", text))
     return {member: _sentence(said[member.value]) for member in kind}
@@ -245,7 +245,7 @@ def _fields(kind: Any) -> dict[str, inspect.Field]:
 
 
 def _bare(kind: inspect.Type) -> tuple[inspect.Type, bool]:
-    """The type without what is wrapped around it, and whether it is a duration."""
+    """The type without its wrappers, and whether it is a duration."""
     duration = False
     while isinstance(kind, inspect.Metadata | inspect.UnionType):
         if isinstance(kind, inspect.Metadata):

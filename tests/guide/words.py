@@ -1,8 +1,7 @@
 # ruff: noqa: E501 - one sentence is one line
-"""The sentences of the guides' tables: what the code names, this explains.
+"""The sentences of the guides' tables, which explain the names in the code.
 
-The one thing to get wrong: a sentence for a name that is gone. The tables refuse a name without a sentence, and a
-sentence without a name.
+The tables refuse a name without a sentence, and a sentence without a name.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""For each alert: series with which it fires, and series that look much the same with which it does not.
+"""For each alert: series that make it fire, and similar series that do not.
 
-Notation is promtool's, a value a minute: `0x30` is nought for half an hour, `0+60x30` rises by 60 a minute.
+Notation is promtool's, a value a minute: `0x30` is 0 for half an hour, `0+60x30` rises by 60 a minute.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ DAY_OF_CALLBACKS, THEN_NONE, STILL_SOME = "0+1x1440", "1440x150", "1440+1x150"
 
 
 class Case(Struct, frozen=True):
-    """`at` is when it is looked at, from the beginning of the series."""
+    """`at` is when it is evaluated, from the beginning of the series."""
 
     fires: Series
     quiet: Series
@@ -23,7 +23,7 @@ class Case(Struct, frozen=True):
 
 
 def gauge(series: str, fires: str, quiet: str) -> Case:
-    """A gauge that stays, in two processes that report the same of it."""
+    """A constant gauge, in two processes that report the same value."""
     metric, _, labels = series.rstrip("}").partition("{")
     names = [f"{metric}{{{', '.join(filter(None, (labels, instance)))}}}" for instance in (ONE, TWO)]
     return Case(dict.fromkeys(names, f"{fires}x60"), dict.fromkeys(names, f"{quiet}x60"))

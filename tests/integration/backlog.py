@@ -1,7 +1,7 @@
-"""`python -m tests.integration.backlog --payments 1000000`: the real sweep before as many payments that are all due.
+"""`python -m tests.integration.backlog --payments 1000000`: the real sweep with so many payments, all of them due.
 
-Prints how long each look takes, what it takes of each account against what it may, and the memory of the process. The
-one thing to get wrong: the plan. Whatever is due, a look reads what it takes and no more, the longest waiting first.
+Prints how long each look takes, how many payments of each account it takes and may take, and the memory of the process.
+However many payments are due, a look must read only those that it takes, the longest waiting first.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ class Looked(Struct, frozen=True, kw_only=True):
 
 
 class Counting(PostgresBus):
-    """Its queue is always empty, as with workers that keep up; it writes down what is published."""
+    """Its queue is always empty, as with workers that keep up; it records what is published."""
 
     published: Sequence[Claim] = ()
 
@@ -79,7 +79,7 @@ class Watched(Sweep):
 
 
 async def fill(database: Database, payments: int, accounts: Sequence[str]) -> None:
-    """So many payments that are due, the accounts in turn; the higher its number the longer one is due."""
+    """So many payments that are due, the accounts in turn; a payment with a higher number has been due for longer."""
     now = database.clock.now()
     row = a_payment(account="none", opened_at=now, next_check_at=None)
     made = await PostgresLedger(database).create(row, {}, timedelta(0))
@@ -107,7 +107,7 @@ async def fill(database: Database, payments: int, accounts: Sequence[str]) -> No
 
 
 async def look(database: Database, seconds: float) -> list[Looked]:
-    """Run the sweep for so long, one account's gateway being silent."""
+    """Run the sweep for so long, with the gateway of one account silent."""
     await database.execute(
         """INSERT INTO allowances (account, troubles, shut_until)
            VALUES ($1, 12, clock_timestamp() + interval '1 hour')""",
@@ -121,7 +121,7 @@ async def look(database: Database, seconds: float) -> list[Looked]:
 
 
 def wrong(looks: Sequence[Looked], payments: int, seconds: float) -> list[str]:
-    """What a look may not do, in words: go over a budget, ask a silent gateway, or take the younger first."""
+    """The faults of the looks, in words: over a budget, a silent gateway asked, or the younger payments taken first."""
     found = []
     for place, (account, rate) in enumerate(RATES.items()):
         taken = [number for one in looks for number in one.taken.get(account, ())]
@@ -152,7 +152,7 @@ async def unindexed(database: Database) -> list[str]:
 
 
 def _rss() -> float:
-    """Of this process, in MB."""
+    """The resident memory of this process, in MB."""
     lines = Path("/proc/self/status").read_text().splitlines()
     return next(int(line.split()[1]) for line in lines if line.startswith("VmRSS")) / 1024
 

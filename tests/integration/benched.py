@@ -1,4 +1,4 @@
-"""The servers of a short measurement: a PostgreSQL of its own, and the broker that other tests use as well."""
+"""The servers of a short measurement: a PostgreSQL of its own, and the broker that other tests also use."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.processes import directory
 
 @asynccontextmanager
 async def benched(broker: RabbitMQ, **settings: str) -> AsyncIterator[Servers]:
-    """`settings` are PostgreSQL's. What was measured leaves no queue behind."""
+    """`settings` are PostgreSQL's. Afterwards the broker has no queue of the measurement."""
     with directory() as place:
         place.chmod(0o755)  # the database's own user must get through
         database = Postgres(place / "postgres")

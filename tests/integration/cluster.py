@@ -1,4 +1,4 @@
-"""`deploy/kubernetes` by role: whose deployment, pod and container it is, and which of them a selector finds."""
+"""`deploy/kubernetes` by role: each role's deployment, pod and container, and the pods that a selector finds."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ def of_kind(kind: str) -> list[Document]:
 
 
 def deployments() -> dict[str, Document]:
-    """By the role that each runs."""
+    """The deployments, by the role that each runs."""
     return {
         d["spec"]["template"]["metadata"]["labels"]["app.kubernetes.io/component"]: d for d in of_kind("Deployment")
     }
@@ -23,7 +23,7 @@ def pods() -> dict[str, Document]:
 
 
 def containers() -> dict[str, Document]:
-    """The process of each role."""
+    """The container of each role's process."""
     return {role: pod["containers"][0] for role, pod in pods().items()}
 
 

@@ -1,4 +1,4 @@
-"""What every ledger promises about claims that come before their payment; `test_ledger.py` runs it against each."""
+"""What every ledger promises about claims before their payment; `test_ledger.py` runs it against each ledger."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Waiting(Struct, frozen=True, kw_only=True):
         return dict(await self.ledger.keep(claims))
 
     async def registered(self, *, signed_only: bool = False, stores: bool = True, **fields: Any) -> Payment:
-        """A payment that is recorded with its session, and hears what was kept for it."""
+        """A payment that is recorded with its session, with the early claims that were kept for it."""
         session_id = fields.pop("session_id", None)
         row = await stored(self.kept, **fields)
         async with self.ledger.batch([row.id]) as batch:
@@ -55,7 +55,7 @@ class Waiting(Struct, frozen=True, kw_only=True):
 
 
 def early(minute: int = 0, **fields: Any) -> Claim:
-    """An unsigned notification before there is a payment of its ids."""
+    """An unsigned notification before there is a payment with its ids."""
     return a_claim(**{"source": Source.IPN, "received_at": EARLIER + timedelta(minutes=minute)} | fields)
 
 

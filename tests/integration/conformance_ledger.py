@@ -1,7 +1,7 @@
-"""What every ledger promises to the stages, said once; `test_ledger.py` runs it against each implementation.
+"""What every ledger promises to the stages, stated once; `test_ledger.py` runs it against each implementation.
 
-The one thing to get wrong: nothing here may look at an implementation. What was kept is read back through the port, and
-what the port cannot show (events, the timeline) through `Kept`.
+No test here may use an implementation's internals. Stored data is read back through the port, and what the port cannot
+show (events, the timeline) through `Kept`.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ _numbers = count(1)
 
 
 class Kept(Struct, frozen=True, kw_only=True):
-    """A ledger under test. `refusals` is what it raises for a row that the tables would not take."""
+    """A ledger under test. `refusals` are the exceptions that it raises for a row that the tables do not take."""
 
     ledger: CheckoutStore
     refusals: tuple[type[Exception], ...]
@@ -44,7 +44,7 @@ class Kept(Struct, frozen=True, kw_only=True):
     entries: Callable[[str], Awaitable[list[tuple[str, datetime, dict[str, Any]]]]]
     """A payment's timeline as (kind, at, data), in order of recording."""
     sweeps: Callable[[], Awaitable[None]]
-    """Have the sweep take what is due, whose claims are lost."""
+    """Have the sweep take the due payments; their claims are lost."""
 
 
 # -- what the tests are made of ----------------------------------------------------------------------------------------
@@ -129,7 +129,7 @@ def an_entry(n: int = 0) -> Entry:
 
 
 def round_of(minute: int, detail: str) -> tuple[Entry, Entry, Entry]:
-    """The sweep's claim, the question it led to, and an answer that is none."""
+    """The sweep's claim, the question that it led to, and a reply without an answer."""
     at = NOON + timedelta(minutes=minute)
     return (
         Entry(kind=EntryKind.CLAIM, at=at, data={"source": "sweep"}),
@@ -156,7 +156,7 @@ async def case_of(kept: Kept, payment: Payment) -> Case:
 
 
 async def store(kept: Kept, *changes: Change) -> None:
-    """Store these changes, with the keys that the payments name where these are free."""
+    """Store these changes, with those of the payments' keys that are free."""
     async with kept.ledger.batch([change.payment.id for change in changes]) as batch:
         await batch.reserve([_named(change.payment) for change in changes])
         await batch.store(changes)
@@ -189,11 +189,11 @@ async def admit(kept: Kept, *claims: Claim, home: Payment | None = None) -> list
 
 
 class Left(Exception):
-    """Raised by a test to leave a batch."""
+    """A test raises it to leave a batch."""
 
 
 class LedgerConformance:
-    """Subclasses bring the fixture `kept`."""
+    """Subclasses supply the fixture `kept`."""
 
     # -- batches and what they hold ------------------------------------------------------------------------------------
 
@@ -216,7 +216,7 @@ class LedgerConformance:
             refunded_amount=Decimal("40.00"),
             accepted_amount=Decimal("1500.00"),
             order_lost=True,
-            fee=Decimal("999999999999.9999"),  # the greatest that a gateway's answer is read with
+            fee=Decimal("999999999999.9999"),  # the greatest fee that an answer may have
             method="bkash",
             session_id="S-2",
             aliases=("S-0", "S-1"),
@@ -351,7 +351,7 @@ class LedgerConformance:
         assert await kept.entries(row.id) == entries
 
     async def test_now_is_read_when_the_payments_are_locked(self, kept: Kept) -> None:
-        """3.12: else a batch that waited would write times older than what it reads."""
+        """Otherwise a batch that waited would write times older than what it reads."""
         row, other = await stored(kept), await stored(kept)
         entered = asyncio.Event()
         times: list[datetime] = []
@@ -468,7 +468,7 @@ class LedgerConformance:
         assert dict(await kept.ledger.find([mine, strange])) == {mine.id: row.id}
 
     async def test_the_payment_in_the_path_wins_over_every_other_id(self, kept: Kept) -> None:
-        """Correlation sits in the path; the ids in the query may be anyone's."""
+        """The payment is named by the path; the ids in the query may be another payment's."""
         other, row = await self.known(kept), await stored(kept)
         claim = a_claim(payment_id=row.id, session_id="S-new", reference=other.reference, transaction_id="T1")
         assert dict(await kept.ledger.find([claim])) == {claim.id: row.id}
@@ -585,7 +585,7 @@ class LedgerConformance:
     # -- orders that are let go: paid back in full (3.3) ---------------------------------------------------------------
 
     async def pay(self, kept: Kept, row: Payment) -> TakenKeys:
-        """Recorded as paid: it has asked for its order, and is stored as completed whoever has it."""
+        """Record it as paid: it asks for its order, and is completed even if another payment has the order."""
         async with kept.ledger.batch([row.id]) as batch:
             taken_keys = (await batch.reserve([keys(row, order_ref=row.order_ref)]))[row.id]
             await batch.store([Change(payment=replace(row, status=Status.COMPLETED))])
@@ -637,7 +637,7 @@ class LedgerConformance:
         assert await self.pay(kept, third) == TakenKeys(order=True)
 
     async def test_payments_and_refunds_at_once_leave_at_most_one_attempt_with_the_order(self, kept: Kept) -> None:
-        """And do not lock each other out, in whatever order they come."""
+        """And they do not deadlock, in any order."""
         rows = [[await stored(kept, order_ref=f"b-{n}") for n in range(4)] for _ in range(4)]
         for row in rows[0]:
             await self.pay(kept, row)
@@ -951,7 +951,7 @@ class LedgerConformance:
         assert (await case_of(kept, row)).facts == (a_fact(),)
 
     async def test_a_row_of_which_something_was_told_is_not_discarded(self, kept: Kept) -> None:
-        """A success that nobody can verify holds a payment while its checkout is still being opened."""
+        """An unverifiable success holds a payment while its checkout is still being opened."""
         row = await stored(kept)
         held = replace(row, version=1, holds=(Hold.UNVERIFIABLE,), unverifiable_at=NOON)
         event = write_event(held, EventType.HELD, NOON, "http://127.0.0.1:8080")
@@ -960,7 +960,7 @@ class LedgerConformance:
         assert (await case_of(kept, row)).payment.holds == (Hold.UNVERIFIABLE,)
 
     async def test_a_row_that_only_claims_named_is_discarded(self, kept: Kept) -> None:
-        """A claim teaches nothing: our own sweep looks at a row while its opening is unsettled."""
+        """A claim alone reveals nothing: our own sweep looks at a row while its opening is in doubt."""
         row = await stored(kept)
         await admit(kept, a_claim(), home=row)
         await kept.ledger.discard(row.id)

@@ -1,6 +1,6 @@
-"""What every ledger promises of a look, and of a write of what was decided on it; see `conformance_ledger`.
+"""What every ledger promises of a look, and of a write that was decided on it; see `conformance_ledger`.
 
-The one thing to get wrong: what a write that came too late leaves behind. Each test of one looks for all of it.
+A write that came too late must leave nothing behind. Each test of such a write looks for all of its parts.
 """
 
 from __future__ import annotations
@@ -71,7 +71,7 @@ def a_key(payment: Payment, kind: str, name: str, **more: Any) -> Keys:
 
 
 class LookingConformance:
-    """Subclasses bring the fixture `kept`."""
+    """Subclasses supply the fixture `kept`."""
 
     # -- look ----------------------------------------------------------------------------------------------------------
 
@@ -396,7 +396,7 @@ class LookingConformance:
     async def test_a_key_of_a_payment_that_is_left_out_is_free_for_another_of_the_call(
         self, kept: Kept, kind: str
     ) -> None:
-        """Else it would be held for a transaction that nobody has."""
+        """Otherwise it would be held for a transaction that no payment has."""
         rows, claim = [await stored(kept, order_ref="b-1") for _ in range(2)], a_claim()
         readings = (await kept.ledger.look([], [row.id for row in rows])).readings
         await admit(kept, claim, home=rows[0])
@@ -494,7 +494,7 @@ class LookingConformance:
         assert await admit(kept, claim, home=row) == ["new"]
 
     async def test_a_payment_that_is_left_out_does_not_execute(self, kept: Kept) -> None:
-        """Its order was marked before it turned out that another has its key."""
+        """Its order was marked before it turned out that another payment has its key."""
         name = await self.owned(kept, "session")
         row, other = [await stored(kept, order_ref="b-2") for _ in range(2)]
         readings = (await kept.ledger.look([], [row.id, other.id])).readings

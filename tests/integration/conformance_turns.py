@@ -13,12 +13,12 @@ IDS = [f"pay_{n:026d}" for n in range(12)]
 
 
 class TurnsConformance:
-    """Subclasses bring the fixture `two`: the turns of two processes."""
+    """Subclasses supply the fixture `two`: the turns of two processes."""
 
     async def test_a_turn_is_one_processs_at_a_time(self, two: tuple[Turns, Turns]) -> None:
         one, other = two
         assert await one.take(IDS[:3]) == set(IDS[:3])
-        assert await other.take(IDS[1:5]) == set(IDS[3:5]), "what is free beside it is taken"
+        assert await other.take(IDS[1:5]) == set(IDS[3:5]), "the free turns beside it are taken"
         assert await one.take([IDS[4], IDS[5]]) == {IDS[5]}
 
     async def test_a_turn_is_one_questions_at_a_time_within_a_process(self, two: tuple[Turns, Turns]) -> None:

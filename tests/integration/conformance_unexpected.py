@@ -1,4 +1,4 @@
-"""What every ledger promises of money that nobody announced; `test_ledger.py` runs it against each implementation."""
+"""What every ledger promises of unexpected payments; `test_ledger.py` runs it against each implementation."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ MARCH = StatementSource(account=SILENT.id, name="march.csv", newest=NOON + timed
 
 
 class Both(CheckoutStore, UnexpectedPayments, Protocol):
-    """What one ledger is."""
+    """Both ports, as one ledger has them."""
 
 
 @dataclass(frozen=True)
@@ -77,7 +77,7 @@ def wanted(**fields: Any) -> Payment:
 
 
 class UnexpectedConformance:
-    """Subclasses bring the fixtures `kept` and `books`, which stand on the same ledger."""
+    """Subclasses supply the fixtures `kept` and `books`, which stand on the same ledger."""
 
     # -- rows that are found -------------------------------------------------------------------------------------------
 
@@ -143,7 +143,7 @@ class UnexpectedConformance:
 
     @pytest.mark.parametrize("rows", [range(2, 40), range(39, 1, -1)], ids=["same order", "crossed order"])
     async def test_runs_at_once_make_one_payment_of_each_line(self, books: Books, rows: Sequence[int]) -> None:
-        """Two exports of the same days: one with our references, one without, and each in an order of its own."""
+        """Two exports of the same days, with and without our references, and each in its own order."""
         there = [a_line(row) for row in range(2, 40)]
         bare = [a_line(row, reference=None) for row in rows]
         async with asyncio.timeout(SECONDS):
@@ -224,7 +224,7 @@ class UnexpectedConformance:
         assert len(await books.kept.events(found.id)) == 2
 
     async def test_a_line_and_an_adoption_that_want_the_same_keys_do_not_wait_crosswise(self, books: Books) -> None:
-        """References are waited for before sessions, whoever comes first."""
+        """References are locked before sessions, in either case."""
         for number in range(10):
             ids = {"reference": f"order-{number}", "session_id": f"S-{number}"}
             found = await one_found(books, row=100 + number, reference=None)

@@ -1,6 +1,6 @@
 """A real Postgres for the layer: one embedded server for the session, a fresh database of a template for each test.
 
-That server syncs nothing to the disk, since no test here outlives the machine. Commits are synchronous as in the
+That server syncs nothing to the disk, since no test here survives the machine. Commits are synchronous as in the
 product: tests read that setting, and without syncs it costs nothing.
 """
 
@@ -36,7 +36,7 @@ def server() -> Iterator[str]:
 
 @contextmanager
 def a_server(**settings: str) -> Iterator[str]:
-    """The URL of an embedded server of one's own that has a migrated template. Blocks."""
+    """The URL of a private embedded server that has a migrated template. Blocks."""
     with directory() as home:
         home.chmod(0o755)  # the server's own user must get through
         with embedded_here(home / "data") as url:
@@ -54,7 +54,7 @@ def broker() -> Iterator[RabbitMQ]:
 
 @pytest.fixture
 async def unmade(server: str) -> AsyncIterator[str]:
-    """The URL of a database that is not there yet: whatever migrates first makes it."""
+    """The URL of a database that does not exist yet: the first to migrate creates it."""
     name = f"test_{next(_numbers)}"
     yield _named(server, name)
     admin = await asyncpg.connect(_named(server, "postgres"))

@@ -1,7 +1,7 @@
-"""What of other people's resources our manifests may say: a hand-kept part of their definitions, as of summer 2026.
+"""What our manifests may say of other projects' resources: a hand-kept part of their definitions, as of summer 2026.
 
-The one thing to get wrong: taking this for their schema. It holds the fields that `deploy/kubernetes` uses, with their
-types, and refuses every other, so that a misspelt one is caught; what a value may be, the operators alone know.
+It is not their full schema. It holds the fields that `deploy/kubernetes` uses, with their types, and refuses every
+other field, so that a misspelt field is caught. Only the operators know which values are valid.
 """
 
 from __future__ import annotations

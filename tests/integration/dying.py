@@ -1,4 +1,4 @@
-"""A process that reconciles a statement and stops before anything follows, to be killed: `dying DSN`."""
+"""A process that reconciles a statement and stops before its follow-up, to be killed: `dying DSN`."""
 
 from __future__ import annotations
 

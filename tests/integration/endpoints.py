@@ -1,4 +1,4 @@
-"""A shop's endpoint that does as it is told, and events to tell it of."""
+"""A shop's endpoint that answers as a test says, and events to deliver to it."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ Answering = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 class Hook:
-    """`answers` is how it answers, a status unless a function; `heard` are the ids that came, as they were answered."""
+    """`answers` is how it answers, a status unless a function. `heard` are the ids of the answered events, in order."""
 
     def __init__(self, answers: int | Answering = 204) -> None:
         self.answers = answers
@@ -77,7 +77,7 @@ def endpoint_at(url: str, *, merchant: str = "m", previous: tuple[str, ...] = ()
 async def worker_of(
     endpoint: Endpoint, database: Database, sender: Sender, now: Callable[[], datetime] | None = None
 ) -> EndpointWorker:
-    """A endpoint worker whose endpoint is told of what is placed from now on."""
+    """An endpoint worker whose endpoint gets the events that are placed from now on."""
     await begin_endpoints(database, [(endpoint.id, endpoint.merchant, endpoint.url)])
     return EndpointWorker(endpoint, database, sender, Metrics(), now or database.clock.now)
 
@@ -90,7 +90,7 @@ async def happen(
     kind: str = "payment.completed",
     at: datetime | None = None,
 ) -> list[str]:
-    """So many payments with an event each that has its place; the events' ids in the log's order."""
+    """Make so many payments with an event each that has its position. Returns the events' ids in the log's order."""
     at = at or database.clock.now()
     first = (await database.fetch("SELECT coalesce(max(place), 0) AS place FROM events"))[0]["place"] + 1
     ids = [f"pay_{number:026d}" for number in range(first, first + count)]
@@ -121,7 +121,7 @@ async def happen(
 
 
 async def deliveries(database: Database, endpoint: Endpoint) -> dict[str, str]:
-    """What stands of each event: waiting, delivered or given up."""
+    """The state of each event's delivery: waiting, delivered or given up."""
     rows = await database.fetch(
         """SELECT event_id, CASE WHEN delivered_at IS NOT NULL THEN 'delivered'
                WHEN given_up_at IS NOT NULL THEN 'given up' ELSE 'waiting' END AS state

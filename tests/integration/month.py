@@ -1,6 +1,6 @@
-"""A month of one account: payments that answers brought where they stand, and a statement with known errors.
+"""A month of one account: payments in the states that answers brought them to, and a statement with known errors.
 
-The one thing to get wrong: the errors are put into what is expected when they are made, and never read off the result.
+The errors are added to `expected` when they are made, and never read off the result.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ CENT = Decimal("0.01")
 
 
 class Sale(Struct, frozen=True, kw_only=True):
-    """A payment of ours and the answer it was settled by; `status` None: nobody was ever answered about it."""
+    """A payment of ours and the answer that decided it; `status` None: no gateway ever gave an answer about it."""
 
     payment: Payment
     entry: Entry
@@ -80,7 +80,7 @@ class Making:
     # -- what fits -----------------------------------------------------------------------------------------------------
 
     def sold(self, ended: Status | None = Status.COMPLETED, **changes: Any) -> Sale:
-        """A payment of ours that the gateway settled, and the entry that its portal shows of it."""
+        """A payment of ours that the gateway decided, and the entry that its portal shows of it."""
         entry = self.entry(**changes)
         payment = Payment(
             id=new_payment_id(),
@@ -100,7 +100,7 @@ class Making:
         return sale
 
     def entry(self, **changes: Any) -> Entry:
-        """Something that only the gateway knows of."""
+        """An entry that only the gateway knows."""
         self._number += 1
         amount = Decimal(self.random.randrange(1_000, 2_500_000)) / 100
         number = f"{self._number:04d}"
@@ -142,7 +142,7 @@ class Making:
         self._wrongly(unread, LineOutcome.UNREADABLE)
 
     def _refunds(self) -> None:
-        """Money that went back, known on both sides: the gateway said so when it was asked again."""
+        """Refunds that both sides know: the gateway reported them when it was asked again."""
         for _ in range(EACH if self.account.provider.capabilities.shows_refunds else 0):
             sale = self.sold()
             back = Decimal("10.00")
@@ -151,20 +151,20 @@ class Making:
             self._right += [sale.entry, self._but(sale.entry, refund=True, amount=back, fee=None, at=later)]
 
     def _without_money(self) -> None:
-        """Attempts that failed on both sides, and one that only the gateway knows of."""
+        """Attempts that failed on both sides, and an attempt that only the gateway knows."""
         if self.portal.has_status:
             self._right.append(self.sold(Status.FAILED, status="failed", fee=None).entry)
             self._right.append(self.entry(status="failed", fee=None))
 
     def _not_exported_yet(self) -> None:
-        """Within the grace of a day before the newest row."""
+        """Entries within the grace of a day before the newest row."""
         self.sold(at=END - timedelta(hours=3))
         self._right.append(self.sold(at=END - timedelta(minutes=1)).entry)
 
     # -- the statement -------------------------------------------------------------------------------------------------
 
     def _write(self) -> None:
-        """Every entry in the order of its time, then some of them once more."""
+        """Write every entry in the order of its time, then some of them once more."""
         entries = [(entry, None) for entry in self._right] + list(self._wrong)
         entries.sort(key=lambda one: one[0].at)
         again = self.random.sample([entry for entry in self._right if not entry.refund][:FITTING], EACH)
@@ -187,12 +187,12 @@ class Making:
         return percent + self.portal.fee_fixed
 
     def _moment(self) -> datetime:
-        """Whole seconds, within the month and before its grace."""
+        """A random time in whole seconds, within the month and before its grace."""
         return START + timedelta(seconds=self.random.randrange(3_600, 29 * 86_400))
 
 
 async def keep(database: Database, rules: Rules, sales: Sequence[Sale]) -> None:
-    """Write the payments, and record what the gateway said of each when it was asked."""
+    """Write the payments, and record the gateway's answer about each."""
     async with database.connection() as connection, connection.transaction():
         await connection.execute(INSERT_MANY, [sale.payment for sale in sales])
         await connection.executemany(
@@ -229,6 +229,6 @@ def _reply(sale: Sale, rules: Rules) -> Reply:
 
 
 def _transaction(sale: Sale) -> str:
-    """ShadhinPay and PayParse tell none of their own: there the session stands for the money."""
+    """ShadhinPay and PayParse have no transaction ids of their own: there the session stands for the money."""
     own = sale.payment.provider in ("shadhinpay", "payparse")
     return sale.entry.session_id if own else sale.entry.transaction_id

@@ -1,8 +1,8 @@
 """Five portals' exports, each with columns, dates and words of its own.
 
-They are invented: none of the gateways documents its portal's export, and no real one was looked at. They are made as
-unlike each other as exports are: titles above the headers, a byte order mark, semicolons, tabs, a workbook with real
-dates, local time and UTC, refunds by their kind and by their sign, fees with and without.
+They are invented: none of the gateways documents its portal's export, and no real export was read. They differ as
+exports do: titles above the headers, a byte order mark, semicolons, tabs, a workbook with real dates, local time and
+UTC, refunds by their kind and by their sign, fees with and without.
 """
 
 from __future__ import annotations

@@ -28,7 +28,7 @@ PROVIDERS = ("ipay", "moneybag", "other")
 
 
 class Rabbit(Struct):
-    """`bus` is the same throughout; `reconnect` ends its consumer as a worker's death would, and begins a new one."""
+    """`bus` is the same throughout; `reconnect` ends its consumer as by a worker's death, and begins a new one."""
 
     broker: RabbitMQ
     bus: RabbitBus
@@ -49,7 +49,7 @@ class Rabbit(Struct):
         await until(all_heard, what="a consumer of every queue")
 
     async def dead_letters(self) -> list[str]:
-        """The reasons of all that were put aside, taken off the queue."""
+        """The reasons of all dead letters, taken off the queue."""
         reasons = []
         connection = await aio_pika.connect(self.broker.url)
         async with connection:
@@ -79,7 +79,7 @@ async def attached(broker: RabbitMQ, database: Database) -> AsyncIterator[Rabbit
 
 
 async def emptied(broker: RabbitMQ) -> None:
-    """Every queue of ours deleted, also those of other tests' gateways."""
+    """Delete every queue of ours, also those of other tests' gateways."""
     async with await aio_pika.connect(broker.url) as connection:
         channel = await connection.channel()
         for name in (*map(claims_queue, {*PROVIDERS, *OURS}), EXPECTED, DEAD):
@@ -88,7 +88,7 @@ async def emptied(broker: RabbitMQ) -> None:
 
 @contextmanager
 def silent(broker: RabbitMQ, queue: str, *, host: str = "/") -> Iterator[None]:
-    """A queue that answers nobody: its process is suspended, which is what clients see of one without a leader."""
+    """A queue that does not answer: its process is suspended, which looks to clients like a queue without a leader."""
     does = (
         '[sys:{0}(element(1, amqqueue:get_pid(Q))) || Q <- rabbit_amqqueue:list(<<"{1}">>), '
         'element(4, amqqueue:get_name(Q)) =:= <<"{2}">>].'

@@ -2,8 +2,8 @@
 
     python -m tests.integration.reconciling --rows 1000000
 
-Fills an embedded Postgres, writes a CSV with a known sprinkle of errors of every kind, and reconciles it in a process
-of its own, whose peak memory is what the system says. Ends with 1 where a count is not what was sprinkled.
+Fills an embedded Postgres, writes a CSV with a known number of errors of every kind, and reconciles it in a process of
+its own, whose peak memory the system reports. Ends with 1 where a count is not the known number.
 """
 
 from __future__ import annotations
@@ -41,11 +41,11 @@ from worker.reconciliation.statements.lines import read_lines
 from worker.reconciliation.statements.open_file import open_statement
 
 SECONDS, MEGABYTES = 90, 300
-"""What a million rows may take on two cores."""
+"""The limits for a million rows on two cores."""
 
 EVERY, FEW = 1_000, 2_000
 UNPAID, UNKNOWN, ABSENT, AMOUNT, FAILED, FEE, TWICE, UNREADABLE, RETURNED = range(1, 10)
-"""Of each thousand, the payments that something is wrong with; UNKNOWN and UNREADABLE are none of ours."""
+"""Of each thousand, the payments with an error; UNKNOWN and UNREADABLE are no payments of ours."""
 
 EXPECTED = {
     LineOutcome.MISSING_HERE: (UNPAID, UNKNOWN),
@@ -92,7 +92,7 @@ _FILL = f"""
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rows", type=int, default=1_000_000)
-    parser.add_argument("--explain", action="store_true", help="show how the server joined")
+    parser.add_argument("--explain", action="store_true", help="show the server's join plan")
     parser.add_argument("--child", nargs=2, metavar=("DSN", "FILE"), help=argparse.SUPPRESS)
     given = parser.parse_args()
     if given.child:
@@ -180,7 +180,7 @@ async def _fill(dsn: str, rows: int) -> None:
 
 
 class Noting(PostgresBus):
-    """Knows when the first claim came."""
+    """A bus that notes when the first claim came."""
 
     at: float | None = None
 
@@ -230,7 +230,7 @@ async def _reconcile(dsn: str, file: str, *, explain: bool) -> None:
 
 
 async def _explain(database: Database, file: str) -> None:
-    """Print how the server joins what it has been given, and how long each step takes."""
+    """Print how the server joins the rows, and how long each step takes."""
     async with database.connection() as connection:
         staging = Staging(connection)
         assert await staging.open("shop-a")

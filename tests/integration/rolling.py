@@ -1,7 +1,7 @@
 """A fleet that is upgraded: an older and a newer version of the service on one database, behind one front.
 
-The one thing to get wrong: which node is meant. The front gives each connection to the next node that listens, as a
-load balancer does. A call that is about one node goes to that node, past the front.
+The front gives each connection to the next node that listens, as a load balancer does. A call that is about a certain
+node goes to that node, past the front.
 """
 
 from __future__ import annotations
@@ -130,9 +130,9 @@ class Fleet:
 
     @asynccontextmanager
     async def asking(self, at: Node) -> AsyncIterator[Callable[[Node], Awaitable[None]]]:
-        """Buyers come back to this node, their gateways think while the block runs, and then the shop is told.
+        """Buyers return to this node, their gateways think while the block runs, and then all outcomes are published.
 
-        Yields a call that has the same buyers come back to another node as well.
+        Yields a call that has the same buyers return to another node as well.
         """
         scenes = await self.opens(THINKING, at)
         for scene in scenes:
@@ -154,7 +154,7 @@ class Fleet:
             await scene.until(*TOLD, seconds=TOLD_SECONDS)
 
     async def all_is_told(self) -> list[ToldEvent]:
-        """Wait until both feeds told of every payment. Returns the whole log, read from its beginning."""
+        """Wait until both feeds have an outcome of every payment. Returns the whole log, read from its beginning."""
 
         async def told() -> bool:
             return all(
@@ -181,7 +181,7 @@ class Fleet:
         return StoryShop(self._http, url, self._key, self.stage.shop.pages_url)
 
     async def _returns(self, link: str, at: Node) -> None:
-        """The browser comes back, and comes again as the page asks while the node can keep no claim (503)."""
+        """The browser returns, and retries as the page asks while the node cannot store a claim (503)."""
         path = link.partition("/return/")[2]
 
         async def answered() -> int | None:

@@ -145,7 +145,7 @@ class Driver:
 
 
 class Receiver:
-    """A webhook endpoint: gives the statuses it is told, then 200, and keeps what came."""
+    """A webhook endpoint: answers with the given statuses, then 200, and keeps what came."""
 
     def __init__(self) -> None:
         self.statuses: list[int] = []
@@ -227,7 +227,7 @@ async def ask(sandbox: Driver, provider: str, answer: Any) -> Answered:
 
 
 async def told_by_status(sandbox: Driver, provider: str, answer: Any) -> Any:
-    """The payment's fields as the gateway tells them."""
+    """The payment's fields in the gateway's answer."""
     told = (await ask(sandbox, provider, answer)).json
     match provider:
         case "shadhinpay":

@@ -100,7 +100,7 @@ RULES = Rules(accounts={one.id: one for one in CONFIG.accounts}, checks=CONFIG.c
 
 
 class Got(Struct, frozen=True):
-    """A whole answer."""
+    """A whole HTTP answer."""
 
     status: int
     body: Any
@@ -115,7 +115,7 @@ class Got(Struct, frozen=True):
 
 
 class Shops:
-    """Speaks to the API as one of the shops; `checkout`, `database` and `api` are what stands behind it."""
+    """Speaks to the API as one of the shops, with access to the `checkout`, `database` and `api` behind it."""
 
     def __init__(self, session: aiohttp.ClientSession, url: str, api: Api, checkout: FakeCheckout) -> None:
         self.url = url
@@ -156,7 +156,7 @@ class Shops:
         return await self.call("POST", path, data=body, headers={"Content-Type": "application/json", **headers})
 
     async def answered(self, payment: dict[str, Any], status: Status, **changes: Any) -> None:
-        """The gateway was asked about the payment and answered this."""
+        """Record that the gateway was asked about the payment and answered this."""
         now = self.database.clock.now()
         answer = Answer(
             status=status,

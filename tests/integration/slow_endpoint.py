@@ -1,6 +1,7 @@
 """One endpoint answers after 14 seconds: how long another's deliveries take, with it and without.
 
-`python -m tests.integration.slow_endpoint` from the checkout measures it over three rounds of the slow one's answers.
+`python -m tests.integration.slow_endpoint` from the checkout measures it over three rounds of the slow endpoint's
+answers.
 """
 
 from __future__ import annotations
@@ -26,7 +27,10 @@ PAUSE_SECONDS = 0.02
 
 
 class Figures(Struct, frozen=True, kw_only=True):
-    """Seconds from an event's place to its arrival at the quick endpoint; `held`: requests the slow one sat on."""
+    """Seconds from an event's position to its arrival at the quick endpoint.
+
+    `held` is how many requests were open at the slow endpoint.
+    """
 
     events: int
     median: float
@@ -40,7 +44,7 @@ class Figures(Struct, frozen=True, kw_only=True):
 
 
 async def measure(database: Database, events: int, *, slow: bool) -> Figures:
-    """Two endpoints are told of the same events; the slow one's hands are full before the first is measured."""
+    """Two endpoints get the same events; all requests of the slow endpoint are taken before the first is measured."""
     arrived: dict[str, float] = {}
     over = asyncio.Event()
 

@@ -1,4 +1,4 @@
-"""An account with payments that real answers brought where they stand, and statements of it."""
+"""An account with payments in the states that real answers brought them to, and statements of it."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def refund(row: int, amount: str, **fields: Any) -> Line:
 
 
 class Books:
-    """One account of one gateway, and all that was ever known of its payments."""
+    """One account of one gateway, and all that is known of its payments."""
 
     def __init__(self, database: Database, can: Capabilities | None = None, name: str = "shop-a") -> None:
         self.database = database
@@ -126,7 +126,7 @@ class Books:
         return [row async for row in read_rows(self.database, run.id, outcome)]
 
     async def found(self, lines: Iterable[Line | Unread], **options: Any) -> list[tuple[int | None, str, str]]:
-        """What a run makes of each line, as (row, outcome, what is next)."""
+        """The result of a run for each line, as (row, outcome, what is next)."""
         run = await self.run(lines, **options)
         return [(row.row, row.outcome.value, row.next.value) for row in await self.rows(run)]
 
@@ -137,7 +137,7 @@ class Books:
         return [message.claim for message in messages]
 
     async def asked(self, answers: dict[str, dict[str, Any]]) -> int:
-        """Work the queue off: each payment that is asked about is answered as told, by reference."""
+        """Work the queue off: each payment that is asked about gets the given answer, by reference."""
         taken = await take_claims(self.ledger, self.rules, await self.queued(), FakeTurns())
         for assigned in taken.questions:
             told = dict(answers[assigned.expected.reference])
@@ -149,7 +149,7 @@ class Books:
         return len(taken.questions)
 
     async def kept(self) -> dict[str, str]:
-        """All that stands in the tables of payments, as one digest for each."""
+        """The content of the tables of payments, as one digest for each."""
         digests = {}
         for table in UNTOUCHED:
             rows = await self.database.fetch(

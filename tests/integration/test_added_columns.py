@@ -1,4 +1,4 @@
-"""A newer release adds columns while this one runs: no statement that was prepared before fails for it."""
+"""A newer release adds columns while this release runs: no statement that was prepared before fails."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ TABLES = """
 
 
 async def worked(database: Database) -> None:
-    """Every statement that reads a payment or its failures, on the pool's one connection."""
+    """Run every statement that reads a payment or its failures, on the pool's one connection."""
     ledger, payment = PostgresLedger(database), a_payment()
     made = await ledger.create(payment, {"a": "body"}, OVER)
     assert isinstance(made, ReadyToOpen)

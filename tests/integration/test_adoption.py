@@ -1,4 +1,4 @@
-"""Money that came before it was announced, over HTTP: the shop's POST adopts it, and no second checkout is opened."""
+"""Money that came before its payment was opened: the shop's POST adopts it, and no second checkout is opened."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ REFERENCE = ORDER["reference"]
 
 
 async def found(shops: Shops, account: str = "shop-one", **fields: Any) -> str:
-    """A statement of the account names money that nobody announced; the id of its payment."""
+    """A statement of the account names an unexpected payment. Returns the payment's id."""
     now = shops.database.clock.now()
     given: dict[str, Any] = {
         "row": 17,
@@ -235,7 +235,7 @@ async def test_of_many_posts_at_once_one_adopts(shops: Shops) -> None:
 
 
 async def test_a_statement_and_a_post_at_once_make_one_payment(shops: Shops) -> None:
-    """Whichever comes first: the line finds the shop's payment, or the shop adopts what the line made."""
+    """In either order: the line finds the shop's payment, or the shop adopts the payment that the line made."""
     for number in range(8):
         reference = f"race-{number}"
         at_once = await asyncio.gather(

@@ -1,4 +1,4 @@
-"""The alerts as Prometheus judges them: each fires with what it is for, and not with what looks much the same."""
+"""The alerts as Prometheus judges them: each fires for its cause, and not for similar series."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def test_every_alert_fires_when_it_should_and_not_when_it_should_not(tmp_path: P
 
 
 def tried(what: str, alert: str, series: Series, at: str, *, fires: bool) -> dict[str, Any]:
-    """One test of promtool's. Whether it fires is asked as a query, so that its words need not be said twice."""
+    """One promtool test. A query asks whether the alert fires, so that its text need not be repeated."""
     firing = f'count(ALERTS{{alertname="{alert}", alertstate="firing"}}) > bool 0 or vector(0)'
     return {
         "name": what,

@@ -148,7 +148,7 @@ async def test_a_reference_with_a_checkout_is_used(shops: Shops) -> None:
         got = await shops.open(**changes)
         assert got.problem == (409, "reference_used", "reference")
         assert got.body["payment_id"] == first["payment_id"]
-    await shops.opened(account="shop-ipay")  # unique per account
+    await shops.opened(account="shop-ipay")  # its reference is unique per account
     await shops.open(shop="other", account="other-one")
     assert len(shops.checkout.openings) == 3
 
@@ -224,7 +224,7 @@ async def test_a_reference_being_opened_is_in_progress(shops: Shops) -> None:
 
 @pytest.fixture
 def logged() -> Iterator[io.StringIO]:
-    """What the process would log."""
+    """The log of the process."""
     hook, root = sys.excepthook, logging.getLogger()
     handlers, level = root.handlers[:], root.level
     stream = io.StringIO()
@@ -285,7 +285,7 @@ async def test_verify_queues_an_operators_claim(shops: Shops) -> None:
 
 
 class Away:
-    """A bus that can make nothing durable."""
+    """A bus that can make no claim durable."""
 
     async def publish(self, claims: Any, *, low_priority: bool = False) -> None:
         raise BusAway("refused")

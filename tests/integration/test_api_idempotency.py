@@ -1,4 +1,4 @@
-"""Idempotency-Key: the same request is done once, whoever waits for it and whoever dies over it."""
+"""Idempotency-Key: the same request is done once, however many wait for it and whichever process dies over it."""
 
 from __future__ import annotations
 
@@ -145,7 +145,7 @@ async def test_a_twin_that_waited_long_enough_is_told_to_come_again(database: Da
 
 
 async def dies(shops: Shops) -> None:
-    """The holder of key `k` died: its claim stands without an answer, and its time is over."""
+    """The holder of key `k` dies: its claim stands without an answer, and its lease is over."""
     await shops.database.execute(
         """UPDATE idempotency SET status = NULL, busy_until = clock_timestamp() - interval '1 s',
                body = coalesce((SELECT id::bytea FROM payments), body)"""

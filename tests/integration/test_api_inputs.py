@@ -1,4 +1,4 @@
-"""What strangers and mistaken shops send: each is refused with the field that is to blame, and none is a 500."""
+"""Bodies of strangers and mistaken shops: each is refused with the wrong field, and none is a 500."""
 
 from __future__ import annotations
 

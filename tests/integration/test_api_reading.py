@@ -19,7 +19,7 @@ from worker.postgres.database import Database
 
 
 async def three(shops: Shops) -> list[dict[str, Any]]:
-    """A completed payment, one held, one of another account, in order of opening."""
+    """A completed payment, a held payment, and a payment of another account, in order of opening."""
     done = await shops.opened(reference="a", order="o-1", amount="100.00")
     held = await shops.opened(reference="b", amount="200.00")
     other = await shops.opened(reference="c", amount="300.00", account="shop-ipay")

@@ -1,4 +1,4 @@
-"""Callbacks as received: sealed, kept for a time by month, and forgotten without a trace in what is kept for good."""
+"""Callbacks as received: encrypted, kept for a time by month, then deleted without a trace in permanent tables."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ async def take_in(database: Database, *claims: Claim, cipher: ArchiveCipher = CI
 
 
 async def stored(database: Database) -> list[tuple[str, str]]:
-    """Where each callback lies, by its claim."""
+    """Where each callback is stored, by its claim."""
     rows = await database.fetch("SELECT claim_id, tableoid::regclass::text AS place FROM archive ORDER BY received_at")
     return [(row["claim_id"], row["place"]) for row in rows]
 

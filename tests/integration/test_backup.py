@@ -1,4 +1,4 @@
-"""`deploy/backup.md`, run word by word: all that is open is asked about again, and no event id is used twice."""
+"""`deploy/backup.md`, run word by word: every open payment is asked about again, and no event id is used twice."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def blocks() -> dict[str, list[str]]:
 
 
 class Place(Struct):
-    """Where the commands run: as the server's own user, who may be another than ours, with PostgreSQL's programs."""
+    """Where the commands run: as the server's user, who may differ from ours, with PostgreSQL's programs."""
 
     home: Path
     server: Postgres
@@ -55,7 +55,7 @@ class Place(Struct):
         return self.server._cluster
 
     def run(self, commands: str, **more: str) -> str:
-        """As a shell would; fails with what they said."""
+        """Run commands as a shell would; fails with their output."""
         done = self.cluster.identity.run(
             *("/usr/bin/env", *(f"{name}={value}" for name, value in self._names(more).items())),
             *("/bin/bash", "-euo", "pipefail", "-c", commands),
@@ -65,7 +65,7 @@ class Place(Struct):
         return done.stdout
 
     def run_as_ourselves(self, commands: str, settings: Mapping[str, str]) -> str:
-        """What payproof's own commands need to read is ours."""
+        """Run them as our user, who owns the files that payproof's commands read."""
         beside = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
         done = subprocess.run(
             ["/bin/bash", "-euo", "pipefail", "-c", commands],
@@ -80,7 +80,7 @@ class Place(Struct):
         return done.stdout
 
     def begin(self, commands: str) -> subprocess.Popen[bytes]:
-        """One that runs until it is ended."""
+        """Start a command that runs until it is ended."""
         words = [f"{name}={value}" for name, value in self._names({}).items()]
         identity = self.cluster.identity
         return subprocess.Popen(
@@ -118,7 +118,7 @@ def _named(url: str, name: str) -> str:
 
 
 class Installed(Struct):
-    """A service on a database of the place, which can be moved to the restored one."""
+    """A service on a database of the place, which can be moved to the restored database."""
 
     system: System
     stage: Stage
@@ -168,7 +168,7 @@ async def installed(place: Place) -> AsyncIterator[Installed]:
 
 
 async def come_back(place: Place, at: Installed) -> None:
-    """`After either`, to its last word."""
+    """Run the commands of `After either` to its end."""
     prepare, serve = blocks()["After either"]
     settings = at.system.settings
     said = await asyncio.to_thread(place.run_as_ourselves, prepare, settings)
@@ -196,7 +196,7 @@ async def test_a_restored_dump_asks_again_about_all_that_is_open_and_uses_no_eve
         await found_out.until("opened", "completed", "completed")
         first, again = at.stage.feed.by_payment[found_out.payment["payment_id"]][1:]
         assert (first.id.rpartition(".")[2], again.id.rpartition(".")[2]) == ("2", "1002")
-        await until(lambda: _asked(at, waiting), what="what nobody paid was asked about again")
+        await until(lambda: _asked(at, waiting), what="unpaid payments were asked about again")
         kept = await at.stage.shop.payment(done.payment["payment_id"])
         assert (kept["status"], kept["version"]) == ("completed", 1002)
 
@@ -207,7 +207,7 @@ async def test_a_restored_dump_asks_again_about_all_that_is_open_and_uses_no_eve
         (found,) = listed["payments"]
         assert found["payment_id"] != request["payment_id"]
         await at.stage.shop.verify(found["payment_id"])
-        await until(lambda: _completed(at, found["payment_id"]), what="what was opened after the backup is found out")
+        await until(lambda: _completed(at, found["payment_id"]), what="payments opened after the backup are found")
 
 
 async def _completed(at: Installed, payment_id: str) -> bool:
@@ -219,7 +219,7 @@ async def _asked(at: Installed, scene: Scene) -> bool:
 
 
 def posted(at: Installed, payment: dict[str, object]) -> dict[str, object]:
-    """What the shop posted for it."""
+    """The body of the shop's POST for it."""
     names = ("account", "reference", "amount", "currency", "description")
     pages = at.stage.shop.pages_url
     return {name: payment[name] for name in names} | {"return_url": f"{pages}/thanks"}
@@ -252,7 +252,7 @@ async def test_with_every_change_received_nothing_is_lost(place: Place) -> None:
             for scene in (before, after):
                 payment = await at.stage.shop.payment(scene.payment["payment_id"])
                 assert (payment["status"], payment["version"]) == ("completed", 1002)
-            await until(lambda: _asked(at, waiting), what="what nobody paid was asked about again")
+            await until(lambda: _asked(at, waiting), what="unpaid payments were asked about again")
             last = await at.paid(5)
             assert last.payment["payment_id"]
             await asyncio.to_thread(at.system.service.stop)
@@ -264,14 +264,14 @@ async def test_with_every_change_received_nothing_is_lost(place: Place) -> None:
 
 
 async def _received(place: Place) -> bool:
-    """Whether the receiver has all that the server wrote."""
+    """Whether the receiver has everything that the server wrote."""
     query = "SELECT coalesce(bool_and(flush_lsn >= pg_current_wal_flush_lsn()), false) FROM pg_stat_replication"
     said = await asyncio.to_thread(place.run, f'psql -XAtd "$PAYPROOF_DATABASE_URL" -c "{query}"')
     return said.strip() == "t"
 
 
 def test_every_command_is_run() -> None:
-    """What stands under any other heading would never be tried."""
+    """Commands under other headings would never be tried."""
     assert {head for head, found in blocks().items() if found} == {
         "A dump, for a small shop",
         "Every change, for a shop that must not lose any",

@@ -1,4 +1,4 @@
-"""Messages sent together: each has the broker's own word, whatever became of the others."""
+"""Messages sent together: each has its own confirmation from the broker, independent of the others."""
 
 from __future__ import annotations
 
@@ -38,17 +38,17 @@ class Line(Struct):
         return OutgoingMessage(exchange="", routing_key=key, body=body, properties=properties, mandatory=mandatory)
 
     def lost(self, message_id: str) -> OutgoingMessage:
-        """One that has to arrive and that no queue takes."""
+        """A message that has to arrive and that no queue takes."""
         return self.post(message_id, to="of-nobody")
 
     async def words(self, *posts: OutgoingMessage) -> list[str]:
-        """What the broker said to each: `Ack`, or the name of what was raised."""
+        """The broker's word on each: `Ack`, or the name of the exception raised."""
         async with asyncio.timeout(SECONDS):
             said = await asyncio.gather(*await publish_batch(self.channel, posts), return_exceptions=True)
         return [type(one).__name__ for one in said]
 
     async def kept(self) -> list[bytes]:
-        """What lies in the queue, in its order, taken off."""
+        """The messages in the queue, in order, taken off."""
         bodies = []
         while (message := await self.queue.get(fail=False, timeout=SECONDS)) is not None:
             bodies.append(message.body)
@@ -92,7 +92,7 @@ async def test_what_need_not_arrive_is_confirmed_without_a_queue(line: Line) -> 
 
 
 async def test_what_must_arrive_has_an_id(line: Line) -> None:
-    """Without one, nobody could tell which of a group the broker gave back."""
+    """Without an id, the message of a group that the broker returned could not be identified."""
     with pytest.raises(AssertionError, match="has an id"):
         await publish_batch(line.channel, [line.post("m1"), line.post(None)])
     assert await line.words(line.post("m2"), line.lost("m3")) == ["Ack", PublishError.__name__]
@@ -100,7 +100,7 @@ async def test_what_must_arrive_has_an_id(line: Line) -> None:
 
 
 async def test_of_two_with_one_id_each_has_its_own_word(line: Line) -> None:
-    """The broker names what no queue takes by its id alone, so one of the two could be taken for the other."""
+    """The broker names a returned message by its id alone, so the two could be confused."""
     assert await line.words(line.lost("m1"), line.lost("m1")) == [PublishError.__name__] * 2
     both = [publish_batch(line.channel, [post]) for post in (line.lost("m2"), line.post("m2", b"2"), line.lost("m2"))]
     said = await asyncio.gather(*[one for (one,) in await asyncio.gather(*both)], return_exceptions=True)
@@ -109,7 +109,7 @@ async def test_of_two_with_one_id_each_has_its_own_word(line: Line) -> None:
 
 
 async def test_a_broker_without_a_limit_gets_the_body_in_one_piece(line: Line) -> None:
-    """It says 0, of which aiormq takes off what a frame needs for itself."""
+    """It says 0, from which aiormq subtracts what a frame needs for itself."""
     line.channel.max_content_size = -8
     assert await line.words(line.post("m1", b"body"), line.post("m2", b"")) == ["Ack", "Ack"]
     assert await line.kept() == [b"body", b""]
@@ -133,7 +133,7 @@ async def test_of_a_call_that_is_cancelled_while_it_waits_for_its_turn_nothing_i
 
 async def test_of_a_call_that_is_cancelled_while_it_waits_for_room_nothing_is_counted(line: Line) -> None:
     counted = line.channel.delivery_tag
-    while not line.channel.write_queue.full():  # nobody takes anything out while this task waits for nothing
+    while not line.channel.write_queue.full():  # no task empties the queue while this task does not wait
         line.channel.write_queue.put_nowait(ChannelFrame(payload=b"", should_close=False))
     waiting = publish_batch(line.channel, [line.post("m1")])
     waiting.send(None)

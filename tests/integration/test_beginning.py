@@ -1,4 +1,4 @@
-"""The broker and the endpoints begin in the log before the first event to which a process gives a place.
+"""The broker and the endpoints begin in the log before the first event that a process places.
 
 Each process here runs as `serve` runs it, with the roles that a test names, and the simulated gateways beside it.
 """
@@ -40,7 +40,7 @@ url = "{url}"
 secret = "{secret}"
 """
 SECONDS = 2.0
-"""A process that does not wait for the table gives places within this time. A slower one is not found out."""
+"""A process that does not wait for the table places events within this time. A slower process is not noticed."""
 
 
 class Place(Struct, frozen=True):
@@ -114,19 +114,19 @@ class Place(Struct, frozen=True):
         await until(taken, what="the buyer is back")
 
     async def placed(self) -> dict[str, int] | None:
-        """The places that were given so far; None where none was."""
+        """The positions given so far; None where no event has a position."""
         rows = await self.database.fetch("SELECT id, place FROM events WHERE place IS NOT NULL ORDER BY place")
         return {row["id"]: row["place"] for row in rows} or None
 
     async def told(self, ids: Collection[str]) -> None:
-        """Wait until the subscriber has these, and nothing else before them."""
+        """Wait until the subscriber has these events, and no others before them."""
         for event_id in ids:
             message = await until(lambda: self.events.get(no_ack=True, fail=False), what=f"{event_id} at the broker")
             assert message.message_id == event_id
 
     @asynccontextmanager
     async def late_for(self, table: str, roles: Collection[str]) -> AsyncIterator[None]:
-        """A process with these roles. It can write to that table only after SECONDS, or once events have places."""
+        """A process with these roles. It can write to that table only after SECONDS, or once events have positions."""
         async with AsyncExitStack() as stack:
             async with self.database.connection() as connection, connection.transaction():
                 await connection.execute(f"LOCK TABLE {table} IN ACCESS EXCLUSIVE MODE")

@@ -1,4 +1,4 @@
-"""What the benchmark puts on a database while it measures: that it is there meanwhile, and gone afterwards."""
+"""The conditions that the benchmark puts on a database: they hold during a measurement, and are gone afterwards."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ COMMITS = 5
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[str]:
-    """One that syncs its commits to the disk, which is when a commit waits."""
+    """A server that syncs its commits to the disk, which is when a commit waits."""
     with a_server() as url:
         yield url
 
@@ -60,7 +60,7 @@ async def test_both_are_there_while_a_measurement_runs_under_them(dsn: str) -> N
 
 
 async def commits(dsn: str) -> float:
-    """The seconds that so many take, one after the other."""
+    """The seconds that so many commits take, one after the other."""
     connection = await asyncpg.connect(dsn)
     try:
         await connection.execute("CREATE TABLE counted (n int)")

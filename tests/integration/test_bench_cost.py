@@ -1,7 +1,7 @@
-"""What a payment costs in PostgreSQL when it comes alone: counts, which are the same on every machine, however busy.
+"""What a payment costs in PostgreSQL when it comes alone, in counts, which are the same on every machine.
 
-At 200 a second a machine that keeps up counts about as much, and one that does not works in larger batches and counts a
-fraction; so what a payment costs at a rate is the benchmark's to judge, and here nothing is shared.
+At 200 a second a machine that keeps up has about the same counts, and a slower machine works in larger batches and
+counts a fraction. So the benchmark judges the cost at a rate, and here payments share nothing.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from tests.integration.benched import benched
 
 @pytest.fixture
 async def cost(broker: RabbitMQ) -> AsyncIterator[Cost]:
-    settings = {"wal_writer_delay": "10s"}  # what is written without waiting goes along with who waits
+    settings = {"wal_writer_delay": "10s"}  # asynchronous writes then go along with synchronous ones
     async with benched(broker, **settings) as servers:
         yield await alone_cost(servers, 1)
 

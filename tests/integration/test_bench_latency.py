@@ -1,4 +1,4 @@
-"""A short measurement under all that may be otherwise at once: it comes to an end, and each is in its figures."""
+"""A short measurement under all unusual conditions at once: it ends, and each condition is in its figures."""
 
 from __future__ import annotations
 
@@ -24,5 +24,5 @@ async def test_payproof_and_the_bare_limit_are_measured_under_the_same_condition
         bare = await bare_latency(both, 1_000_001, per_second=RATE, seconds=SECONDS, under=SLOW)
     assert ours.name == f"ingress | consume | consume | sweep,relay, {WORDS}"
     assert bare.name == f"bare ingress | bare consumer, {WORDS}"
-    assert ours.stages.answered.p50 >= 300, "what the gateways took is in the stretch that waits for them"
+    assert ours.stages.answered.p50 >= 300, "the gateways' time is in the stretch that waits for them"
     assert min(ours.milliseconds.p50, bare.milliseconds.p50) >= 20, "and not in the total, which the standby is"

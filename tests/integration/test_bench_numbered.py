@@ -1,4 +1,4 @@
-"""The benchmark's payments in the tables: the SQL that fills them calls each as the Python that makes its callbacks."""
+"""The benchmark's payments in the tables: SQL and Python give each payment the same ids."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ async def test_payments_are_opened_under_the_ids_that_their_claims_name(dsn: str
 
 
 async def test_settled_payments_are_copied_under_ids_of_their_own(dsn: str) -> None:
-    """Every table names the payment, and only it: none keeps the id that it was copied with."""
+    """Every table names the new payment only: no row keeps the id that it was copied with."""
     await open_payments(dsn, OLDEST - 3, OLDEST - 1)
     await multiply(dsn, SETTLED, print)
     connection = await asyncpg.connect(dsn)

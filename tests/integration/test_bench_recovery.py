@@ -1,4 +1,4 @@
-"""The measurement of a recovery: it kills who asks, whoever that is, and sees the outcome told all the same."""
+"""The measurement of a recovery: it kills the process that asks, and sees the outcome all the same."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.integration.benched import benched
 
 GATEWAY_SECONDS = 0.5
 LEASE_SECONDS = 30.0
-"""So long a dead process was missed, when what it had begun stood in the database."""
+"""How long a dead process was missed when its lease stood in the database."""
 
 
 @pytest.fixture

@@ -31,9 +31,9 @@ SECONDS = 30.0
 
 
 class Bench(Struct):
-    """A bus, a way to let the claims of dead workers come back, and a way to read the dead letters.
+    """A bus, a way to redeliver the claims of dead workers, and a way to read the dead letters.
 
-    `arrived` tells whether what was published is where a worker would find it.
+    `arrived` tells whether a published claim is where a worker would find it.
     """
 
     bus: Bus
@@ -97,7 +97,7 @@ async def receive(bus: Bus, provider: str = "ipay", most: int = 10) -> list[Clai
 
 
 async def nothing_for(bus: Bus, provider: str = "ipay") -> bool:
-    """Whether nothing is delivered: a claim published afterwards for another gateway overtakes the wait."""
+    """Whether nothing is delivered: a claim published afterwards for another gateway comes first."""
     waiting = asyncio.ensure_future(bus.receive(provider, 10))
     await bus.publish([a_claim("other")])
     await receive(bus, "other")
@@ -184,7 +184,7 @@ async def test_the_attempts_at_a_claim_that_fails_by_itself_are_counted(bench: B
 
 
 async def test_that_its_workers_died_is_no_attempt_at_a_claim(bench: Bench) -> None:
-    """Or one fault, after kills that have nothing to do with it, would put it among the dead."""
+    """Otherwise one fault, after unrelated kills, would dead-letter it."""
     await bench.bus.publish([claim := a_claim()])
     for handed_out in range(1, ATTEMPTS):
         (message,) = await asyncio.wait_for(bench.bus.receive("ipay", 10), SECONDS)
@@ -236,7 +236,7 @@ async def test_a_claim_that_cannot_be_made_durable_is_refused(database: Database
 
 
 async def test_a_value_that_cannot_be_stored_is_no_outage(database: Database) -> None:
-    """Else a claim that fails by itself would be tried for ever, as if the database were away."""
+    """Otherwise a claim that fails by itself would be tried for ever, as if the database were away."""
     for sql, value in (("SELECT $1::int", "seven"), ("SELECT $1::text", "a\x00b"), ("SELECT 1 / $1::int", 0)):
         with pytest.raises(asyncpg.PostgresError):
             await database.fetch(sql, value)
@@ -287,7 +287,7 @@ async def test_who_ends_can_still_settle_what_is_in_hand(bench: Bench) -> None:
 
 
 class Worker:
-    """One process with the queue in Postgres, as far as claims and its session go."""
+    """One process with the queue in Postgres, reduced to claims and its session."""
 
     def __init__(self, database: Database) -> None:
         self.turns = PostgresTurns(database)
@@ -295,7 +295,7 @@ class Worker:
         self._watching = asyncio.create_task(self.bus.free_lost())
 
     async def kill(self) -> None:
-        """As the kernel does: what it holds is closed, and nothing is said."""
+        """End as by the kernel: its connections are closed without a word."""
         await end_one(self._watching)
         if self.turns._session is not None:
             self.turns._session.terminate()
@@ -303,7 +303,7 @@ class Worker:
 
 @pytest.fixture
 async def workers(database: Database, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[list[Worker]]:
-    """Three that look for claims only when they are told that there are some: a wake-up that is lost is seen."""
+    """Three workers that look for claims only when they are woken, so that a lost wakeup is noticed."""
     monkeypatch.setattr(bus, "POLL_SECONDS", 3600.0)
     workers = [Worker(database) for _ in range(3)]
 
@@ -380,7 +380,7 @@ async def test_a_worker_that_stands_still_keeps_its_claims_until_their_lease_end
 async def test_workers_of_the_release_before_leave_our_claims_and_we_leave_theirs_until_a_lease_ends(
     database: Database, workers: list[Worker]
 ) -> None:
-    """They know of no holder: what they take they lease for ten seconds, and again while they live."""
+    """They know no holder: they lease claims for ten seconds, and renew the lease while they live."""
     old = """
         UPDATE queue SET available_at = clock_timestamp() + interval '10 s', attempts = attempts + 1
         WHERE id = ANY(ARRAY(SELECT id FROM queue WHERE provider = 'ipay' AND available_at <= clock_timestamp()

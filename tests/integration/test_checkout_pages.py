@@ -66,7 +66,7 @@ class Page(HTMLParser):
 
 
 class Buyer:
-    """Somebody at one checkout, by its address without the query."""
+    """A buyer at one checkout, by its address without the query."""
 
     def __init__(self, sandbox: Driver, provider: str, url: str) -> None:
         self.sandbox, self.provider, self.url = sandbox, provider, url.partition("?")[0]
@@ -86,7 +86,10 @@ class Buyer:
         return found[0]
 
     async def presses_on(self) -> tuple[int, Answered]:
-        """From the first page on with what is filled in, up to the redirect. Returns the pages seen and that."""
+        """Press on from the first page with the given values, up to the redirect.
+
+        Returns the number of pages and the redirect.
+        """
         page, pages = await self.sees(), 1
         while True:
             if not page.action:

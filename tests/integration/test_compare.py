@@ -1,4 +1,4 @@
-"""The comparison of two programs, with one program on both sides: nothing differs, so what differs is no chance."""
+"""The comparison of two programs, with one program on both sides: it must find no difference."""
 
 from __future__ import annotations
 

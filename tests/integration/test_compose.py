@@ -1,4 +1,4 @@
-"""`deploy/compose.yaml`: the specification's schema, and what no schema knows of payproof. Nothing here starts it."""
+"""`deploy/compose.yaml`: the specification's schema, and payproof's own rules. Nothing here starts it."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def services() -> dict[str, Document]:
 
 
 def ours() -> dict[str, Document]:
-    """Those that run payproof by its own entry point."""
+    """The services that run payproof by its own entry point."""
     image_of_ours = services()["ingress"]["image"]
     return {
         name: service
@@ -36,14 +36,14 @@ def ours() -> dict[str, Document]:
 
 
 def serving() -> dict[str, list[str]]:
-    """The roles by the service that has them."""
+    """The roles of each service."""
     return {
         name: service["command"][2].split(",") for name, service in ours().items() if service["command"][0] == "serve"
     }
 
 
 def drawn(place: Path) -> dict[str, str]:
-    """What `keys` draws, by its own script and with its own environment."""
+    """The files that `keys` writes, by its own script and with its own environment."""
     environment = services()["keys"]["environment"] | {"PATH": "/usr/bin:/bin"}
     owner = place / "owner"
     owner.mkdir(exist_ok=True)
@@ -191,7 +191,7 @@ def test_the_configuration_of_the_sandbox_is_a_good_one() -> None:
 
 
 def configured() -> Config:
-    """What a role of compose reads: the image's environment, its own, the folder that is mounted and the keys drawn."""
+    """The configuration of a role of compose: the image's environment, its own, the mounted folder and the keys."""
     with directory() as place:
         drawn(place)
         toml = (DEPLOY / "sandbox" / "payproof.toml").read_text().replace("/run/payproof", str(place))

@@ -1,4 +1,4 @@
-"""Dead letters, read, replayed and dropped: one contract for Postgres and the broker, and both on one desk."""
+"""Dead letters, read, replayed and dropped: one contract for Postgres and the broker, and both together."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ REASON = "ValueError at consumers/apply_claim.py:41, 5 times"
 
 
 class AtBroker(Struct):
-    """The topology alone, without anybody who consumes."""
+    """The topology alone, without a consumer."""
 
     url: Secret
     channel: AbstractChannel
@@ -57,7 +57,7 @@ class AtBroker(Struct):
         await self.post(dead_letter_message(claim_id, "ipay", body, REASON, NOON))
 
     async def queued(self) -> list[bytes]:
-        """What waits to be heard, taken off."""
+        """The claims that wait for a worker, taken off the queue."""
         bodies, queue = [], await self.channel.get_queue(claims_queue("ipay"), ensure=False)
         while (message := await queue.get(fail=False)) is not None:
             bodies.append(message.body)
@@ -422,7 +422,7 @@ async def test_thousands_stay_usable(rabbit: AtBroker) -> None:
     for start in range(0, 2000, 100):
         await asyncio.gather(*(rabbit.bury(claim.id, body_of(claim)) for claim in claims[start : start + 100]))
     async with dead_at_broker(rabbit.url) as place:
-        async with asyncio.timeout(120):  # by far; a loaded machine is no failure
+        async with asyncio.timeout(120):  # a generous limit for a loaded machine
             letters = await list_all(place)
             assert {letter.id for letter in letters} == {claim.id for claim in claims}
             async with aclosing(check_out(place, letters)) as reading:

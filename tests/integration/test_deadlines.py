@@ -1,4 +1,7 @@
-"""Nothing reaches a gateway late: time runs from when a question was asked. Over real sockets, with a clock by hand."""
+"""No request reaches a gateway late: time runs from when a question was asked.
+
+Over real sockets, with a clock by hand.
+"""
 
 from __future__ import annotations
 
@@ -30,7 +33,7 @@ NOT_APPROVED = {"errorCode": "2056", "errorMessage": "Invalid Payment State"}
 
 
 class OneToken:
-    """Each question has a token granted once, and anew where it is stale."""
+    """Each question has a token granted once, and a new token where that is stale."""
 
     def __init__(self) -> None:
         self._kept: str | None = None
@@ -63,7 +66,7 @@ class Slow(Struct):
         return web.json_response(NOT_APPROVED if name == "execute" else INITIATED)
 
     async def ask(self, question: Question, late: float = 0.0, tokens: Tokens | None = None) -> QuestionOutcome:
-        """Ask a question that was asked so many seconds ago."""
+        """Ask a question that was decided so many seconds ago."""
         provider = PROVIDERS["onepaybd"](base_url=self.url, api_key=Secret("key"))
         account = Account(id="a", merchant="m", provider=provider)
         asked_at: datetime = self.clock.now - timedelta(seconds=late)
@@ -103,7 +106,7 @@ def test_every_question_ends_before_its_lease_and_execute_before_another_may_fol
 
 
 async def test_an_execute_held_up_43_seconds_does_not_reach_the_gateway(slow: Slow) -> None:
-    """Another worker asks since 40 s."""
+    """Another worker has been asking since 40 s."""
     assert is_not_sent(await slow.ask(EXECUTE, late=43.0))
     assert slow.calls == []
 
@@ -152,7 +155,7 @@ async def test_a_question_that_comes_late_has_what_is_left(slow: Slow) -> None:
 
 
 class AwayFrom(OneToken):
-    """Where tokens are kept is away from that look on."""
+    """The store of the tokens is away from that look on."""
 
     def __init__(self, look: int) -> None:
         super().__init__()

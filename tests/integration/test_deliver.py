@@ -54,7 +54,7 @@ async def at_work(*workers: EndpointWorker) -> AsyncIterator[None]:
 
 
 async def turned(worker: EndpointWorker) -> None:
-    """A turn, and what it sent is recorded."""
+    """Run the worker until everything that it sent is recorded."""
     async with asyncio.TaskGroup() as group:
         await worker.cycle(group)
         while worker.busy:
@@ -194,10 +194,10 @@ async def test_after_five_failures_one_delivery_at_a_time_probes_and_the_rest_go
         tried = len(hook.heard)
         assert ENDPOINT_BREAKER.threshold <= tried < 40
         await turned(worker)
-        assert len(hook.heard) == tried, "it is shut"
+        assert len(hook.heard) == tried, "its breaker is open"
         await database.execute("UPDATE endpoints SET shut_until = now() - interval '1 minute'")
         await turned(worker)
-        assert len(hook.heard) == tried + 1, "one probes it"
+        assert len(hook.heard) == tried + 1, "one delivery probes it"
         (listed,) = await list_endpoints(database)
         assert listed.health.failures == ENDPOINT_BREAKER.threshold + 1
         hook.answers = 204

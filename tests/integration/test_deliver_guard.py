@@ -1,4 +1,4 @@
-"""What a webhook's URL must not be used for: reaching inside. The guard stands where connections are made."""
+"""A webhook's URL must not reach private addresses. The guard stands where connections are made."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ OUTSIDE, INSIDE = "127.0.0.2", "127.0.0.1"
 
 
 def only_outside(address: str) -> bool:
-    """Stands in for the public internet, of which a test has none: one loopback address counts as outside."""
+    """Stands in for the public internet, which a test cannot reach: one loopback address counts as outside."""
     return address == OUTSIDE
 
 
@@ -32,7 +32,7 @@ def now() -> datetime:
 
 @asynccontextmanager
 async def guarded(look_up: Callable[..., Any]) -> AsyncIterator[Sender]:
-    """A sender that keeps no name in its memory, whose names are looked up by the test."""
+    """A sender without a cache of names, whose names are looked up by the test."""
     connector = aiohttp.TCPConnector(
         resolver=Resolver(only_outside, look_up), socket_factory=guarded_socket(only_outside), use_dns_cache=False
     )
@@ -41,7 +41,7 @@ async def guarded(look_up: Callable[..., Any]) -> AsyncIterator[Sender]:
 
 
 def names(*answers: tuple[str, ...]) -> Callable[..., Any]:
-    """A name server that answers so one time after the other."""
+    """A name server that gives these answers one after the other."""
     left = list(answers)
 
     def look_up(_: str, port: int, **__: Any) -> list[Any]:
@@ -52,7 +52,7 @@ def names(*answers: tuple[str, ...]) -> Callable[..., Any]:
 
 @asynccontextmanager
 async def everywhere(hook: Hook) -> AsyncIterator[int]:
-    """The hook on every loopback address; its port."""
+    """The hook on every loopback address. Yields its port."""
     app = web.Application()
     app.router.add_post("/hook", hook.handle)
     runner = web.AppRunner(app, access_log=None)

@@ -1,4 +1,4 @@
-"""The role as a process runs it: it begins with its endpoints, is woken by wakeups, and ends when it is asked to."""
+"""The role as a process runs it: it begins with its endpoints, is woken by wakeups, and ends on request."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The doctor's single looks: clocks of gateways, addresses that nobody reaches, payments that nobody looks at."""
+"""The doctor's single checks: clocks of gateways, unreachable addresses, payments that no process looks at."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def noon() -> datetime:
 
 @asynccontextmanager
 async def gateway(date: Callable[[], str], *, elsewhere: bool = False) -> AsyncIterator[str]:
-    """A gateway that knows nobody's payment, and says this date; or the web page of whatever is `elsewhere`."""
+    """A gateway that knows no payment, with this date; or, `elsewhere`, another server's web page."""
 
     async def answer(_: web.Request) -> web.Response:
         if elsewhere:
@@ -58,7 +58,7 @@ async def test_a_gateways_clock_is_compared_with_ours(seconds: int) -> None:
 async def test_a_gateway_that_tells_no_readable_time_is_not_blamed() -> None:
     async with gateway(lambda: "yesterday") as url:
         assert await clock_skew(url, noon) is None
-    assert await clock_skew(url, noon) is None, "and one that is gone"
+    assert await clock_skew(url, noon) is None, "and a gateway that is gone"
 
 
 @pytest.mark.parametrize(

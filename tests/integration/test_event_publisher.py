@@ -1,6 +1,7 @@
 """Publishing the log: every event, in order, once while nothing fails, again after a crash; from memory where it can.
 
-An event that a test has a publisher remember has another body than in the log, so that the broker tells the two apart.
+An event that a test puts into a publisher's memory has another body than in the log, so that the broker can tell the
+two apart.
 """
 
 from __future__ import annotations
@@ -40,14 +41,14 @@ class Broker:
 
     def __init__(self) -> None:
         self.ids, self.from_memory = list[str](), set[str]()
-        self.away, self.stuck = False, asyncio.Event()
-        self.stuck.set()
+        self.away, self.confirms = False, asyncio.Event()
+        self.confirms.set()
         self.asked = 0
 
     async def publish(self, messages: Sequence[OutgoingMessage], *, seconds: float) -> None:
         self.asked += 1
         async with asyncio.timeout(seconds):
-            await self.stuck.wait()
+            await self.confirms.wait()
         if self.away:
             raise BusAway("as the test wants it")
         for message in messages:
@@ -98,14 +99,14 @@ async def remembered(database: Database, ids: Sequence[str]) -> list[SequencedEv
 
 
 async def written(database: Database, one: EventPublisher, count: int = 1) -> list[str]:
-    """Events that the process of this publisher wrote, and told it of."""
+    """Events that this publisher's process wrote, and reported to it."""
     ids = await happen(database, count)
     one.remember(await remembered(database, ids))
     return ids
 
 
 async def carrying(database: Database, broker: Broker, one: EventPublisher, so_far: Sequence[str] = ()) -> list[str]:
-    """Wait until this publisher publishes, and has read the log: it publishes an event that was written just now."""
+    """Wait until this publisher publishes and has read the log: it publishes an event that was written just now."""
     ids = [*so_far, *await happen(database)]
     one.wake()
     await broker.heard(ids)
@@ -131,7 +132,7 @@ async def test_what_does_not_follow_on_is_read_from_the_log(database: Database, 
         await broker.heard([*ids, *others, *ours])
         assert broker.from_memory == set()
         last = await happen(database)
-        one.remember(await remembered(database, [*ours, *last]))  # some of it was read by now
+        one.remember(await remembered(database, [*ours, *last]))  # some of them are read by now
         await broker.heard([*ids, *others, *ours, *last])
     assert broker.from_memory == set(last)
 
@@ -140,7 +141,10 @@ async def test_what_does_not_follow_on_is_read_from_the_log(database: Database, 
 async def test_what_another_server_wrote_in_a_place_is_not_what_this_one_has_there(
     database: Database, broker: Broker
 ) -> None:
-    """A server that was taken for dead writes on, and gives places that its successor gives to other events."""
+    """A server that was wrongly taken for dead writes on.
+
+    Its events get positions that its successor gives to others.
+    """
     async with event_publisher(database, broker) as one:
         ids = await carrying(database, broker, one)
         new = await happen(database)
@@ -180,7 +184,7 @@ async def test_a_carrier_that_ends_writes_down_its_place_and_the_next_one_goes_o
             ids += await written(database, one, 2)
             await broker.heard(ids)
         assert await place_of(database) == len(ids)
-        ids += await happen(database, 2)  # while nobody carries
+        ids += await happen(database, 2)  # while no publisher runs
 
 
 @pytest.mark.usefixtures("begun")
@@ -189,11 +193,11 @@ async def test_a_crash_sends_again_what_was_not_written_down_and_loses_nothing(
 ) -> None:
     async with event_publisher(database, broker) as one:
         ids = await carrying(database, broker, one)
-        broker.stuck.clear()  # the broker's word for the next ones never comes
+        broker.confirms.clear()  # the broker never confirms the next events
         new = await written(database, one, 2)
         await until(lambda: broker.asked > 1, what="they are sent")
     assert await place_of(database) == 1
-    broker.stuck.set()
+    broker.confirms.set()
     async with event_publisher(database, broker):
         await broker.heard([*ids, *new])
     assert await place_of(database) == 3
@@ -211,7 +215,7 @@ async def test_a_carrier_whose_session_ends_publishes_nothing_more_until_it_is_t
         async with event_publisher(database, second) as other:
             new = await written(database, one, 2)
             other.wake()
-            await until(lambda: len(broker.ids) + len(second.ids) >= 3, what="one of the two publishes")
+            await until(lambda: len(broker.ids) + len(second.ids) >= 3, what="either publisher publishes")
             assert [*broker.ids[1:], *second.ids] == new
     assert broker.ids[0] == ids[0]
 
@@ -224,7 +228,7 @@ async def test_a_carrier_that_stands_still_gives_way_to_the_next(database: Datab
 
 @pytest.mark.usefixtures("begun")
 async def test_what_the_broker_did_not_take_is_read_again(database: Database, broker: Broker) -> None:
-    """A publisher that waits for the broker reads the log again and again, so the database does not end its session."""
+    """A publisher that waits for the broker reads the log repeatedly, so the database does not end its session."""
     async with event_publisher(database, broker) as one:
         ids = await carrying(database, broker, one)
         broker.away = True
@@ -274,7 +278,7 @@ async def test_what_is_remembered_while_the_broker_is_away_is_bounded_and_read_a
 async def test_the_place_is_written_down_once_in_a_while_and_not_for_every_event(
     database: Database, broker: Broker
 ) -> None:
-    """The row of the place is a new one after each write."""
+    """Each write of the position makes a new version of its row."""
     now = 0.0
     async with event_publisher(database, broker, lambda: now) as one:
         ids, rows = await carrying(database, broker, one), set[str]()

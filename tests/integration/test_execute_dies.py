@@ -1,4 +1,4 @@
-"""Whoever executes dies: its turn ends with its session, and the claim that the bus gives out again asks Query."""
+"""The worker that executes dies: its turn ends with its session, and the redelivered claim asks Query."""
 
 from __future__ import annotations
 
@@ -80,6 +80,6 @@ async def test_query_is_asked_as_soon_as_the_session_of_whoever_executes_has_end
     await hear(database, query, Status.COMPLETED)
     found = (await ledger.look([], [payment.id])).readings[payment.id].case.payment
     assert (found.status, found.execute_tries, found.execute_state) == (Status.COMPLETED, 1, None)
-    await hear(database, execute, Status.COMPLETED)  # it had only lost its session
+    await hear(database, execute, Status.COMPLETED)  # it had lost only its session
     again = (await ledger.look([], [payment.id])).readings[payment.id].case.payment
     assert (again.status, again.version) == (found.status, found.version)

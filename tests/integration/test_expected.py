@@ -1,4 +1,4 @@
-"""Payments registered by message: published by a shop over a real RabbitMQ, taken on in a real Postgres."""
+"""Payments registered by message: published by a shop over a real RabbitMQ, registered in a real Postgres."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ WANTED = {"merchant": "shop", **TRACKED}
 
 
 class Desk(Struct):
-    """A shop with its channel, and the worker that hears it."""
+    """A shop with its channel, and the worker that consumes from it."""
 
     broker: Broker
     metrics: Metrics
@@ -52,7 +52,7 @@ class Desk(Struct):
     url: Secret
 
     async def publish(self, body: Any, *, key: str | None = None, message_id: str | None = "order-1") -> None:
-        """To the queue itself, or with `key` to its exchange."""
+        """Publish to the queue itself, or with `key` to its exchange."""
         raw = body if isinstance(body, bytes) else json.dumps(body).encode()
         message = aio_pika.Message(raw, message_id=message_id, delivery_mode=2)
         if key is None:
@@ -76,14 +76,14 @@ class Desk(Struct):
         await until(counted, what=f"{times} messages {result}")
 
     async def waiting(self) -> int:
-        """Messages that are not acknowledged yet count too, as the broker gives them back when the consumer ends."""
+        """Unacknowledged messages count too, as the broker redelivers them when the consumer ends."""
         queue = await self.channel.declare_queue(EXPECTED, passive=True)
         return (queue.declaration_result.message_count or 0) + len(
             self.broker.expected._subscriptions["expected"].unacked
         )
 
     async def letter(self) -> AbstractIncomingMessage:
-        """The one dead letter, taken off."""
+        """The one dead letter, taken off the queue."""
         queue = await self.channel.get_queue(DEAD, ensure=False)
 
         async def got() -> AbstractIncomingMessage | None:
@@ -96,7 +96,7 @@ class Desk(Struct):
 
 @asynccontextmanager
 async def listening(broker: Broker) -> AsyncIterator[None]:
-    """The worker at work, ended as a kill would end it: what it has in hand it neither finishes nor acknowledges."""
+    """The worker at work, ended as by a kill: it neither finishes nor acknowledges what it has in hand."""
     tasks = [asyncio.create_task(part.run()) for part in (broker.publisher, broker.expected, broker.expected_consumer)]
 
     async def subscribed() -> bool:
@@ -116,14 +116,14 @@ def configured(url: Secret, dsn: str | None = None) -> Config:
 
 @asynccontextmanager
 async def opened(broker: RabbitMQ, database: Database, config: Config | None = None) -> AsyncIterator[Desk]:
-    """Nobody listens yet."""
+    """A desk whose worker does not listen yet."""
     url, metrics = Secret(broker.url), Metrics()
     worker = broker_of(config or configured(url), RULES, database, PostgresBus(database), metrics)
     assert worker is not None
     async with await aio_pika.connect(broker.url) as connection:
         channel = await connection.channel(publisher_confirms=True, on_return_raises=True)
         yield Desk(worker, metrics, channel, database, url)
-    async with await aio_pika.connect(broker.url) as connection:  # others count the queues
+    async with await aio_pika.connect(broker.url) as connection:  # the other tests count the queues
         channel = await connection.channel()
         for account in CONFIG.accounts:
             await channel.queue_delete(claims_queue(account.provider.name))
@@ -294,7 +294,7 @@ async def test_a_bug_of_ours_is_tried_again_and_then_told_with_its_place(at: Des
 async def test_while_postgres_is_away_for_long_nothing_is_kept_in_hand(
     at: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The broker gives up on who keeps a message for half an hour, and counts that towards the dead letters."""
+    """The broker gives up on a consumer that keeps a message for half an hour, and counts that as a failed attempt."""
     monkeypatch.setattr(expected, "REST_SECONDS", 0.0)
     back = asyncio.Event()
 

@@ -67,7 +67,7 @@ async def opened(database: Database, drive: Drive | None = None) -> Payment:
 
 
 class Counted(Struct):
-    """One implementation: what counts, a payment it knows, and how an hour passes."""
+    """One implementation: its counts, a payment that it knows, and how an hour passes."""
 
     failures: Failures
     payment_id: str
@@ -156,7 +156,7 @@ async def test_one_that_is_pending_is_looked_at_after_a_day_until_we_give_up_and
 
 
 class Till:
-    """A gateway that says paid."""
+    """A gateway that answers paid."""
 
     def __init__(self) -> None:
         self.asked: list[str] = []
@@ -246,7 +246,7 @@ async def test_what_was_recorded_since_by_whomever_is_stopped_no_more(database: 
 
 
 async def test_a_locked_payment_holds_up_no_other_of_its_gateway(database: Database) -> None:
-    """The locks are waited for twice, all together and each payment by itself, but not once for every claim."""
+    """Locks are waited for twice, once together and once for each payment, but not once for every claim."""
     drive = Drive()
     locked, other = await opened(database, drive), await opened(database, drive)
     bus, till, clock = PostgresBus(database), Till(), database.clock
@@ -275,7 +275,7 @@ async def test_a_locked_payment_holds_up_no_other_of_its_gateway(database: Datab
     async def both() -> bool:
         return len(await database.fetch("SELECT FROM events WHERE type = 'payment.completed'")) == 2
 
-    await until(both, what="the end of the one that was locked", seconds=2 * LOCK_SECONDS)
+    await until(both, what="the end of the locked payment", seconds=2 * LOCK_SECONDS)
     consumer.stop()
     await asyncio.wait_for(working, 10)
 

@@ -1,4 +1,4 @@
-"""The gateway client against servers that misbehave: whatever they do comes back as Inconclusive, and in time."""
+"""The gateway client against servers that misbehave: every result is Inconclusive, and comes in time."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ async def test_whatever_a_gateway_does_is_inconclusive(asking: Gateways, raw: by
 
 @pytest.mark.parametrize("date", [None, 600])
 async def test_a_date_to_come_again_counts_from_the_reply(asking: Gateways, date: int | None) -> None:
-    """From its own date; a reply without one is dated when it came."""
+    """It counts from the reply's own date; a reply without a date is dated when it came."""
     head = "HTTP/1.1 503 Busy\r\nContent-Length: 0\r\n"
     now = time() + (date or 0)
     head += f"Date: {formatdate(now, usegmt=True)}\r\n" if date else ""
@@ -147,7 +147,7 @@ async def test_a_silent_gateway_ends_at_its_deadline(asking: Gateways) -> None:
 
 
 class _Granting(_Impatient):
-    """A gateway that needs a token; each grant gives another, the first of which is refused."""
+    """A gateway that needs a token; each grant gives another token, the first of which is refused."""
 
     def ask(self, question: Question, expected: Expected) -> Generator[Effect, EffectReply, Answer | Inconclusive]:
         del question, expected

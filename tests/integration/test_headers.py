@@ -1,4 +1,4 @@
-"""What every answer says to browsers: every route that there is, every way to fail, on both ports."""
+"""The headers of every answer to browsers: every route, every way to fail, on both ports."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The image's recipe: what a linter says, and what no linter knows of payproof. Nothing here builds it."""
+"""The image's recipe: a linter's findings, and payproof's own rules. Nothing here builds it."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def test_its_health_asks_the_ops_port_whether_it_is_alive() -> None:
 
 def test_only_what_is_copied_reaches_the_builder() -> None:
     lines = [line for line in (ROOT / ".dockerignore").read_text().splitlines() if line and not line.startswith("#")]
-    assert lines[0] == "*", "all is left out but what is named"
+    assert lines[0] == "*", "everything is excluded except the named files"
     let_in = {line.removeprefix("!") for line in lines if line.startswith("!")}
     assert let_in == set(image().sources)
     assert all((ROOT / source).exists() for source in let_in)

@@ -33,7 +33,7 @@ NAMED = {"transaction_id": "T-1", "reference": TRACKED["reference"]}
 
 
 def early(shops: Shops, claim_id: str = "claim-1", *, signed: bool = True, **fields: Any) -> Claim:
-    """What Moneybag told of a payment that nobody has registered."""
+    """A claim of Moneybag about a payment that is not registered."""
     source = Source.WEBHOOK if signed else Source.IPN
     now = shops.database.clock.now() - timedelta(seconds=1)
     body = Callback(
@@ -55,7 +55,7 @@ def early(shops: Shops, claim_id: str = "claim-1", *, signed: bool = True, **fie
 
 
 TURNS = FakeTurns()
-"""Payments' ids are random, so all tests may share them: what was asked about here once stays in flight."""
+"""Payments' ids are random, so all tests may share them: a payment that was once asked about here stays in flight."""
 
 
 async def taken(shops: Shops, *claims: Claim) -> list[AssignedQuestion]:
@@ -63,7 +63,7 @@ async def taken(shops: Shops, *claims: Claim) -> list[AssignedQuestion]:
 
 
 async def queued(shops: Shops) -> list[Claim]:
-    """What waits for the workers, taken off."""
+    """The claims that wait for the workers, taken off the queue."""
     rows = await shops.database.fetch("DELETE FROM queue RETURNING body")
     return [msgspec.json.decode(row["body"], type=Claim) for row in rows]
 
@@ -97,7 +97,7 @@ async def test_the_gateways_own_retry_before_the_kept_one_is_heard_asks_once(sho
 
 
 async def test_one_that_was_kept_and_is_delivered_again_after_the_registration_is_no_failure(shops: Shops) -> None:
-    """A worker that died between keeping and acknowledging; the archive has the callback already."""
+    """The worker died between keeping and acknowledging; the archive has the callback already."""
     claim = early(shops)
     await taken(shops, claim)
     assert await taken(shops, claim) == []
@@ -147,7 +147,7 @@ CUSTOMER = {
 
 @pytest.mark.parametrize("unknown", ["pay_" + "0" * 26, None])
 async def test_a_path_that_names_nothing_of_ours_leaves_the_ids_to_decide(shops: Shops, unknown: str | None) -> None:
-    """Taken while the database was away, and so not looked up at the door."""
+    """Taken while the database was away, and so not looked up at ingress."""
     claim = early(shops, signed=False, source=Source.RETURN, payment_id=unknown)
     assert await taken(shops, claim) == []
     await shops.post("/v1/payments/track", WISH)
@@ -244,12 +244,12 @@ async def _one_by_one(shops: Shops, claims: list[Claim]) -> list[AssignedQuestio
 async def test_one_whose_payment_is_recorded_before_it_is_acknowledged_is_heard(
     shops: Shops, ends: str, low_priority: bool
 ) -> None:
-    """The worker has it in hand still, and what it then does with that is not done to what is to be heard."""
+    """The worker still has it in hand. What it then does with its copy does not affect the claim that was queued."""
     claim, bus = early(shops), shops.api.bus
     assert isinstance(bus, PostgresBus)
     await shops.post("/v1/payments/track", {**WISH, "reference": "order-other"})
     await bus.publish([claim], low_priority=low_priority)
-    # The first is refused when it has heard, so that what was heard is kept once more, and in hand once more.
+    # The first is refused after its claims were queued, so that they are kept once more, and in hand once more.
     for session_id, status in (("TR-1", 409), ("TR-2", 201)):
         (message,) = await bus.lease("moneybag", 10)
         assert await taken(shops, message.claim) == []

@@ -1,4 +1,4 @@
-"""`deploy/kubernetes`: Kubernetes' own schemas, and what no schema knows of payproof. Nothing here meets a cluster."""
+"""`deploy/kubernetes`: Kubernetes' own schemas, and payproof's own rules. Nothing here contacts a cluster."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from worker.amqp.topology import claims_queue
 from worker.process import HTTP_DRAIN_SECONDS, ROLES
 
 OLDEST, NEWEST = "1.30.0", kubernetes_validate.latest_version()
-"""Between these lie the versions that anyone still supports; fields that only one of them has are none of ours."""
+"""Between these lie all supported versions; the manifests use only fields that all of them have."""
 
 MADE_BY_OPERATORS = {
     ("payproof-database", "Cluster"): ("payproof-database-app", {"uri"}),

@@ -1,4 +1,4 @@
-"""Who may talk to whom in `deploy/kubernetes`: strangers, monitoring, the engines and the gateways."""
+"""Which pods may connect to which in `deploy/kubernetes`: strangers, monitoring, the engines and the gateways."""
 
 from __future__ import annotations
 

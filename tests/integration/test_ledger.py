@@ -87,7 +87,7 @@ _ITS_SESSION = "SELECT pid FROM pg_stat_activity WHERE datname = current_databas
 
 
 async def test_a_batch_that_is_cancelled_while_its_session_ends_is_cancelled(database: Database) -> None:
-    """A worker that shuts down beside its database must not take the one for a bad minute of the other and go on."""
+    """A worker that shuts down beside its database must not take its cancellation for a lost session and go on."""
     begun = asyncio.Event()
 
     async def work() -> None:

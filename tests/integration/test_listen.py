@@ -1,4 +1,4 @@
-"""Wakeups come again after a network has forgotten the connection: nothing breaks, nothing arrives."""
+"""Wakeups resume after a network has forgotten the connection: it is not closed, and carries no data."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What comes before any handler: requests that are none, and the path that a proxy has us under."""
+"""The layers before any handler: malformed requests, and the path under which a proxy serves us."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ async def public(database: Database, config: Config) -> AsyncIterator[str]:
 
 
 async def said(url: str, raw: bytes) -> bytes:
-    """All that is answered until the connection is closed."""
+    """The whole answer until the connection is closed."""
     reader, writer = await asyncio.open_connection("127.0.0.1", int(url.rpartition(":")[2]))
     try:
         writer.write(raw)
@@ -150,7 +150,7 @@ def under(path: str) -> Config:
 
 @pytest.mark.parametrize("before", ["/pay/v2", ""])
 async def test_all_is_reached_with_the_proxys_path_and_without_it(database: Database, before: str) -> None:
-    """Some proxies hand the path on, some take it away."""
+    """Some proxies pass the path on, some remove it."""
     async with public(database, under("/pay/v2")) as url, aiohttp.ClientSession() as http:
 
         async def status(method: str, path: str, **more: object) -> int:

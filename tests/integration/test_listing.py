@@ -64,7 +64,7 @@ async def listed(
     until: datetime | None = None,
     naps: Naps | None = None,
 ) -> list[Line | Unread]:
-    """Those of today, unless another time is given."""
+    """The lines of today, unless another time is given."""
     now = datetime.now(UTC)
     lines = list_lines(
         asking,
@@ -149,7 +149,7 @@ async def test_the_budget_of_the_account_is_kept(sandbox: Driver, asking: Gatewa
     now = datetime.now(UTC)
     naps = Naps()
     await listed(asking, database, account_at(sandbox, calls_per_second=100.0), now - 10 * DAY, now, naps)
-    assert naps.taken == []  # eleven calls of the two hundred that may be made at once
+    assert naps.taken == []  # eleven calls of the two hundred allowed at once
     row = await database.fetch("SELECT calls FROM allowances WHERE account = 'shop-shadhinpay'")
     assert row[0]["calls"] < 200
     await database.execute("UPDATE allowances SET calls = -20, at = clock_timestamp() + interval '1 hour'")

@@ -1,4 +1,4 @@
-"""The event log's order: a reader that follows it misses nothing, whoever commits when."""
+"""The event log's order: a reader that follows it misses no event, in any order of commits."""
 
 from __future__ import annotations
 

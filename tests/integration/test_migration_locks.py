@@ -1,7 +1,7 @@
-"""What a migration locks while a release that runs goes on writing.
+"""What a migration locks while a running release goes on writing.
 
-The one thing to get wrong: a lock that is raised. A migration that keeps writers from a table, and then wants all of
-it, waits for a writer that has locked a row and waits for the migration.
+A migration must not raise a lock. If it keeps writers from a table and then wants the strongest lock, it waits for a
+writer that has locked a row, and the writer waits for the migration: a deadlock.
 """
 
 from __future__ import annotations
@@ -34,11 +34,11 @@ LOCKS = """
     ORDER BY l.at
 """
 STRENGTH = ("RowExclusiveLock", "ShareLock", "ShareRowExclusiveLock", "ExclusiveLock", "AccessExclusiveLock")
-"""The modes that a writer may have to wait for, of the table or of its rows; each next one waits for more."""
+"""The modes that a writer may have to wait for, weakest first; each conflicts with more than the one before."""
 
 
 async def test_no_migration_raises_the_lock_that_it_has_on_a_table(unmade: str, tmp_path: Path) -> None:
-    """Each table is locked as fully as it ever is by the first statement that keeps a writer from it at all."""
+    """The first statement that keeps writers from a table takes the strongest lock of the whole migration."""
     shutil.copy(ROOT / "schemas/sql/0001_payments.sql", tmp_path)
     await apply_migrations(unmade, directory=tmp_path)
     database = await asyncpg.connect(unmade)

@@ -1,4 +1,4 @@
-"""`/openapi.json`: sound, complete, and kept by the running API; and the documents served beside it."""
+"""`/openapi.json`: valid, complete, and followed by the running API; and the documents served beside it."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ async def test_the_running_api_keeps_to_the_document(shops: Shops) -> None:
 
 
 def exercise(known: dict[str, Any], url: str, payment_id: str) -> None:
-    """Send what fits the document, and what does not, to every operation."""
+    """Send requests that fit the document, and requests that do not, to every operation."""
     for found in schemathesis.openapi.from_dict(known).get_all_operations():
         operation = found.ok()
         takes = "parameters" in operation.definition.raw or "requestBody" in operation.definition.raw

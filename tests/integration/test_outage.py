@@ -22,7 +22,7 @@ MINUTES, HOURS = timedelta(minutes=20), timedelta(hours=30)
 
 
 async def settled(worker: EndpointWorker, group: asyncio.TaskGroup) -> datetime | None:
-    """Turn until nothing is being sent; when something is planned next."""
+    """Turn until nothing is being sent. Returns when the next attempt is planned."""
     at = await worker.cycle(group)
     while worker.busy:
         await worker.woken(5)
@@ -85,4 +85,4 @@ async def test_an_endpoint_that_was_down_for_72_hours_gets_every_event_afterward
     assert set(arrivals) == set(expected)
     assert states == Counter(delivered=len(expected))
     assert len(answered) < 600, "a dead endpoint is asked at most every ten minutes"
-    assert last - back < late, "what was put off for hours does not wait for hours"
+    assert last - back < late, "deliveries that were postponed for hours do not wait for hours"

@@ -54,7 +54,7 @@ async def test_a_new_payment_may_take_its_key_until_its_transaction_ends(
 async def test_what_a_payment_named_before_keeps_no_money_from_it(database: Database) -> None:
     payment = await a_row(database)
     async with database.connection() as connection, connection.transaction():
-        await connection.execute("SET LOCAL session_replication_role = replica")  # written where there was no guard
+        await connection.execute("SET LOCAL session_replication_role = replica")  # written without the guard
         await connection.execute("UPDATE payments SET session_id = 'nobodys' WHERE id = $1", payment.id)
     await database.execute("INSERT INTO transactions VALUES ('shop-a', 'one', $1)", payment.id)
     await database.execute("UPDATE payments SET transaction_id = 'one', status = 'completed' WHERE id = $1", payment.id)

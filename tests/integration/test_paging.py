@@ -1,7 +1,7 @@
-"""`GET /v1/events` while others commit: whole, in order, and from any place as quick as from another.
+"""`GET /v1/events` while others commit: whole, in order, and equally quick from any position.
 
-The one thing to get wrong: a load under which a wrong cursor would do. So the order of insertion is read beside it, as
-a plain sequence would be, and the load is such that it skips.
+The load must be able to reveal a wrong cursor. So a second reader follows the order of insertion, as a plain sequence
+would, and the load must make that reader skip events.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ from worker.runtime.cancellation import end_one
 from worker.telemetry.metrics import Metrics
 
 WRITERS, EACH = 8, 60
-LONG = 3  # of the writers; theirs commit late, now and then
+LONG = 3  # of the writers; they sometimes commit late
 SECONDS = 60
 
 PAYMENTS = """
@@ -59,7 +59,7 @@ def payment_id(serial: int) -> str:
 
 
 class Plain(Struct):
-    """A reader of the order of insertion, which is that of the ids a sequence gives. `seen` are the events' ids."""
+    """A reader in the order of insertion, which is that of the ids from a sequence. `seen` are the events' ids."""
 
     database: Database
     after: int = 0
@@ -82,7 +82,10 @@ class Plain(Struct):
 
 
 class Writer(Struct):
-    """Commits events one by one. A `long` one takes its number early and commits when the plain reader is past it."""
+    """Commits events one at a time.
+
+    A `long` writer takes its number early and commits when the plain reader is past it.
+    """
 
     number: int
     database: Database
@@ -189,7 +192,7 @@ START = datetime(2026, 11, 20, tzinfo=UTC)
 
 
 async def filled(database: Database, count: int, late: dict[int, timedelta] | None = None) -> None:
-    """One event a minute, by turns of two merchants; `late` ones are as much older than their places say."""
+    """One event a minute, of two merchants in turn; a `late` event is so much older than its position says."""
     names = [payment_id(serial) for serial in range(count)]
     merchants = [("shop", "other")[serial % 2] for serial in range(count)]
     times = [START + timedelta(minutes=serial) - (late or {}).get(serial, timedelta()) for serial in range(count)]
@@ -227,7 +230,7 @@ async def test_events_that_were_committed_late_are_not_missed(database: Database
 
 @pytest.mark.parametrize("sql", [READ, FIRST_AFTER, FIRST_SINCE, NEWEST])
 async def test_a_merchant_who_has_been_quiet_is_found_by_the_index_of_merchants(database: Database, sql: str) -> None:
-    """Half of the older events are its own, so Postgres expects them among the newer ones too."""
+    """Half of the older events are its own, so Postgres also expects them among the newer events."""
     await filled(database, 4_000)
     await database.execute("UPDATE events SET merchant = 'other' WHERE place > 2000")
     await database.execute("ANALYZE events")
@@ -243,7 +246,7 @@ async def test_a_merchant_who_has_been_quiet_is_found_by_the_index_of_merchants(
 
 
 async def test_whoever_dies_while_placing_leaves_no_gap(dsn: str, database: Database) -> None:
-    """Its transaction is rolled back and its lock is free; the next one, who waits for it, gives the same places."""
+    """The dead process's transaction is rolled back, and the next process gives the same positions."""
     await filled(database, 20)
     await database.execute("UPDATE events SET place = NULL")
     async with connect(dsn, size=1) as doomed, doomed.connection() as connection:
@@ -251,7 +254,7 @@ async def test_whoever_dies_while_placing_leaves_no_gap(dsn: str, database: Data
         await connection.execute("SELECT place_left_events(10)")
         async with asyncio.timeout(SECONDS), asyncio.TaskGroup() as group:
             placing = group.create_task(assign_positions(database, 1000))
-            await until(lambda: waits(database), what="the next one waits for who is at it")
+            await until(lambda: waits(database), what="the next process waits for the first")
             pid = await connection.fetchval("SELECT pg_backend_pid()")
             await database.execute("SELECT pg_terminate_backend($1)", pid)
         assert placing.result() == 20
@@ -260,7 +263,7 @@ async def test_whoever_dies_while_placing_leaves_no_gap(dsn: str, database: Data
 
 
 async def waits(database: Database) -> bool:
-    """Whether somebody waits for a lock."""
+    """Whether a session waits for a lock."""
     rows = await database.fetch(
         "SELECT FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
     )

@@ -1,4 +1,4 @@
-"""Places that are given by the statement that writes: in the order of commits, without a gap, and never waited for."""
+"""Positions that the writing statement gives: in the order of commits, without a gap, and without waiting."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ WRITERS, EACH = 6, 25
 
 
 class Told:
-    """A ledger, and the events that it told of when they got their places."""
+    """A ledger, and the events that it reported when they got their positions."""
 
     def __init__(self, database: Database) -> None:
         self.placed = list[SequencedEvent]()
@@ -52,7 +52,7 @@ def told(payment: Payment, kind: EventType, before: timedelta = timedelta()) -> 
 
 
 async def opened(ledger: PostgresLedger, *, told_of: bool = False, **fields: object) -> Payment:
-    """A payment. `told_of`: it has its first event, which a batch wrote and which so has no place."""
+    """A payment. `told_of`: it has its first event, written by a batch and so without a position."""
     payment = a_payment(**fields)
     await ledger.create(payment, {}, OVER)
     if told_of:
@@ -121,7 +121,7 @@ async def test_a_write_leaves_its_place_to_the_relay_while_another_commits_slowl
             assert await places(database) == {f"{payment.id}.1": None}
         task.cancel()
     assert telling.placed == []
-    assert any(one.events for one in heard), "a relay is told that there is something to place"
+    assert any(one.events for one in heard), "a relay is told that an event has no position"
     assert await assign_positions(database, 10) == 1
     assert await places(database) == {f"{payment.id}.1": 1}
 
@@ -142,7 +142,7 @@ async def test_a_write_does_not_wait_for_a_committer_whose_standby_says_nothing(
 
 
 async def committing(database: Database) -> None:
-    """Write again and again: the first writes may come before the server knows that it has a standby."""
+    """Write repeatedly: the first writes may come before the server knows that it has a standby."""
     ledger = PostgresLedger(database)
     async with database.connection() as connection:
         await connection.execute("SET synchronous_commit = on")
@@ -191,7 +191,7 @@ async def test_no_place_is_given_twice_whatever_isolation_the_database_comes_wit
 
 
 async def test_the_place_of_a_time_holds_where_no_relay_ran_for_long(database: Database, telling: Told) -> None:
-    """The first event is left without a place. A relay comes when two others were written."""
+    """The first event is left without a position. A relay comes after two others were written."""
     now = datetime.now(UTC)
     ages = [timedelta(minutes=age) for age in (90, 50, 40, 30, 0)]
     ledgers = [PostgresLedger(database)] + [telling.ledger] * 4
@@ -254,7 +254,7 @@ async def test_events_are_placed_later_by_the_versions_of_each_payment_whatever_
 
 @pytest.fixture
 def placers(tmp_path: Path) -> list[Callable[[Database, int], Awaitable[int]]]:
-    """How today's relay gives places, and in a clone with its history how the relay of the last release does."""
+    """Today's way of a relay to give positions, and in a clone with its history that of the last release."""
     if not has_history():
         return [assign_positions]
     file = archived(commit_of(released()[-1]), tmp_path) / "worker/postgres/log.py"
@@ -269,7 +269,7 @@ def placers(tmp_path: Path) -> list[Callable[[Database, int], Awaitable[int]]]:
 async def test_a_reader_never_sees_a_place_before_the_one_below_it(
     database: Database, placers: list[Callable[[Database, int], Awaitable[int]]]
 ) -> None:
-    """Writers, a slow committer and relays of both releases give places; some writers leave theirs to relays."""
+    """Writers, a slow committer and relays of both releases give positions; some writers leave theirs to relays."""
     telling = [Told(database) for _ in range(WRITERS)]
     over = asyncio.Event()
     snapshots = 0
@@ -309,7 +309,7 @@ async def test_a_reader_never_sees_a_place_before_the_one_below_it(
         await asyncio.wait(writers)
         over.set()
     assert snapshots > 10
-    while await assign_positions(database, 5):  # the slow one may have been the last, and have left its event
+    while await assign_positions(database, 5):  # the slow committer may be last and leave its event
         pass
     left = await database.fetch("SELECT id FROM events WHERE place IS NULL")
     assert left == []
@@ -320,7 +320,7 @@ async def test_a_reader_never_sees_a_place_before_the_one_below_it(
     for mine in telling:
         assert _rising(mine.placed)
     got = sum(len(mine.placed) for mine in telling)
-    assert 0 < got < WRITERS * EACH * 2, "some got theirs as they were written, and some did not"
+    assert 0 < got < WRITERS * EACH * 2, "some events got positions when they were written, and some did not"
 
 
 def _rising(placed: Sequence[SequencedEvent]) -> bool:

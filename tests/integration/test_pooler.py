@@ -1,4 +1,4 @@
-"""A pooler that lends sessions for a transaction at a time: consume does not start on it, and says why."""
+"""A pooler that lends sessions for a transaction at a time: the role consume refuses to start on it, and says why."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is RabbitMQ's alone: its topology, its silences, consumers that it forgets, and events for whoever is bound."""
+"""RabbitMQ's own behaviour: its topology, its silences, consumers that it forgets, and events for bound queues."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ async def test_a_claim_goes_over_the_broker_and_not_through_postgres(rabbit: Rab
 async def test_a_broker_that_confirms_nothing_costs_one_deadline_and_no_claim(
     rabbit: Rabbit, database: Database
 ) -> None:
-    """In alarm it takes what is published and delivers it when the alarm is over: then both copies come."""
+    """In alarm it takes publishes and delivers them when the alarm is over: then both copies come."""
     await asyncio.to_thread(rabbit.broker.raise_alarm)
     try:
         claims = [a_claim() for _ in range(5)]
@@ -153,7 +153,7 @@ async def test_a_queue_that_somebody_deletes_is_made_again_and_its_consumer_too(
 
 
 async def test_a_consumer_that_the_broker_forgot_is_noticed_built_anew_and_counted(rabbit: Rabbit) -> None:
-    """The consumer is cancelled behind its back, as after a reconnect that did not resume it."""
+    """The consumer is cancelled without notice, as after a reconnect that did not resume it."""
     subscription = rabbit.pool._subscriptions["ipay"]
     (tag,) = subscription.channel.consumers
     await subscription.channel.basic_cancel(tag)
@@ -208,7 +208,7 @@ async def test_an_event_reaches_the_queue_that_is_bound_for_it_and_no_other(rabb
 
 
 async def test_what_is_published_at_the_start_waits_for_the_first_connection(broker: RabbitMQ) -> None:
-    """The broker is there, so nothing says that it is away, and nothing goes to the spool."""
+    """The broker is there, so the bus does not count as away, and no claim goes to the spool."""
     publisher = Publisher(Secret(broker.url), PROVIDERS)
     running = asyncio.create_task(publisher.run())
     try:
@@ -271,7 +271,7 @@ async def test_a_claim_that_was_spooled_twice_is_there_once(rabbit: Rabbit, data
 
 
 async def test_whatever_is_settled_at_once_the_broker_counts_one_delivery(rabbit: Rabbit) -> None:
-    """It closes a channel where something is settled twice, and gives out anew all that was in hand there."""
+    """The broker closes a channel where a message is acknowledged twice, and redelivers all that was in hand there."""
     await rabbit.bus.publish([a_claim() for _ in range(100)])
     messages = await receive_all(rabbit, 100)
     await asyncio.gather(*(rabbit.bus.ack(messages[start::20]) for start in range(20)))
@@ -295,7 +295,7 @@ class AwaySpool(PostgresBus):
 
 
 class FullSpool(PostgresBus):
-    """Postgres, which takes nothing in while `full`."""
+    """Postgres, which accepts no claim while `full`."""
 
     full = False
 
@@ -307,7 +307,7 @@ class FullSpool(PostgresBus):
 
 @pytest.fixture
 async def impatient(broker: RabbitMQ) -> AsyncIterator[None]:
-    """The broker gives up on who keeps a message for two seconds, where it is half an hour by default."""
+    """The broker gives up on a consumer that keeps a message for two seconds; the default is half an hour."""
     before = ("1800000", "60000")
 
     async def set_to(timeout: str, look: str) -> None:
@@ -324,7 +324,7 @@ async def impatient(broker: RabbitMQ) -> AsyncIterator[None]:
 async def test_while_postgres_is_away_the_broker_counts_one_delivery_however_long_that_takes(
     broker: RabbitMQ, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It would give up on us again and again, and after twenty times lay the claims among the dead."""
+    """Otherwise the broker would give up on the worker repeatedly, and dead-letter the claims after twenty times."""
     monkeypatch.setattr(rabbit_bus, "REST_SECONDS", 1.0)
     async with attached(broker, database) as rabbit:
         spool = rabbit.bus._spool = AwaySpool(database)

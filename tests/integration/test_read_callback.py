@@ -1,4 +1,4 @@
-"""A request becomes a Callback with everything that its signature may stand in."""
+"""A request becomes a Callback with every part in which its signature may stand."""
 
 from __future__ import annotations
 

@@ -43,7 +43,7 @@ async def test_each_endpoint_tells_how_it_stands_with_what_it_wants(database: Da
     assert [(one.endpoint, one.type, one.next_at) for one in waiting] == [
         (failing.id, "payment.opened", None),
         (served.id, "payment.opened", None),
-    ], "what has no place yet is on its way"
+    ], "an event without a position is on its way"
     await assign_positions(database, 10)
     await database.execute(
         """INSERT INTO deliveries (endpoint, event_id, place, attempts, next_at, delivered_at, answer)

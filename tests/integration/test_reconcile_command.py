@@ -1,4 +1,4 @@
-"""`payproof reconcile` as an accountant runs it: its exit codes, what it prints where, and what it leaves alone."""
+"""`payproof reconcile` as an accountant runs it: its exit codes, what it prints where, and what it does not change."""
 
 from __future__ import annotations
 
@@ -35,12 +35,12 @@ def office(tmp_path: Path, dsn: str) -> Office:
 
 
 def without_database(tmp_path: Path) -> Office:
-    """Nothing listens where its database should be."""
+    """There is no server at its database's address."""
     return Office(tmp_path, NOWHERE, BKASH)
 
 
 async def fitting(office: Office, database: Database, count: int = 3) -> list[Entry]:
-    """Payments that are settled, and what the portal shows of them."""
+    """Payments that are decided, and the portal's entries of them."""
     account = office.config.account(office.portal.account)
     assert account is not None
     making = Making(office.portal, account, SEED)
@@ -305,7 +305,7 @@ def drained(master: int) -> bytes:
     try:
         while block := os.read(master, 4096):
             found += block
-    except OSError:  # how Linux says that the last one closed the terminal
+    except OSError:  # Linux says so that the terminal's last user closed it
         pass
     finally:
         os.close(master)

@@ -1,4 +1,4 @@
-"""What a statement's lines are found to be, what follows from them, and what must not."""
+"""How a statement's lines are judged, what follows from them, and what must not."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ RULE = Terms(fee_percent=Decimal("1.5"), grace=0)
 
 
 class BreaksDown(PostgresBus):
-    """Takes some of what it is given."""
+    """A bus that takes some of the claims and then fails."""
 
     async def publish(self, claims: Sequence[Claim], *, low_priority: bool = False) -> None:
         await super().publish(claims[:3], low_priority=low_priority)
@@ -429,7 +429,7 @@ async def test_a_process_killed_before_anything_followed_is_made_good_by_the_nex
         await child.wait()
     assert [run.finished_at for run in await read_runs(books.database)] == [None]
     assert await books.queued() == []
-    async with asyncio.timeout(30):  # until the server has seen that nobody is there
+    async with asyncio.timeout(30):  # until the server has noticed the lost client
         while True:
             with suppress(AnotherRun):
                 assert (await books.run([line(2, reference="a")])).finished_at is not None

@@ -23,11 +23,11 @@ PEOPLE = 8
 UNASKED = msgspec.structs.replace(
     RULES, accounts={**RULES.accounts, "shop-ipay": msgspec.structs.replace(SILENT, id="shop-ipay")}
 )
-"""As if the gateway of this account could not be asked, so that its statements count."""
+"""The gateway of this account cannot be asked here, so its statements count."""
 
 
 async def held(shops: Shops, reference: str, amount: str = "15.00") -> dict[str, Any]:
-    """A payment whose gateway names another amount."""
+    """A payment whose gateway answers with another amount."""
     payment = await shops.opened(account="shop-ipay", reference=reference)
     await shops.answered(payment, Status.COMPLETED, amount=Decimal(amount))
     return payment
@@ -145,7 +145,7 @@ async def test_all_of_what_a_person_accepted_back_is_refunded(shops: Shops, amou
 
 
 async def test_completing_what_a_statement_says_was_paid_back_in_full_is_refunded(shops: Shops) -> None:
-    """That its money came is a person's word; the tables take what becomes of it."""
+    """A resolution says that the money came; the tables accept the resulting refund."""
     payment = await shops.opened(account="shop-ipay", reference="order-1")
     await shops.answered(payment, Status.COMPLETED, currency="USD")
     back = StatementEntry(
@@ -162,7 +162,7 @@ async def test_completing_what_a_statement_says_was_paid_back_in_full_is_refunde
 
 
 async def test_a_paid_duplicate_is_named_to_whoever_looks_at_the_next(shops: Shops) -> None:
-    """The first attempt went back; the second is held and paid all the same, and so is the third for its sake."""
+    """The first attempt was refunded; the second is held and counts as paid, and so the third is held because of it."""
     attempts = [
         await shops.opened(account="shop-ipay", reference=name, order="o-1") for name in ("one", "two", "three")
     ]

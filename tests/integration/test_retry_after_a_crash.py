@@ -1,7 +1,7 @@
-"""The process dies at each point where a POST waits for the world; the same request again gets its payment.
+"""The process dies at each point where a POST waits for another system; the same request again gets its payment.
 
-The points are counted in a run where nothing happens: before and after each call of the database, each commit and each
-call of the gateway. A dead process does nothing more, not even what it would do on its way out.
+The points are counted in an undisturbed run: before and after each call of the database, each commit and each call of
+the gateway. A dead process does nothing more, not even its cleanup.
 """
 
 from __future__ import annotations
@@ -36,11 +36,11 @@ NO_REPLY = Inconclusive(trouble=Trouble.NO_REPLY, detail="no reply")
 
 
 class Killed(asyncio.CancelledError):
-    """Nothing of ours holds it up, as nothing holds up a SIGKILL."""
+    """Not caught or delayed by our code, as SIGKILL is not."""
 
 
 class Fate:
-    """Death at the `at`-th point, and at every one after it; never at 0."""
+    """Death at the `at`-th point, and at every later point; never at 0."""
 
     def __init__(self) -> None:
         self.at = self.passed = 0
@@ -52,7 +52,7 @@ class Fate:
 
 
 class Fragile:
-    """A connection whose every call passes a point before it is made, and one before its answer is known."""
+    """A connection whose every call passes a point before it is made, and another before its result is known."""
 
     def __init__(self, connection: Any, fate: Fate) -> None:
         self._connection, self._fate = connection, fate
@@ -84,10 +84,10 @@ class FragileTransaction:
         await self._transaction.start()
 
     async def commit(self) -> None:
-        self._fate.point()  # all is written and nothing is committed
+        self._fate.point()  # everything is written and nothing is committed
         await self._transaction.commit()
         self._committed = True
-        self._fate.point()  # committed, and nobody was told
+        self._fate.point()  # committed, but the caller never learns it
 
     async def rollback(self) -> None:
         if not self._committed:
@@ -113,7 +113,7 @@ class FragileDatabase(Database):
             yield Fragile(connection, self.fate)
 
     def notify(self, wakeup: Wakeup) -> None:
-        """Sent beside the requests, at no set moment: it would be a point of one request or of the next."""
+        """Sent beside the requests, at no fixed moment, so it could be a point of either request."""
 
 
 class Gateway:
@@ -140,7 +140,7 @@ async def process(database: Database, dsn: str, fate: Fate) -> AsyncIterator[Sho
 
 
 async def nothing(shops: Shops, number: int) -> None:
-    """The reference is free."""
+    """No row yet: the reference is free."""
 
 
 async def left_unopened(shops: Shops, number: int) -> None:
@@ -186,7 +186,7 @@ async def found_money(shops: Shops, number: int) -> None:
 
 
 async def told_early(shops: Shops, number: int) -> None:
-    """The gateway told of the payment before the shop registered it."""
+    """The gateway reported the payment before the shop registered it."""
     claim = Claim(
         id=f"claim-{number}",
         account="shop-one",
@@ -213,7 +213,7 @@ def reference(number: int) -> str:
 
 
 async def time_passes(database: Database) -> None:
-    """What the dead process had in hand is free again, and openings that hold a buyer's data are thrown away."""
+    """The dead process's locks and leases are over, and openings that hold a buyer's data are deleted."""
     await database.execute("UPDATE idempotency SET busy_until = clock_timestamp() WHERE busy_until IS NOT NULL")
     await database.execute("UPDATE payments SET opening_until = clock_timestamp() WHERE opening_until IS NOT NULL")
     await database.execute("DELETE FROM openings o USING payments p WHERE p.id = o.payment_id AND p.opened")

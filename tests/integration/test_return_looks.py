@@ -1,4 +1,4 @@
-"""What a buyer's return reads of its payment: once, and again only where nobody here knows what it has become."""
+"""What a buyer's return reads of its payment: once, and again only where this process does not know the outcome."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class Logged(Database):
 
 
 class Here:
-    """A process with the public endpoints; `shops` commits in it, and what other processes commit it hears."""
+    """A process with the public endpoints. `shops` commits in it, and it receives the commits of other processes."""
 
     def __init__(self, shops: Shops, database: Logged, waiters: PaymentWaiters, client: TestClient[Any, Any]) -> None:
         self.shops, self.database, self.waiters, self.client = shops, database, waiters, client
@@ -63,7 +63,7 @@ class Here:
         self.waiters.notify(wakeup.outcomes)
 
     async def tracked(self) -> dict[str, Any]:
-        """A payment that another process was told of, and whose opening is heard of here."""
+        """A payment that was tracked through another process, and whose opening this process has received."""
         got = await self.shops.post("/v1/payments/track", PAID)
         assert got.status == 201, got
         payment: dict[str, Any] = got.body
@@ -91,7 +91,7 @@ class Here:
         await until(look, what="the claim is durable")
 
     async def returns(self, path: str, **headers: str) -> tuple[int, str | None]:
-        """The status of the answer, and which one the redirect tells, if it is one."""
+        """The status of the answer, and the payment status in the redirect, if it is a redirect."""
         async with self.client.get(path, headers=headers, allow_redirects=False) as answered:
             told = dict(parse_qsl(urlsplit(answered.headers.get("Location", "")).query))
             return answered.status, told.get("status")
@@ -159,7 +159,7 @@ async def test_what_another_process_commits_is_looked_up(shops: Shops, here: Her
 
 
 async def test_a_notice_is_no_outcome_whatever_it_says(shops: Shops, dsn: str) -> None:
-    """Anyone who may connect to the database can send one, a reader of dashboards too."""
+    """Every user who may connect to the database can send a notice, a reader of dashboards too."""
     async with process(shops, dsn, return_wait=2) as here:
         payment = await here.tracked()
         returning = asyncio.create_task(here.returns(path(payment)))
@@ -172,7 +172,7 @@ async def test_a_notice_is_no_outcome_whatever_it_says(shops: Shops, dsn: str) -
 
 
 async def test_an_event_that_is_no_outcome_leads_to_a_look(here: Here) -> None:
-    """Its own commit says that it is still pending, and what came from elsewhere may say more."""
+    """Its own commit says that it is still pending; other processes' commits may say more."""
     payment = await here.tracked()
     returning = asyncio.create_task(here.returns(path(payment)))
     await here.taken()

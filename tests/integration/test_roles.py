@@ -1,4 +1,4 @@
-"""The groups of schemas/sql/0009_roles.sql: what each may, what is refused to it, and that all is decided."""
+"""The groups of schemas/sql/0009_roles.sql: what each may do, what it may not, and that every table is decided."""
 
 from __future__ import annotations
 
@@ -183,7 +183,7 @@ async def test_ingress_changes_nothing_that_was_agreed_on_but_of_money_nobody_ha
 
 
 async def test_what_cannot_be_kept_apart_is_known(logins: dict[str, str]) -> None:
-    """Ingress opens and resolves payments, so that it can write their status; the threat model says so."""
+    """Ingress opens and resolves payments, so it can write their status; the threat model says so."""
     for group in ("ingress", "worker"):
         connection = await asyncpg.connect(logins[group])
         try:
@@ -193,7 +193,7 @@ async def test_what_cannot_be_kept_apart_is_known(logins: dict[str, str]) -> Non
 
 
 async def test_every_table_has_a_decision_and_every_decision_a_table(database: Database) -> None:
-    """Whoever adds a table adds its row to `access` in the same migration, and then runs grant_access()."""
+    """A migration that adds a table also adds its row to `access`, and then runs grant_access()."""
     tables = await database.fetch(
         """SELECT relname FROM pg_class
            WHERE relnamespace = current_schema()::regnamespace AND relkind IN ('r', 'p', 'v', 'm')
@@ -214,7 +214,7 @@ async def test_nobody_holds_what_was_not_decided(database: Database) -> None:
         words = decided[row["table_name"]][row["grantee"].removeprefix("payproof_")]
         assert row["privilege_type"].lower() in words, dict(row)
     made = await maintain_archive(database, timedelta(days=90))
-    assert made.made, "partitions made later are open to nobody either"
+    assert made.made, "later partitions are closed to every group too"
     rows = await database.fetch(
         """SELECT relname FROM pg_class CROSS JOIN unnest($1::text[]) AS g (name)
            WHERE relispartition AND relkind = 'r'
@@ -259,7 +259,7 @@ async def test_a_worker_puts_aside_replays_and_keeps_the_archive(worker: Databas
     taken_keys = await database.fetch(
         "SELECT DISTINCT relowner::regrole::text AS owner FROM pg_class WHERE relispartition"
     )
-    assert [row["owner"] for row in taken_keys] == ["payproof"], "partitions are the owner's, whoever had them made"
+    assert [row["owner"] for row in taken_keys] == ["payproof"], "partitions made by a worker are the owner's too"
 
 
 async def test_each_group_sees_that_the_schema_is_present(logins: dict[str, str]) -> None:
@@ -289,7 +289,7 @@ async def test_any_number_may_grant_while_the_archive_is_kept(database: Database
 
 
 async def test_where_roles_cannot_be_created_the_rest_is_migrated_and_grants_follow(dsn: str) -> None:
-    """The owner of the new database is nobody special, and one of the groups is missing from the server."""
+    """The owner of the new database is an ordinary user, and one of the groups is missing from the server."""
     admin = await asyncpg.connect(dsn)
     try:
         await admin.execute("CREATE ROLE plain_owner LOGIN CREATEDB")

@@ -364,7 +364,7 @@ async def test_troubles_answer_in_place_of_the_gateway(sandbox: Driver) -> None:
 async def test_troubles_that_never_answer_close_the_connection(sandbox: Driver) -> None:
     await opened(sandbox, "ipay")
     for name in ("reset", "timeout"):
-        # Twice: aiohttp's client sends a GET once more by itself when its connection was cut.
+        # Twice: aiohttp's client repeats a GET by itself when its connection was cut.
         await sandbox.trouble("ipay", name, "status", seconds=0.05, times=2)
         with pytest.raises(aiohttp.ClientError):
             await sandbox.ipay_status()
@@ -517,7 +517,7 @@ async def test_cancelled_and_silent_payments_send_nothing_by_default(sandbox: Dr
 
 
 async def test_moneybag_posts_no_form_where_nobody_tried_to_pay(sandbox: Driver, receiver: Receiver) -> None:
-    """It would name a transaction that there is not."""
+    """A form would name a transaction that does not exist."""
     await sandbox.moneybag(ipn_url=receiver.url)
     await sandbox.control("clock", advance_seconds=1801)
     assert (await sandbox.asked("sessions?provider=moneybag"))["sessions"][0]["status"] == "expired"

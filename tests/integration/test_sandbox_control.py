@@ -1,4 +1,4 @@
-"""The sandbox's control API by itself: what it says about itself, what it refuses, and beginning anew."""
+"""The sandbox's control API by itself: its description, its refusals, and a reset."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ async def test_every_example_of_the_page_works(sandbox: Driver) -> None:
         answered = await sandbox.call(method, example[-1], json=body)
         statuses[f"{method} {example[-1].partition('?')[0].removeprefix(sandbox.base)}"] = answered.status
     refused = {name: status for name, status in statuses.items() if status != 200}
-    # In the order of the page the order is paid and partly refunded before it is to be ended early.
+    # In the order of the page the order is paid and partly refunded before its early end.
     assert refused == {"POST /_control/expire": 409}
 
 

@@ -192,12 +192,12 @@ async def scripted(sandbox: Driver, provider: str, name: str, seconds: float | N
 
 
 async def pay(sandbox: Driver, provider: str) -> str | None:
-    """What the buyer does, up to where the browser goes."""
+    """The buyer's actions up to the redirect. Returns its address, None without a redirect."""
     return (await sandbox.shopper(provider, "pay"))["redirect"]
 
 
 async def taken(sandbox: Driver, provider: str, answer: Any) -> None:
-    """Execute, where money moves by it."""
+    """Execute it, where Execute takes the money."""
     if provider == "onepaybd":
         assert (await sandbox.onepaybd("execute", {"paymentID": answer["paymentID"]})).json["statusCode"] == "0000"
 
@@ -563,7 +563,7 @@ async def troubles_end(sandbox: Driver) -> None:
 
 
 async def paid_and_to_be_asked(sandbox: Driver, provider: str, name: str) -> Any:
-    """Paid, at OnePayBD by an Execute whose answer is lost, so that the status is what is asked for."""
+    """Paid, at OnePayBD by an Execute whose answer is lost, so that the status is asked for."""
     answer = await scripted(sandbox, provider, name, 1.0)
     assert await pay(sandbox, provider)
     if provider == "onepaybd":
@@ -657,7 +657,7 @@ async def test_what_is_scheduled_survives_a_restart(shop: Shop, tmp_path: Path) 
 
 
 async def test_a_refused_call_uses_up_no_falsified_answer(sandbox: Driver) -> None:
-    """A revoked token meets the status question that was to be falsified: the next one that is let in is."""
+    """The call with a revoked token is refused before it is falsified: the next accepted call is falsified."""
     opening = await opened(sandbox, "onepaybd")
     await sandbox.trouble("onepaybd", "unknown_word", "status")
     await sandbox.control("revoke_tokens")

@@ -1,4 +1,4 @@
-"""The database goes on from another server, which may have committed more than this one has."""
+"""The database continues on another server, which may have committed more than this process has read."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ async def test_whoever_looks_first_notes_that_another_server_took_over(
 async def test_what_was_decided_on_one_server_is_not_written_on_another(
     database: Database, ledger: PostgresLedger, row: Payment
 ) -> None:
-    """Its revision may be the same by chance."""
+    """The revision there may be the same by chance."""
     seen = await reading_of(ledger, row)
     await database.execute(ANOTHER)
     assert (await ledger.write([a_write(seen, success_at=row.opened_at)])).done == frozenset()
@@ -149,7 +149,7 @@ async def test_a_standby_that_is_promoted_counts_as_another_server() -> None:
 
 
 async def noted(database: Database) -> str:
-    """What the first look notes of the server."""
+    """What the first look records of the server."""
     await PostgresLedger(database).look([])
     (row,) = await database.fetch("SELECT name, since FROM servers")
     return f"{row['name']} {row['since']}"

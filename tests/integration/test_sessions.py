@@ -1,4 +1,4 @@
-"""A session that the server ended is no fault of what was done in it: it is done again."""
+"""When the server ends a session, the work in it is no failure: it is done again."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The demo shop beside a payproof that says what a test wants: what it believes, whom, and what its pages show."""
+"""The demo shop beside a scripted payproof: what it believes, from whom, and what its pages show."""
 
 from __future__ import annotations
 
@@ -189,7 +189,7 @@ def test_the_signature_of_a_return_is_checked_against_what_it_is_about() -> None
 
 
 class Payproof:
-    """Stands for the service and for the sandbox: tells `events`, and answers an opening by the next of `openings`."""
+    """Stands for the service and for the sandbox: serves `events`, and answers an opening by the next of `openings`."""
 
     def __init__(self) -> None:
         self.events: list[dict[str, Any]] = []
@@ -246,7 +246,7 @@ class Browser:
             return response.status, await response.text()
 
     async def post(self, path: str, data: Any, **headers: str) -> tuple[int, str]:
-        """The status, and where it leads or what it shows."""
+        """The status, and the redirect's target or the page."""
         async with self._http.post(
             self._url + path,
             data=data,

@@ -1,4 +1,4 @@
-"""The state metrics, read where much lies: cheaply, at most once in a while, and never as if all were well."""
+"""The state metrics over full tables: cheap, read at most once in a while, and never healthy by default."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ MUCH = (
             CASE WHEN i <= 18000 THEN clock_timestamp() END
         FROM generate_series(1, 19000) AS i""",
 )
-"""Keys are not looked up for these, and nothing here needs them."""
+"""These rows need no keys, and nothing here looks one up."""
 
 
 @pytest.fixture
@@ -91,7 +91,7 @@ async def test_without_the_database_nothing_is_told_of_it_but_that_it_is_away(ds
     async with connect(dsn) as database:
         state_metrics = StateMetrics(database, None, [account("shop-a", PLAIN.provider.capabilities)], [], 60)
         assert await state_metrics.refresh()
-        state_metrics._until = 0  # as if the time of that reading were over
+        state_metrics._until = 0  # as if that reading had expired
     assert not await state_metrics.refresh()
     registry = CollectorRegistry()
     registry.register(state_metrics)

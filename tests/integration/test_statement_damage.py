@@ -1,4 +1,4 @@
-"""Random lines in workbooks are read back the same; random damage to a workbook never ends in anything but words."""
+"""Random lines in workbooks are read back the same; random damage to a workbook always ends in an error in words."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from schemas.statements import Line
 from tests.unit.statement_files import COLUMNS, HEADERS, read
 from tests.unit.test_statement_round_trips import DHAKA, read_or_refuse, written_lines
 
-# Each example starts processes; a few find what there is to find.
+# Each example starts processes, so only a few run.
 FEW = settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 

@@ -36,7 +36,7 @@ class Ended(Struct, frozen=True):
 
 
 class Office:
-    """Where an accountant sits: a configuration, a database, and a folder for files."""
+    """An accountant's office: a configuration, a database, and a folder for files."""
 
     def __init__(self, place: Path, dsn: str, portal: Portal) -> None:
         self.place, self.portal = place, portal
@@ -81,7 +81,7 @@ class Office:
 
 
 def differing(rows: list[dict[str, str]]) -> dict[int | str, str]:
-    """What is not matched: by its row, or by its reference where it has none."""
+    """The outcomes that are not `matched`: by row, or by reference where there is no row."""
     return {
         int(row["row"]) if row["row"] else row["reference"]: row["outcome"]
         for row in rows
@@ -136,7 +136,7 @@ async def test_every_error_of_a_month_is_found_and_nothing_else(
     await followed_up(month, rows, database, asked=bool(office.config.accounts[0].provider.capabilities.asked_by))
 
     run = next(word for word in ended.out.split() if word.startswith("rec_"))
-    assert (await office.reconcile("show", run)).out == ended.out, "added up by SQL it comes to what the rows come to"
+    assert (await office.reconcile("show", run)).out == ended.out, "the sums by SQL equal the sums of the rows"
 
     after = await everything(database)
     again = await office.reconcile(*words)

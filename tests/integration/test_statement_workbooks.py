@@ -1,4 +1,4 @@
-"""Statements in workbooks, read by the bounded process: good ones, and every bad one made here."""
+"""Statements in workbooks, read by the process with limits: good workbooks, and every bad workbook made here."""
 
 from __future__ import annotations
 
@@ -264,7 +264,7 @@ def test_an_old_workbook_that_is_damaged_is_told(tmp_path: Path) -> None:
 
 
 def test_an_old_workbook_is_read(tmp_path: Path) -> None:
-    """Of Excel 97: three rows, packed; the library that writes such files is not kept any more."""
+    """Of Excel 97: three rows, packed; the library that writes such files is no longer maintained."""
     line = Line(row=3, kind="payment", status=LINE.status, word=None, amount=Decimal("1500.50"), transaction_id="T1")
     lines = read(
         tmp_path,
@@ -302,7 +302,7 @@ def test_a_guess_looks_at_the_sheet_with_headers(tmp_path: Path) -> None:
 def test_who_stops_reading_in_the_middle_leaves_no_process_behind(tmp_path: Path) -> None:
     path = tmp_path / "statement.xlsx"
     path.write_bytes(workbook([HEADERS, *([ROW] * 20_000)]))
-    before = set(CHILDREN.read_text().split())  # servers that other tests share
+    before = set(CHILDREN.read_text().split())  # servers shared with other tests
     lines = read_lines(open_statement(path), COLUMNS)
     assert next(lines) == LINE
     (process,) = set(CHILDREN.read_text().split()) - before

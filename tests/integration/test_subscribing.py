@@ -1,4 +1,4 @@
-"""An event as a subscriber of RabbitMQ gets it: what the CloudEvents SDK and the published documents make of it."""
+"""An event as a subscriber of RabbitMQ gets it, read with the CloudEvents SDK and the published documents."""
 
 from __future__ import annotations
 

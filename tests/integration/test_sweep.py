@@ -1,4 +1,4 @@
-"""What the sweep takes and what it leaves: a gateway that works nothing off, a payment that somebody keeps locked."""
+"""What the sweep takes and what it leaves: a gateway that processes nothing, a payment that stays locked."""
 
 from __future__ import annotations
 
@@ -107,7 +107,7 @@ async def test_an_account_that_is_shut_is_left_alone_until_it_may_be_probed(data
            VALUES ('silent', 10, clock_timestamp() + interval '30 seconds'), ('well', 9, NULL)"""
     )
     both: dict[str, float | None] = {"silent": None, "well": None}
-    assert len(await taken(database, both)) == 5, "nothing of the account that is shut, and nothing of it is put off"
+    assert len(await taken(database, both)) == 5, "no payment of the account with an open breaker is taken or postponed"
     await database.execute(
         "UPDATE allowances SET shut_until = clock_timestamp() - interval '1 s' WHERE account = 'silent'"
     )
@@ -153,7 +153,7 @@ async def test_a_payment_that_is_due_and_locked_is_not_looked_at_without_pause(d
 
 
 async def test_a_backlog_is_taken_by_its_index_within_the_budgets_the_longest_waiting_first(database: Database) -> None:
-    """The small edition of `python -m tests.integration.backlog`, which does the same with a million."""
+    """The small version of `python -m tests.integration.backlog`, which does the same with a million."""
     payments, seconds = 20_000, 2.0
     await fill(database, payments, list(RATES))
     looks = await look(database, seconds)

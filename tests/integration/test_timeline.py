@@ -1,4 +1,4 @@
-"""A timeline under a flood: fifty thousand entries about one payment, which nobody may hold in memory at once."""
+"""A timeline under a flood: fifty thousand entries about one payment, which must never be in memory at once."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ FLOOD = 50_000
 
 
 async def flooded(database: Database, payment_id: str, claims: int) -> None:
-    """A buyer's claim, a flood, and in the midst of it the one answer and decision that matter."""
+    """A buyer's claim, a flood, and in the midst of it the one answer and the decision that matter."""
     half = claims // 2
     await claimed(database, payment_id, half, said="success")
     await database.execute(

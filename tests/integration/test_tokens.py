@@ -1,4 +1,4 @@
-"""The tokens that processes share: granted once for a crowd, and by no one at the cost of everyone's connections."""
+"""The tokens that processes share: granted once for many callers, without taking every database connection."""
 
 from __future__ import annotations
 

@@ -61,7 +61,7 @@ class Traced(Struct):
     spans: InMemorySpanExporter
 
     async def trace_of(self, payment_id: str, *last: str) -> dict[str, ReadableSpan]:
-        """The spans of the trace in which the payment was completed, by their names, once these are among them."""
+        """The spans of the trace in which the payment was completed, by name, once those in `last` are among them."""
 
         async def look() -> dict[str, ReadableSpan] | None:
             ended = self.spans.get_finished_spans()
@@ -133,7 +133,7 @@ async def completed(at: Traced, gateway: str = "ipay") -> str:
 
 
 def assert_one_chain(trace: dict[str, ReadableSpan]) -> None:
-    """Each stage follows the one before it, and the first follows nobody."""
+    """Each stage follows the stage before it, and the first has no parent."""
     assert trace["callback"].parent is None
     assert trace["callback"].kind is SpanKind.SERVER
     for earlier, later in pairwise(STAGES):
@@ -152,7 +152,7 @@ def assert_no_personal_data(at: Traced) -> None:
 
 
 async def heard_by_hook(at: Traced) -> tuple[bytes, ReadableSpan] | None:
-    """What came in the request, and its span, once it has ended. The demo shop's endpoint is told beside it."""
+    """The body of the request and its span, once it has ended. The demo shop's endpoint gets the event as well."""
     ended = {_named(one): one for one in at.spans.get_finished_spans() if one.name == "deliver"}
     for headers, body in at.hook.requests:
         if headers["traceparent"] in ended:
@@ -170,7 +170,7 @@ async def test_one_trace_leads_from_the_callback_to_the_webhook_over_postgres(ds
         check_event(event)
         read = from_http_event(HTTPMessage({"content-type": "application/cloudevents+json"}, body))
         assert read.get_extension("traceparent") == event["traceparent"]
-        assert event["traceparent"] == _named(trace["record"]), "the event names what wrote it"
+        assert event["traceparent"] == _named(trace["record"]), "the event names the span that wrote it"
         assert len(at.hook.requests) == 1
         assert (_trace(delivered), _about(delivered)["status"]) == (_trace(trace["callback"]), 204)
         assert_no_personal_data(at)
@@ -238,7 +238,7 @@ def test_one_transaction_for_many_is_linked_to_by_all_and_parent_to_none() -> No
     whole = next(span for span in exporter.get_finished_spans() if span.name == "record batch")
     spans = [span for span in exporter.get_finished_spans() if span.name == "record"]
     assert [_named(span) for span in spans] == [following[0], following[2]]
-    assert following[1] is None, "what has no trace gets none"
+    assert following[1] is None, "a claim without a trace gets none"
     assert [f"{_trace(span):032x}" for span in spans] == [
         str(parent.traceparent).split("-")[1] for parent in (one, other)
     ]
@@ -247,7 +247,7 @@ def test_one_transaction_for_many_is_linked_to_by_all_and_parent_to_none() -> No
 
 
 class Published:
-    """A bus that keeps what is published."""
+    """A bus that keeps the published messages."""
 
     def __init__(self) -> None:
         self.claims: list[Claim] = []

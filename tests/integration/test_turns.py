@@ -70,7 +70,7 @@ async def holder(database: Database, payment_id: str) -> int | None:
 
 
 async def broken(database: Database, payment_id: str) -> None:
-    """The session that has this payment's lock is ended."""
+    """End the session that has this payment's lock."""
     await database.execute("SELECT pg_terminate_backend($1)", await holder(database, payment_id))
 
     async def gone() -> bool:
@@ -107,7 +107,7 @@ async def test_a_session_that_broke_leaves_what_is_being_asked_here(
     await one.take(IDS[:2])
     await broken(database, IDS[0])
     assert await one.take(IDS[:3]) == {IDS[2]}, "on a session of its own making"
-    assert await other.take(IDS[:3]) == frozenset(), "what is asked there is locked again"
+    assert await other.take(IDS[:3]) == frozenset(), "a payment in question there is locked again"
 
 
 async def test_what_another_got_meanwhile_stays_with_both(database: Database, three: list[PostgresTurns]) -> None:
@@ -128,7 +128,7 @@ async def test_what_is_given_back_on_a_broken_session_is_taken_on_another(
     await one.take(IDS[:1])
     await broken(database, IDS[0])
     one.give_back(IDS[:1])
-    assert await one.take(IDS[:2]) == set(IDS[:2]), "the one that has to be locked tells that the session broke"
+    assert await one.take(IDS[:2]) == set(IDS[:2]), "the turn that has to be locked again shows that the session broke"
     assert await other.take(IDS[:2]) == frozenset()
 
 
@@ -157,7 +157,7 @@ async def test_a_turn_that_was_ours_in_between_is_waited_for_anew(three: list[Po
     other.give_back(IDS[:1])
     await until(lambda: _taken(third), what="it is free", seconds=SECONDS)
     ticking.now += TIMING.status_lease.total_seconds()
-    assert await other.take(IDS[:1]) == frozenset(), "what it saw at first was another holder"
+    assert await other.take(IDS[:1]) == frozenset(), "at first it saw another holder"
 
 
 async def _taken(turns: PostgresTurns) -> bool:

@@ -1,7 +1,7 @@
 """A rolling upgrade: each release beside the next and the last beside today's, each by the code of its own commit.
 
-The one thing to get wrong: a rollback. The older code is started again on the newer schema, beside payments that the
-newer code has in hand.
+A rollback is part of it: the older code is started again on the newer schema, beside payments that the newer code has
+in hand.
 """
 
 from __future__ import annotations
@@ -33,15 +33,15 @@ CODES = [*(release.name for release in RELEASES), TODAY]
 NEIGHBOURS = list(itertools.pairwise(CODES))
 TWO_APART = list(zip(CODES, CODES[2:], strict=False))
 NEWER = {"confirm_end": "0.2.0", "not_found": "0.2.0"}
-"""Keys of the demo's configuration by the first release that knows them. Two neighbours share one file."""
+"""Keys of the demo's configuration by the first release that knows them. Two neighbouring releases share one file."""
 
 FORGIVEN = {"0.1.0": "InvalidCachedStatementError"}
-"""What a release logs as an error while the schema is migrated under it. It takes the claim again."""
+"""The error that a release logs while the schema is migrated under it. It takes the claim again."""
 
 
 @pytest.fixture(scope="module")
 def code_of() -> Iterator[Callable[[str], Path]]:
-    """The folder of a release's code, taken from its commit, or of today's code."""
+    """A function that returns the folder of a release's code, taken from its commit, or of today's code."""
     with tempfile.TemporaryDirectory(prefix="payproof-released-") as place:
 
         @cache
@@ -88,7 +88,7 @@ def configure(system: System, oldest: str) -> None:
 
 @pytest.mark.parametrize("release", RELEASES, ids=lambda release: release.name)
 async def test_the_schema_only_grew_since_a_release(release: Path, dsn: str, code_of: Callable[[str], Path]) -> None:
-    """Or a contraction keeps that release out: then it does not start, and says why."""
+    """Otherwise a contraction keeps that release out: it does not start, and says why."""
     async with connect(dsn) as database:
         contracted = {row["version"] for row in await database.fetch("SELECT version FROM contractions")}
     known = migrations(code_of(release.name))
@@ -97,7 +97,7 @@ async def test_the_schema_only_grew_since_a_release(release: Path, dsn: str, cod
 
 
 async def test_a_trigger_that_is_switched_off_is_told_as_one_that_is_gone(dsn: str) -> None:
-    """Programs of the last release count on it as much: without `payments_revised` what they write is not noticed."""
+    """Programs of the last release rely on it as well: without `payments_revised` their writes are not noticed."""
     before = await schema_of(dsn)
     async with connect(dsn) as database:
         await database.execute("ALTER TABLE payments DISABLE TRIGGER payments_revised")
@@ -122,7 +122,7 @@ async def rolled_forward_and_back(fleet: Fleet) -> None:
 
     left = await fleet.opens(CHECKED, older)
     async with fleet.asking(older) as come_back:
-        await newer.start()  # it migrates while the older one waits for its answers
+        await newer.start()  # it migrates while the older node waits for its answers
         await come_back(newer)
     left += await fleet.opens(CHECKED, older)
     await fleet.pays(left, newer)
@@ -144,7 +144,7 @@ async def rolled_forward_and_back(fleet: Fleet) -> None:
 
 
 async def all_is_well(fleet: Fleet, dsn: str) -> list[bytes]:
-    """Assert that the shop was told of every payment as it should be; the log, as the bodies of its events."""
+    """Assert that the shop got the right events of every payment. Returns the log, as the bodies of its events."""
     log = await fleet.all_is_told()
     ids = [told.id for told in log]
     assert len(ids) == len(set(ids)) == 2 * len(fleet.scenes), "every event once"
@@ -171,7 +171,7 @@ async def test_neighbours_go_on_beside_each_other_forward_and_back(
 async def test_neighbours_over_rabbitmq_lose_no_event_either(
     older: str, newer: str, code_of: Callable[[str], Path], unmade: str, system: System, host: str
 ) -> None:
-    """The relays of both may carry the log on: an event may come twice, and is then the same to the byte."""
+    """The relays of both may publish the log: an event may come twice, and is then the same to the byte."""
     configure(system, older)
     subscriber = Subscriber(host)
     await subscriber.bind()
@@ -199,7 +199,7 @@ async def test_neighbours_over_rabbitmq_lose_no_event_either(
 async def test_a_program_is_refused_where_what_it_may_need_was_taken_away(
     older: str, newest: str, taken_away: list[str], code_of: Callable[[str], Path], unmade: str, system: System
 ) -> None:
-    """And only there: a release that is two behind runs as long as nothing was taken away."""
+    """And only there: a release that is two behind runs as long as no migration took anything away."""
     await apply_migrations(unmade, directory=code_of(newest) / "schemas/sql")
     async with connect(unmade) as database:
         await database.execute("INSERT INTO contractions SELECT unnest($1::text[])", taken_away)

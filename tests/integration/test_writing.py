@@ -1,4 +1,4 @@
-"""What only the tables can promise of a revision, and what is told when something was written."""
+"""What only the tables can guarantee of a revision, and the wakeups of a write."""
 
 from __future__ import annotations
 
@@ -106,7 +106,7 @@ async def row(ledger: PostgresLedger) -> Payment:
 
 
 async def paid(ledger: PostgresLedger, row: Payment) -> Write:
-    """What is written of a payment that turned out to be paid."""
+    """The write of a payment that turned out to be paid."""
     reading = (await ledger.look([], [row.id])).readings[row.id]
     done = replace(reading.case.payment, status=Status.COMPLETED, version=1, completed_told=True, next_check_at=NOON)
     return Write(reading=reading, change=told(done, EventType.COMPLETED), claims=(a_claim(),), keys=keys(row))
@@ -115,7 +115,7 @@ async def paid(ledger: PostgresLedger, row: Payment) -> Write:
 async def test_a_statement_that_names_any_column_but_the_next_look_raises_the_revision(
     database: Database, row: Payment
 ) -> None:
-    """As a program of the release before writes, which knows of no revision; and whoever adds a column is told here."""
+    """As a program of the release before writes, which knows no revision. It also fails when a column is added."""
     columns = {record["attname"] for record in await database.fetch(COLUMNS)} - {"revision"}
     assert {"status", "lease_until", "next_check_at"} < columns
     for column in sorted(columns):
@@ -197,7 +197,7 @@ async def test_what_was_written_under_a_lock_is_undone_by_an_exception(
 
 
 async def test_limits_are_nothing_to_wait_for_the_disk_for(database: Database, ledger: PostgresLedger) -> None:
-    """Within their transaction alone: what a payment comes to waits as before."""
+    """Only within their own transaction: the outcome of a payment waits for the disk as before."""
     async with ledger.limits(["shop-a"]):
         pass
     async with database.connection() as connection:
@@ -205,10 +205,13 @@ async def test_limits_are_nothing_to_wait_for_the_disk_for(database: Database, l
 
 
 async def test_a_write_that_gives_places_is_one_statement_whatever_it_writes(dsn: str, ledger: PostgresLedger) -> None:
-    """The others are told by it; who gives none tells them by a statement that waits for no disk."""
+    """That statement wakes the others.
+
+    A write that gives no positions wakes them by a statement that waits for no disk.
+    """
     async with wire(dsn) as between, connect(between.dsn, size=1) as far:
         near = PostgresLedger(far, sequenced=lambda _: None)
-        for expected in (None, 1):  # the first asks what types there are
+        for expected in (None, 1):  # the first asks for the types in the database
             payment = a_payment(order_ref=f"b-{expected}")
             await ledger.create(payment, {}, timedelta(seconds=45))
             write = await paid(ledger, payment)
@@ -259,7 +262,7 @@ async def test_a_write_that_waits_while_its_session_ends_is_nobodys_and_nothing_
 async def test_writes_find_payments_by_their_keys_and_leave_the_indexes_of_what_stays_as_it_was(
     dsn: str, database: Database, ledger: PostgresLedger
 ) -> None:
-    """Planned while the table is nearly empty. A row is written without its indexes where nothing in them changes."""
+    """Planned while the table is nearly empty. A row is written without its indexes where no indexed column changes."""
     payments = [a_payment() for _ in range(3)]
     for payment in payments:
         await ledger.create(payment, {}, timedelta(seconds=45))
@@ -287,7 +290,7 @@ async def test_writes_find_payments_by_their_keys_and_leave_the_indexes_of_what_
 async def test_what_was_planned_while_the_tables_were_empty_reads_as_little_when_they_are_full(
     dsn: str, database: Database
 ) -> None:
-    """A look, a write, one that lost its key, one whose claim was there, an order that is let go, a repeated answer."""
+    """Looks and writes: plain, with a lost key, with a known claim, with an order let go, with a repeated answer."""
     async with connect(dsn, size=1) as alone:
         near = PostgresLedger(alone)
         for _ in range(8):  # until the plans are kept
@@ -328,7 +331,7 @@ async def sight_of(ledger: PostgresLedger, payment: Payment) -> Reading:
 
 
 async def rows_read(database: Database, dsn: str) -> int:
-    """By this connection and all others so far."""
+    """The rows read by this connection and all others so far."""
     await database.execute("SELECT pg_stat_force_next_flush()")
     connection = await asyncpg.connect(dsn)
     try:
@@ -339,7 +342,7 @@ async def rows_read(database: Database, dsn: str) -> int:
 
 
 async def test_every_column_that_moves_is_written(ledger: PostgresLedger, row: Payment) -> None:
-    """Whoever adds a column makes store_payments() anew."""
+    """A migration that adds a column makes store_payments() anew."""
     reading = (await ledger.look([], [row.id])).readings[row.id]
     types = get_type_hints(Payment)
     other = {name: OTHER.get(name, OF_TYPE.get(types[name])) for name in MOVING}
@@ -352,7 +355,7 @@ async def test_every_column_that_moves_is_written(ledger: PostgresLedger, row: P
 
 
 def plain(write: Write) -> Write:
-    """The same reading, of which nothing is written that a later one would not."""
+    """A write of the payment as it was read, without changes, events and claims."""
     return replace(write, change=Change(payment=write.reading.case.payment), claims=())
 
 

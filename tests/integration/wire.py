@@ -1,4 +1,4 @@
-"""A wire between a client and the server's socket: it can be cut in several ways, and counts what is asked over it."""
+"""A proxy between a client and the server's socket: it can be cut in several ways, and counts statements."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from contextlib import asynccontextmanager
 from urllib.parse import parse_qs, urlsplit
 
 STARTUP = 196_608
-"""What a client's message says that has no kind of its own, after which all have one."""
+"""The code in a client's first message, which has no kind; all later messages have a kind."""
 
 
 class Wire:
-    """What was connected before `forget` stays connected and is dead. `statements` are those executed over it."""
+    """Connections from before `forget` stay connected and are dead. `statements` are those executed through it."""
 
     def __init__(self, dsn: str) -> None:
         query = parse_qs(urlsplit(dsn).query)

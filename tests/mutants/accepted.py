@@ -1,7 +1,7 @@
-"""The survivors that somebody accepted, each with its reason: `accepted.toml`.
+"""The accepted survivors, each with its reason: `accepted.toml`.
 
-The one thing to get wrong: numbers. mutmut numbers the mutants of a function, and a line put in front moves them all;
-so a survivor is named by its function and by the lines that it changes.
+mutmut numbers the mutants of a function, and a new line in front moves all numbers. So a survivor is named by its
+function and by the lines that it changes.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ FILE = Path(__file__).with_name("accepted.toml")
 
 
 class Change(Struct, frozen=True, order=True):
-    """What a mutant does: which lines of which function it puts in place of which, without their indentation."""
+    """The change of a mutant: which lines of which function it replaces, and by which, without their indentation."""
 
     module: str
     function: str
@@ -30,7 +30,7 @@ class Change(Struct, frozen=True, order=True):
 
 
 class Accepted(Struct, frozen=True, forbid_unknown_fields=True):
-    """One entry; `was` and `becomes` are written as they stand in the diff, lines parted by line ends."""
+    """One entry; `was` and `becomes` are written as in the diff, lines separated by line ends."""
 
     module: str
     function: str
@@ -48,7 +48,7 @@ class File(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 def accepted(path: Path = FILE) -> list[Accepted]:
-    """Raises msgspec.ValidationError, and ValueError where a reason is missing."""
+    """Read the accepted survivors. Raises msgspec.ValidationError, and ValueError where a reason is missing."""
     entries = msgspec.convert(tomllib.loads(path.read_text("utf-8")), File).survivor
     for one in entries:
         if not one.reason.strip():
@@ -57,17 +57,17 @@ def accepted(path: Path = FILE) -> list[Accepted]:
 
 
 def unnamed(survivors: Collection[Change], entries: Sequence[Accepted]) -> list[Change]:
-    """Survivors that nobody accepted."""
+    """Survivors that are not accepted."""
     return sorted(set(survivors) - {one.change for one in entries})
 
 
 def outlived(survivors: Collection[Change], entries: Sequence[Accepted], modules: Collection[str]) -> list[Change]:
-    """What was accepted in these modules and does not survive any more, or is not there any more."""
+    """The accepted entries in these modules that no longer survive, or no longer exist."""
     return sorted({one.change for one in entries if one.module in modules} - set(survivors))
 
 
 def changed(module: str, function: str, diff: str) -> Change:
-    """What a unified diff of one function changes."""
+    """The change that a unified diff of one function makes."""
     body = [line for line in diff.splitlines() if not line.startswith(("---", "+++", "@@", "#"))]
     was = [line[1:] for line in body if line.startswith("-")]
     becomes = [line[1:] for line in body if line.startswith("+")]

@@ -1,9 +1,9 @@
-"""Mutation testing of the rules: each is changed a little, thousands of times, and some test has to notice.
+"""Mutation testing of the rules: each is changed a little, thousands of times, and a test has to notice.
 
     deploy/dev mutants --module consumers/checks/limits.py
 
-The one thing to get wrong: survivors. One that no test notices is a test that is missing, or a line that is not needed;
-where it is neither, it is named in `accepted.toml` with its reason.
+A survivor, a change that no test notices, shows a missing test or a line that is not needed. Any other survivor is
+named in `accepted.toml` with its reason.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ def show(console: Console, found: tool.Found, modules: Sequence[str], seconds: f
 
 
 def judged(console: Console, found: tool.Found, survivors: Sequence[Change], modules: Sequence[str]) -> bool:
-    """Say which survivors nobody named, and which names stand for nothing any more; whether there is neither."""
+    """Print the survivors without an entry, and the entries without a survivor. Returns whether there is neither."""
     entries = accepted()
     missing = unnamed(survivors, entries)
     for change in missing:
@@ -51,8 +51,10 @@ def judged(console: Console, found: tool.Found, survivors: Sequence[Change], mod
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="deploy/dev mutants", description=(__doc__ or "").split("\n")[0])
-    parser.add_argument("--module", action="append", help="these rules alone, afresh: consumers/money/fold.py")
-    parser.add_argument("--minutes", type=float, default=60.0, help="end after so long; a run over all can go on later")
+    parser.add_argument("--module", action="append", help="only this module, anew, such as consumers/money/fold.py")
+    parser.add_argument(
+        "--minutes", type=float, default=60.0, help="end after this time; a run over all can continue later"
+    )
     given = parser.parse_args()
     modules = given.module or rules()
     if strangers := [

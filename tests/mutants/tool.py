@@ -1,6 +1,6 @@
-"""Running mutmut: its progress in our words, within a time, and what it found.
+"""Running mutmut: its progress in our words, within a time limit, and its findings.
 
-The one thing to get wrong: ending it. It is interrupted as by Ctrl-C, which keeps every verdict that it has.
+It is ended by an interrupt, as by Ctrl-C, which keeps every verdict that it has.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ for name in json.load(sys.stdin):
 
 
 class ToolError(Exception):
-    """It did not come as far as testing mutants; the message is its last words."""
+    """It ended before it tested mutants; the message is its last output."""
 
 
 class Found(Struct, frozen=True):
@@ -53,7 +53,7 @@ class Found(Struct, frozen=True):
 
     @property
     def survivors(self) -> list[str]:
-        """Those that no test notices, and what is no clear verdict."""
+        """The mutants that no test notices, and those without a clear verdict."""
         return [name for name, verdict in self.verdicts.items() if verdict not in FINE | UNCHECKED]
 
     @property
@@ -62,7 +62,7 @@ class Found(Struct, frozen=True):
 
 
 def run(place: Path, seconds: float, say: Callable[[str], None]) -> None:
-    """Test what has no verdict yet, for so long. Raises ToolError."""
+    """Test the mutants without a verdict, for so long. Raises ToolError."""
     said, words = 0.0, deque[str](maxlen=40)
     say("making mutants, and finding out which tests reach which of them ...")
     with subprocess.Popen(
@@ -73,7 +73,7 @@ def run(place: Path, seconds: float, say: Callable[[str], None]) -> None:
         stderr=subprocess.STDOUT,
         text=True,
         errors="replace",
-        start_new_session=True,  # its workers are interrupted with it, and nobody else is
+        start_new_session=True,  # an interrupt reaches its workers, and no other process
     ) as process:
         assert process.stdout is not None, "it is a pipe"
         late = threading.Event()
@@ -81,7 +81,7 @@ def run(place: Path, seconds: float, say: Callable[[str], None]) -> None:
         ending.daemon = True
         ending.start()
         try:
-            for line in process.stdout:  # progress ends with a carriage return, which text mode takes for a line's end
+            for line in process.stdout:  # text mode takes the carriage return after progress for a line's end
                 words.append(line.rstrip())
                 counted = _COUNTED.search(line)
                 if counted and time.monotonic() >= said + SAY_SECONDS:
@@ -115,7 +115,7 @@ def found(place: Path) -> Found:
 
 
 def changes(place: Path, names: Sequence[str]) -> list[Change]:
-    """What each of these mutants changes."""
+    """The change of each of these mutants."""
     told = subprocess.run(
         [sys.executable, "-c", _DIFFS],
         cwd=place,
@@ -129,7 +129,7 @@ def changes(place: Path, names: Sequence[str]) -> list[Change]:
 
 
 def cores() -> int:
-    """How many processors are ours: as many mutants are tested side by side."""
+    """How many processors this process may use: as many mutants are tested side by side."""
     return len(os.sched_getaffinity(0))
 
 
@@ -153,6 +153,6 @@ def _ask(place: Path, *words: str) -> str:
 
 
 def _environment() -> dict[str, str]:
-    """Ours without our own path, which holds the rules as they are and not their mutants."""
+    """This environment without our own path, which holds the rules instead of their mutants."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("PAYPROOF_", "PYTHONPATH"))}
     return kept | {"PYTHONDONTWRITEBYTECODE": "1"}

@@ -1,7 +1,7 @@
-"""Where the rules are mutated: a copy of what they and their tests need, made by mutmut's own means into mutants.
+"""Where the rules are mutated: a copy of the rules, their tests and what both need, made into mutants by mutmut.
 
-The one thing to get wrong: a verdict that outlived what it was about. A rule that changed is mutated and tested again
-by mutmut itself; when anything else changed (a test, a fake, a noun), every verdict is thrown away.
+No verdict may outlive its subject. mutmut itself mutates and tests a changed rule again; when anything else changed (a
+test, a fake, a constant), every verdict is thrown away.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 PLACE = ROOT / ".payproof" / "mutants"
 TOLD = frozenset({"snapshot", "evidence", "explain", "next_steps", "timeline_text"})
-"""What tells people about payments; it decides nothing about money."""
+"""The modules that explain payments to people; they decide nothing about money."""
 KIT = "consumers/providers/kit"
 READERS = (f"{KIT}/callback_fields.py", f"{KIT}/multipart.py")
-"""What reads the bytes of strangers for all gateways. The rest of `consumers/providers` is about one gateway each."""
+"""The readers of strangers' bytes for all gateways. The rest of `consumers/providers` is about one gateway each."""
 
 NEEDED = ("schemas", "worker", "tests/unit", "tests/fakes", "tests/fixtures")
 """What the tests of rules import and read beside the rules themselves."""
@@ -25,7 +25,7 @@ NEEDED = ("schemas", "worker", "tests/unit", "tests/fakes", "tests/fixtures")
 LEFT_OUT = tuple(
     f"tests/unit/{name}" for name in ("simulation", "test_compatibility", "test_contract", "test_fuzz", "test_provider")
 )
-"""Simulated months find what is wrong too late for thousands of mutants; the others are about shapes and gateways."""
+"""Simulated months find a fault too late for thousands of mutants; the others are about shapes and gateways."""
 
 _CONFIG = """
 [tool.mutmut]
@@ -55,7 +55,7 @@ def fast_tests() -> list[str]:
 
 
 def prepared(modules: Sequence[str], *, whole: bool) -> Path:
-    """The directory to run mutmut in. A run over all rules goes on where the last one was left; others begin anew."""
+    """The directory to run mutmut in. A run over all rules continues the last such run; other runs begin anew."""
     place = PLACE / ("rules" if whole else "modules")
     stands_on = _fingerprint(modules)
     mark = place / "stands-on"
@@ -73,13 +73,13 @@ def prepared(modules: Sequence[str], *, whole: bool) -> Path:
 
 
 def _configuration(modules: Sequence[str]) -> str:
-    """The project's own, for pytest's part of it, and the tool's."""
+    """The project's own configuration, for pytest, with the tool's."""
     own = (ROOT / "pyproject.toml").read_text("utf-8")
     return own + _CONFIG.format(modules=list(modules), tests=fast_tests())
 
 
 def _fingerprint(modules: Sequence[str]) -> str:
-    """Of everything but the rules, which mutmut watches itself, function by function."""
+    """A fingerprint of everything but the rules: mutmut watches those itself, function by function."""
     digest = sha256(_configuration(modules).encode())
     for path in _files():
         digest.update(str(path.relative_to(ROOT)).encode() + b"\0" + path.read_bytes())

@@ -1,4 +1,4 @@
-"""Statement files as tests write them, and what is read of them."""
+"""Statement files as tests write them, and the rows read from them."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ LINE = Line(
     fee=Decimal("22.5"),
     at=datetime(2026, 4, 3, 4, 20, 30, tzinfo=UTC),
 )
-"""What ROW says."""
+"""The line that ROW makes."""
 
 
 def read(folder: Path, content: bytes | str, columns: StatementMap = COLUMNS) -> list[Line | Unread]:

@@ -1,7 +1,7 @@
-"""What a person accepted stays accepted: its amount measures refunds, and its ids are quarrelled about no more (3.4).
+"""An accepted payment stays accepted: its amount measures refunds, and its ids are disputed no more (3.4).
 
-The one thing to get wrong: accepting more than was before the person. Another transaction, another mismatch, a taking
-back and an id that another payment has hold the payment as before.
+Only what the person had seen is accepted. Another transaction, another mismatch, a reversal and an id that another
+payment has hold the payment as before.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ def bench() -> Bench:
 
 
 def accepted(bench: Bench, **fields: Any) -> str:
-    """A payment that a person took as paid, whatever of it did not fit."""
+    """A payment that a person accepted as paid with its mismatch."""
     payment_id = bench.open()
     assert bench.says(payment_id, COMPLETED, 10, **fields).hold is not None
     assert bench.resolve(payment_id, COMPLETED).hold is None
@@ -57,7 +57,7 @@ def test_a_refund_of_an_accepted_amount_is_told(bench: Bench, amount: Decimal) -
 @pytest.mark.parametrize("amount", [LITTLE, LESS, MORE])
 @pytest.mark.parametrize("says", [{"refunded_amount": None}, {}], ids=["a word alone", "the whole figure"])
 def test_all_of_an_accepted_amount_back_is_refunded(bench: Bench, amount: Decimal, says: dict[str, Any]) -> None:
-    """The amount shown stays what the shop asked; what went back is what came."""
+    """The amount shown stays the amount that the shop asked for; the refund is the money that came."""
     payment_id = accepted(bench, amount=amount)
     fields = {"amount": amount, "refunded_amount": amount} | says
     after = bench.says(payment_id, REFUNDED, 200, **fields)
@@ -93,7 +93,7 @@ def test_a_person_who_says_refunded_says_it_of_the_amount_that_came(bench: Bench
     assert seen(bench.resolve(payment_id, REFUNDED)) == (REFUNDED, None, amount)
     assert bench.says(payment_id, REFUNDED, 200, amount=amount).hold is None
     after = bench.says(payment_id, COMPLETED, 300, amount=amount, refunded_amount=amount)
-    assert after.hold is None, "all of it went back, whatever the gateway calls that"
+    assert after.hold is None, "all of it was refunded, whatever status the gateway gives"
 
 
 def test_a_smaller_refund_of_an_accepted_amount_asked_later_is_a_contradiction(bench: Bench) -> None:
@@ -169,7 +169,7 @@ def test_another_id_than_the_accepted_one_holds_again(bench: Bench, name: str) -
 
 
 def test_the_same_misfit_of_another_session_holds_again(bench: Bench) -> None:
-    """An answer that names no transaction is about the one of its session."""
+    """An answer that names no transaction is about the transaction of its session."""
     payment_id = accepted(bench, amount=LESS)
     after = bench.says(payment_id, COMPLETED, 200, amount=LESS, transaction_id=None)
     assert after.hold is None
@@ -209,7 +209,7 @@ def test_where_no_transaction_is_reported_it_is_the_sessions(fields: dict[str, A
 
 
 def test_one_transaction_that_some_answers_name_is_one(bench: Bench) -> None:
-    """Answered first by its session alone, and then by its name: the person had one transaction before them."""
+    """Answered first by its session alone, and then by its name: the person had seen one transaction."""
     payment_id = bench.open()
     bench.says(payment_id, COMPLETED, 10, transaction_id=None, amount=LESS)
     bench.says(payment_id, COMPLETED, 20, amount=LESS)
@@ -284,7 +284,7 @@ def test_each_transaction_of_a_gateway_asked_by_them_is_accepted_by_itself() -> 
 
 
 def test_completing_what_went_back_in_full_is_refunded(bench: Bench) -> None:
-    """The gateway's answer did not fit by its currency, which the person accepts, and said that all of it went back."""
+    """The gateway's answer did not fit by its currency, which the person accepts, and said that all was refunded."""
     payment_id = bench.open()
     bench.says(payment_id, REFUNDED, 10, currency="USD")
     assert seen(bench.resolve(payment_id, COMPLETED)) == (REFUNDED, None, AMOUNT)
@@ -313,7 +313,7 @@ def test_a_person_decides_where_nobody_can_be_asked() -> None:
 
 
 def test_completing_a_payment_whose_full_refund_a_statement_listed_is_refunded() -> None:
-    """Of the money itself no row told, so what went back was not counted until a person said that it came."""
+    """No row reported the money itself, so the refund was not counted until a person said that the money came."""
     desk = Desk(SILENT)
     payment_id = desk.open()
     at_once(desk.drive.hit(payment_id, Said.SUCCESS))
@@ -338,7 +338,7 @@ def test_rows_of_refunds_are_measured_by_what_was_accepted(amount: Decimal) -> N
 
 
 def test_where_the_amount_that_the_shop_asked_for_was_answered_too_refunds_are_measured_by_that(bench: Bench) -> None:
-    """A glitch of the gateway is no accepted amount: the shop would be told a refund of money that never came."""
+    """A glitch of the gateway is no accepted amount: the shop would get a refund event for money that never came."""
     payment_id = bench.open()
     assert bench.says(payment_id, COMPLETED, 10, amount=AMOUNT * 100).hold is not None
     bench.says(payment_id, COMPLETED, 20)

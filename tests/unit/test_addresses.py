@@ -1,4 +1,4 @@
-"""Which addresses a webhook may be sent to: those of the public internet, however they are written."""
+"""Which addresses a webhook may be sent to: those of the public internet, in any notation."""
 
 from __future__ import annotations
 

@@ -25,7 +25,7 @@ from tests.fakes.ledger import FakeLedger, FakeLimits
 from tests.fakes.providers import CANDIDATES, PLAIN
 
 HEALTHY, POOR, SILENT = replace(PLAIN, id="healthy"), replace(PLAIN, id="poor", calls_per_second=0.5), PLAIN
-"""One question every two seconds is what may be asked of the poor one, and one in a row."""
+"""The poor account may be asked one question every two seconds, and one in a row."""
 
 
 class Waits(Exception):
@@ -35,7 +35,7 @@ class Waits(Exception):
 class SharedLedger(FakeLedger):
     """`taken` are the accounts whose rows another worker has locked; they can be read and not locked.
 
-    `lost`: what is written of them is committed, and whoever wrote it does not hear of it.
+    `lost`: writes to them are committed, and the writer never learns it.
     """
 
     taken: frozenset[str] = frozenset()
@@ -102,7 +102,7 @@ async def test_a_probe_that_was_never_sent_silences_its_gateway_for_no_longer_th
 
 
 async def fails(drive: Drive, ledger: SharedLedger, *claims: Claim) -> datetime:
-    """Take these up to the point where their accounts have counted them; when that was."""
+    """Take these claims up to the point where their accounts have counted them. Returns the time of that."""
     ledger.lost = True
     with pytest.raises(Waits):
         await drive.take(*claims)
@@ -132,7 +132,7 @@ async def test_a_claim_whose_worker_died_is_not_looked_at_again_and_again_while_
 async def test_a_last_look_whose_worker_died_and_that_waited_for_the_budget_is_made_up_for(
     shared: tuple[Drive, SharedLedger], status: Status, last: int
 ) -> None:
-    """Or nobody would see late money, or a refund."""
+    """Otherwise late money, or a refund, would go unnoticed."""
     drive, _ = shared
     drive.gateway = says(status)
     lost, other = [await drive.open(POOR) for _ in range(2)]
@@ -211,7 +211,7 @@ async def test_what_a_gateway_brought_waits_for_the_row_only_where_it_changes_it
 async def test_what_a_silent_gateway_does_not_answer_again_is_one_entry_of_the_timeline(
     shared: tuple[Drive, SharedLedger], troubles: int, entries: int
 ) -> None:
-    """The one that made it silent is told by itself."""
+    """The failure that opened the breaker has an entry of its own."""
     drive, ledger = shared
     drive.gateway = troubled()
     await stood(ledger, HEALTHY, troubles=troubles)

@@ -1,4 +1,4 @@
-"""Budgets and gateways that have stopped answering: who may ask now, and when the others come again."""
+"""Budgets and gateways that have stopped answering: which payment may ask now, and when the others come again."""
 
 from __future__ import annotations
 
@@ -206,7 +206,7 @@ def unknown(*payments: str) -> AccountLimits:
 def test_five_answers_not_found_in_a_row_over_two_payments_are_the_gateways_fault() -> None:
     assert forgetful(unknown("p", "p", "p", "p", "q"))
     assert not forgetful(unknown("p", "q", "r", "s"))
-    assert not forgetful(unknown("p", "p", "p", "p", "p", "p")), "one payment says nothing of the others"
+    assert not forgetful(unknown("p", "p", "p", "p", "p", "p")), "one payment proves nothing about the others"
     assert forgetful(unknown("p", "p", "p", "p", "p", "q"))
     assert would_change(None, None, [reply(UNKNOWN)])
 
@@ -228,7 +228,7 @@ def test_an_id_that_only_a_claim_gave_us_says_nothing_of_the_gateways_memory() -
 def test_what_is_answered_about_such_an_id_is_no_trouble_of_the_account_but_for_silence_and_5xx(
     trouble: Trouble,
 ) -> None:
-    """Anybody could shut the account by made-up ids otherwise."""
+    """Otherwise a stranger could open the account's breaker by made-up ids."""
     outcome = Inconclusive(trouble=trouble, detail="about an id of a claim")
     found = count_replies(new_limits("a", None, NOON), None, [reply(outcome, claimed=True)] * 50, NOON)
     assert (found.troubles > 0) == (trouble in (Trouble.NO_REPLY, Trouble.SERVER_ERROR))

@@ -1,7 +1,7 @@
-"""3.1 with everything in it: gateways' answers, money that cannot be read, rows of statements, and a person's word.
+"""Rule 3.1 with everything in it: gateways' answers, unreadable money, rows of statements, and a person's decision.
 
-The one thing to get wrong: what a person had before them. A resolution settles the answers that were recorded before
-it, so those before it change places with each other, and those after it, but never across.
+A resolution covers the answers that were recorded before it. So the answers before it are reordered among each other,
+and those after it, but never across.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from tests.unit.test_lifecycle import Bench, Spoken, check_one_change_is_one_ver
 from tests.unit.test_statement_facts import lines, seconds
 
 Told = Spoken | tuple[Line, Decimal | None]
-"""A gateway's reply; or a row of a statement, with what its refunds add up to."""
+"""A gateway's reply; or a row of a statement, with the total of its refunds."""
 
 LESS, MORE = Decimal("99.50"), Decimal("120.00")
 REFUNDS = [None, Decimal("0.00"), Decimal("40.00"), LESS, AMOUNT, MORE]
@@ -37,7 +37,7 @@ REFUNDS = [None, Decimal("0.00"), Decimal("40.00"), LESS, AMOUNT, MORE]
 
 @st.composite
 def about_one_transaction(draw: st.DrawFn, *transactions: str | None) -> Spoken:
-    """What a person is likely to accept: another amount or id than ours, said again with other refunds."""
+    """What a person is likely to accept: another amount or id than ours, repeated with other refunds."""
     asked, waited = draw(st.integers(1, 12)), draw(st.integers(0, 6))
     fields = {
         "session_id": draw(st.sampled_from(["S-001", "S-001", "S-other", None])),
@@ -77,7 +77,7 @@ class Recording(Bench):
         return self.drive.payment(self.payment_id)
 
     def hear(self, batch: Sequence[Told], after: float) -> None:
-        """Replies in one transaction, and rows in another, asked and dated so many seconds later."""
+        """Record replies in one transaction, and rows in another, asked and dated so many seconds later."""
         replies = [
             self.reply(
                 self.payment_id, one.status, one.asked + after, one.answered + after, by=one.by, **dict(one.fields)
@@ -125,7 +125,7 @@ def shuffled(data: st.DataObject, facts: list[Told]) -> list[list[Told]]:
 
 
 def resolved(recording: Recording, status: Status) -> None:
-    """At the same time in every order; a person does not say less than what is known."""
+    """At the same time in every order; a person does not decide a lower status than the known one."""
     recording.drive.clock.set(NOON + timedelta(seconds=100))
     if recording.payment.hold is not None:
         wanted = max(status, recording.payment.status, key=lambda one: one.rank)

@@ -1,4 +1,4 @@
-"""The asking rule (3.7): what a claim costs, what answers it, and what a flood of them cannot do."""
+"""The asking rule (3.7): what a claim costs, what answers it, and what a flood of claims cannot do."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ async def test_two_claims_about_one_payment_in_one_batch_ask_once() -> None:
 
 
 async def test_a_claim_by_the_path_of_another_account_asks_nothing() -> None:
-    """3.12: correlation ends at the account of the URL, also where nobody could look the path up before."""
+    """3.12: correlation ends at the account of the URL, also where the path could not be looked up before."""
     drive = Drive()
     payment_id = await drive.open()
     assert await drive.take(drive.claim(payment_id, signed=True, account=PROVING.id)) == []
@@ -96,7 +96,7 @@ async def test_a_status_question_and_what_made_it_come_are_recorded_with_its_rep
 
 
 async def test_when_whoever_asked_dies_the_question_is_asked_again() -> None:
-    """Its claims come again at once."""
+    """Its claims are delivered again at once."""
     drive = Drive(dead)
     payment_id = await drive.open()
     await drive.hit(payment_id)
@@ -131,7 +131,7 @@ async def test_whoever_stopped_is_waited_for_half_a_minute_and_then_others_ask()
 
 
 async def test_a_reply_that_comes_after_another_question_began_counts_and_leaves_its_lease_alone() -> None:
-    """3.1: it is a Fact like any other; 3.7: the question in flight now is another."""
+    """3.1: it is a Fact like any other; 3.7: another question is in flight now."""
     drive = Drive()
     payment_id = await drive.open(EXECUTING)
     slow = await drive.take(drive.claim(payment_id))
@@ -160,7 +160,7 @@ async def test_a_claim_received_before_an_answered_question_is_free() -> None:
 
 
 async def test_a_claim_received_at_the_moment_of_the_question_is_not_answered_by_it() -> None:
-    """Asked *after* the claim was received."""
+    """Only a question asked after the claim was received answers it."""
     drive = Drive()
     payment_id = await drive.open()
     await drive.hit(payment_id)
@@ -241,7 +241,7 @@ async def test_a_signed_event_asks_once() -> None:
 
 
 async def test_an_unsigned_claim_does_not_use_up_an_event_id() -> None:
-    """A stranger may guess or replay it; the gateway's own word still counts."""
+    """A stranger may guess or replay it; the gateway's own message still counts."""
     drive = Drive()
     payment_id = await drive.open()
     await drive.hit(payment_id, event_id="E1")
@@ -376,7 +376,7 @@ async def test_no_claim_restarts_the_claimed_schedule() -> None:
 
 
 async def test_an_earlier_claim_of_success_that_is_taken_later_takes_nothing_from_the_later_one() -> None:
-    """The later one was never heard, so the clock does not close the payment."""
+    """The later claim was never processed, so the clock does not close the payment."""
     drive = Drive()
     payment_id = await drive.open()
     delayed = drive.claim(payment_id, Said.SUCCESS)
@@ -409,7 +409,7 @@ async def test_an_earlier_claim_that_is_taken_later_takes_no_question_from_the_l
     await drive.take(delayed)
     await drive.answer(in_flight)
     await drive.wait(5)
-    assert len(drive.asked) == 2, "the one in flight came before the last claim"
+    assert len(drive.asked) == 2, "the question in flight came before the last claim"
 
 
 @pytest.mark.parametrize("said", [Said.FAILURE, Said.CANCEL, None])
@@ -556,7 +556,7 @@ async def test_a_claim_is_answered_by_the_question_about_its_own_transaction_and
 
 
 async def test_a_second_transaction_is_asked_about_again_when_the_gateway_failed_after_the_first_had_paid() -> None:
-    """The buyer paid twice: the money of T2 is not overlooked because the question about it met an outage (3.7)."""
+    """The buyer paid twice: the money of T2 is not missed because the question about it met an outage (3.7)."""
     drive = Drive(paid_by_the_transaction_asked)
     payment_id = await drive.open(CANDIDATES)
     await drive.hit(payment_id, Said.SUCCESS, transaction_id="T1")
@@ -577,7 +577,7 @@ def paid_by_the_transaction_asked(assigned: AssignedQuestion) -> QuestionOutcome
 
 
 def by_reference(drive: Drive, payment_id: str, said: Said | None = None) -> Claim:
-    """A claim that knows no more than our reference."""
+    """A claim that knows only our reference."""
     reference = drive.payment(payment_id).reference
     return drive.claim(payment_id, said, payment_id=None, reference=reference)
 
@@ -686,7 +686,10 @@ async def test_a_buyer_who_comes_back_without_a_word_is_asked_about_closely_once
 
 
 async def test_a_return_to_the_own_path_is_asked_about_closely_once_more_after_one_by_reference() -> None:
-    """Or whoever guessed the reference an hour before would have used it up; no other begins it anew."""
+    """Otherwise a stranger who guessed the reference an hour before would have used it up.
+
+    No other claim restarts it.
+    """
     drive = Drive()
     payment_id = await drive.open(WORDLESS, lifetime=3 * HOUR)
 
@@ -757,7 +760,7 @@ async def test_a_success_by_reference_alone_wishes_for_no_execute_and_uses_up_no
 
 
 async def test_the_first_success_on_the_payments_path_begins_the_close_questions_anew_and_no_other_does() -> None:
-    """Or whoever guessed the reference an hour before would have used them up."""
+    """Otherwise a stranger who guessed the reference an hour before would have used them up."""
     drive = Drive()
     payment_id = await drive.open(PLAIN, lifetime=3 * HOUR)
     await drive.publish(by_reference(drive, payment_id, Said.SUCCESS))
@@ -856,7 +859,7 @@ def test_ten_questions_within_the_hour_use_up_what_a_kind_of_claim_may_ask(numbe
 def test_a_look_a_minute_away_or_more_comes_later_by_chance(wait: timedelta, longest: timedelta) -> None:
     """So that payments opened together are not asked about together: by a tenth here, and by ten minutes at most."""
     payment, at = row()
-    payment = replace(payment, lease_until=at + wait)  # nothing but this brings the next look
+    payment = replace(payment, lease_until=at + wait)  # only this brings the next look
     named = [replace(payment, id=f"pay_{number * number}") for number in range(50)]
     looks = [reschedule(one, PLAIN.capabilities, CHECKS, at, 0.1).next_check_at for one in named]
     late = [look - (at + wait) for look in looks if look is not None]
@@ -926,7 +929,7 @@ def test_a_look_that_was_missed_at_the_very_moment_when_asking_ends_is_not_made_
 
 
 def test_a_question_whose_worker_died_is_due_when_its_lease_ends() -> None:
-    """About the id that it was about, whether the gateway knows that or not."""
+    """About the same id as before, whether the gateway knows that id or not."""
     payment, at = row(lease_until=None)
     new = Candidate(transaction_id="T1", signed=True, asked_at=at)
     known = replace(new, state="confirmed")
@@ -984,7 +987,7 @@ def test_of_ids_that_are_due_at_this_very_moment_the_urgent_one_goes_first() -> 
     ],
 )
 def test_when_the_sweep_looks_where_there_is_nothing_to_ask(fields: dict[str, Any], looks: timedelta | None) -> None:
-    """To free an order, to close it where nothing speaks against that, and to give up. Counted from the opening."""
+    """To free an order, to close it where nothing prevents that, and to give up. Counted from the opening."""
     payment, at = row()
     since = {key: at + value for key, value in fields.items() if isinstance(value, timedelta)}
     look = next_check(replace(payment, **(fields | since)), SILENT.capabilities, CHECKS)

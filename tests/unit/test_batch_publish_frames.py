@@ -1,4 +1,4 @@
-"""The frame that says what a message is: byte for byte what the client's own library writes."""
+"""The frame that holds a message's properties: byte for byte what the client's own library writes."""
 
 from __future__ import annotations
 

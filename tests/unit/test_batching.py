@@ -1,4 +1,4 @@
-"""Batches of requests: what comes while others run goes as one, and none fails for another."""
+"""Batches of requests: requests that come while others run form a batch, and none fails because of another."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ class AwayError(Exception):
 
 
 class Slow:
-    """Answers a group when it is let, each with its own number; `refuses` one alone, and all while it is `away`."""
+    """Answers a group when it may, each request with its number; fails a group with `refuses`, and all while `away`."""
 
     def __init__(self, at_once: int = 2) -> None:
         self.groups: list[list[int]] = []
@@ -32,7 +32,7 @@ class Slow:
         return [-one for one in group]
 
     async def asked(self, *numbers: int) -> list[asyncio.Task[int]]:
-        """Each as far as it can come, one after the other."""
+        """Start each request and let it run as far as it can, one after the other."""
         asking = []
         for number in numbers:
             asking.append(asyncio.create_task(self.batcher.submit(number)))

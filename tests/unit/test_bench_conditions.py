@@ -1,4 +1,4 @@
-"""What the benchmark's commands may be told to measure under: how it is said, and that the whole run has all of it."""
+"""The conditions that the benchmark's commands accept: their options, and that the whole run uses all of them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How long the benchmark's gateways take: spread as real ones' times are, and the same for a payment each time."""
+"""The delays of the benchmark's gateways: spread as real gateways' times are, and the same for a payment each time."""
 
 from __future__ import annotations
 

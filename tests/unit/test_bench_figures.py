@@ -1,4 +1,4 @@
-"""What `payproof bench` makes of the payments it told: nothing slow is left out, nothing is rounded away."""
+"""The figures that `payproof bench` makes of its payments: nothing slow is left out, nothing is rounded away."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The table of goals: what meets a goal, what is missed, and that neither is rounded into the other."""
+"""The table of goals: which figures meet a goal and which miss it, and that rounding never turns one into the other."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def test_a_figure_that_no_goal_is_about_is_a_mistake_of_ours() -> None:
 
 
 def test_the_bounds_that_a_release_is_held_to() -> None:
-    """Whoever moves one does it here as well, and says why."""
+    """A change of a bound changes this test too, with its reason."""
     assert {goal.name: shown(goal) for goal in GOALS} == {
         "bare": "at least 0.5",
         "faststream": "at least 8 times",

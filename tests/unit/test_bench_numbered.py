@@ -1,4 +1,4 @@
-"""What the benchmark's payments are called: as random as real ids, and known again by whoever hears of one."""
+"""The ids of the benchmark's payments: as random as real ids, and each names its payment to a reader."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ NUMBERS = range(10_000_001, 10_002_001)
 
 @pytest.mark.parametrize("made", MADE)
 def test_ids_of_payments_that_follow_each_other_are_in_no_order(made: object) -> None:
-    """An index that grows at its end alone would hide what a shop's own costs."""
+    """An index that grows at its end alone would hide the cost of a shop's own index."""
     assert callable(made)
     ids = [made(n) for n in NUMBERS]
     ranks = {name: rank for rank, name in enumerate(sorted(ids))}

@@ -1,4 +1,4 @@
-"""From what a benchmark measured to its table: every goal has a verdict, and what failed is said with its reason."""
+"""From the figures of a benchmark to its table: every goal has a verdict, and each failure has its reason."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def costing(**values: float) -> Any:
 
 @pytest.fixture
 def found() -> Results:
-    """A quick run in which all went well."""
+    """A quick run without failures."""
     return Results(
         began=datetime(2026, 11, 21, tzinfo=UTC),
         plan=QUICK,
@@ -94,7 +94,7 @@ def test_each_goal_is_judged_by_what_is_worst_for_us(found: Results) -> None:
         "ingress": False,  # of webhooks, the worse of the two
         "growth": False,  # is not part of a quick run
         "isolation": True,
-        "latency": True,  # of one process, which is what people begin with
+        "latency": True,  # of one process, which is how shops begin
         "statements": True,  # of payments that come at a rate, as the next two
         "syncs": False,
         "wal": True,

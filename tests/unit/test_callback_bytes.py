@@ -1,6 +1,6 @@
-"""A callback is read as the web reads it: over HTTP, in every shape a sender's library gives it, for every gateway.
+"""A callback is read as the web reads it: over HTTP, in every shape that senders' libraries use, for every gateway.
 
-The one thing to get wrong: 2xx only for what was read, and nothing that stands in the query is lost with the body.
+Only a callback that was read gets a 2xx, and the query is not lost when the body is unreadable.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ MOST = 200
 
 
 class Door:
-    """The endpoints of one account, as far as bytes are read: what was heard, or the status that refuses it."""
+    """The endpoints of one account, as far as bytes are read: the claim received, or the status that refuses it."""
 
     def __init__(self, account: Account, client: TestClient[Any, Any], heard: list[Claim]) -> None:
         self.account, self.heard, self._client = account, heard, client
@@ -101,7 +101,7 @@ def found(name: str, claim: Claim | int) -> str | None:
 
 
 def forms(field: str) -> dict[str, bytes]:
-    """One form, as it arrives from all kinds of senders."""
+    """One form, as all kinds of senders write it."""
     return {
         "plain": f"{field}=id-1".encode(),
         "a stray & at the end": f"{field}=id-1&".encode(),
@@ -120,7 +120,7 @@ def forms(field: str) -> dict[str, bytes]:
 
 
 def documents(field: str) -> dict[str, bytes]:
-    """One JSON object, as it arrives from all kinds of senders."""
+    """One JSON object, as all kinds of senders write it."""
     told = json.dumps({field: "id-1"})[1:].encode()
     return {
         "plain": b"{" + told,
@@ -167,7 +167,7 @@ async def test_a_body_by_get_is_read_like_one_by_post(name: str) -> None:
 
 
 def curl(field: str) -> bytes:
-    """What PHP's cURL sends for an array, byte for byte."""
+    """The body that PHP's cURL sends for an array, byte for byte."""
     line = "--------------------------d74496d66958873e"
     parts = {"amount": "1500.50", "customer": "José", field: "id-1", "note": "a\r\nb"}
     told = "".join(f'{line}\r\nContent-Disposition: form-data; name="{k}"\r\n\r\n{v}\r\n' for k, v in parts.items())
@@ -407,7 +407,7 @@ signing = pytest.mark.parametrize("name", BODIES)
 
 @signing
 async def test_only_what_the_signature_covers_is_heard(name: str) -> None:
-    """Whoever replays a signed body can choose the query and every other header."""
+    """A stranger who replays a signed body can choose the query and every other header."""
     async with door(name) as at:
         body = BODIES[name]
         plain = await at.webhook(body, **signed(name, body))

@@ -1,4 +1,4 @@
-"""Transaction ids that only callbacks bring (3.8): nothing true is struck out, and nobody makes us ask for ever."""
+"""Transaction ids that only callbacks bring (3.8): no true id is lost, and no stranger makes us ask for ever."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def unknown(_: AssignedQuestion) -> QuestionOutcome:
 
 
 def others(_: AssignedQuestion) -> QuestionOutcome:
-    """A gateway that knows whatever it is asked about as another payment's."""
+    """A gateway that answers every question with another payment's transaction."""
     return ForeignTransaction(why="other_payment")
 
 
@@ -168,7 +168,7 @@ async def test_one_that_a_buyer_said_was_paid_is_put_before_a_person_at_the_very
 
 
 async def asked_exactly(drive: Drive, payment_id: str, at: datetime, **fields: Any) -> None:
-    """A claim that has a question asked at this very moment."""
+    """A claim that is asked about at this very moment."""
     drive.clock.set(at - timedelta(seconds=TRANSIT_SECONDS))
     [assigned] = await drive.hit(payment_id, **fields)
     assert assigned.asked_at == at
@@ -236,7 +236,7 @@ def test_two_answers_both_after_the_end_and_ten_minutes_apart_say_that_nobody_pa
 
 
 def test_an_answer_from_before_the_end_that_now_is_does_not_say_so() -> None:
-    """A checkout that is opened again has its end moved."""
+    """A checkout that is opened again has a later end."""
     one = unknown_at(Candidate(transaction_id="T1", signed=False), NOON, 0, 10)
     moved = NOON + 20 * MINUTE
     assert not unpaid(one, Checks(), moved)
@@ -278,7 +278,7 @@ async def test_a_gateway_that_never_answers_about_it_is_asked_until_we_give_up()
 
 
 async def by_reference(drive: Drive, payment_id: str, said: Said | None = None, transaction_id: str = "X") -> None:
-    """A hit that knows the payment by our reference alone, as its home was found by it."""
+    """Publish a claim that names the payment by our reference alone, with a transaction id."""
     payment = drive.payment(payment_id)
     claim = drive.claim(payment_id, said, payment_id=None, reference=payment.reference, transaction_id=transaction_id)
     await drive.publish(claim)
@@ -361,7 +361,7 @@ def test_an_id_is_unknown_since_the_first_question_that_did_not_find_it() -> Non
 
 
 def unknown_since(number: int, opened: datetime, *, own: bool) -> Candidate:
-    """The higher the number, the later it was heard and the earlier it was "not found"."""
+    """The higher the number, the later it was received and the earlier it was "not found"."""
     asked_at = opened - number * MINUTE
     return Candidate(
         transaction_id=f"T{number}",
@@ -444,7 +444,7 @@ async def test_a_reference_in_another_case_is_held_as_identity_mismatch() -> Non
 
 
 async def test_but_not_where_another_payment_has_exactly_that_reference() -> None:
-    """Else whoever is ORDER-7's buyer could hold Order-7."""
+    """Otherwise the buyer of ORDER-7 could hold Order-7."""
     drive = Drive()
     payment_id = await drive.open(CANDIDATES, reference="Order-7")
     await drive.open(CANDIDATES, reference="ORDER-7")
@@ -499,9 +499,9 @@ async def test_an_id_counts_for_the_most_that_anyone_who_named_it_brought(order:
 
 @pytest.mark.parametrize("first", [Status.PENDING, None])
 async def test_a_transaction_that_is_known_and_not_paid_yet_is_asked_about_closely(first: Status | None) -> None:
-    """The buyer came back a moment before the gateway had the money: two minutes are too long.
+    """The buyer returned a moment before the gateway had the money: two minutes are too long.
 
-    None is a word that is not in the gateway's table, as of money that is looked into.
+    None is a word that is not in the gateway's table, as for money under review.
     """
     drive = Drive(lambda assigned: answered(assigned, first))
     payment_id = await drive.open(CANDIDATES)
@@ -513,7 +513,7 @@ async def test_a_transaction_that_is_known_and_not_paid_yet_is_asked_about_close
 
 
 async def test_one_on_the_own_path_is_asked_about_closely_though_a_success_by_reference_alone_was_before() -> None:
-    """Or whoever guessed the reference an hour before would have used the close questions up."""
+    """Otherwise a stranger who guessed the reference an hour before would have used the close questions up."""
     drive = Drive()
     payment_id = await drive.open(CANDIDATES, lifetime=3 * HOUR)
     reference = drive.payment(payment_id).reference
@@ -692,7 +692,7 @@ async def test_what_the_last_release_struck_out_since_it_was_not_known_yet_is_as
 
 
 async def test_an_id_of_the_last_release_counts_as_heard_at_the_opening() -> None:
-    """It noted of no id when it was heard; one that nobody ever knows closes with its payment like any other."""
+    """The last release did not note when an id was received; an id that stays unknown closes with its payment."""
     drive = Drive(unknown)
     payment_id = await drive.open(CANDIDATES)
     old = Candidate(transaction_id="T1", signed=False)
@@ -769,7 +769,7 @@ def test_the_last_question_about_an_id_that_nobody_answers_comes_at_the_very_mom
 
 @pytest.mark.parametrize("outage", [2 * DAY, 6 * DAY])
 async def test_an_id_by_reference_that_met_an_outage_is_asked_about_when_that_is_over(outage: timedelta) -> None:
-    """A shop that opens its own checkouts has its buyers back by the reference alone. We give up after a week."""
+    """Buyers of a shop that opens its own checkouts return by the reference alone. We give up after a week."""
     drive = Drive(lambda _: Inconclusive(trouble=Trouble.NO_REPLY, detail="silent"))
     payment_id = await drive.open(CANDIDATES)
     await by_reference(drive, payment_id, Said.SUCCESS, "T1")
@@ -898,11 +898,11 @@ async def test_an_earlier_reply_about_an_id_that_is_recorded_later_takes_nothing
         await drive.record([reply])
     one, other = drive.payment(payment_id).candidates
     assert (one.state, one.fact_asked_at) == ("confirmed", assigned.asked_at + MINUTE)
-    assert (other.state, other.fact_asked_at) == ("unasked", None), "nothing was said of that one"
+    assert (other.state, other.fact_asked_at) == ("unasked", None), "no answer named the other id"
 
 
 async def test_a_claim_whose_question_was_in_flight_while_its_id_gave_way_names_it_anew() -> None:
-    """It is recorded with the reply, and so after the one that took the place."""
+    """It is recorded with the reply, and so after the id that took its place."""
     drive = Drive(unknown)
     payment_id = await drive.open(CANDIDATES)
     opened = drive.clock.now

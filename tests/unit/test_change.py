@@ -1,4 +1,4 @@
-"""What is written of a change beside the payment: why it came, and nothing of an Execute that is over."""
+"""What a change writes beside the payment: its cause, and nothing of an Execute that is over."""
 
 from __future__ import annotations
 

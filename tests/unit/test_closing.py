@@ -1,4 +1,4 @@
-"""How a payment ends that nobody pays, and how often it is asked about until then (3.8), over virtual weeks."""
+"""How an unpaid payment ends, and how often it is asked about until then (3.8), over virtual weeks."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ MINUTE, HOUR, DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
 END = timedelta(minutes=32)
 """The lifetime of half an hour and two minutes of grace."""
 CONFIRMED = END + timedelta(minutes=10)
-"""Two answers so far apart close what nobody paid."""
+"""When the second of two confirming answers closes an unpaid payment."""
 
 lone = pytest.mark.parametrize("account", [PROVING, EXECUTING], ids=lambda account: account.id)
 
@@ -98,7 +98,7 @@ async def test_a_gateway_that_never_answers_ends_as_unresolved_and_never_as_fail
 
 
 async def test_a_gateway_that_was_away_for_the_last_looks_is_asked_once_more_as_we_give_up() -> None:
-    """A look of the last day met an outage, and the next one would come after we gave up."""
+    """A look of the last day met an outage, and the next look would come after we gave up."""
     drive = Drive()
     payment_id = await drive.open(PLAIN)
     await drive.wait(5 * DAY + 12 * HOUR)
@@ -121,7 +121,7 @@ async def test_a_claimed_payment_is_asked_every_five_minutes_until_it_is_given_u
 
 
 async def test_a_claim_about_an_unresolved_payment_still_asks_and_money_lifts_the_hold() -> None:
-    """3.3: questions go on where they can."""
+    """3.3: questions go on where the gateway can be asked."""
     drive = Drive()
     payment_id = await drive.open(PLAIN)
     await drive.wait(20 * DAY)
@@ -134,7 +134,7 @@ async def test_a_claim_about_an_unresolved_payment_still_asks_and_money_lifts_th
 
 @pytest.mark.parametrize("status", [Status.COMPLETED, Status.FAILED])
 async def test_an_answer_that_comes_as_we_give_up_is_never_held_as_unresolved(status: Status) -> None:
-    """3.8: a paid or closed payment never is."""
+    """3.8: a paid or closed payment is never unresolved."""
     drive = Drive()
     payment_id = await drive.open(PLAIN)
     await drive.wait(7 * DAY - 3 * MINUTE)
@@ -203,7 +203,7 @@ async def test_pending_after_the_end_closes_where_it_proves_that_nobody_paid(acc
 
 @lone
 async def test_one_answer_after_the_end_closes_nothing(account: Account) -> None:
-    """A replica may be behind: the money that it does not show yet is told a moment later, and in time."""
+    """A replica may be behind: the money that it does not show yet is reported a moment later, and in time."""
     drive = Drive()
     payment_id = await drive.open(account)
     await drive.wait(END + timedelta(seconds=5))
@@ -227,7 +227,7 @@ async def test_two_answers_that_are_not_far_enough_apart_close_nothing() -> None
 
 
 async def test_a_gateway_that_knows_it_after_all_is_asked_twice_again() -> None:
-    """Not found, then pending, then not found: the row begins again."""
+    """Not found, then pending, then not found: the count begins again."""
     drive = Drive(troubled(Trouble.NOT_FOUND))
     payment_id = await drive.open(PLAIN)
     await drive.wait(END + MINUTE)
@@ -269,7 +269,7 @@ async def test_an_account_may_say_how_long_after_the_end_pending_closes() -> Non
     await drive.wait(END + MINUTE)
     await drive.hit(claimed, Said.SUCCESS)
     await drive.wait(6 * DAY)
-    assert drive.payment(claimed).status is Status.PENDING, "someone said paid after the end"
+    assert drive.payment(claimed).status is Status.PENDING, "a claim said paid after the end"
 
 
 @pytest.mark.parametrize(
@@ -278,7 +278,7 @@ async def test_an_account_may_say_how_long_after_the_end_pending_closes() -> Non
     ids=["unmapped", "misfit"],
 )
 async def test_an_answer_after_the_end_that_does_not_say_pending_closes_nothing(odd: Gateway, hold: Hold) -> None:
-    """3.3, 3.8: the first answer said that nobody paid, the second does not, and the clock closes no held payment."""
+    """3.3, 3.8: the first answer says unpaid, the second does not, and the clock closes no held payment."""
     drive = Drive()
     payment_id = await drive.open(PROVING)
     await drive.wait(END + MINUTE)
@@ -298,7 +298,7 @@ async def test_pending_after_the_end_closes_nothing_elsewhere() -> None:
 
 @lone
 async def test_only_an_answer_to_a_question_asked_after_the_end_closes(account: Account) -> None:
-    """An answer from before it proves nothing, and silence proves nothing."""
+    """An answer from before the end proves nothing, and silence proves nothing."""
     drive = Drive()
     payment_id = await drive.open(account)
     await drive.wait(END - MINUTE)
@@ -325,7 +325,7 @@ async def test_an_id_of_ours_that_the_gateway_does_not_know_closes_on_the_clock(
 
 
 async def test_not_found_for_one_payment_after_the_other_closes_none_until_another_answer_came() -> None:
-    """Five in a row over two payments at least: it is the gateway that forgot, and not the buyers."""
+    """After five in a row over two payments at least, the gateway counts as forgetful."""
     drive = Drive(troubled(Trouble.NOT_FOUND))
     payments = [await drive.open(PLAIN) for _ in range(5)]
     await drive.wait(3 * DAY)
@@ -340,7 +340,7 @@ async def test_not_found_for_one_payment_after_the_other_closes_none_until_anoth
 
 
 async def test_a_success_claim_that_stands_unanswered_keeps_it_open() -> None:
-    """Not found is no answer to it; in the end it is a person's."""
+    """Not found is no answer to it; in the end a person decides."""
     drive = Drive(troubled(Trouble.NOT_FOUND))
     payment_id = await drive.open(PLAIN)
     await drive.hit(payment_id, Said.SUCCESS)
@@ -391,7 +391,7 @@ async def test_after_closing_it_is_asked_about_twice_more_and_late_money_counts(
 
 
 async def test_a_closed_payment_that_is_held_for_an_unknown_word_is_asked_about_until_it_is_given_up() -> None:
-    """A waiting hold: questions go on, so that the next word lifts it without a person."""
+    """A waiting hold: questions go on, so that the next answer lifts it without a person."""
     drive = Drive()
     payment_id = await drive.open(PROVING)
     await drive.wait(50 * MINUTE)
@@ -512,7 +512,7 @@ async def test_a_success_after_the_clock_closed_it_is_held_too() -> None:
 
 
 def about(**outcomes: Status | str) -> Gateway:
-    """A gateway asked by transaction: a status, or why it is a stranger's."""
+    """A gateway asked by transaction: a status, or why the transaction is foreign."""
 
     def gateway(assigned: AssignedQuestion) -> QuestionOutcome:
         told = outcomes.get(assigned.question.transaction_id or "", "not_found")
@@ -535,7 +535,7 @@ async def test_without_any_transaction_the_clock_closes() -> None:
 
 
 async def test_a_success_without_a_transaction_keeps_it_open() -> None:
-    """Somebody said paid, and there is nothing to ask by."""
+    """A claim said paid, and there is no id to ask by."""
     drive = Drive()
     payment_id = await drive.open(CANDIDATES)
     await drive.hit(payment_id, Said.SUCCESS)
@@ -545,7 +545,7 @@ async def test_a_success_without_a_transaction_keeps_it_open() -> None:
 
 
 async def test_another_payments_transaction_is_struck_out_and_touches_nothing() -> None:
-    """3.2: or anyone could hold a stranger's payment."""
+    """3.2: otherwise any buyer could hold a stranger's payment."""
     drive = Drive(about(T1="other_payment"))
     payment_id = await drive.open(CANDIDATES)
     await drive.hit(payment_id, Said.SUCCESS, transaction_id="T1")
@@ -581,7 +581,7 @@ async def test_a_transaction_that_was_not_settled_is_asked_on_and_then_a_persons
 
 
 async def test_when_an_id_had_to_be_dropped_the_clock_closes_nothing() -> None:
-    """Twenty unasked unsigned ids are kept; the next one is dropped and the payment ends as unresolved."""
+    """Twenty unasked unsigned ids are kept; the next is dropped and the payment ends as unresolved."""
     drive = Drive(about())
     payment_id = await drive.open(CANDIDATES)
     for number in range(25):
@@ -634,7 +634,7 @@ async def never_opened(drive: Drive, account: Account) -> str:
 @pytest.mark.parametrize("gateway", [says(Status.PENDING), troubled(Trouble.NOT_FOUND)], ids=["pending", "not found"])
 @pytest.mark.parametrize("account", [PLAIN, PROVING, SILENT, EXECUTING, CANDIDATES], ids=lambda account: account.id)
 async def test_a_row_never_opened_closes_at_its_end_without_an_event(account: Account, gateway: Gateway) -> None:
-    """Section 5: nobody knows the URL of a checkout whose opening was lost."""
+    """Section 5: no buyer has the URL of a checkout whose opening was lost."""
     drive = Drive(gateway)
     payment_id = await never_opened(drive, account)
     asked = account in (PLAIN, PROVING)
@@ -647,7 +647,7 @@ async def test_a_row_never_opened_closes_at_its_end_without_an_event(account: Ac
 
 @pytest.mark.parametrize("trouble", Trouble)
 async def test_a_row_never_opened_closes_at_its_end_only_on_what_an_unknown_id_may_bring(trouble: Trouble) -> None:
-    """Not found, and what cannot be read, which is how some gateways say it. An outage says nothing."""
+    """Not found, or an unreadable answer, which some gateways give instead. An outage says nothing."""
     drive = Drive(troubled(trouble))
     payment_id = await never_opened(drive, PLAIN)
     await drive.wait(HOUR)
@@ -684,7 +684,7 @@ async def test_a_row_never_opened_is_closed_and_not_held_as_we_give_up() -> None
 
 
 async def test_a_row_whose_process_died_while_opening_is_looked_after() -> None:
-    """Between the commit of the row and the reply nothing else would look at it again."""
+    """Between the commit of the row and the reply no other process would look at it again."""
     drive = Drive(troubled(Trouble.NOT_FOUND))
 
     class Died(Exception):
@@ -701,7 +701,7 @@ async def test_a_row_whose_process_died_while_opening_is_looked_after() -> None:
 
 
 async def test_every_payment_comes_to_rest() -> None:
-    """No schedule ends in silence: whoever is not paid or closed is held, with an event."""
+    """No schedule ends in silence: a payment that is neither paid nor closed is held, with an event."""
     for account in (PLAIN, PROVING, SILENT, EXECUTING, CANDIDATES):
         for gateway in (says(Status.PENDING), says(None), troubled(), troubled(Trouble.NOT_FOUND)):
             for said in (None, Said.SUCCESS):
@@ -754,7 +754,7 @@ def test_the_second_answer_closes_from_the_tenth_minute_after_the_first_on() -> 
 
 
 def test_an_answer_from_before_the_end_is_not_the_first_of_the_two() -> None:
-    """The end may move: an Execute whose reply was lost puts it off."""
+    """The end may move: an Execute whose reply was lost postpones it."""
     payment, end = standing(PROVING)
     payment = heard(replace(payment, unpaid_at=end - INSTANT), PROVING, end + 10 * MINUTE)
     assert (payment.unpaid_at, payment.expired_by_clock_at) == (end + 10 * MINUTE, None)

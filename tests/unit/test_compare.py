@@ -1,4 +1,4 @@
-"""What the comparison of two programs draws, and what it finds to differ."""
+"""The acts that the comparison of two programs draws, and the differences that it finds."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The judge of the contract's changes: it tells every break in today's documents, and lets every addition pass."""
+"""The judge of the contract's changes: it finds every break in today's documents, and accepts every addition."""
 
 from __future__ import annotations
 

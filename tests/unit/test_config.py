@@ -1,4 +1,4 @@
-"""The configuration: what a good one means, and that a bad one names everything wrong with it and no secret."""
+"""The configuration: what a valid file means, and that a wrong file's error names every problem and no secret."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def read(tmp_path: Path, text: str, **environ: str) -> Config:
 
 
 def problems(tmp_path: Path, text: str, **environ: str) -> dict[str, str]:
-    """What is wrong, by path; fails when a secret or a value of the file shows anywhere."""
+    """The problems, by path; fails when a secret or a value of the file shows anywhere."""
     with pytest.raises(ConfigError) as caught:
         read(tmp_path, text, **environ)
     assert LEAK not in str(caught.value)

@@ -1,4 +1,4 @@
-"""What the broker is told of messages in hand, whatever else it is told meanwhile."""
+"""The broker gets one word for each message in hand, whatever other words are sent at the same time."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ class Message(Struct):
 
 
 class Channel:
-    """The broker's side of it, which hears a word a moment after it was said, and closes where one is wrong."""
+    """The broker's side: it receives a word a moment after it was sent, and closes the channel after a wrong word."""
 
     def __init__(self, *tags: int) -> None:
         self.left = set(tags)
         self.acknowledged, self.returned = set[int](), set[int]()
         self.closed = False
         self.returns = asyncio.Event()
-        """Words of what is returned wait for this, as for room in the line of what is sent."""
+        """Returns wait for this, as for room in the send queue."""
         self.returns.set()
 
     async def basic_ack(self, tag: int, *, multiple: bool = False) -> None:

@@ -1,4 +1,4 @@
-"""What docstrings and comments name is there: errors that are raised, names in other modules, files."""
+"""The errors, modules and files that docstrings and comments name exist."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Tasks that do not hear a cancellation the first time end all the same."""
+"""Tasks that do not react to their first cancellation end all the same."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ async def begun(deaf: Deaf) -> asyncio.Task[None]:
 
 
 async def breaking(deaf: Deaf | None = None) -> None:
-    """Fails, once the other one has begun."""
+    """Fails, once the other task has begun."""
     if deaf is not None:
         await deaf.begun.wait()
     raise ZeroDivisionError
@@ -61,7 +61,7 @@ async def test_the_failure_of_one_that_had_ended_is_raised() -> None:
 
 
 async def test_a_part_that_fails_ends_a_group_whose_other_parts_are_deaf() -> None:
-    """A TaskGroup cancels each of its tasks once, and would wait for the deaf one for ever."""
+    """A TaskGroup cancels each of its tasks once, and would wait for the deaf task for ever."""
     deaf, tasks = Deaf(), dict[str, asyncio.Task[None]]()
 
     async def process() -> None:

@@ -199,7 +199,7 @@ async def test_executes_own_answer_answers_a_status_claim() -> None:
 
 
 async def test_it_executes_before_the_end_and_not_at_it() -> None:
-    """The wish stands since long before; the order was busy with another attempt."""
+    """The wish is much older; the order was busy with another attempt."""
     for before, kind in ((LAST, EXECUTE), (timedelta(0), QUERY)):
         drive = Drive(onepaybd("refused", PENDING))
         first = await drive.open(EXECUTING, order_ref="basket-9")
@@ -289,7 +289,7 @@ async def test_a_refusal_clears_the_wish_and_the_next_success_claim_tries_again(
 
 
 async def test_a_refusal_leaves_the_wish_of_a_buyer_who_came_back_while_it_was_under_way() -> None:
-    """A forged claim brought it about; the buyer approves and returns before the gateway's refusal is here."""
+    """A forged claim caused it; the buyer approves and returns before the gateway's refusal arrives."""
     drive = Drive(onepaybd("refused", PENDING))
     payment_id = await drive.open(EXECUTING)
     questions = await drive.take(drive.claim(payment_id, Said.SUCCESS))
@@ -318,7 +318,7 @@ async def test_a_refusal_leaves_only_the_wish_of_a_claim_that_came_after_the_que
 
 
 async def test_the_wish_that_a_refusal_leaves_stands_in_line_since_its_own_claim() -> None:
-    """Another attempt of the order wished before the buyer came back to this one."""
+    """Another attempt of the order wished before the buyer returned to this attempt."""
     drive = Drive(onepaybd("refused", PENDING))
     first = await drive.open(EXECUTING, order_ref="basket-9")
     second = await drive.open(EXECUTING, order_ref="basket-9")
@@ -334,7 +334,7 @@ async def test_the_wish_that_a_refusal_leaves_stands_in_line_since_its_own_claim
 
 
 async def test_after_a_refusal_the_wish_that_is_left_waits_two_seconds_and_no_question_comes_before() -> None:
-    """Nothing is left of the time when it waited for its order."""
+    """The time when it waited for its order no longer counts."""
     drive = Drive(onepaybd("refused", PENDING))
     first = await drive.open(EXECUTING, order_ref="basket-9")
     second = await drive.open(EXECUTING, order_ref="basket-9")
@@ -432,7 +432,7 @@ async def test_money_that_an_execute_without_a_reply_took_is_found_by_query() ->
 
 @pytest.mark.parametrize("trouble", [Trouble.NO_REPLY, Trouble.SERVER_ERROR, Trouble.RATE_LIMITED])
 async def test_a_call_that_never_became_an_execute_keeps_the_wish(trouble: Trouble) -> None:
-    """The runner's own trouble (breaker, budget, no token) comes as Inconclusive and not as Executed."""
+    """The worker's own trouble (breaker, budget, no token) comes as Inconclusive and not as Executed."""
     drive = Drive(troubled(trouble))
     payment_id = await drive.open(EXECUTING)
     await drive.hit(payment_id, Said.SUCCESS)
@@ -522,7 +522,7 @@ async def test_an_attempt_whose_execute_is_in_doubt_keeps_the_order() -> None:
 
 
 async def test_the_attempt_that_the_buyer_approved_executes_when_the_order_is_free() -> None:
-    """The buyer who approved it has gone; nobody will wish for it again."""
+    """The buyer who approved it has gone; no claim will wish for it again."""
     drive = Drive(onepaybd("refused", PENDING))
     first = await drive.open(EXECUTING, order_ref="basket-9")
     second = await drive.open(EXECUTING, order_ref="basket-9")
@@ -577,7 +577,10 @@ async def test_the_wish_of_the_oldest_claim_goes_first() -> None:
 
 @pytest.mark.parametrize("at_once", [True, False])
 async def test_a_younger_wish_does_not_go_ahead_of_one_that_waits(at_once: bool) -> None:
-    """The order has just become free, and the younger one is looked at first. Two of the wishes came in one batch."""
+    """The order has just become free, and the younger attempt is looked at first.
+
+    Two of the wishes came in one batch.
+    """
     drive = Drive(onepaybd("refused", PENDING))
     busy, older, younger = [await drive.open(EXECUTING, order_ref="basket-9") for _ in range(3)]
     wishes = [drive.claim(busy, Said.SUCCESS), drive.claim(older, Said.SUCCESS)]
@@ -723,7 +726,7 @@ async def test_once_the_reply_is_known_what_query_says_within_the_minute_closes(
 async def test_what_query_says_counts_from_the_minute_on(
     after: timedelta, word: Status, becomes: tuple[Status, str | None]
 ) -> None:
-    """Execute may be under way until then; its reply was lost."""
+    """Execute may be in flight until then; its reply was lost."""
     drive = Drive(onepaybd("none", None, query=word))
     payment_id = await drive.open(EXECUTING)
     (asked,) = await drive.hit(payment_id, Said.SUCCESS)
@@ -766,7 +769,7 @@ async def test_an_execute_that_was_not_sent_comes_two_seconds_later_wherever_the
     drive.gateway = onepaybd("not_sent", None)
     await drive.hit(payment_id, Said.SUCCESS)
     asked_at = drive.asked_times(payment_id)[-1]
-    assert drive.payment(payment_id).execute_tries == 1, "the one before"
+    assert drive.payment(payment_id).execute_tries == 1, "only the earlier call counts"
     drive.gateway = onepaybd("completed", COMPLETED)
     await drive.wait(3)
     assert drive.payment(payment_id).status is COMPLETED
@@ -774,7 +777,7 @@ async def test_an_execute_that_was_not_sent_comes_two_seconds_later_wherever_the
 
 
 async def test_an_execute_that_was_not_sent_does_not_go_again_before_an_older_wish() -> None:
-    """The first attempt's reply was lost, so the other one waits, and is looked at less often than the first."""
+    """The first attempt's reply was lost, so the other attempt waits, and is looked at less often than the first."""
     replies: list[ExecuteReply] = ["none", "not_sent", "completed"]
 
     def gateway(assigned: AssignedQuestion) -> QuestionOutcome:
@@ -812,7 +815,7 @@ async def test_the_late_word_that_one_execute_was_not_sent_ends_no_doubt_about_t
 async def test_the_late_reply_to_one_execute_closes_nothing_while_the_next_one_may_be_under_way(
     reply: ExecuteReply,
 ) -> None:
-    """It was kept, because it could not be recorded, and is recorded later. The second Execute may take the money."""
+    """The reply could not be recorded at once, and is recorded later. The second Execute may take the money."""
     drive = Drive(onepaybd("none", PENDING))
     payment_id = await drive.open(EXECUTING)
     (held_up,) = await drive.take(drive.claim(payment_id, Said.SUCCESS))
@@ -915,7 +918,7 @@ async def test_an_attempt_whose_execute_cannot_be_sent_lets_the_others_of_its_or
 
 
 async def test_after_a_takeover_nothing_executes_for_a_minute_and_nothing_without_a_query() -> None:
-    """The Execute that was recorded last may be missing there, and its money may come to be known a little later."""
+    """The last recorded Execute may be missing there, and its money may become known a little later."""
     drive = Drive(onepaybd("completed", COMPLETED), checks=Checks(claimed=(0.3, 3600.0)))
     first, second = [await drive.open(EXECUTING) for _ in range(2)]
     drive.clock.advance(10)
@@ -1002,7 +1005,7 @@ async def test_after_a_takeover_an_attempt_waits_while_nobody_is_told_what_becam
 
 
 async def test_after_a_takeover_nobody_waits_for_an_attempt_that_is_not_executed() -> None:
-    """Whoever pays there needs nothing of ours."""
+    """A payment there needs no Execute of ours."""
     drive = Drive(onepaybd("completed", COMPLETED))
     await drive.open(PLAIN, order_ref="basket-9")
     drive.clock.advance(10)

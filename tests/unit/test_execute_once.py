@@ -1,6 +1,6 @@
-"""Within one question Execute is sent a second time only where its first reply says that the token is bad, and no more.
+"""Within one question Execute is sent again only where its first reply says nothing but that the token is bad.
 
-The one thing to get wrong: a code of refusal does not undo what stands beside it.
+A code of refusal does not undo the other fields of the reply.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ OTHER_CODES = {"errorCode": "0000", "statusCode": "0000", "externalCode": "2062"
 
 
 def executions(status: int, body: bytes) -> int:
-    """How often Execute is sent where that is the reply to everything."""
+    """How often Execute is sent when that is the reply to everything."""
     provider = OnePayBD(base_url="https://api.example", api_key=Secret("k"))
     running, sent = provider.ask(Question(kind=QuestionKind.EXECUTE), EXPECTED), 0
     try:
@@ -60,7 +60,7 @@ def executions(status: int, body: bytes) -> int:
 
 
 def carrying(body: dict[str, Any], name: str) -> Iterator[dict[str, Any]]:
-    """The body with that of a payment in it: beside the code, deeper, in another case, and as a text of JSON."""
+    """The body with a payment's body in it: beside the code, deeper, in another case, and as a text of JSON."""
     one = {name: OF_A_PAYMENT[name]}
     yield body | one
     yield body | {name.lower(): one[name]}

@@ -1,4 +1,4 @@
-"""The story of a payment, told of payments that went through the real stages, and of every hold, schedule and rule."""
+"""The explanation of payments that went through the real stages, and of every hold, schedule and rule."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def plans(explanation: Explanation) -> list[str]:
 
 
 def alone(*entries: tuple[EntryKind, dict[str, Any]], account: Account = PLAIN, **fields: Any) -> Explanation:
-    """A payment that went through nothing, with these entries."""
+    """A payment with these entries only, which went through no stage."""
     payment = Payment(
         **{
             "id": "pay_00000000000000000000000000",
@@ -110,7 +110,7 @@ def test_what_does_not_fit_on_a_screen_is_counted_where_it_happened() -> None:
         payment_id,
         left_out=LeftOut(place=3, counted=(more,)),
         entries=(
-            *drive.ledger.entries(payment_id)[:3],  # and the answer is left out
+            *drive.ledger.entries(payment_id)[:3],  # without the answer
             Entry(kind=EntryKind.EVENT, at=AT, data={"id": "x.2", "type": "payment.held"}),
         ),
     )
@@ -380,7 +380,7 @@ def test_what_differs_from_what_was_expected_is_marked(fields: dict[str, Any], d
 
 
 def test_what_the_rules_let_pass_is_not_marked() -> None:
-    """A question that was on its way while the checkout was opened again brings the session before."""
+    """A question that was on its way while the checkout was opened again brings the earlier session."""
     drive = Drive(says(Status.COMPLETED, session_id="S-before", amount=Decimal("15.00")))
     payment_id = at_once(drive.open())
     at_once(drive.hit(payment_id))
@@ -607,7 +607,7 @@ LATER = AT + timedelta(minutes=5)
 
 
 def refunded(*receivers: Receiver) -> Explanation:
-    """A payment of which nothing is planned but what is to be delivered."""
+    """A payment with nothing planned but deliveries."""
     drive = Drive(says(Status.REFUNDED))
     payment_id = at_once(drive.open(PROVING))
     at_once(drive.hit(payment_id, Said.SUCCESS))

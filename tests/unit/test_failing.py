@@ -1,4 +1,4 @@
-"""What fails by itself each time is counted where a crash leaves it, and is not asked in a loop for ever."""
+"""A payment that fails by itself is counted where a crash keeps the count, and is not asked in a loop for ever."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def quiet() -> Iterator[None]:
 
 DAY, WEEK = timedelta(days=1), timedelta(days=7)
 MANY = 40
-"""More questions than it takes to see that it is hopeless, and far fewer than a loop asks in a week."""
+"""More questions than are needed to see that it is hopeless, and far fewer than a loop asks in a week."""
 
 
 def locked_out() -> DatabaseBusy:
@@ -59,7 +59,7 @@ def locked_out() -> DatabaseBusy:
 
 
 class Broken:
-    """Writing a payment's Facts fails, as a fault in what is made of a reply does; `error` may be exchanged."""
+    """Writing a payment's Facts fails, as a fault in the handling of a reply would; `error` may be exchanged."""
 
     def __init__(self, consuming: Consuming, *payment_ids: str, error: Exception | None = None) -> None:
         self.payment_ids, self.error, self.raised = set(payment_ids), error or ValueError("a fault"), 0
@@ -117,7 +117,7 @@ async def test_what_is_kept_can_be_recorded_when_the_fault_is_mended() -> None:
 
 @pytest.mark.parametrize("days", [0, 3])
 async def test_a_stopped_payment_learns_the_truth_by_itself_once_the_fault_is_mended(days: int) -> None:
-    """Be it the truth already, or days later, which nobody says."""
+    """The truth may be there already, or come days later without a claim."""
     consuming = Consuming(says(Status.COMPLETED) if days == 0 else says(Status.PENDING))
     payment_id = await consuming.drive.open(PLAIN)
     broken = Broken(consuming, payment_id)
@@ -387,7 +387,7 @@ async def test_claims_about_a_locked_payment_are_left_and_hold_up_no_others() ->
 
 
 async def test_a_payment_of_which_nothing_can_be_written_is_swept_no_more_and_makes_no_dead_letters() -> None:
-    """As when its fold fails: neither what was asked nor what was answered can be written."""
+    """As when its fold fails: neither the question nor the answer can be written."""
     consuming = Consuming()
     payment_id = await consuming.drive.open(PLAIN)
     tried = 0
@@ -451,7 +451,7 @@ async def test_a_reply_that_workers_die_of_each_time_is_counted_and_kept() -> No
 
 
 async def test_a_death_while_gateways_think_is_nobodys_fault() -> None:
-    """One reply that processes die of, beside payments whose gateway answers only when a process lives for long."""
+    """One reply that kills processes, beside payments whose gateway answers only when a process lives for long."""
     consuming = Consuming(says(Status.COMPLETED))
     poison, *others = [await consuming.drive.open(PLAIN) for _ in range(11)]
     ask, thought, counted, died = consuming.ask, asyncio.Event(), set[str](), False
@@ -633,7 +633,7 @@ async def test_whatever_a_reply_says_it_is_kept_as_it_was_and_each_has_a_letter_
     "outcome", [{}, {"execute": "settled"}, {"execute": "none", "stranger": "other_payment"}], ids=str
 )
 async def test_a_letter_without_an_outcome_is_no_reply(outcome: dict[str, Any]) -> None:
-    """Nor does an Execute, which is asked by our own id, end in a stranger's."""
+    """Nor does an Execute, which is asked by our own id, end in a foreign transaction."""
     now = FakeClock().now
     stranger = ForeignTransaction(why=outcome["stranger"]) if "stranger" in outcome else None
     kept = KeptReply(

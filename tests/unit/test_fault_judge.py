@@ -1,4 +1,4 @@
-"""The judge of the fault run: what it says of payments that ended otherwise than the gateways' books say."""
+"""The judge of the fault run: its verdict on payments that ended otherwise than the gateways' books say."""
 
 from __future__ import annotations
 

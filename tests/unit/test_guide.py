@@ -1,4 +1,4 @@
-"""README and guides: their tables are the code's, what they name is there, their Python and their commands work."""
+"""README and guides: their tables are the code's, the files they name exist, their Python and their commands work."""
 
 from __future__ import annotations
 
@@ -120,7 +120,7 @@ def test_the_payment_that_a_page_opens_is_taken(page: Path) -> None:
 
 
 def integrate() -> dict[str, Any]:
-    """What the Python of the shop's guide defines."""
+    """The names that the Python of the shop's guide defines."""
     names: dict[str, Any] = {}
     text = (GUIDES / "integrate.md").read_text(encoding="utf-8")
     for snippet in re.findall(r"^```python\n(.*?)^```", text, flags=re.MULTILINE | re.DOTALL):

@@ -1,4 +1,4 @@
-"""When the demo may take a payment as done with: no claim that asked is left without an answer."""
+"""When the demo may regard a payment as done: every claim that asked has an answer."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A payment's id: nobody can guess it, and those of one week stand together."""
+"""A payment's id cannot be guessed, and ids of one week sort together."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def test_an_id_of_any_time_has_its_shape() -> None:
 
 
 def test_of_an_id_all_but_the_week_is_random() -> None:
-    """At least 120 random bits: 24 signs of 36 kinds are 124."""
+    """At least 120 random bits: 24 characters out of 36 are 124 bits."""
     made = {new_payment_id()[6:] for _ in range(2_000)}
     assert len(made) == 2_000
     assert {len(signs) for signs in made} == {24}

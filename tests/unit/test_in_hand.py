@@ -1,4 +1,4 @@
-"""A claim stays in a worker's hands until it is written, and whoever dies or stops leaves it to others."""
+"""A claim stays in a worker's hands until it is written; when the worker dies or stops, others get it."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def logged() -> Iterator[list[Any]]:
 
 
 class Thinking:
-    """A gateway that answers nothing until it is let."""
+    """A gateway that answers only when it is allowed to."""
 
     def __init__(self, consuming: Consuming) -> None:
         self.done, self._ask = asyncio.Event(), consuming.ask
@@ -80,7 +80,7 @@ async def executes(answer: Status) -> AsyncIterator[tuple[Consuming, Thinking, s
 
 
 def claimed(consuming: Consuming, payment_id: str) -> list[Any]:
-    """The ids of the claims that its timeline tells."""
+    """The ids of the claims in its timeline."""
     entries = [one for one in consuming.ledger.entries(payment_id) if one.kind is EntryKind.CLAIM]
     return [one.data["claim_id"] for one in entries]
 
@@ -162,7 +162,7 @@ async def test_it_comes_at_once_since_the_claim_was_not_acknowledged() -> None:
 
 
 async def test_while_whoever_executes_lives_its_claim_brings_no_question_to_another_worker() -> None:
-    """The broker gave it out again, as when a connection broke. Whoever executes may take half a minute."""
+    """The broker redelivered it, as when a connection broke. The Execute may take half a minute."""
     async with executes(Status.COMPLETED) as (consuming, gateway, payment_id, claim):
         others = FakeTurns(consuming.turns)
         for patient in (True, False):
@@ -176,7 +176,7 @@ async def test_while_whoever_executes_lives_its_claim_brings_no_question_to_anot
 
 
 async def test_how_late_an_execute_is_does_not_depend_on_a_clock_that_is_behind() -> None:
-    """Its record waited for the disk. Of the time since it was looked at, the worker's own ticks tell."""
+    """Its record waited for the disk. The worker's own monotonic clock measures the time since the look."""
     consuming = Consuming(says(Status.PENDING))
     late = list[timedelta]()
     write = consuming.ledger.write
@@ -291,7 +291,7 @@ async def test_what_another_process_asks_about_waits_likewise() -> None:
 
 
 async def test_what_the_sweep_finds_due_waits_for_a_turn_that_is_just_being_given_back() -> None:
-    """As after an answer that makes the next question due at once; it would come again after half a minute only."""
+    """As after an answer that makes the next question due at once; otherwise it would come half a minute later."""
     consuming = Consuming(says(Status.COMPLETED))
     payment_id = await consuming.drive.open(PLAIN)
     consuming.drive.clock.advance(consuming.drive.rules.checks.pending[0])
@@ -325,7 +325,7 @@ async def test_of_a_flood_about_one_payment_few_wait_and_the_others_are_heard() 
         other = await consuming.drive.open(PLAIN)
         await consuming.bus.publish([*flood, consuming.drive.claim(other, Said.SUCCESS)])
         await consuming.settle()
-        assert gateway.begun == 2, "the other one is asked about"
+        assert gateway.begun == 2, "the other payment is asked about"
         assert (await consuming.bus.depths())["fake"] == MOST_WAITING + 2
         assert len(claimed(consuming, payment_id)) == len(flood) - MOST_WAITING
 
@@ -478,7 +478,7 @@ async def test_where_the_bus_cannot_forget_a_claim_it_comes_again_and_is_seen() 
 
 
 async def test_a_take_that_fails_leaves_no_turn_behind_and_sends_no_execute() -> None:
-    """The claim beside it is one that cannot be written; the Execute is sent when it is taken without it."""
+    """The claim beside it cannot be written; the Execute is sent when its claim is taken without it."""
     consuming = Consuming()
     drive, turns = consuming.drive, set[str]()
     poison, executing = await drive.open(PLAIN), await drive.open(EXECUTING)

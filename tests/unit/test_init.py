@@ -18,7 +18,7 @@ SIGNING = ("SHOP_WEBHOOK_SECRET", "SHOP_OLD_SECRET")
 
 
 def environ(text: str, path: Path) -> dict[str, str]:
-    """Every variable the text names, with a value that differs from all others."""
+    """Every variable the text names, each with a different value."""
     secrets = {name: "whsec_" + base64.b64encode(name.encode() * 2).decode() for name in SIGNING}
     names = dict.fromkeys(re.findall(r'"env:([A-Z_]+)"', text))
     made = {"PAYPROOF_ARCHIVE_KEY": new_archive_key(), "PAYPROOF_CONFIG": str(path)}

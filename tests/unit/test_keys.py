@@ -1,4 +1,4 @@
-"""API keys by their hashes, two of them live at once; and the cipher of the archive."""
+"""API keys by their hashes, two of them valid at once; and the cipher of the archive."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def test_a_key_is_known_by_its_hash_wherever_that_stands(tmp_path: Path, written
     (tmp_path / "hashed").write_text(HASH + "\n")
     config = read(tmp_path, keys(written), HASHED=HASH)
     assert config.merchant_by_key(KEY) is not None
-    assert config.merchant_by_key(HASH) is None, "whoever has read the hash has no key"
+    assert config.merchant_by_key(HASH) is None, "a reader of the hash has no key"
     assert config.merchant_by_key(HASH.removeprefix("sha256:")) is None
     assert config.literal_secrets == (), "a hash is no secret"
 

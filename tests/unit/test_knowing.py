@@ -1,4 +1,4 @@
-"""A gateway that makes up ids brings few Facts, and what the payment comes to is what all of them would make of it."""
+"""A gateway that makes up ids brings few Facts, and the payment ends as all its answers together would make it."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ def _spoken(status: Status, asked: int) -> Spoken:
 def counted(
     *facts: Fact, new: Fact, most: int, settled: frozenset[str] = frozenset(), taken: str | None = None, **fields: Any
 ) -> Fact:
-    """What is recorded of `new`. `taken` is the transaction that a person took as this payment's money."""
+    """What is recorded of `new`. `taken` is the transaction that a person accepted as this payment's money."""
     payment = Bench().drive.new(**{"opened": True, "session_id": "S-001"} | fields)
     word = COMPLETED if taken else PENDING
     decided = Resolution(
@@ -150,7 +150,7 @@ def test_an_answer_that_says_something_new_of_the_same_money_is_kept_as_it_was(
 
 
 def test_what_cannot_be_read_is_said_again_of_the_same_money_alone() -> None:
-    """A later answer about that money lifts it, so whose it is counts."""
+    """A later answer about that money lifts it, so the payment of the money counts."""
     unreadable: dict[str, Any] = {"amount": None, "unreadable": ("amount",), "transaction_id": None}
     first, new = (paid(number, session_id=None, reference=f"strange-{number}", **unreadable) for number in (1, 2))
     assert counted(first, new=new, most=1).key == first.key
@@ -219,12 +219,12 @@ def test_whatever_is_counted_away_the_fold_is_the_same(
     for place, (one, made_up) in enumerate(said):
         fact = _fact(one, made_up)
         if all_of_them.resolutions and fact.key in all_of_them.resolutions[-1].settled:
-            continue  # said again after a person settled it; where it was counted away, they are told of it once more
+            continue  # repeated after a resolution; where it was merged, it is reported again
         few = _with(few, recorded_as(few, fact, always, most=most))
         all_of_them = _with(all_of_them, recorded_as(all_of_them, fact, always, most=100))
         assert fold(few, TakenKeys(), always) == fold(all_of_them, TakenKeys(), always)
         if settles is not None and settles[0] == place:
-            few, all_of_them = (_settled(case, settles[1]) for case in (few, all_of_them))
+            few, all_of_them = (_resolved(case, settles[1]) for case in (few, all_of_them))
 
 
 def _fact(one: Spoken, made_up: dict[str, Any]) -> Fact:
@@ -245,8 +245,8 @@ def _with(case: Case, fact: Fact) -> Case:
     return Case(payment=case.payment, facts=tuple(facts.values()), resolutions=case.resolutions)
 
 
-def _settled(case: Case, status: Status) -> Case:
-    """As `resolving` does, of a transaction that all the answers before had in common or none."""
+def _resolved(case: Case, status: Status) -> Case:
+    """The case with a resolution that covers every recorded Fact and every hold, and records no transaction."""
     settled = frozenset(fact.key for fact in case.facts) | frozenset(Hold)
     resolution = Resolution(
         at=NOON + timedelta(seconds=6), status=status, actor="rahima", reason="looked", settled=settled

@@ -1,7 +1,7 @@
-"""Refunds and late money over months (3.8, 3.9): who is asked when, what is seen, and what only a claim brings.
+"""Refunds and late money over months (3.8, 3.9): what is asked when, what is seen, and what only a claim brings.
 
-The one thing to get wrong: `closed` and `refunds` run through once. Whatever happens after them is known when somebody
-says so, and never by looking on for ever.
+`closed` and `refunds` run through once. Later changes become known when a claim names them, and never by asking for
+ever.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ def named(account: Account) -> str:
 
 
 async def paid(account: Account) -> tuple[Drive, str]:
-    """A payment that is paid, and known to be."""
+    """A payment that is paid, and recorded as paid."""
     drive = Drive(says(Status.COMPLETED))
     payment_id = await drive.open(account)
     await drive.hit(payment_id, Said.SUCCESS, transaction_id="T1" if account is CANDIDATES else None)
@@ -52,7 +52,7 @@ async def closed(account: Account) -> tuple[Drive, str]:
 
 
 def about_t1(status: Status) -> Gateway:
-    """A gateway asked by transaction that knows one, and no other."""
+    """A gateway asked by transaction that knows T1, and no other."""
 
     def gateway(assigned: AssignedQuestion) -> QuestionOutcome:
         return (
@@ -91,7 +91,7 @@ async def test_a_refund_after_the_last_look_is_known_by_a_claim_alone(account: A
     await drive.wait(60 * DAY)
     drive.gateway = says(Status.REFUNDED)
     await drive.wait(300 * DAY)
-    assert drive.payment(payment_id).status is Status.COMPLETED, "nobody looks for ever"
+    assert drive.payment(payment_id).status is Status.COMPLETED, "no look comes after the schedule"
     await drive.hit(payment_id, source=Source.WEBHOOK, signed=True)
     assert drive.payment(payment_id).status is Status.REFUNDED
     assert days(drive, payment_id) == [0, 1, 8, 38, 360]
@@ -107,7 +107,7 @@ async def test_where_refunds_cannot_be_seen_nobody_looks_for_them(account: Accou
 
 
 async def test_a_look_for_refunds_during_an_outage_is_made_up_for_when_it_is_over() -> None:
-    """It comes again after ever longer: as long as the outage at most, where that was long."""
+    """It comes again after growing waits: as long as the outage at most, where that was long."""
     drive, payment_id = await paid(PLAIN)
     drive.gateway = troubled()
     await drive.wait(DAY + 6 * HOUR)
@@ -132,7 +132,7 @@ async def test_a_claim_during_an_outage_is_asked_about_until_it_is_answered_and_
 
 
 async def test_a_buyer_who_opens_the_page_of_success_again_does_not_begin_the_looks_anew() -> None:
-    """The looks that are left come as far from that question as from any other."""
+    """The remaining looks come as far from that question as from any other."""
     drive = Drive(says(Status.COMPLETED))
     payment_id = await drive.open(PLAIN)
     await drive.hit(payment_id)
@@ -239,7 +239,7 @@ async def test_a_success_months_after_the_end_is_a_persons_where_nobody_can_be_a
 
 
 async def test_after_the_end_nothing_is_executed() -> None:
-    """OnePayBD: what the buyer approves too late is never taken."""
+    """OnePayBD: a payment that the buyer approves too late is never taken."""
     drive = Drive()
     payment_id = await drive.open(EXECUTING)
     await drive.wait(HOUR)
@@ -287,7 +287,7 @@ async def test_a_look_for_late_money_is_made_up_for_until_the_gateway_says_anyth
 
 
 async def test_after_a_long_outage_late_money_is_looked_for_within_a_day() -> None:
-    """The looks that brought nothing are made up for after ever longer waits, but none longer than a day."""
+    """Missed looks are repeated after ever longer waits, but none longer than a day."""
     drive, payment_id = await closed(PROVING)
     drive.gateway = troubled(Trouble.SERVER_ERROR)
     await drive.wait(44 * HOUR)
@@ -297,7 +297,7 @@ async def test_after_a_long_outage_late_money_is_looked_for_within_a_day() -> No
 
 
 async def test_a_look_whose_schedule_comes_as_soon_is_made_up_for_by_the_next_step() -> None:
-    """The look at two minutes met an outage; the one five minutes later is the second of the schedule."""
+    """The look at two minutes met an outage; the look five minutes later is the second of the schedule."""
     drive = Drive(troubled(Trouble.SERVER_ERROR))
     payment_id = await drive.open(PLAIN)
     await drive.wait(3 * MINUTE)
@@ -324,7 +324,7 @@ async def test_a_look_that_was_answered_at_last_may_be_missed_again_and_is_made_
 
 
 async def test_a_close_question_that_brought_nothing_is_no_look_to_make_up_for() -> None:
-    """The next one of `claimed` comes soon enough, and the schedule after it begins with a clean slate."""
+    """The next step of `claimed` comes soon enough, and the schedule after it begins without a missed look."""
     drive = Drive()
     payment_id = await drive.open(PLAIN)
     await drive.hit(payment_id, Said.SUCCESS)
@@ -335,7 +335,7 @@ async def test_a_close_question_that_brought_nothing_is_no_look_to_make_up_for()
 
 
 async def test_a_look_at_an_open_payment_that_brought_nothing_is_made_up_for_before_the_next() -> None:
-    """The last look before we give up may meet the gateway's bad minute."""
+    """The last look before we give up may meet an outage of the gateway."""
     drive = Drive()
     payment_id = await drive.open(PLAIN)
     await drive.wait(5 * DAY)
@@ -362,9 +362,9 @@ async def test_a_look_at_an_open_payment_that_brought_nothing_is_made_up_for_bef
 def test_a_look_that_brought_nothing_is_made_up_for_after_ever_longer_waits(
     schedule: ScheduleName, step: int, missed: timedelta, asked: timedelta, again: timedelta
 ) -> None:
-    """As long as it has been missed, five minutes at least and a delay of the schedule at most; the last as we give up.
+    """The wait is as long as the look has been missed, five minutes at least and a step of the schedule at most.
 
-    Of `pending` that is counted from the opening, which was an hour before the miss.
+    The last look comes as we give up. For `pending` that is counted from the opening, an hour before the miss.
     """
     payment = Drive().new(PLAIN, opened=True, session_id="S-1", schedule=schedule, step=step)
     first = payment.opened_at + HOUR + missed

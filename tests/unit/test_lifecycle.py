@@ -1,7 +1,7 @@
-"""The rules of money, each said once: what a payment becomes of its Facts, in any order (3.1 to 3.6, 3.9).
+"""The rules of money, each stated once: the status that a payment's Facts lead to, in any order (3.1 to 3.6, 3.9).
 
-The one thing to get wrong: `asked_at` and `answered_at` decide, never the order of recording. So every property here
-records the same replies in several orders and batches, through the stage that really records.
+`asked_at` and `answered_at` decide, never the order of recording. So every property here records the same replies in
+several orders and batches, through the stage that really records.
 """
 
 from __future__ import annotations
@@ -241,7 +241,7 @@ def test_completed_is_told_at_most_once_and_never_under_a_hold(facts: list[Spoke
 
 @given(facts=st.lists(spoken(None), min_size=1, max_size=5), later=st.lists(spoken(None), min_size=1, max_size=4))
 def test_after_a_resolution_equal_answers_change_nothing(facts: list[Spoken], later: list[Spoken]) -> None:
-    """3.4: it settles every hold and every later answer equal in status, amount, currency, ids and refunded amount."""
+    """3.4: it covers every hold and every later answer equal in status, amount, currency, ids and refunded amount."""
     bench, payment_id = recorded(PLAIN, [facts], opened=True)
     held = bench.drive.payment(payment_id)
     if held.hold is None:
@@ -263,7 +263,7 @@ def test_after_a_resolution_equal_answers_change_nothing(facts: list[Spoken], la
 def test_a_hold_of_money_is_lifted_by_no_fact(facts: list[Spoken]) -> None:
     """3.3: only a person lifts it, while Facts are recorded and the status still rises beneath.
 
-    But for money that could not be read, and that a later answer about it names.
+    Unreadable money is the exception: a later answer that names the amount lifts that hold.
     """
     facts = [fact for fact in facts if "unreadable" not in dict(fact.fields)]
     bench, payment_id = recorded(PLAIN, [[fact] for fact in facts], opened=True)
@@ -334,7 +334,7 @@ def test_money_after_a_closing_event_is_late(bench: Bench) -> None:
 
 
 def test_money_before_any_closing_event_is_not_late(bench: Bench) -> None:
-    """3.8: a failure that was recorded in the same transaction was told to nobody."""
+    """3.8: a failure that was recorded in the same transaction was never sent as an event."""
     payment_id = bench.open()
     paid = bench.record(bench.reply(payment_id, FAILED, 10), bench.reply(payment_id, COMPLETED, 20))
     assert (paid.status, paid.late) == (COMPLETED, False)
@@ -377,7 +377,7 @@ def test_every_event_shows_the_payment_as_it_stood_then(bench: Bench) -> None:
 
 @pytest.mark.parametrize("trace", [None, f"00-{'a' * 32}-{'b' * 16}-01"], ids=["no trace", "a trace"])
 def test_an_event_names_its_payment_its_account_its_time_and_its_trace(bench: Bench, trace: str | None) -> None:
-    """3.5: a CloudEvent in JSON, and beside its bytes what the relay goes by."""
+    """3.5: a CloudEvent in JSON, and beside its bytes the fields that the relay uses."""
     payment_id = bench.open()
     bench.record(replace(bench.reply(payment_id, COMPLETED, 10), traceparent=trace))
     payment, event = bench.drive.payment(payment_id), bench.drive.ledger.events_of(payment_id)[-1]
@@ -426,7 +426,7 @@ MISFITS = [
 def test_a_paid_answer_that_does_not_fit_holds_and_raises_nothing(
     bench: Bench, status: Status, fields: dict[str, Any], hold: Hold
 ) -> None:
-    """3.2, 3.3; PLAIN declares ids, amount and currency, so one that is missing is a mismatch."""
+    """3.2, 3.3: PLAIN declares ids, amount and currency, so a missing one is a mismatch."""
     payment_id = bench.open()
     after = bench.says(payment_id, status, 10, **fields)
     assert (after.status, after.holds, after.transaction_id) == (PENDING, (hold,), None)
@@ -498,7 +498,7 @@ def test_an_unmapped_word_holds_until_a_fitting_answer_asked_later(bench: Bench)
 
 
 def test_an_answer_that_does_not_fit_lifts_no_waiting_hold(bench: Bench) -> None:
-    """3.3: it has to be a fitting one."""
+    """3.3: only an answer that fits lifts it."""
     payment_id = bench.open()
     bench.says(payment_id, None, 10)
     after = bench.says(payment_id, COMPLETED, 20, amount=Decimal("1.00"))
@@ -554,7 +554,7 @@ def test_a_contradiction_stays_when_the_gateway_changes_its_mind_again(bench: Be
 
 
 def test_a_failed_answer_about_one_transaction_does_not_contradict_another() -> None:
-    """3.3, providers.md: asked by transaction, each is its own question."""
+    """3.3: asked by transaction, each transaction is its own question."""
     bench = Bench(CANDIDATES)
     payment_id = bench.open()
     bench.says(payment_id, COMPLETED, 10, by="T1")
@@ -576,7 +576,7 @@ def test_the_refunded_amount_is_the_greatest_seen(bench: Bench) -> None:
 
 
 def test_a_refund_of_all_of_it_is_refunded(bench: Bench) -> None:
-    """3.9: equal to the amount, whatever the gateway's word."""
+    """3.9: equal to the amount, whatever status the gateway gives."""
     payment_id = bench.open()
     bench.says(payment_id, COMPLETED, 10)
     after = bench.says(payment_id, COMPLETED, 20, refunded_amount=AMOUNT)
@@ -624,7 +624,7 @@ def test_a_smaller_refund_asked_later_is_a_contradiction(bench: Bench) -> None:
 
 
 def test_an_answer_silent_on_refunds_contradicts_a_full_refund_only(bench: Bench) -> None:
-    """3.3: refunded, and one asked later says completed. Of a partial refund it says nothing."""
+    """3.3: refunded, and a later question says completed. About a partial refund such an answer says nothing."""
     payment_id = bench.open()
     bench.says(payment_id, COMPLETED, 10, refunded_amount=PART)
     assert bench.says(payment_id, COMPLETED, 20).hold is None
@@ -656,7 +656,7 @@ def test_a_collision_holds_one_payment_and_the_batch_goes_on(bench: Bench) -> No
 
 @pytest.mark.parametrize("status", [PENDING, FAILED, CANCELLED, EXPIRED, None])
 def test_only_money_takes_a_transaction(bench: Bench, status: Status | None) -> None:
-    """3.6: a gateway may name one before anything is paid."""
+    """3.6: a gateway may name a transaction before anything is paid."""
     first, second = bench.open(), bench.open()
     bench.says(first, status, 10, transaction_id="T1")
     after = bench.says(second, COMPLETED, 20, transaction_id="T1")
@@ -665,7 +665,7 @@ def test_only_money_takes_a_transaction(bench: Bench, status: Status | None) -> 
 
 @pytest.mark.parametrize(("account", "echoed"), [(PROVING, {}), (SILENT, {"session_id": None})])
 def test_where_no_transaction_is_reported_the_session_stands_in(account: Account, echoed: dict[str, Any]) -> None:
-    """3.6: the one that the answer names, else ours."""
+    """3.6: the session that the answer names, else ours."""
     bench = Bench(account)
     payment_id = bench.open()
     after = bench.says(payment_id, COMPLETED, 10, transaction_id=None, **echoed)
@@ -674,7 +674,7 @@ def test_where_no_transaction_is_reported_the_session_stands_in(account: Account
 
 
 def test_a_transaction_named_later_is_no_second_payment() -> None:
-    """3.3: the first answer named no transaction, the next one names it; the money is the same."""
+    """3.3: the first answer named no transaction, the next names it; the money is the same."""
     bench = Bench(PROVING)
     payment_id = bench.open()
     bench.says(payment_id, COMPLETED, 10, transaction_id=None)
@@ -823,7 +823,7 @@ def test_what_a_person_settled_neither_moves_nor_holds_again(bench: Bench) -> No
 
 @pytest.mark.parametrize("status", [COMPLETED, REFUNDED])
 def test_of_money_that_a_person_called_failed_nothing_is_recorded_though_it_fits_later(status: Status) -> None:
-    """3.4: asked while the checkout was opened again, it named a session that nobody knew; then again, and we did."""
+    """3.4: asked while the checkout was opened again, it named a session unknown then, and known at the next answer."""
     bench = Bench(SILENT)
     payment_id = bench.open()
     assert bench.says(payment_id, status, -1, reference=None).holds == (Hold.IDENTITY_MISMATCH,)
@@ -857,7 +857,7 @@ def test_a_second_transaction_after_a_resolution_is_held(bench: Bench) -> None:
 
 
 def test_a_second_attempt_resolved_as_paid_is_held_as_a_duplicate_until_a_person_has_seen_that(bench: Bench) -> None:
-    """3.3, 3.4, 3.6: the person judged the amount; that the order is paid already was not before them."""
+    """3.3, 3.4, 3.6: the person judged the amount, and had not seen that the order is paid already."""
     first, second = bench.open(order_ref="basket-9"), bench.open(order_ref="basket-9")
     bench.says(first, COMPLETED, 10)
     bench.says(second, COMPLETED, 20, transaction_id="T2", amount=Decimal("1.00"))
@@ -879,7 +879,7 @@ def test_a_contradiction_that_was_settled_comes_back_with_another_word(bench: Be
 
 
 def decided(bench: Bench, status: Status, **fields: Any) -> str:
-    """A payment of which a person alone says that it was paid, 12 seconds after its opening."""
+    """A payment that only a person called paid, 12 seconds after its opening."""
     payment_id = bench.open()
     bench.says(payment_id, None, 10)
     assert bench.resolve(payment_id, status, **fields).status is status
@@ -891,7 +891,7 @@ def decided(bench: Bench, status: Status, **fields: Any) -> str:
 def test_an_answer_asked_after_a_person_said_paid_that_closes_it_is_a_contradiction(
     bench: Bench, status: Status, word: Status
 ) -> None:
-    """3.3: what a person said is paid is paid."""
+    """3.3: a payment that a person called paid is paid."""
     payment_id = decided(bench, word)
     assert bench.drive.payment(payment_id).completed_at == NOON + timedelta(seconds=12)
     assert bench.says(payment_id, status, 12).hold is None, "asked at that moment, not after"
@@ -912,7 +912,7 @@ def test_an_answer_asked_after_a_person_said_paid_that_closes_it_is_a_contradict
 def test_an_answer_asked_after_a_person_said_refunded_that_shows_less_back_is_a_contradiction(
     bench: Bench, status: Status, refunded: Decimal | None, hold: Hold | None
 ) -> None:
-    """3.3: refunded, and one asked later says completed or a smaller refund; `pending` contradicts nothing."""
+    """3.3: refunded, and a later question says completed or a smaller refund; `pending` contradicts nothing."""
     payment_id = decided(bench, REFUNDED)
     after = bench.says(payment_id, status, 20, refunded_amount=refunded)
     assert (after.status, after.hold) == (REFUNDED, hold)
@@ -925,7 +925,7 @@ def test_an_answer_asked_after_a_person_said_refunded_that_shows_less_back_is_a_
 def test_only_an_answer_about_the_transaction_that_a_person_recorded_contradicts_them(
     recorded: str | None, about: str, hold: Hold | None
 ) -> None:
-    """3.3, providers.md: asked by transaction, each is its own question. Where none was recorded, each is about it."""
+    """3.3: asked by transaction, each transaction is its own question. Where none was recorded, every answer counts."""
     bench = Bench(CANDIDATES)
     payment_id = decided(bench, COMPLETED, transaction_id=recorded)
     assert bench.says(payment_id, FAILED, 20, by=about).hold is hold
@@ -939,7 +939,7 @@ def test_money_announced_that_is_not_there_is_resolved_as_refunded(bench: Bench)
     after = bench.resolve(payment_id, REFUNDED)
     assert (after.status, after.hold, after.refunded_amount) == (REFUNDED, None, AMOUNT)
     assert bench.told(payment_id) == ["completed", "held", "refunded"]
-    assert bench.says(payment_id, COMPLETED, 30).hold is None, "equal to what was settled"
+    assert bench.says(payment_id, COMPLETED, 30).hold is None, "equal to the resolved answers"
 
 
 def test_the_same_resolution_again_is_taken_and_another_is_not(bench: Bench) -> None:
@@ -995,7 +995,7 @@ def test_a_transaction_another_payment_has_is_refused(bench: Bench) -> None:
 
 
 def test_a_payment_completed_over_a_reused_transaction_is_recorded_with_none(bench: Bench) -> None:
-    """3.4, 3.6: the one recorded first keeps it."""
+    """3.4, 3.6: the payment recorded first keeps it."""
     owner, payment_id = bench.open(), bench.open()
     bench.says(owner, COMPLETED, 5)
     bench.says(payment_id, COMPLETED, 10)
@@ -1015,7 +1015,7 @@ def test_after_a_reused_transaction_was_called_failed_new_money_counts(bench: Be
 
 
 def test_what_one_resolution_settled_the_next_does_not_bring_back(bench: Bench) -> None:
-    """3.4: the order's duplicate was settled first, a contradiction came and was settled after it."""
+    """3.4: the order's duplicate was resolved first, then a contradiction came and was resolved."""
     first, second = bench.open(order_ref="basket-9"), bench.open(order_ref="basket-9")
     bench.says(first, COMPLETED, 10)
     bench.says(second, COMPLETED, 20, transaction_id="T2")
@@ -1025,7 +1025,7 @@ def test_what_one_resolution_settled_the_next_does_not_bring_back(bench: Bench) 
 
 
 def test_a_person_who_completes_a_second_attempt_of_a_paid_order_is_told_so_once() -> None:
-    """3.6: a collision holds the payment, whoever brings it about; 3.4: their second word settles that as well."""
+    """3.6: a collision holds the payment, even one that a person causes; 3.4: their second decision covers that too."""
     bench = Bench(SILENT)
     first, second = bench.open(order_ref="basket-9"), bench.open(order_ref="basket-9")
     for payment_id in (first, second):
@@ -1036,7 +1036,7 @@ def test_a_person_who_completes_a_second_attempt_of_a_paid_order_is_told_so_once
 
 
 def test_an_unverifiable_payment_is_resolved_once_and_the_success_page_brings_it_back_to_nobody() -> None:
-    """3.4: whoever opens the success page again puts nothing before a person."""
+    """3.4: opening the success page again brings no new task to a person."""
     bench = Bench(SILENT)
     payment_id = bench.open()
     at_once(bench.drive.hit(payment_id, Said.SUCCESS))
@@ -1084,7 +1084,7 @@ def test_a_row_never_opened_that_is_paid_is_told_and_not_late(bench: Bench) -> N
 def test_a_session_and_none_about_a_row_never_opened_are_two_payments_of_money_in_either_order(
     first: str | None,
 ) -> None:
-    """3.1: a session that an answer brought says nothing of an answer that names none."""
+    """3.1: a session that an answer named says nothing about an answer without a session."""
     bench = Bench(SILENT)
     payment_id = unopened(bench)
     for session_id in (first, "S-9" if first is None else None):
@@ -1093,7 +1093,7 @@ def test_a_session_and_none_about_a_row_never_opened_are_two_payments_of_money_i
 
 
 def test_a_row_never_opened_whose_hold_was_told_closes_with_an_event(bench: Bench) -> None:
-    """3.5: whoever heard that it is held hears that it no longer is."""
+    """3.5: a subscriber that got the `held` event also gets an event when the hold ends."""
     payment_id = unopened(bench)
     bench.says(payment_id, None, 10)
     after = bench.says(payment_id, CANCELLED, 20)

@@ -1,4 +1,4 @@
-"""Whose address a hit comes from, and how much one address may send."""
+"""From which address a request comes, and how much one address may send."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Clock:
 
 
 class Transport:
-    """What aiohttp asks for the peer's address."""
+    """The transport that aiohttp asks for the peer's address."""
 
     def __init__(self, peer: str) -> None:
         self._peer = peer

@@ -1,4 +1,4 @@
-"""What commands print: lines that can be searched, waiting times, and nobody's codes for the terminal."""
+"""The output of commands: lines that can be searched, waiting times, and no foreign terminal codes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Logs: events as they were meant, and nothing of a buyer, a key or a request, whoever logs it."""
+"""Logs: events as intended, and no data of a buyer, a key or a request, from any logger."""
 
 from __future__ import annotations
 
@@ -82,11 +82,11 @@ def test_whatever_a_value_is_its_event_is_logged(lines: Lines, odd: object) -> N
 
 
 class Percent(float):
-    """A number of a class of its own, as some library may bring."""
+    """A number of a class of its own, as a library may bring."""
 
 
 class Port(int):
-    """Likewise."""
+    """A number of a class of its own."""
 
 
 LONG = 10**5000

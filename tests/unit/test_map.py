@@ -1,4 +1,4 @@
-"""`tests/README.md` says which rule is tested where: every file that it names is there."""
+"""`tests/README.md` says which rule is tested where: every file that it names exists."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a process counts of a payment's changes, and that it begins at nought for everything there can be."""
+"""The counters of a payment's changes in a process, and that each possible label starts at 0."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Migrations expand, and one that takes something away says so: read from their text, before anything runs them."""
+"""Migrations expand, and a migration that takes something away says so: read from their text, before they run."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ TAKES_AWAY = re.compile(
     r"or\s+replace)\b",
     re.IGNORECASE,
 )
-"""No program finds a constraint or a trigger; one that is gone or another is told by `tests.schema.breaks`."""
+"""No program looks for a constraint or a trigger; a missing or changed one is reported by `tests.schema.breaks`."""
 BODY = re.compile(r"(\bcreate\s+function\b[^;]*?\bas\s+)\$(\w*)\$.*?\$\2\$", re.IGNORECASE | re.DOTALL)
-"""What a new function does is done by whoever calls it; what a `do` block does, the migration does."""
+"""A new function acts when it is called; a `do` block acts in the migration."""
 AS_BEFORE = re.compile(
     rf"\bor\s+replace\s+function\s+({'|'.join(line.split()[1].partition('(')[0] for line in MENDED)})\(", re.IGNORECASE
 )
-"""A function that is mended keeps doing for older programs what they call it for."""
+"""A function that is corrected keeps doing for older programs what they call it for."""
 MARK = re.compile(r"^-- contract (\d+):", re.MULTILINE)
-"""Which migration a program must know to go on without what is taken away: the last release does, older ones do not."""
+"""Which migration a program must know to work without the removed thing. The last release knows it."""
 
 
 KNOWN = frozenset({"0040", "0041"})
@@ -34,7 +34,7 @@ KNOWN = frozenset({"0040", "0041"})
 def wrong(name: str, text: str, released: Collection[str], oldest: Collection[str] = ()) -> str | None:
     """Why a migration is not as it must be; None when it is.
 
-    `released` are the versions that the last release knows, `oldest` those that the first one knows.
+    `released` are the versions that the last release knows, `oldest` those that the first release knows.
     """
     head, _, rest = text.partition("-- migrate:up")
     up = re.sub(
@@ -89,7 +89,7 @@ def _versions(names: Iterable[str]) -> set[str]:
 
 def test_a_released_migration_stays_as_it_was_released() -> None:
     for name, text in released_migrations().items():
-        assert (SQL / name).read_bytes() == text, f"{name} was released: whoever applied it never sees the change"
+        assert (SQL / name).read_bytes() == text, f"{name} was released: a database that has it never sees the change"
 
 
 def test_no_two_migrations_have_the_same_version() -> None:

@@ -119,7 +119,7 @@ def test_the_modules_that_stand_in_the_file_of_survivors_are_rules_and_every_rul
 
 
 def test_what_is_accepted_stands_in_the_rules_as_it_was() -> None:
-    """Otherwise its reason speaks of lines that are gone, and the mutants of the new ones are named by nobody."""
+    """Otherwise its reason is about lines that are gone, and the mutants of the new lines have no entry."""
     gone = [
         one.change.shown() for one in accepted() if any(line not in lines_in(one.module) for line in one.change.was)
     ]

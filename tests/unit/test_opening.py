@@ -76,7 +76,7 @@ async def test_the_row_is_committed_before_the_gateway_is_called() -> None:
     ids=["later", "sooner", "in the past", "in a year"],
 )
 async def test_the_later_of_the_gateways_end_and_ours_is_taken(theirs: int, taken: int) -> None:
-    """A clock that is wrong, or a time of another zone, must not close what can still be paid."""
+    """A wrong clock, or a time of another zone, must not close a checkout that can still be paid."""
     drive = Drive()
     now = drive.clock.now
     opened = Opened(session_id="S", checkout_url="https://g.example", expires_at=now + timedelta(minutes=theirs))
@@ -164,7 +164,7 @@ async def test_what_stood_in_the_way_of_a_checkout_is_told_to_the_shop_and_in_th
 
 
 async def test_what_is_opened_again_lives_as_long_as_what_is_opened_at_once() -> None:
-    """Its buyer would be late from the start, and Execute is never asked after the end."""
+    """Otherwise its buyer would be late from the start, as Execute is never asked after the end."""
     drive = Drive()
     await failed(drive, LOST, account=EXECUTING, reference="order-7831")
     await drive.wait(timedelta(minutes=29))
@@ -173,7 +173,7 @@ async def test_what_is_opened_again_lives_as_long_as_what_is_opened_at_once() ->
 
 
 async def test_a_row_that_the_clock_closed_in_silence_is_opened_again() -> None:
-    """Nobody was told of it; the new checkout is asked about and ends like any other."""
+    """No event was sent about it; the new checkout is asked about and ends like any other."""
     drive = Drive(troubled(Trouble.NOT_FOUND))
     lost = await failed(drive, LOST, reference="order-7831")
     await drive.wait(timedelta(days=3))
@@ -206,7 +206,7 @@ async def test_when_whoever_opened_again_died_too_the_row_is_looked_after() -> N
 
 
 async def test_a_session_that_an_opening_replaced_stays_ours() -> None:
-    """The gateway told its session when it was asked by our reference; then the next POST opened another."""
+    """The gateway named its session when it was asked by our reference; then the next POST opened another session."""
     drive = Drive(says(Status.PENDING, session_id="S-first"))
     await failed(drive, LOST, reference="order-7831")
     await drive.wait(180)
@@ -245,7 +245,7 @@ async def test_a_reference_whose_payment_has_a_checkout_is_used() -> None:
 
 
 async def test_a_reference_that_the_gateway_says_is_paid_is_not_opened_again() -> None:
-    """Nobody may pay twice for what a lost opening collected."""
+    """A buyer must not pay twice for money that a lost opening collected."""
     drive = Drive(says(Status.COMPLETED, session_id="S-first"))
     lost = await failed(drive, LOST, reference="order-7831")
     await drive.wait(180)
@@ -279,7 +279,7 @@ SILENTLY = {"status": Status.EXPIRED, "expired_by_clock_at": NOON}
 def test_a_row_is_opened_again_while_nobody_heard_of_it_and_the_same_is_asked_for(
     present: dict[str, Any], equal: bool, why: Any
 ) -> None:
-    """By its own id, with the times and the schedule of a new one."""
+    """By its own id, with the times and the schedule of a new payment."""
     row, wanted = Drive().new(**present), Drive().new(step=1, schedule="pending")
     wanted = msgspec.structs.replace(
         wanted,
@@ -348,7 +348,7 @@ async def test_a_session_of_another_payment_is_not_taken() -> None:
 
 
 async def test_a_payment_paid_while_its_opening_was_on_the_way_gets_no_opened_event() -> None:
-    """A version is never given twice, and `opened` after `completed` would tell of nothing new."""
+    """A version is never given twice, and `opened` after `completed` would report nothing new."""
     drive = Drive(says(Status.COMPLETED, session_id="S-mine"))
     payment = drive.new()
 
@@ -373,7 +373,7 @@ async def test_a_payment_paid_while_its_opening_was_on_the_way_gets_no_opened_ev
 async def test_what_is_said_to_be_paid_while_its_opening_is_on_the_way_is_asked_about_closely(
     word: Status | None, told: list[EventType], *, opened: bool
 ) -> None:
-    """Whether or not the opening's reply comes. Under a hold nothing else is told, and no version is given twice."""
+    """Whether or not the opening's reply comes. Under a hold no other event is sent, and no version is given twice."""
     drive = Drive(says(word))
     payment = drive.new()
 
@@ -428,7 +428,7 @@ async def test_a_reference_is_tracked_once() -> None:
 async def test_a_row_that_was_answered_before_its_session_was_recorded_gets_it_from_an_equal_request(
     word: Status,
 ) -> None:
-    """Whoever tracked it died in between; the gateway was asked by the reference."""
+    """The process that tracked it died in between; the gateway was asked by the reference."""
     drive = Drive(says(word, session_id="S-shop"))
     row = drive.new(reference="order-7831")
     await drive.ledger.create(row, {}, TIMING.tracking_lease)

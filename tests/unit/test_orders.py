@@ -1,7 +1,7 @@
 """An order is paid once: paid means paid and not refunded in full (3.3, 3.6, 3.11).
 
-The one thing to get wrong: what an attempt that lost its order is told of the winner's refund. It was held when it was
-first seen paid, and only a person lifts that; the order is free for attempts that are first seen paid afterwards.
+An attempt that was first seen paid while another had the order is held, and the winner's refund does not lift that;
+only a person does. The order is free for attempts that are first seen paid after the refund.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class Attempts(Bench):
         return self.says(payment_id, status, asked, transaction_id=f"T-{payment_id[-3:]}")
 
     def look_again(self, payment_id: str) -> Payment:
-        """It is folded once more, and nothing new is known."""
+        """Fold it once more, without new knowledge."""
         at_once(self.drive.hit(payment_id, source=Source.OPERATOR))
         return self.drive.payment(payment_id)
 
@@ -100,7 +100,7 @@ def test_a_duplicate_that_is_refunded_itself_is_lifted_by_a_person_too(bench: At
 
 
 def test_a_paid_duplicate_keeps_the_order_when_the_first_is_refunded(bench: Attempts) -> None:
-    """Two were paid, one of them went back: the third would be the second that is paid."""
+    """Two were paid and the first was refunded: a third paid attempt would be the second paid one."""
     first, second, third, fourth = (bench.attempt() for _ in range(4))
     bench.answers(first, COMPLETED, 10)
     bench.answers(second, COMPLETED, 20)
@@ -153,7 +153,7 @@ def test_in_any_order_at_most_one_attempt_is_paid_and_unheld(bench: Attempts, or
 
 
 def test_money_that_does_not_fit_takes_no_order(bench: Attempts) -> None:
-    """Nor does it keep one from being freed."""
+    """Nor does it prevent an order from being freed."""
     first, second, third = (bench.attempt() for _ in range(3))
     bench.answers(first, COMPLETED, 10)
     assert bench.says(second, COMPLETED, 20, amount=Decimal("1.00"), transaction_id="T2").hold is Hold.AMOUNT_MISMATCH
@@ -194,7 +194,7 @@ async def test_while_a_duplicate_is_paid_nothing_is_executed() -> None:
 
 
 async def test_a_wish_and_a_paid_payment_that_is_looked_at_again_are_asked_in_one_batch() -> None:
-    """The paid one's transaction and order are its own already, and stay so."""
+    """The paid payment's transaction and order are its own already, and stay so."""
     drive = Drive(says(COMPLETED))
     paid = await drive.open(PLAIN, order_ref="basket-8")
     wishing = await drive.open(EXECUTING, order_ref=ORDER)
@@ -207,13 +207,13 @@ async def test_a_wish_and_a_paid_payment_that_is_looked_at_again_are_asked_in_on
 
 
 async def test_an_answer_that_another_gateways_attempt_is_paid_stops_the_next_execute() -> None:
-    """Both are on their way at once: whichever is written first decides, and money that came counts all the same."""
+    """Both are on their way at once: the first write decides, and money that came counts all the same."""
     drive = Drive(says(COMPLETED))
     first = await drive.open(PLAIN, order_ref=ORDER)
     second = await drive.open(EXECUTING, order_ref=ORDER)
     paying = await drive.take(drive.claim(first, source=Source.OPERATOR))
     executing = await drive.take(drive.claim(second, Said.SUCCESS))
-    assert [one.question.kind for one in executing] == [QuestionKind.EXECUTE], "nobody knows of the other's money yet"
+    assert [one.question.kind for one in executing] == [QuestionKind.EXECUTE], "the other's money is not known yet"
     await drive.answer(paying)
     assert drive.payment(first).hold is None
     drive.gateway = onepaybd("none", None)

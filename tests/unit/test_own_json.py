@@ -1,4 +1,4 @@
-"""What Payproof wrote itself is read with suspicion: other bytes are refused in a single way, and end no process."""
+"""Our own JSON is read with suspicion: other bytes are refused in a single way, and end no process."""
 
 from __future__ import annotations
 

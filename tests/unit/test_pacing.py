@@ -1,4 +1,4 @@
-"""The rules of pace, apart from everything that is paced."""
+"""The rules of pace, without the parts that are paced."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def test_the_limit_of_an_address_refills_by_the_same_rule() -> None:
     buckets = TokenBuckets(burst=2, per_second=0.5, clock=lambda: now)
     assert [buckets.take("a") for _ in range(3)] == [True, True, False]
     now = 1.0
-    assert not buckets.take("a"), "half a token is none"
+    assert not buckets.take("a"), "half a token is no token"
     now = 2.0
     assert [buckets.take("a") for _ in range(2)] == [True, False]
     assert buckets.take("b")

@@ -1,4 +1,4 @@
-"""The pages that buyers see: small, readable in every light, escaped, and as strict as they say."""
+"""The pages that buyers see: small, readable in light and dark, escaped, and as strict as their policy says."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ class Tags(HTMLParser):
 
 
 def full(language: str, name: str) -> str:
-    """A page with everything on it that it may have, and strangers' markup wherever there is a stranger's text."""
+    """A page with everything that it may show, and markup wherever a stranger's text stands."""
     link = "https://shop.example/thanks?a=1&b=" + "x" * 200
     return page_html(
         language, name, shop=MARKUP, shop_link=link, reference=MARKUP, again=AGAIN, own_path="/return/x/y/wait?since=1"

@@ -1,7 +1,7 @@
-"""What comes between a look and its write: other workers, other replies, a crash, and commits that nobody heard of.
+"""Events between a look and its write: other workers, other replies, a crash, and commits whose result is lost.
 
-The one thing to get wrong: that it is rare. A claim that is lost here was acknowledged, and an Execute that is sent
-twice takes money twice.
+These are rare, and they count: a claim that is lost here was acknowledged, and an Execute that is sent twice takes
+money twice.
 """
 
 from __future__ import annotations
@@ -36,12 +36,12 @@ class LostError(Exception):
 
 
 class Between(FakeLedger):
-    """Does what is put down before the next writes, one before each; `after`, once they are committed."""
+    """Runs the planned actions before the next writes, one before each; `after`, once they are committed."""
 
     before: list[Callable[[], Awaitable[Any]]]
     after: list[Callable[[], Awaitable[Any]]]
     seconds = 0.0
-    """What passes before an account's row is locked."""
+    """The time that passes before an account's row is locked."""
 
     async def write(self, writes: Sequence[Write]) -> WriteResult:
         if self.before:
@@ -144,7 +144,7 @@ async def test_an_execute_that_was_decided_on_another_server_is_not_sent() -> No
 
 
 async def test_a_reply_from_before_a_takeover_is_folded_on_what_the_new_server_has() -> None:
-    """There the Execute is missing, and its claim; the money is known all the same."""
+    """The Execute and its claim are missing there; the money is known all the same."""
     drive, ledger = drive_with()
     payment_id = await drive.open(EXECUTING)
     before = drive.payment(payment_id)
@@ -159,7 +159,7 @@ async def test_a_reply_from_before_a_takeover_is_folded_on_what_the_new_server_h
 async def test_a_claim_whose_execute_is_missing_on_the_new_server_is_recorded_with_the_reply(
     reply: ExecuteReply, status: Status | None
 ) -> None:
-    """It is acknowledged then. Where the money was not taken, its wish is what brings the next Execute."""
+    """Then it is acknowledged. Where the money was not taken, its wish brings the next Execute."""
     drive = Drive()
     payment_id = await drive.open(EXECUTING)
     standby = deepcopy(drive.ledger._tables), drive.ledger.revisions.copy()
@@ -273,7 +273,7 @@ async def test_the_sweeps_claim_about_a_payment_that_is_gone_leaves_nothing() ->
 
 @pytest.mark.parametrize("account", [PLAIN, EXECUTING])
 async def test_a_look_that_another_workers_answer_overtakes_asks_once_more_at_most(account: Account) -> None:
-    """The turn is free by then. What comes of it is folded like any other answer, and an Execute loses its swap."""
+    """The turn is free by then. The answer is folded like any other, and an Execute loses its swap."""
     drive, ledger = drive_with(gateway=says(Status.COMPLETED))
     payment_id = await drive.open(account)
     claims = [drive.claim(payment_id, Said.SUCCESS) for _ in range(3)]
@@ -345,7 +345,7 @@ async def test_a_reply_that_is_written_at_the_fourth_time_counts_once_at_its_acc
     known = ledger.limits_of(PLAIN.id)
     assert known is not None
     assert known.troubles + len(known.unknown_by) == 1
-    assert round(BURST_SECONDS - known.calls, 2) == 1.0, "one call beside the one that is counted when it is asked"
+    assert round(BURST_SECONDS - known.calls, 2) == 1.0, "one call beside the call that is counted with the question"
     assert len(entries(drive, payment_id, EntryKind.ANSWER)) == 1
 
 
@@ -499,7 +499,7 @@ async def test_a_reply_that_is_written_again_because_nobody_heard_of_its_commit_
 
 
 async def loses_its_lease(drive: Drive, payment_id: str) -> None:
-    """By a worker that saw its turn free, and could not ask."""
+    """Let another worker, which saw its turn free and could not ask, end its lease."""
     async with drive.ledger.batch([payment_id]) as batch:
         await batch.store([Change(payment=replace(drive.payment(payment_id), lease_until=None))])
         await batch.commit()
@@ -512,7 +512,7 @@ async def test_the_reply_of_an_execute_is_written_though_another_worker_let_its_
 ) -> None:
     """The reply is new, however often its write was tried.
 
-    One that could not be read leaves the doubt, and the Query that followed it says that the money is there.
+    An unreadable reply leaves the doubt, and the Query that followed it says that the money is there.
     """
     drive, ledger = drive_with()
     payment_id = await drive.open(EXECUTING)
@@ -599,7 +599,7 @@ async def test_a_claim_that_asks_nothing_leaves_an_execute_alone_that_began_befo
 
 
 async def test_a_claim_that_is_written_beside_a_question_leaves_the_lease_of_the_execute_before_it() -> None:
-    """Should the worker of that question die too, the payment is due at once, and not by its schedule."""
+    """If the worker of that question dies too, the payment is due at once, and not by its schedule."""
     drive = Drive(checks=Checks(claimed=(300.0,)))
     payment_id = await drive.open(EXECUTING)
     await drive.take(drive.claim(payment_id, Said.SUCCESS))
@@ -636,7 +636,7 @@ async def test_keys_that_turn_out_to_be_others_one_after_the_other_are_learnt_un
 
 
 async def test_answers_that_were_asked_for_before_the_troubles_end_them() -> None:
-    """All were asked at once, when nobody knew of any trouble; every other one is answered."""
+    """All were asked at once, before any trouble was known; every second question is answered."""
     drive = Drive()
     payments = [await drive.open() for _ in range(2 * ACCOUNT_BREAKER.threshold)]
     asked = await drive.take(*(drive.claim(one) for one in payments))
@@ -649,7 +649,7 @@ async def test_answers_that_were_asked_for_before_the_troubles_end_them() -> Non
 
 
 async def test_a_probe_that_was_silent_too_is_known_by_its_time_however_long_its_row_was_locked() -> None:
-    """The pause after it is a little longer than the one before, and not as long as a probe may take."""
+    """The pause after it is a little longer than the pause before, and not as long as a probe may take."""
     drive, ledger = drive_with(gateway=troubled(Trouble.SERVER_ERROR))
     ledger.seconds = 0.005
     payments = [await drive.open() for _ in range(ACCOUNT_BREAKER.threshold + 1)]

@@ -1,6 +1,6 @@
-"""An answer is judged by its bytes: what is not read spoils nothing, and what is read and spoilt is never half taken.
+"""An answer is judged by its bytes: unread fields spoil nothing, and a spoilt field is never half taken.
 
-The one thing to get wrong: nothing here knows a gateway. Every fixture with an exchange is told again, in other bytes.
+No test here knows a gateway. Every fixture with an exchange is repeated with other bytes.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ def outcome(path: Path, told: list[HttpReply]) -> object:
 
 
 def exact(reply: HttpReply) -> dict[str, Any] | None:
-    """The reply's JSON object; None where it has none, or where its HTTP status alone says what it is."""
+    """The reply's JSON object; None where it has none, or where its HTTP status alone decides."""
     try:
         read = read_json(reply.body)
     except Unreadable:
@@ -164,7 +164,7 @@ def written(value: Any, place: tuple[Any, ...], *, twice: bool) -> bytes:
 def test_what_is_read_and_spoilt_is_never_half_taken(path: Path) -> None:
     """Either the field decides nothing, and the outcome is the same, or nothing is concluded.
 
-    A reference that the gateway called a duplicate stays one where its list cannot be read.
+    A reference that the gateway called a duplicate stays a duplicate where its list cannot be read.
     """
     told = replies(path)
     before = outcome(path, told)
@@ -205,9 +205,10 @@ def test_no_word_that_is_spoilt_makes_a_payment_paid(path: Path) -> None:
 
 @each
 def test_no_word_of_another_json_type_makes_a_payment_paid(path: Path) -> None:
-    """A status, a code or a flag in a list or an object is never the word that was missing.
+    """A status, a code or a flag in a list or an object never counts as the missing word.
 
-    Money of another type is told as unreadable, and holds the payment. A row whose reference is no text is not ours.
+    Money of another type is reported as unreadable, and holds the payment. A row whose reference is no text is not
+    ours.
     """
     asked, told = fixture(path).ask, replies(path)
     before = answer_of(outcome(path, told))

@@ -1,4 +1,4 @@
-"""What the gateways' files share: times, pointers, and what is read and written beside them."""
+"""The parts that the gateways' files share: times, pointers, and how their values are read and written."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """Every gateway against its fixtures, and every gateway against noise. The format is tests/fixtures/README.md.
 
-The one thing to get wrong: nothing here knows a gateway. A new one is a folder of fixtures.
+No test here knows a gateway. A new gateway is a folder of fixtures.
 """
 
 from __future__ import annotations
@@ -193,7 +193,7 @@ class Fixture(Strict, frozen=True):
         return kind
 
 
-# Which keys belong to which case: what a fixture states beside them would never be looked at.
+# Which keys belong to which case: a fixture's other keys would never be checked.
 KEYS = {
     "open": {"exchange", "outcome"},
     "ask": {"exchange", "outcome"},
@@ -284,7 +284,7 @@ def check_request(sent: HttpRequest, wanted: RequestFields) -> None:
 
 
 def typed(value: Any) -> Any:
-    """JSON with numbers told from strings; 120 is not 120.0 and not "120"."""
+    """JSON with numbers kept apart from strings; 120 is not 120.0 and not "120"."""
     match value:
         case Number():
             return ("number", str(value))
@@ -297,7 +297,7 @@ def typed(value: Any) -> Any:
 
 
 def plain(value: Any) -> Any:
-    """An outcome as a fixture writes it, without what is null or default."""
+    """An outcome as a fixture writes it, without null and default values."""
     match value:
         case Struct():
             found = {key: plain(item) for key, item in msgspec.structs.asdict(value).items()}
@@ -434,7 +434,7 @@ TROUBLES = {
 
 
 def different_calls() -> list[Path]:
-    """One fixture for each call of a gateway: under the same reply, those with the same call end the same."""
+    """One fixture for each call of a gateway: under the same reply, fixtures with the same call end the same."""
     calls = {
         (path.parent.name, bytes(case.config), repr(case.open), repr(case.ask)): path
         for path in of_case("open", "ask")
@@ -454,12 +454,15 @@ def test_trouble_is_never_an_answer(path: Path) -> None:
 
 
 def constant(running: Any, reply: HttpReply | None) -> tuple[object, int]:
-    """Run with the same reply to every request; the outcome and how many requests there were."""
+    """Run with the same reply to every request. Returns the outcome and the number of requests."""
     return driven(running, lambda _: reply)
 
 
 def driven(running: Any, reply_to: Callable[[int], HttpReply | None]) -> tuple[object, int]:
-    """Run with the reply to the first, second, … request, None for silence; the outcome and how many there were."""
+    """Run with the reply to the first, second, … request, None for silence.
+
+    Returns the outcome and the number of requests.
+    """
     sent = 0
     try:
         effect = next(running)
@@ -483,7 +486,7 @@ LEAVES = (
     st.none()
     | st.booleans()
     | st.integers(-5, 2**70)
-    | st.floats()  # NaN and Infinity too: json writes them, and nobody may read them
+    | st.floats()  # NaN and Infinity too: json writes them, but no reader may accept them
     | st.text(max_size=12)
     | st.sampled_from(
         ["", "0.00", "1500.50", "1e999", "১২", "1_000", "PAID", "x" * 201, "a\nb", "\x00", "\ud800", "https://"]
@@ -541,7 +544,7 @@ def assert_sound(path: Path, outcome: object) -> None:
 
 
 def is_sound(key: str, value: object) -> bool:
-    """Text that a log and Postgres can hold, and money in two decimals; a gateway's fee may be finer than that."""
+    """Text that a log and Postgres can hold, and money in two decimals; a gateway's fee may have more."""
     if isinstance(value, Decimal):
         return value.is_finite() and value >= 0 and (key == "fee" or value.as_tuple().exponent == -2)
     return not isinstance(value, str) or (value.isprintable() and (len(value) <= 200 or key == "checkout_url"))

@@ -1,4 +1,4 @@
-"""What `deploy/dev quick` runs for a change: every unit test that it can break, the nearest first."""
+"""The tests that `deploy/dev quick` runs for a change: every unit test that it can break, the nearest first."""
 
 from __future__ import annotations
 

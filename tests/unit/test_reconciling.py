@@ -1,4 +1,4 @@
-"""What a verdict on a line means: its outcome, its words, and what may follow from it."""
+"""The meaning of a verdict on a line: its outcome, its words, and what may follow from it."""
 
 from __future__ import annotations
 

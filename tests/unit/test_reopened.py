@@ -1,4 +1,4 @@
-"""A checkout that replaced another: what the gateway says of the one before closes nothing that is open now (3.8)."""
+"""A checkout that replaced another: answers about the earlier checkout close nothing that is open now (3.8)."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ OPENED = Opened(session_id="S-new", checkout_url="https://gateway.example/new")
 
 
 async def lost(drive: Drive) -> str:
-    """A row whose opening brought no reply; the gateway opened `S-lost`, and nobody knows its URL."""
+    """A row whose opening brought no reply; the gateway opened `S-lost`, whose URL is lost."""
     with pytest.raises(OpeningFailed):
         await drive.open(PLAIN, outcome=LOST, request=BODY)
     return next(iter(drive.ledger.due(drive.clock.now + timedelta(days=1)))).id

@@ -1,4 +1,4 @@
-"""What an accountant sees of a run: sums that add up, a CSV no spreadsheet runs, a page no reference can break."""
+"""An accountant's view of a run: sums that add up, a CSV no spreadsheet runs, a page no reference can break."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Alerts, runbook and holds stay in step: whoever is woken finds what it means and what to do."""
+"""Alerts, runbook and holds stay in step: an operator who is woken finds the meaning and the next step."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The threat model points at tests; each of them is there."""
+"""The threat model points at tests; each of them exists."""
 
 from __future__ import annotations
 

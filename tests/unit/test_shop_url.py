@@ -1,4 +1,4 @@
-"""Where a returning buyer is sent: the shop's own URL with what payproof adds."""
+"""Where a returning buyer is sent: the shop's own URL with the parameters that payproof adds."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which lines of a story are put together, and what the one line that stands for them says."""
+"""Which lines of an explanation are combined, and the text of the line that stands for them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What one cell of a statement says, in each way people write it, and what is refused."""
+"""The value of one cell of a statement, in each way people write it, and what is refused."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`[merchants.accounts.statement]`: what a good one means, and every way for one not to fit."""
+"""`[merchants.accounts.statement]`: the meaning of a valid table, and every way for a table not to fit."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""Rows of statements as Facts: where nobody can be asked they count as of their own time, in any order, once.
+"""Rows of statements as Facts: where the gateway cannot be asked, they count as of their own time, in any order, once.
 
-The one thing to get wrong: old news. A statement is exported again and again, so every row here comes twice, late and
-among newer ones, and must change nothing then.
+A statement is exported again and again. So every row here also comes twice, late and among newer rows, and must change
+nothing then.
 """
 
 from __future__ import annotations
@@ -281,7 +281,7 @@ def test_of_money_that_a_statement_brought_its_rows_count_until_the_shop_announc
 
 @pytest.mark.parametrize("account", [PLAIN, CANDIDATES], ids=lambda one: one.id)
 def test_what_the_gateway_answers_the_same_stands_above_the_row(account: Account) -> None:
-    """Be it asked by our own ids, or by the transaction that the row names."""
+    """Asked by our own ids, or by the transaction that the row names."""
     desk = Desk(account)
     payment_id = desk.found(a_row(reference="theirs", session_id="S-1"))
     desk.answered(payment_id, COMPLETED, 90)
@@ -290,7 +290,7 @@ def test_what_the_gateway_answers_the_same_stands_above_the_row(account: Account
 
 
 def test_each_payment_comes_back_with_its_outcome_and_as_it_stands_now() -> None:
-    """In the order first named; that another's is none of ours keeps no row from being recorded."""
+    """In the order first named; an id that belongs to another payment does not prevent a row from being recorded."""
     desk = Desk(PLAIN)
     theirs, asked = at_once(desk.drive.open(SILENT)), desk.open()
     lines = [a_row(row=row, transaction_id=f"T{row}", reference=f"order-{row}") for row in (7, 8, 9)]
@@ -452,7 +452,7 @@ Spoken = tuple[tuple[Line, Decimal | None], float]
 
 
 def spoken(**named: Any) -> st.SearchStrategy[list[Spoken]]:
-    """Lines, each with the newest time of the statement that it stands in."""
+    """Lines, each with the newest time of its statement."""
     return st.lists(st.tuples(lines(**named), st.sampled_from([14.0, 20.0])), min_size=1, max_size=6)
 
 
@@ -538,7 +538,7 @@ def test_rows_and_answers_about_money_unknown_here_in_any_order_end_the_same(
 
 @given(data=st.data())
 def test_a_payment_adopted_at_any_moment_ends_as_one_that_was_announced_before(data: st.DataObject) -> None:
-    """It is judged anew: which came first, the money or the shop's word of it, makes no difference to the end."""
+    """It is judged anew: the order of the money and the shop's announcement makes no difference to the end."""
     facts = data.draw(spoken(amounts=(AMOUNT,)))
     first = a_row(reference="order-1", session_id="S-001")
     known = Desk()
@@ -556,7 +556,7 @@ def test_a_payment_adopted_at_any_moment_ends_as_one_that_was_announced_before(d
 
 @given(st.permutations([("row", 8.0), ("row", 3.0), ("answer", 5.0), ("answer", 9.0), ("other", 4.0)]))
 def test_equal_facts_merge_to_the_same_in_any_order(order: list[tuple[str, float]]) -> None:
-    """A row adds to what was answered no later time, and what was answered is no longer a row's word."""
+    """A row adds no later time to an answer, and an answer is no longer only a row's word."""
     desk = Desk(CANDIDATES)
     payment_id = desk.found(a_row(at=2))
     template = desk.case(payment_id).facts[0]

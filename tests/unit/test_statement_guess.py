@@ -1,4 +1,4 @@
-"""What is proposed for a file: from known words alone, with reasons, and with all that could not be told."""
+"""The mapping that is proposed for a file: from known words alone, with reasons, and with all undecided columns."""
 
 from __future__ import annotations
 

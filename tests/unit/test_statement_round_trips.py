@@ -1,4 +1,4 @@
-"""Random lines written as portals write them are read back the same; random damage never ends in anything but words."""
+"""Random lines written as portals write them are read back the same; random damage always ends in an error in words."""
 
 from __future__ import annotations
 
@@ -96,7 +96,7 @@ def test_lines_written_in_any_layout_are_read_back_the_same(
 
 
 def read_or_refuse(content: bytes, columns: StatementMap = COLUMNS) -> list[Line | Unread] | None:
-    """None where the file as a whole was refused; anything else than that or lines is raised."""
+    """None where the whole file was refused; every other exception is raised."""
     with tempfile.TemporaryDirectory() as folder:
         try:
             return read(Path(folder), content, columns)

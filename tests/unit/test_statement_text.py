@@ -1,4 +1,4 @@
-"""Statements in text: what is read of good ones, and that bad ones say what is wrong and in which row."""
+"""Statements in text: the rows of valid files, and for wrong files the problem and its row."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Leases, deadlines and spacings: what they are today, and that no set is accepted whose parts do not fit."""
+"""Leases, deadlines and spacings: today's values, and that a set whose parts do not fit is refused."""
 
 from __future__ import annotations
 

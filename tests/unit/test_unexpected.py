@@ -1,4 +1,4 @@
-"""Money that nobody announced: held as `unexpected` until the shop announces it, which is judged anew, or a person."""
+"""Unexpected money: held as `unexpected` until the shop announces it, when it is judged anew, or a person decides."""
 
 from __future__ import annotations
 
@@ -306,7 +306,7 @@ def test_what_its_gateway_told_of_it_before_is_heard_signed_or_not() -> None:
 
 
 def test_a_request_that_adopts_goes_on_as_the_payment_it_found() -> None:
-    """It proposed an id for a payment of its own, and is found by that when it is sent again."""
+    """It proposed an id for a payment of its own, and is found by that id when it is sent again."""
     desk = Desk()
     payment_id = desk.found(a_row(reference="theirs"))
     wanted = desk.wanted("theirs")
@@ -358,7 +358,7 @@ def test_what_went_back_and_was_another_amount_is_not_adopted() -> None:
     )
     with pytest.raises(OpeningFailed, match=r"100.00 came under this reference, and 40.00 of it went back") as caught:
         announced(desk, payment_id, amount=OTHER)
-    assert caught.value.equal is False, "it is not what was asked for"
+    assert caught.value.equal is False, "the payment differs from the request"
     assert desk.drive.payment(payment_id) == before
 
 
@@ -384,7 +384,7 @@ def test_what_was_adopted_is_a_payment_as_any_other() -> None:
         with pytest.raises(OpeningFailed) as caught:
             again()
         assert (caught.value.code, caught.value.payment_id) == ("reference_used", payment_id)
-        assert caught.value.equal, "what is in the way is what was asked for"
+        assert caught.value.equal, "the conflicting payment equals the request"
     with pytest.raises(OpeningFailed) as caught:
         tracked(desk, "another", "S-9")
     assert caught.value.code == "session_used"

@@ -1,6 +1,6 @@
-"""Money that cannot be read is told at once, and is the one mismatch that a later answer lifts by itself (3.2).
+"""Unreadable money is reported at once, and is the one mismatch that a later answer lifts by itself (3.2).
 
-The one thing to get wrong: which came later. As everywhere, that is when the question was asked.
+Later means asked later, as everywhere.
 """
 
 from __future__ import annotations
@@ -122,7 +122,7 @@ def test_a_person_may_take_it_and_refunds_count_from_then_on() -> None:
 
 @pytest.mark.parametrize("name", ["session_id", "reference", "transaction_id", "currency"])
 def test_what_is_empty_is_absent(bench: Bench, name: str) -> None:
-    """3.2: not another payment's, and missing only where the gateway declares it."""
+    """3.2: an empty value belongs to no other payment, and counts as missing only where the gateway declares it."""
     payments = [bench.open() for _ in range(2)]
     for payment_id, absent in zip(payments, ("", None), strict=True):
         bench.says(

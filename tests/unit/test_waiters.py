@@ -1,4 +1,4 @@
-"""What a browser that waits hears of its payment: from this process the whole of it, from others that it changed."""
+"""What a waiting browser learns of its payment: from this process the whole of it, from others that it changed."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ async def test_a_notice_tells_nothing_but_that_it_changed() -> None:
 
 
 async def test_a_commit_is_told_once() -> None:
-    """What comes after it may be news from elsewhere, for which somebody has to look."""
+    """Later changes may come from another process, so the waiter has to look."""
     waiters = PaymentWaiters()
     with waiters.of("pay_1") as changing:
         waiters.tell(payment(2, Status.PENDING))

@@ -1,4 +1,4 @@
-"""Walking ShadhinPay's list: whatever arrives meanwhile, each payment of the time that was asked for comes once."""
+"""Walking ShadhinPay's list: each payment of the requested time comes once, whatever arrives meanwhile."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ def test_payments_that_arrive_while_pages_are_read_lose_nothing_and_double_nothi
     arrived = iter(range(10_000, 20_000))
 
     def between(shelf: Shelf) -> None:
-        """At the end of the list's time, as they do; and now and then one appears whose beginning was long before."""
+        """Payments appear at the end of the list's time, as usual; sometimes an older one appears."""
         for _ in range(random.randrange(4)):
             shelf.rows.append(payment(next(arrived), END - timedelta(seconds=1)))
         if random.random() < 0.3:
@@ -131,7 +131,7 @@ def test_a_summary_that_counts_more_than_a_page_shows_makes_the_walk_look_closer
     rows = [payment(number, START + timedelta(hours=number)) for number in range(40)]
 
     def answer(request: HttpRequest) -> HttpReply:
-        """A gateway that gives ten at most, whatever size it is asked for."""
+        """A gateway that gives ten at most, whatever size is requested."""
         body = json.loads(Shelf(rows).answer(request).body)
         found = body["data"]["content"]
         body["data"] |= {"content": found[:10], "summary": {"successCount": len(found)}}

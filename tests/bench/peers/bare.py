@@ -1,9 +1,9 @@
 """The bare limit: the same questions, rows, events and acknowledgements as payproof's, and no logic at all.
 
-The one thing to get wrong: being slow. Payproof is measured against this, so it is as tight as Python gets on the same
-libraries, aiohttp, aiormq beneath aio-pika, and asyncpg: a batch of each queue is asked about, committed by one
-statement, published with confirms in flight together, and acknowledged by one frame, while the next batch is being
-asked about. A batch waits for its slowest answer, which costs nothing where claims wait; `each` is for where they come.
+Payproof is measured against this, so it must be as fast as Python gets on the same libraries: aiohttp, aiormq beneath
+aio-pika, and asyncpg. A batch of each queue is asked about, committed by one statement, published with confirms in
+flight together, and acknowledged by one frame, while the next batch is being asked about. A batch waits for its slowest
+answer, which costs nothing where claims wait; `bare_each` is for claims that come one at a time.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ _EVENT = (
 
 
 class Named(Struct):
-    """What of a claim says whom to ask, and about what."""
+    """The parts of a claim that name the gateway and the payment to ask about."""
 
     id: str
     account: str
@@ -141,11 +141,11 @@ class Queue:
             await self._acknowledge(channel, messages)
 
     async def _acknowledge(self, channel: AbstractChannel, messages: Sequence[DeliveredMessage]) -> None:
-        """All that came before the last of them too."""
+        """Also acknowledges every message before the last of these."""
         await channel.basic_ack(messages[-1].delivery_tag or 0, multiple=True, wait=False)
 
     async def _publish(self, channel: Channel, ids: Sequence[str], events: Sequence[bytes]) -> None:
-        """What aiormq's own `basic_publish` does for each, done for all of them by one write."""
+        """What aiormq's own `basic_publish` does for each message, done for all of them by one write."""
         confirmed: list[asyncio.Future[object]] = []
         frames: list[FrameType | ContentBody] = []
         loop = asyncio.get_running_loop()
@@ -167,7 +167,7 @@ class Queue:
 
 
 async def work(queue: type[Queue]) -> None:
-    """On the claims of all gateways, until it is ended."""
+    """Process the claims of all gateways, until the process is ended."""
     database, broker, base = (os.environ[name] for name in ("PEER_DATABASE", "PEER_BROKER", "PEER_GATEWAY"))
     connector = aiohttp.TCPConnector(limit=0, limit_per_host=100, keepalive_timeout=30)
     async with (
@@ -182,7 +182,7 @@ async def work(queue: type[Queue]) -> None:
         asyncio.TaskGroup() as group,
     ):
         publishing = await producing.channel(publisher_confirms=True)
-        assert isinstance(publishing, Channel), "what aiormq's own connection gives"
+        assert isinstance(publishing, Channel), "the type of aiormq's own connection"
         for gateway in GATEWAYS:
             group.create_task(queue(gateway, base, session, await asyncpg.connect(database)).run(consuming, publishing))
 

@@ -1,8 +1,8 @@
-"""The bare limit where claims come one by one: the same as `bare`, but that no claim waits for another's answer.
+"""The bare limit where claims come one at a time: as `bare`, except that no claim waits for another's answer.
 
-Each is asked about as it comes, over the same clients as payproof's: aiohttp, aiormq and asyncpg. What was answered
-while one group was committed and published is the next. The one thing to get wrong: acknowledging what is not done.
-Answers come in another order than claims, so each claim is acknowledged by itself.
+Each claim is asked about as it comes, over the same clients as payproof's: aiohttp, aiormq and asyncpg. Answers that
+arrive while a group is committed and published form the next group. Answers come in another order than claims, so each
+claim is acknowledged by itself.
 """
 
 from __future__ import annotations

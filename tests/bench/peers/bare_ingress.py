@@ -1,11 +1,9 @@
 """The bare limit of taking callbacks: read the body, publish it with a confirm to a quorum queue, answer 200.
 
 `python -m tests.bench.peers.bare_ingress PORT AMQP_URL BYTES [--claims]`. Its clients are payproof's: aiohttp and
-aio-pika, whose publish is one message at a time, where payproof writes those of one moment together beneath it. With
-`--claims` it publishes what the bare consumer reads: whom to ask, and about which payment.
-
-The one thing to get wrong: an easier task. What it publishes is persistent, confirmed before the answer, and as large
-as the claims of payproof; it only thinks nothing.
+aio-pika, whose publish sends one message at a time, where payproof writes concurrent messages together. With `--claims`
+it publishes what the bare consumer reads: the gateway and the payment to ask about. Its task is no easier: messages are
+persistent, confirmed before the answer, and as large as payproof's claims. Only the logic is missing.
 """
 
 from __future__ import annotations
@@ -49,13 +47,13 @@ async def serve(port: int, amqp_url: str, size: int, *, claims: bool) -> None:
 
 
 def _claim(path: str, body: bytes) -> tuple[str, bytes]:
-    """The gateway and a claim, of the first of the benchmark's ids that the request names.
+    """The gateway and a claim, made from the first of the benchmark's ids that the request names.
 
-    A gateway here knows a payment by any of its ids, and so does whoever hears the event.
+    A gateway here knows a payment by any of its ids, and so does the subscriber.
     """
     named = _ID.search(path.encode()) or _ID.search(body)
     if named is None:
-        return "none", body  # a look whether it is up, which no queue takes
+        return "none", body  # a liveness request, which no queue takes
     account = path.split("/")[2]
     provider = account.removeprefix("shop-")
     claim = {"id": named[0].decode(), "account": account, "provider": provider, "payment_id": named[0].decode()}

@@ -1,8 +1,8 @@
 """Celery, requests and SQLAlchemy: what a competent team would write in a week, durable like payproof.
 
-The one thing to get wrong: its defaults. Celery acknowledges before a task ran and publishes without confirms; here
-tasks are acknowledged late and come again when their worker is lost, queues are quorum queues, publishes are confirmed.
-Of 2, 4 and 8 processes, 8 did most on two cores, and so they are what it runs with.
+By default Celery acknowledges before a task ran and publishes without confirms. Here tasks are acknowledged late and
+are redelivered when their worker is lost, queues are quorum queues, and publishes are confirmed. Of 2, 4 and 8
+processes, 8 did most on two cores, so it runs with 8.
 """
 
 from __future__ import annotations
@@ -116,7 +116,7 @@ def verify(message: Mapping[str, Any]) -> None:
 
 
 def wait_in_queues(broker: str, claims: list[Mapping[str, Any]]) -> None:
-    """What a web process of this team's would have done with each callback, confirmed. Blocks."""
+    """Publish, confirmed, what a web process of this team would have published for each callback. Blocks."""
     with app.connection_for_write(broker) as connection, app.amqp.Producer(connection) as producer:
         for queue in app.amqp.queues.values():
             queue(connection.default_channel).declare()

@@ -1,7 +1,7 @@
 """FastStream, httpx and SQLAlchemy's asyncio: what a competent team would write in a week, durable like payproof.
 
-The one thing to get wrong: handicapping it. It has uvloop, a pool of database connections and one of HTTP connections
-that fit its prefetch, statements that SQLAlchemy compiles once, and a log that keeps quiet.
+It is not handicapped: it has uvloop, pools of database and HTTP connections that fit its prefetch, statements that
+SQLAlchemy compiles once, and a quiet log.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ class Verifier:
         self._events = RabbitExchange(EXCHANGE, declare=False)
 
     async def verify(self, claim: Claim) -> None:
-        """Whatever is raised returns the message to its queue; it is acknowledged after this returns."""
+        """An exception returns the message to its queue; it is acknowledged after this returns."""
         async with self._reading.connect() as connection:
             payment = (await connection.execute(payment_of(claim))).one()
         reply = await self._client.get(question(claim, payment))

@@ -1,7 +1,7 @@
-"""What both peers share: the payment of a claim, the rule of a gateway's word, what they write, and their event.
+"""The parts that both peers share: a claim's payment, the check of a gateway's answer, the writes, and the event.
 
-The one thing to get wrong: sabotage. These are Core statements on indexed columns and no more of them than a sound
-service needs; what is written is durable, deduped and told once, as far as a good team gets with it in a week.
+These are Core statements on indexed columns, and no more of them than a sound service needs. What is written is
+durable, deduplicated and published once, as far as a good team gets with it in a week.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ EXCHANGE = "payproof.events"
 
 
 class Places(Struct, frozen=True, kw_only=True):
-    """Where everything is. Both URLs of servers are as their own clients write them."""
+    """The servers' URLs, each in the form that its own client takes."""
 
     database: str
     broker: str
@@ -33,7 +33,7 @@ class Places(Struct, frozen=True, kw_only=True):
 
     @staticmethod
     def told() -> Places:
-        """What whoever started this process said."""
+        """The places that the parent process passed on."""
         read = os.environ
         return Places(database=read["PEER_DATABASE"], broker=read["PEER_BROKER"], gateway=read["PEER_GATEWAY"])
 
@@ -42,7 +42,7 @@ class Places(Struct, frozen=True, kw_only=True):
 
 
 class Claim(BaseModel):
-    """What of a claim's message these need."""
+    """The fields of a claim's message that the peers need."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -54,7 +54,7 @@ class Claim(BaseModel):
 
 
 class Mismatch(Exception):
-    """The gateway's word is not of this payment, or does not say that it is paid."""
+    """The gateway's answer is about another payment, or does not say that the payment is paid."""
 
 
 def payment_of(claim: Claim) -> Select[Any]:
@@ -75,7 +75,7 @@ def question(claim: Claim, payment: Row[Any]) -> str:
 
 
 def transaction_in(claim: Claim, payment: Row[Any], answer: Mapping[str, Any]) -> str:
-    """The transaction that paid it, if the gateway says so of the right payment and money. Raises Mismatch."""
+    """The transaction that paid it, if the gateway says so for the right payment and money. Raises Mismatch."""
     if claim.provider == "ipay":
         paid, reference, amount = answer["statusCode"] == 200, answer["referenceId"], answer["orderAmount"]
         currency, transaction_id = "BDT", answer["transactionId"]
@@ -91,7 +91,7 @@ def transaction_in(claim: Claim, payment: Row[Any], answer: Mapping[str, Any]) -
 
 
 def seen(claim: Claim, payment: Row[Any], answer: str) -> ReturningInsert[Any]:
-    """No row comes back for a claim that was settled before."""
+    """No row comes back for a claim that was processed before."""
     made = insert(CLAIMS).values(id=claim.id, payment_id=payment.id, answer=answer)
     return made.on_conflict_do_nothing().returning(CLAIMS.c.id)
 
@@ -107,7 +107,10 @@ def told(payment: Row[Any], body: str) -> Insert:
 
 
 def telling(payment: Row[Any]) -> Select[Any]:
-    """The event of a payment that was completed before: it may not have reached the broker, so it is sent again."""
+    """Select the event of a payment that was completed before.
+
+    It may not have reached the broker, so it is sent again.
+    """
     return select(EVENTS.c.body).where(EVENTS.c.payment_id == payment.id)
 
 
@@ -116,7 +119,7 @@ def routing_key(payment: Row[Any]) -> str:
 
 
 def event(claim: Claim, payment: Row[Any], transaction_id: str, at: datetime) -> str:
-    """A CloudEvent with a snapshot of the payment, of the size of payproof's own."""
+    """A CloudEvent with a snapshot of the payment, about as large as payproof's own."""
     now = at.isoformat()
     return json.dumps(
         {

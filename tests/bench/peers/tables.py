@@ -1,7 +1,6 @@
-"""The tables of both peers, by SQLAlchemy: open payments, the claims that were settled, and what is to be told.
+"""The tables of both peers, by SQLAlchemy: open payments, the claims that were processed, and events to publish.
 
-The one thing to get wrong: an index. Every statement of the peers finds its rows by one,
-and there is none that no statement needs.
+Every statement of the peers finds its rows by an index, and there is no index that no statement needs.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""Whether a page can be used by everyone, as far as axe-core sees it.
+"""Whether everyone can use a page, as far as axe-core sees it.
 
-The one thing to get wrong: axe is evaluated by the debugger and never added to the document, so the page's own content
-security policy stays in force and is tested with it.
+The debugger evaluates axe, and axe is never added to the document, so the page's own content security policy stays in
+force and is tested too.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ def source() -> str:
 
 
 async def accessible(page: Page, *, but: Collection[str] = ()) -> None:
-    """Fail on what axe calls serious or critical, naming rule, element and help; `but` are rules that are passed over.
+    """Fail on problems that axe calls serious or critical, naming rule, element and help.
 
-    The page needs scripts on.
+    The rules in `but` are passed over. The page needs scripts on.
     """
     violations = (await _run(page))["violations"]
     faults = [fault for fault in violations if fault["impact"] in GRAVE and fault["id"] not in but]
@@ -36,7 +36,7 @@ async def accessible(page: Page, *, but: Collection[str] = ()) -> None:
 
 
 async def _run(page: Page) -> dict[str, Any]:
-    """The confirming page loads itself again now and then, which ends a run half way; the next one has seconds."""
+    """The confirming page reloads itself now and then, which ends a run half way; the next run has seconds."""
     for left in reversed(range(TRIES)):
         try:
             await page.evaluate(source())

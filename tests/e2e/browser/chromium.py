@@ -1,7 +1,7 @@
 """A buyer's browser: the system's Chromium with windows of the sizes, languages and abilities that buyers have.
 
-The one thing to get wrong: a browser belongs to the event loop it was started in, and a test that serves pages by its
-own loop needs one of its own, which takes about a second. Where all pages come from other processes, tests share one.
+A browser belongs to the event loop it was started in. A test that serves pages by its own loop needs its own browser,
+which takes about a second. Where all pages come from other processes, tests share a browser.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 @cache
 def chromium() -> str:
-    """The first Chromium that runs; one that is only a pointer to a snap does not."""
+    """The first Chromium that runs; a Chromium that only points to a snap does not."""
     for name in NAMES:
         found = shutil.which(name)
         if found and not subprocess.run([found, "--version"], capture_output=True, timeout=30, check=False).returncode:
@@ -58,8 +58,8 @@ def chromium() -> str:
 class Windows:
     """The windows of one test, each with a context of its own: no cookies, cache or permissions are shared.
 
-    `complaints` are what no page of ours may cause: errors in the console, which is where a violated content security
-    policy shows, errors of scripts, answers of 400 and above to navigations, and requests that leave this machine.
+    `complaints` are events that no page of ours may cause: errors in the console, which include a violated content
+    security policy, errors of scripts, answers of 400 and above to navigations, and requests that leave this machine.
     """
 
     def __init__(self, browser: Browser, test: str) -> None:
@@ -87,8 +87,8 @@ class Windows:
                     self.complaints.append(f"{response.status} from {response.url}")
 
         def said(message: ConsoleMessage) -> None:
-            # The console repeats a refused navigation, which is judged above, and an icon that no page named, which the
-            # browser looks for by itself and at a moment of its own.
+            # The console repeats a refused navigation, which is judged above, and an icon that no page named: the
+            # browser requests it by itself at any moment.
             at = message.location["url"]
             if message.type == "error" and at not in refused and urlsplit(at).path != "/favicon.ico":
                 self.complaints.append(f"console: {message.text} ({at})")
@@ -103,7 +103,7 @@ class Windows:
             await context.close()
 
     async def snap(self, page: Page, name: str) -> None:
-        """Keep a picture of the whole page in the directory PAYPROOF_SCREENSHOTS, named by the test; absent: none."""
+        """Save a picture of the whole page in the directory PAYPROOF_SCREENSHOTS, if it is set, named by the test."""
         if place := os.environ.get("PAYPROOF_SCREENSHOTS"):
             self._snaps += 1
             file = re.sub(r"[^\w-]+", "-", f"{self._test}-{self._snaps}-{name}").strip("-")

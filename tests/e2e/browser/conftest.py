@@ -1,4 +1,4 @@
-"""Buyers with real browsers. Afterwards no page of theirs may have complained, and no process of ours."""
+"""Buyers with real browsers. Afterwards no page may have complained, and no process of ours."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ grace = "1s"
 confirm_end = "500ms"
 give_up = "2h"
 """
-"""Asks soon by itself, as the demo shop's visitors wait for what no callback told."""
+"""Asks soon by itself, since the demo shop's visitors wait for outcomes that no callback reports."""
 
 
 @pytest.fixture
@@ -51,7 +51,7 @@ async def browser() -> AsyncIterator[Browser]:
 
 @pytest_asyncio.fixture(loop_scope="session")
 async def demo(shopping: System, browser: Browser, request: pytest.FixtureRequest) -> AsyncIterator[DemoShop]:
-    """For tests that run in the session's loop, whose browser they share."""
+    """The demo shop for tests in the session's event loop, which share its browser."""
     windows = Windows(browser, request.node.name)
     async with aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar()) as http:
         yield DemoShop(shopping.sandbox_url, windows, http, Control(http, shopping.sandbox_url))

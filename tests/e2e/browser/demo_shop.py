@@ -1,6 +1,6 @@
-"""The demo shop as its tests have it: where it is, windows to go there with, and what no person does.
+"""The demo shop for its tests: its address, windows to go there with, and actions that no person takes.
 
-The one thing to get wrong: using `control` for a deed of the buyer's, which has to be clicked.
+`control` must not be used for an action of the buyer, which has to be clicked.
 """
 
 from __future__ import annotations
@@ -16,7 +16,10 @@ from tests.harness import Control, Document
 
 
 class DemoShop(Struct, frozen=True):
-    """The demo shop of an installation. `control` is for what no person does, and for the gateways' own books."""
+    """The demo shop of an installation.
+
+    `control` is for actions that no person takes, and for the gateways' own books.
+    """
 
     url: str
     windows: Windows
@@ -33,7 +36,7 @@ class DemoShop(Struct, frozen=True):
         return session
 
     async def gateway_is_back(self, provider: str, reference: str) -> None:
-        """Ends what its scripts still have in store for this order, before their seconds are over."""
+        """Ends the troubles that its scripts still plan for this order, before their seconds are over."""
         about = {"provider": provider, "reference": reference}
         async with self.http.delete(f"{self.url}/_control/troubles", params=about) as answer:
             assert (await answer.json())["cleared"]

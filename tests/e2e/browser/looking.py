@@ -1,6 +1,6 @@
-"""Looking a page over as people at a phone and at a desk see it: whether it fits, whether everyone can use it.
+"""Look at a page as people at a phone and at a desk see it: whether it fits, whether everyone can use it.
 
-The one thing to get wrong: a window keeps the size that it was given last; whoever goes on with it goes on at a desk.
+A window keeps the last size that it was given, so afterwards it has a desk's size.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _WIDTHS = """() => {
 
 
 async def fits(page: Page) -> None:
-    """Nothing stands out of the window sideways, with every payment's id at its widest: its letters are random."""
+    """Nothing overflows the window sideways, with every payment's id at its widest: its letters are random."""
     wide, window = await page.evaluate(_WIDTHS)
     assert wide <= window, f"{page.url} is {wide} wide in a window of {window}"
 
@@ -38,7 +38,7 @@ async def looked_over(windows: Windows, page: Page, name: str, *, but: Collectio
 
 
 async def looked_over_everywhere(windows: Windows, page: Page, name: str, *, but: Collection[str] = ()) -> None:
-    """On a phone, and at a desk. The page needs scripts on."""
+    """Check the page on a phone, and at a desk. The page needs scripts on."""
     await page.set_viewport_size(PHONE)
     await looked_over(windows, page, f"{name} phone", but=but)
     await page.set_viewport_size(DESKTOP)

@@ -1,7 +1,7 @@
 """A person at the demo shop and at the hosted checkouts: what they click and type, and what they then see.
 
-The one thing to get wrong: nothing here calls the control API. Time that passes and gateways that come back are the
-tests' own doing; whatever a person does is done by a person's means.
+Nothing here calls the control API: a person acts by a person's means. The tests themselves let time pass and bring
+gateways back.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ from playwright.async_api import Locator, Page, expect
 from tests.e2e.browser.chromium import Windows
 from tests.e2e.browser.looking import fits, looked_over_everywhere
 
-# The page looks again when the time is over, and whoever reads slowly loses nothing: it is the same page again.
+# The page reloads when the time is over, and a slow reader loses nothing: it is the same page again.
 RELOADS = ("meta-refresh",)
 KINDS = ("Claim", "Question", "Answer", "Decision", "Event")
 _numbers = count(1)
 
 
 class Person:
-    """One window and who sits before it. `looks`: each page is looked over closely, not only whether it fits."""
+    """One window and its user. `looks`: each page is looked over closely, not only whether it fits."""
 
     def __init__(self, windows: Windows, page: Page, shop: str, *, looks: bool = False) -> None:
         self.windows, self.page, self.shop, self.looks = windows, page, shop, looks
@@ -32,7 +32,7 @@ class Person:
     async def orders(
         self, gateway: str, *, what: str = "Tea", amount: str = "1500.50", trouble: str | re.Pattern[str] = ""
     ) -> None:
-        """Fill in the shop's form and place the order. `gateway` is as the form names it."""
+        """Fill in the shop's form and place the order. `gateway` is its name in the form."""
         await self.page.goto(self.shop)
         await self.page.get_by_label("What", exact=True).fill(what)
         await self.page.get_by_label("Amount in taka").fill(amount)
@@ -44,14 +44,14 @@ class Person:
         await self.presses("Place the order and pay")
 
     async def at(self, title: str) -> None:
-        """The person has come to the checkout's page of this title."""
+        """Check that the person has come to the checkout's page of this title."""
         await expect(self.page.get_by_role("heading", level=1)).to_have_text(title)
         await fits(self.page)
         if self.looks:
             await looked_over_everywhere(self.windows, self.page, title, but=RELOADS)
 
     async def sees(self, outcome: str) -> None:
-        """The shop's page of the order comes to this outcome."""
+        """Wait until the shop's page of the order shows this outcome."""
         await self.page.wait_for_url(f"{self.shop}/orders/**", wait_until="commit")
         await expect(self.page.locator("#outcome h2")).to_have_text(outcome)
         await fits(self.page)
@@ -66,18 +66,18 @@ class Person:
         await self.page.get_by_role("link", name=name, exact=isinstance(name, str)).click()
 
     async def resolves(self, status: str) -> None:
-        """A person's word on a held payment, given at the order's page."""
+        """Resolve a held payment at the order's page."""
         await self.page.get_by_text("Resolve it, as a person").click()
         await self.page.get_by_label("It was").select_option(status)
         await self.types("Because", "Asked the gateway by telephone")
         await self.presses("Resolve")
 
     async def reference(self) -> str:
-        """Of the order whose page the person is looking at."""
+        """The reference of the order whose page the person is looking at."""
         return (await self.page.title()).rpartition(": ")[2]
 
     def steps(self, text: str | re.Pattern[str]) -> Locator:
-        """The rows of the timeline that say so."""
+        """The rows of the timeline with this text."""
         return self.page.locator("#steps li").filter(has_text=text)
 
 
@@ -139,7 +139,7 @@ class Checkout:
         self.provider, self.first, self._go, self.last = provider, first, go, last
 
     async def fill_in(self, person: Person) -> None:
-        """Up to the last button, which is not pressed."""
+        """Go up to the last button, which is not pressed."""
         await self._go(person)
 
     async def pay(self, person: Person) -> None:
@@ -160,7 +160,7 @@ CHECKOUTS: Mapping[str, Checkout] = MappingProxyType(
 
 
 async def at_once(path: Callable[[str], Awaitable[None]], gateways: Iterable[str] = CHECKOUTS) -> None:
-    """The same path at several gateways side by side, as most of it is waiting. A failure names its gateway."""
+    """Run the same path at several gateways side by side, as most of it is waiting. A failure names its gateway."""
 
     async def walked(gateway: str) -> None:
         try:

@@ -1,4 +1,4 @@
-"""What buyers see of payproof in a browser: in both languages, on a phone and at a desk, with scripts and without."""
+"""Payproof's pages in a browser: in both languages, on a phone and at a desk, with scripts and without."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ scripts = pytest.mark.parametrize("scripts", [False, True], ids=["without script
 
 
 async def shows(page: Page, locale: str, name: str) -> None:
-    """The page is this one, in this language, and says so to whoever sees, hears or lists windows."""
+    """The page is this one in this language, and says so in its text, to screen readers and in the window's title."""
     await expect(page).to_have_title(TITLES[locale][name])
     await expect(page.get_by_role("heading", level=1)).to_have_text(TITLES[locale][name])
     await expect(page.get_by_role("status").first).not_to_be_empty()
@@ -40,7 +40,7 @@ async def shows(page: Page, locale: str, name: str) -> None:
 
 
 async def sent_on(page: Page, payproof: Payproof, name: str, status: str) -> None:
-    """The buyer gets to this page of the shop, which is told this status."""
+    """The buyer gets to this page of the shop, with this status in its address."""
     address = re.escape(f"{payproof.stage.shop.pages_url}/{name}?")
     await page.wait_for_url(re.compile(rf"{address}(.*&)?status={status}(&|$)"))
 
@@ -95,7 +95,7 @@ async def test_the_confirming_page(payproof: Payproof, windows: Windows, size: V
     page = await windows.open(size, locale)
     await page.goto(buyer.forged())
     await shows(page, locale, "confirming")
-    # It must look again where scripts are off, and whoever reads slowly loses nothing: it is the same page again.
+    # It must reload where scripts are off, and a slow reader loses nothing: it is the same page again.
     await looked_over(windows, page, "confirming", but=["meta-refresh"])
 
 

@@ -1,6 +1,6 @@
-"""The hosted checkouts when it does not go straight on: given up, left, twice, too late, without a mouse or scripts.
+"""The hosted checkouts when the buyer does not pay directly: given up, left, twice, too late, without mouse or scripts.
 
-The one thing to get wrong: whom to ask whether money moved. That is in the gateway's own books, and on no page.
+Whether money moved stands in the gateway's own books, and on no page.
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ UNSEEN = """() => {
 
 
 async def tabbed_to(page: Page, name: str | re.Pattern[str], role: str = "button") -> None:
-    """Tab until this has the focus, and can be seen to have it."""
+    """Tab until this element has the focus, and visibly so."""
     wanted = page.get_by_role(role, name=name, exact=True)  # type: ignore[arg-type]
     for _ in range(MOST_TABS):
         await page.keyboard.press("Tab")
         if unseen := await page.evaluate(UNSEEN):
-            raise AssertionError(f"nobody sees that the focus is on {unseen}")
+            raise AssertionError(f"the focus is not visible on {unseen}")
         if await wanted.evaluate("e => e === document.activeElement"):
             return
     raise AssertionError(f"Tab does not come to {name}")
@@ -85,7 +85,7 @@ async def test_a_person_leaves_comes_back_fails_cancels_and_pays_once_in_two_tab
 
 
 async def over(shopping: System, reference: str) -> None:
-    """Our own end of it too, which is the later one, be over."""
+    """Wait until our own end of it is over too, which is the later one."""
     with shopping.joined() as url:
         async with connect(url) as database:
             (row,) = await database.fetch("SELECT id FROM payments WHERE reference = $1", reference)
@@ -93,7 +93,10 @@ async def over(shopping: System, reference: str) -> None:
 
 
 async def test_a_checkout_that_is_over_is_paid_all_the_same(demo: DemoShop, shopping: System) -> None:
-    """The page notices the end by itself. OnePayBD's late approval takes no money: what is over is not executed."""
+    """The page notices the end by itself.
+
+    OnePayBD's late approval takes no money, since an ended payment is not executed.
+    """
 
     async def too_late(gateway: str) -> None:
         buyer = await demo.person()
@@ -190,7 +193,7 @@ async def test_a_person_pays_by_keyboard_alone(demo: DemoShop) -> None:
         await tabbed_to(page, label, "textbox")
         await keyboard.type(typed)
         if typed == "654321":
-            await keyboard.press("Enter")  # as good as the button
+            await keyboard.press("Enter")  # the same as pressing the button
         else:
             await tabbed_to(page, "Proceed" if typed == "01812345678" else "Confirm")
             await keyboard.press("Enter")

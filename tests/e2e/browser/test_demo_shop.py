@@ -1,6 +1,6 @@
-"""The demo shop before a person's eyes: ordered at the form, paid at the hosted page, proven, shipped once.
+"""The demo shop as a person sees it: ordered at the form, paid at the hosted page, proven, shipped once.
 
-The one thing to get wrong: reloading. What comes later must appear on the page that the person already has.
+Later changes must appear on the page that the person already has, without a reload.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ CONFIRMING = "Confirming your payment"
 
 
 async def stays(person: Person) -> None:
-    """From here on the window keeps its document; `stayed` looks whether it did."""
+    """From here on the window must keep its document; `stayed` checks that it did."""
     await person.page.evaluate("window.here = true")
 
 

@@ -1,4 +1,4 @@
-"""The watch over the pages of the other tests: each thing that must not pass unnoticed is noticed."""
+"""The watch over the pages of the other tests: each thing that it must notice is noticed."""
 
 from __future__ import annotations
 

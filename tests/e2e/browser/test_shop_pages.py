@@ -1,4 +1,4 @@
-"""The pages around the paths: the shop's form and what it refuses, its orders, and what the sandbox says of itself."""
+"""The pages around the paths: the shop's form and what it refuses, its orders, and the sandbox's page about itself."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ async def test_the_form_offers_only_troubles_that_fit(demo: DemoShop) -> None:
 
 
 async def test_the_form_says_what_cannot_be_ordered(demo: DemoShop) -> None:
-    """Without scripts, so that nothing keeps a trouble and a gateway apart that do not fit."""
+    """Without scripts, so that no script prevents a trouble and a gateway that do not fit."""
     buyer = await demo.person(scripts=False, may=[422])
     await buyer.orders("iPay", trouble=re.compile(f"^{FORGED}"))
     await expect(buyer.page.get_by_role("alert")).to_contain_text("No order was placed.")

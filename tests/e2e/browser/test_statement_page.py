@@ -72,7 +72,10 @@ def document() -> str:
 
 @pytest.fixture
 async def address() -> AsyncIterator[str]:
-    """Where the page is read. It is a file, but windows here complain of all that is not this machine's."""
+    """The address of the report.
+
+    The report is a file, but the test's windows complain of anything outside this machine.
+    """
     text = document()
 
     async def read(_: web.Request) -> web.Response:

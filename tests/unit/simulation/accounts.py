@@ -1,4 +1,4 @@
-"""The accounts of the simulation: every gateway as it is configured, some on a tight budget, one with no trouble."""
+"""The accounts of the simulation: every gateway as configured, some on a tight budget, one without trouble."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def account(name: str, *, tag: str = "", calls_per_second: float | None = None) 
 
 
 STEADY = account("shadhinpay", tag="steady")
-"""The account that never has any trouble, so that whatever delays it is another's."""
+"""The account that never has any trouble, so that any delay there comes from another account."""
 
 IPAY, BLIND, ONEPAYBD, MONEYBAG = map(account, ("ipay", "blind", "onepaybd", "moneybag"))
 SHADHINPAY, PAYPARSE = account("shadhinpay", tag="behind"), account("payparse", tag="ahead")

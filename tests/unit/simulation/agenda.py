@@ -1,7 +1,6 @@
 """What happens next in virtual time: months pass in seconds, always in the same order for the same seed.
 
-The one thing to get wrong: two things at one moment. They happen in the order in which they were put down, so nothing
-depends on how a heap breaks ties.
+Two things at one moment happen in the order in which they were added, so nothing depends on how a heap breaks ties.
 """
 
 from __future__ import annotations
@@ -15,7 +14,7 @@ from tests.fakes.clock import FakeClock
 
 
 class Agenda:
-    """A clock and what is put down for later. `after` takes seconds."""
+    """A clock and the things that are to happen later. `after` takes seconds."""
 
     def __init__(self, clock: FakeClock) -> None:
         self.clock = clock
@@ -36,7 +35,7 @@ class Agenda:
             what()
 
     def run(self, until: datetime) -> bool:
-        """Let everything happen, at most until then; False when something is left to happen after that."""
+        """Run everything that is due up to `until`. Returns False when something is left for later."""
         while self._waiting:
             if self._waiting[0][0] > until:
                 return False

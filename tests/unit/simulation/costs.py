@@ -61,7 +61,7 @@ def _candidates(seen: Seen) -> Iterator[Finding]:
 
 
 def _one_in_flight(seen: Seen) -> Iterator[Finding]:
-    """A question is over when it is recorded or its worker died, and its turn is lent once it is had for so long.
+    """A question ends when it is recorded or its worker died, and its turn is free after HELD_FOR in any case.
 
     A question's time is that of the look that it was decided on, which may come a moment before its turn.
     """
@@ -110,7 +110,7 @@ def _in_doubt(asked: Asked) -> bool:
 
 
 def _budgets(system: System) -> Iterator[Finding]:
-    """Over any window that ends with a question: no more than the burst and what the time brought."""
+    """In any window that ends with a question: no more than the burst and the refill of that time."""
     for account, charges in system.journal.charges.items():
         rate = system.rules.accounts[account].calls_per_second
         if rate is None:
@@ -123,7 +123,7 @@ def _budgets(system: System) -> Iterator[Finding]:
 
 
 def _others_trouble(system: System) -> Iterator[Finding]:
-    """One account's trouble is nobody else's."""
+    """One account's trouble does not affect other accounts."""
     journal = system.journal
     if journal.longest_carried > STEADY_AT_MOST:
         yield _cost("", f"a claim waited {journal.longest_carried} for a worker")
@@ -135,7 +135,7 @@ def _others_trouble(system: System) -> Iterator[Finding]:
 
 
 def _breakers(system: System) -> Iterator[Finding]:
-    """One question probes at a time, and what answers again is asked again soon."""
+    """One question probes at a time, and a gateway that answers again is asked again soon."""
     probing = defaultdict[str, list[Asked]](list)
     for one in system.journal.asked:
         if one.probes:

@@ -1,6 +1,6 @@
-"""Bytes as the rest of the web writes them: what stands beside an answer or a claim and decides nothing.
+"""Bytes as the rest of the web writes them: parts of an answer or a claim that decide nothing.
 
-The one thing to get wrong: none of these makes a reply unreadable. Who reads a field reads it all the same.
+None of these makes a reply unreadable: a field's reader still reads it.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ PROXIES = (
     (200, JSON, b'{"status":"ok"}'),
     (502, "text/html", b"<html><h1>502 Bad Gateway</h1></html>"),
 )
-"""What something between us and the gateway says: none of it is the gateway's own word on any payment."""
+"""Answers of proxies between us and a gateway: none of them is the gateway's own word on any payment."""
 
 
 def proxied(form: int) -> HttpReply:

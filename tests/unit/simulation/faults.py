@@ -1,8 +1,8 @@
 """Whether the judge would see the faults it was made for: `python -m tests.unit.simulation.faults` puts each one back.
 
-Each is a line or two of the rules as they once were, in a copy of the tree; what is printed is the first finding, with
-its seed, or the property that failed. The one thing to get wrong: a patch that no longer fits its file proves nothing,
-so `test_faults.py` demands of each that it does.
+Each fault is a line or two of the rules as they once were, in a copy of the tree. The first finding is printed with its
+seed, or the property that failed. A patch that no longer fits its file proves nothing, so `test_faults.py` checks that
+each fits.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ ORDER = "tests/unit/simulation/test_order.py"
 
 
 class Fault(Struct, frozen=True, kw_only=True):
-    """A fault and where it was: `old` stands once in `file`, and `new` is what stood there before."""
+    """A fault and where it was: `old` stands once in `file`, and `new` is the faulty text from before."""
 
     name: str
     file: str
@@ -175,7 +175,7 @@ def broken(tree: Path, fault: Fault) -> None:
 
 
 def caught(tree: Path, seeds: int) -> str:
-    """What the judge of this tree finds first; "" when it finds nothing in so many worlds."""
+    """The first finding of this tree's judge; "" when it finds nothing in so many worlds."""
     for seed in range(1, seeds + 1):
         found = _run(tree, "-m", "tests.unit.simulation.faults", "--world", str(seed))
         if found:
@@ -202,7 +202,7 @@ def copied(into: Path) -> Path:
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.unit.simulation.faults", description=__doc__)
-    parser.add_argument("--only", default="", help="faults whose name has this in it")
+    parser.add_argument("--only", default="", help="only faults whose name contains this")
     parser.add_argument("--seeds", type=int, default=SEEDS)
     parser.add_argument("--world", type=int, help=argparse.SUPPRESS)
     given = parser.parse_args()

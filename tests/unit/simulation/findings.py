@@ -8,8 +8,11 @@ from msgspec import Struct
 
 Kind = Literal["lost", "doubled", "wrong", "silent", "held", "late", "cost"]
 KINDS: tuple[Kind, ...] = ("lost", "doubled", "wrong", "silent", "held", "late", "cost")
-"""Money that was paid and is not told; told or taken twice; told and not true; ended without an end; held without
-cause; told too late; and more questions, rows or calls than the bounds allow."""
+"""The kinds of findings, in this order.
+
+Money that was paid and not reported; reported or taken twice; reported and not true; ended without an end; held without
+cause; reported too late; and more questions, rows or calls than the bounds allow.
+"""
 
 
 class Finding(Struct, frozen=True, kw_only=True):

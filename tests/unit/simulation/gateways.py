@@ -1,7 +1,7 @@
-"""The gateways of the simulation: real bytes of what is true, and all that can stand between that and us.
+"""The gateways of the simulation: real bytes of what is true, and every disturbance between a gateway and us.
 
-The one thing to get wrong: a reply says what was true while the gateway looked, not when the reply is recorded. Whether
-the gateway's own answer was sent is the simulation's word (`spoke`); what our readers make of it is theirs.
+A reply says what was true while the gateway looked, not when the reply is recorded. The simulation knows whether the
+gateway's own answer was sent (`spoke`); our readers decide what they make of it.
 """
 
 from __future__ import annotations
@@ -31,9 +31,9 @@ TroubleKind = Literal["silent", "failing", "limiting", "revoked", "slow", "proxy
 
 
 class Outage(Struct, frozen=True, kw_only=True):
-    """From when to when an account's questions are not answered as they should be, and how.
+    """The time in which an account's questions are not answered properly, and how they are answered.
 
-    `form` is which of `dressing.PROXIES` stands in the way, where that is what it is.
+    `form` is which of `dressing.PROXIES` answers, for an outage of that kind.
     """
 
     start: datetime
@@ -43,10 +43,11 @@ class Outage(Struct, frozen=True, kw_only=True):
 
 
 class Told(Struct, kw_only=True):
-    """What one question came to. `spoke`: the gateway's own answer was sent, `state` being what it showed.
+    """The result of one question.
 
-    `about` is the payment that it spoke of, which an id that only a claim brought need not be of. `unknown`: it said
-    that it knows none such. `stale_token`: it wanted a new token first, which whoever asks can get.
+    `spoke`: the gateway's own answer was sent, and `state` is what it showed. `about` is the payment that it spoke of;
+    an id that only a claim named may belong to another payment. `unknown`: the gateway said that it knows no such
+    payment. `stale_token`: it demanded a new token first, which the worker can get.
     """
 
     seconds: float
@@ -68,7 +69,7 @@ class SimulatedGateway:
         self.truths: dict[str, Truth] = {}
         self.outages: list[Outage] = []
         self.scripted: list[TroubleKind | None] = []
-        """What becomes of the next questions, one after the other, before all is as it should be."""
+        """The outcomes of the next questions, one after the other, before normal answers resume."""
         self._wire = WIRES[account.provider.name]
         self._by: dict[tuple[str, str], Truth] = {}
         self._random = random.Random(f"{seed}/{account.id}")
@@ -111,7 +112,7 @@ class SimulatedGateway:
     # -- asking --------------------------------------------------------------------------------------------------------
 
     def ask(self, assigned: AssignedQuestion, now: datetime, held_up: timedelta = timedelta(0)) -> Told:
-        """What a question asked now comes to; whoever asks was `held_up` since its lease began."""
+        """The outcome of a question asked now; its worker was `held_up` since its lease began."""
         executes = assigned.question.kind is QuestionKind.EXECUTE
         if executes and held_up > TIMING.execute_begins_within:
             trouble = Inconclusive(trouble=Trouble.NO_REPLY, detail="too late to be sent")
@@ -175,13 +176,14 @@ class SimulatedGateway:
             case "limiting" | "revoked" | "failing" | "proxy":
                 return 0.3
             case "slow":
-                # Beyond the gateway's deadline it stands for a recorder that was held up: the lease is over by then.
+                # A delay beyond the gateway's deadline stands for a recorder that was held up: the lease is over by
+                # then.
                 return self._random.uniform(5, 24)
             case _:
                 return self._random.uniform(0.05, 0.6) if self._quick else 0.2 + 4.8 * self._random.random() ** 3
 
     def _run(self, running: Any, serve: Any) -> tuple[Any, int]:
-        """Run a gateway's generator on replies of `serve`; its result, and how many requests it took."""
+        """Run a gateway's generator on replies of `serve`. Returns its result and the number of requests."""
         calls = 0
         try:
             effect: Effect = next(running)
@@ -202,7 +204,7 @@ class SimulatedGateway:
             return stop.value, calls
 
     def _stale(self, request: HttpRequest, now: datetime) -> HttpReply | None:
-        """How a token of yesterday is refused: by HTTP's word, or by a code of the gateway's under a 200."""
+        """The refusal of yesterday's token: by an HTTP status, or by a code of the gateway's under a 200."""
         sent = dict(request.headers).get("authorization", "")
         if self.account.provider.name != "onepaybd":
             return None

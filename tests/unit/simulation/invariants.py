@@ -1,7 +1,7 @@
-"""What must hold in every simulated world, whatever its seed; each part is in a file of its own.
+"""The invariants of every simulated world, whatever its seed; each part is in a file of its own.
 
-- `outcomes`: what the gateway calls paid ends completed; holds have a cause; what nobody paid is closed; nothing is
-  told that is not true, twice, or not at all.
+- `outcomes`: a payment that the gateway calls paid ends completed; holds have a cause; unpaid payments are closed; no
+  event is untrue, sent twice, or missing.
 - `timing`: after a callback within seconds, by the schedules within their steps.
 - `costs`: one question and one Execute at a time, within budgets, whatever strangers send.
 """
@@ -20,7 +20,7 @@ from tests.unit.simulation.workers import System
 
 
 def broken(system: System, stories: Stories) -> Iterator[Finding]:
-    """Every invariant that does not hold, in words; a world that is well yields nothing."""
+    """Every invariant that does not hold, in words; nothing for a correct world."""
     everything = list(all_seen(system, stories))
     yield from outcomes(everything)
     yield from timely(everything)

@@ -1,4 +1,4 @@
-"""What an onlooker of the simulation writes down: questions, answers, refusals, callbacks, and what delayed us."""
+"""What an onlooker of the simulation writes down: questions, answers, refusals, callbacks, and delays."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ ZERO, SECOND = timedelta(0), timedelta(seconds=1)
 
 
 class Asked(Struct, kw_only=True):
-    """One question that was decided on at `at`. `told` is None where whoever asked died before it was sent.
+    """One question that was decided on at `at`.
 
-    `died_at` is when whoever asked it died, before its reply was recorded. `probes`: it was asked while its gateway was
-    thought to be away.
+    `told` is None where the worker died before the question was sent. `died_at` is when the worker died before the
+    reply was recorded. `probes`: it was asked while its gateway was thought to be away.
     """
 
     account: str
@@ -52,18 +52,18 @@ class Asked(Struct, kw_only=True):
 
     @property
     def slow(self) -> bool:
-        """Whether it took longer than gateways take that are well, be it to be sent or to be answered."""
+        """Whether it took longer than healthy gateways take, to be sent or to be answered."""
         held_up = self.sent_at is not None and self.sent_at - self.at > SECOND
         return held_up or (self.told is not None and self.told.seconds > 5)
 
     @property
     def state(self) -> State | None:
-        """What the gateway showed."""
+        """The state that the gateway showed."""
         return self.told.state if self.told is not None and self.told.about == self.payment_id else None
 
     @property
     def hindered(self) -> bool:
-        """Whether something outside our rules kept the gateway's word on the payment from us, or made it late."""
+        """Whether a cause outside our rules withheld the gateway's answer about the payment, or delayed it."""
         if self.told is not None and self.told.stale_token and not self.told.spoke:
             return False
         return not self.spoke or self.unknown or self.slow
@@ -88,7 +88,7 @@ class Heard(Struct, frozen=True, kw_only=True):
 
 
 class TurnedAway(Struct, frozen=True, kw_only=True):
-    """A payment that was due and might not ask. `shut`: because its gateway was thought to be away."""
+    """A payment that was due and was refused a question. `shut`: because its gateway was thought to be away."""
 
     account: str
     payment_id: str
@@ -98,7 +98,7 @@ class TurnedAway(Struct, frozen=True, kw_only=True):
 
 
 class Course(Struct, kw_only=True):
-    """When a payment came to an end or into a hold, and since when nobody looks at it any more."""
+    """When a payment ended or was held, and since when it is no longer looked at."""
 
     ended_at: datetime | None = None
     rests_since: datetime | None = None
@@ -109,7 +109,7 @@ class Journal:
         self.asked: list[Asked] = []
         self.by_payment = defaultdict[str, list[Asked]](list)
         self.charges = defaultdict[str, list[tuple[datetime, int, bool]]](list)
-        """By account: what a budget was charged with, and whether that was asked for or owed afterwards."""
+        """By account: the charges of its budget, and whether each was charged in advance or afterwards."""
         self.refusals: list[TurnedAway] = []
         self.turned = defaultdict[str, list[TurnedAway]](list)
         self.courses = defaultdict[str, Course](Course)
@@ -117,7 +117,7 @@ class Journal:
         self.longest_carried = ZERO
         self.deaths: list[datetime] = []
         self.lost = defaultdict[str, list[tuple[datetime, datetime]]](list)
-        """By payment: when a process died as it took claims about it, and until when nobody asks for that."""
+        """By payment: when a process died while it took claims, and until when the payment is not asked about then."""
         self.claims = 0
         self.heard = defaultdict[str, list[Heard]](list)
         self.most_candidates = defaultdict[str, int](int)

@@ -1,8 +1,8 @@
 """A ledger and turns whose processes can die at any await: before a call, inside a transaction, just after its commit.
 
-The one thing to get wrong: what a death leaves. A transaction that did not end leaves nothing; one that did leaves all
-of it, although whoever made it never came to know. A turn is free at once. And at any await others may come first, so
-that a payment is no longer as it was read.
+A transaction that did not end leaves nothing. A committed transaction leaves all of it, even when its process died
+before it knew. A turn is free at once. At any await other processes may run, so that a payment has changed since it was
+read.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ from tests.fakes.clock import FakeClock
 from tests.fakes.ledger import FakeLedger
 
 HELD_FOR = timedelta(seconds=30)
-"""Whoever has a turn for longer has stopped, and others ask all the same."""
+"""A process that has a turn for longer counts as stopped, and others ask all the same."""
 
 DEPTH = 3
-"""So many things at once, each of which came between two steps of another."""
+"""How many processes may run nested, each between two steps of another."""
 
 
 class Killed(BaseException):
@@ -30,7 +30,7 @@ class Killed(BaseException):
 
 
 class Mortality:
-    """An await is a place to die at, with the probability `deadly`, or one at which others come first, with `raced`."""
+    """At an await a process dies with the probability `deadly`, and others run first with the probability `raced`."""
 
     def __init__(
         self, draw: Random, deadly: float, raced: float = 0.0, others: Callable[[], None] | None = None
@@ -48,7 +48,7 @@ class Mortality:
 
     @contextmanager
     def alone(self) -> Iterator[None]:
-        """While rows are locked nobody comes between: whoever wants them waits."""
+        """While rows are locked no other process runs in between: it would wait for the lock."""
         depth, self._depth = self._depth, DEPTH
         try:
             yield
@@ -57,7 +57,7 @@ class Mortality:
 
 
 class MortalLedger:
-    """The port `Ledger` over the fake one. `written` are the payments that were written."""
+    """The port `Ledger` over the fake ledger. `written` are the payments that were written."""
 
     def __init__(
         self, ledger: FakeLedger, live: Callable[[], None], alone: Callable[[], AbstractContextManager[None]]
@@ -133,7 +133,7 @@ class _MortalLimits:
 
 
 class MortalTurns:
-    """The turns of one process; `held`, by payment since when, is what all of them see."""
+    """The turns of one process; `held`, by payment since when, is shared by all processes."""
 
     def __init__(self, clock: FakeClock, held: dict[str, datetime], live: Callable[[], None]) -> None:
         self._clock, self._held, self._live = clock, held, live
@@ -152,7 +152,7 @@ class MortalTurns:
         return payment_id not in self._held or self._held[payment_id] + HELD_FOR <= now
 
     def give_back(self, payment_ids: Iterable[str]) -> None:
-        """One that others have by now stays theirs."""
+        """A turn that another process has by now stays with it."""
         for payment_id in payment_ids:
             since = self._mine.pop(payment_id, None)
             if since is not None and self._held.get(payment_id) == since:

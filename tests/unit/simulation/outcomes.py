@@ -1,6 +1,6 @@
-"""How each payment has to end, by the gateway's truth alone: paid, held with cause, or closed where nobody paid.
+"""How each payment has to end, by the gateway's truth alone: paid, held with cause, or closed when unpaid.
 
-The one thing to get wrong: an exemption. Whoever is left out here is where the money is lost.
+An exempted payment is exactly where money would be lost unnoticed, so each exemption has its reason.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ def _paid(seen: Seen, others: list[Seen]) -> Iterator[Finding]:
         yield found("lost", seen, f"its money was taken at {truth.captured}")
     allowed = set(_causes(seen, others, bool(bound)))
     if allowed & set(payment.holds) and not payment.status.paid:
-        allowed.add(Hold.UNRESOLVED)  # asked to the end of the schedule, and still not to be believed
+        allowed.add(Hold.UNRESOLVED)  # asked to the end of the schedule, and still unproven
     for hold in payment.holds:
         if hold not in allowed:
             yield found("held", seen, f"for {hold}, and {[str(one) for one in allowed] or 'nothing'} is true")
@@ -72,7 +72,7 @@ def _paid(seen: Seen, others: list[Seen]) -> Iterator[Finding]:
 
 
 def _causes(seen: Seen, others: list[Seen], bound: bool) -> Iterator[Hold]:
-    """What is true and may hold this payment."""
+    """The true reasons that may hold this payment."""
     truth, capabilities = seen.truth, seen.account.provider.capabilities
     paid = truth.paid()
     if len(paid) > 1 or any(other.truth.paid() for other in others):
@@ -91,7 +91,7 @@ def _causes(seen: Seen, others: list[Seen], bound: bool) -> Iterator[Hold]:
     if _crowded(seen):
         yield Hold.UNRESOLVED
     if capabilities.asked_by and not capabilities.pending_expires and not closing:
-        # Where the create reply was lost the gateway alone knows the path: a success there stands unanswered.
+        # When the create reply was lost, only the gateway knows the path: a success claimed there stays unanswered.
         said = any(one.acknowledged and one.own and one.said is Said.SUCCESS for one in seen.heard)
         keeps_open = seen.payment.opened or bool(paid) or said
         if seen.by_transaction:
@@ -101,7 +101,7 @@ def _causes(seen: Seen, others: list[Seen], bound: bool) -> Iterator[Hold]:
 
 
 def _crowded(seen: Seen) -> bool:
-    """Whether its own path was flooded with more ids than are kept of it."""
+    """Whether its own path was flooded with more ids than are kept."""
     return seen.by_transaction and sum(one.hostile and one.own for one in seen.heard) > UNSIGNED_KEPT
 
 
@@ -110,7 +110,7 @@ def _names_transactions(account: Account) -> bool:
 
 
 def _executed(seen: Seen, others: list[Seen]) -> Iterator[Finding]:
-    """A buyer approved and came back saying so: the money is taken soon, unless the order is paid otherwise."""
+    """The buyer approved and returned saying so: the money is taken soon, unless the order is paid otherwise."""
     if not seen.account.provider.capabilities.executes or seen.truth.approved_at is None:
         return
     captured_at = min(seen.truth.captured, default=None)
@@ -155,7 +155,7 @@ def _unpaid(seen: Seen) -> Iterator[Finding]:
     if not said and not by_clock:
         return
     if _crowded(seen) and Hold.UNRESOLVED in payment.holds:
-        return  # the id that the gateway closed may be one that was dropped
+        return  # the id that the gateway closed may have been dropped
     if payment.status not in CLOSED:
         yield found("silent", seen, f"nobody paid, and it ended at {seen.ends_at}")
         return
@@ -212,7 +212,7 @@ def _paid_state(state: State | None) -> bool:
 
 
 def _heard_of(seen: Seen, state: State) -> datetime | None:
-    """From when on it keeps its payment open: named under a signature, or on its own path with a word of success."""
+    """Since when it keeps its payment open: named under a signature, or on its own path with a word of success."""
     named = [
         one.at
         for one in seen.genuine
@@ -249,7 +249,7 @@ def _told_rightly(seen: Seen) -> Iterator[Finding]:
 
 
 def _refunds(seen: Seen) -> Iterator[Finding]:
-    """What is told as returned is what the gateway showed at the last look, and the looks come when they should."""
+    """The refund in the events is the one that the gateway showed at the last look, and the looks are on time."""
     spoken = [one for one in seen.spoken() if _paid_state(one.state)]
     showed = max((_returned(seen, one.state) for one in spoken), default=Decimal("0.00"))
     if seen.payment.refunded_amount != showed and not any(one.amount is not None for one in seen.truth.states):
@@ -273,7 +273,7 @@ def _returned(seen: Seen, state: State | None) -> Decimal:
 
 
 def _one_for_order(order: str, attempts: list[Seen]) -> Iterator[Finding]:
-    """At most one attempt stands as paid at a time, and one of them does where any is paid."""
+    """At most one attempt counts as paid at a time, and one of them does where any is paid."""
     told: list[tuple[Shown, str]] = [(event, seen.payment.id) for seen in attempts for event in seen.events]
     folded = set[str]()
     for event, payment_id in sorted(told, key=lambda one: one[0].at):
@@ -295,7 +295,7 @@ def _one_for_order(order: str, attempts: list[Seen]) -> Iterator[Finding]:
 
 
 def _freed(order: str, attempts: list[Seen]) -> Iterator[Finding]:
-    """An attempt first seen paid after the other went back in full stands for itself."""
+    """An attempt that is first seen paid after the other was refunded in full counts by itself."""
     for first, second in pairwise(attempts):
         back_at = first.first_told(Status.REFUNDED)
         others = [seen for seen in attempts if seen not in (first, second)]
@@ -307,7 +307,7 @@ def _freed(order: str, attempts: list[Seen]) -> Iterator[Finding]:
 
 
 def _refused(seen: Seen) -> Iterator[Finding]:
-    """What gateways and browsers send in earnest, whatever else stands in its bytes, is read and acknowledged."""
+    """Genuine messages of gateways and browsers are read and acknowledged, whatever else stands in their bytes."""
     for one in seen.heard:
         if not one.hostile and not one.acknowledged:
             yield found("lost", seen, f"what the {one.source} of {one.at} said was refused")

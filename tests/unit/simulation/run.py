@@ -1,7 +1,7 @@
 """The long run: `python -m tests.unit.simulation.run --payments 100000 --seed 1`, in worlds of some thousand payments.
 
-It prints how far it is, what the judge found by kind and in words, and the time it took; it exits 1 on any finding. The
-one thing to get wrong: memory. Each world is a process of its own, so that nothing of it is left when the next begins.
+It prints its progress, what the judge found by kind and in words, and the time it took; it exits 1 on any finding. Each
+world is a process of its own, so that its memory is freed before the next begins.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ SHOWN = 5  # findings of a world in words
 
 
 def worlds(payments: int, seed: int, seeds: int) -> Iterator[tuple[int, int]]:
-    """Seeds and sizes of the worlds: one seed is so many payments, a thousand seeds apart from the next."""
+    """Seeds and sizes of the worlds: one seed has so many payments, and seeds are a thousand apart."""
     for one in range(seed, seed + seeds):
         for number, done in enumerate(range(0, payments, WORLD)):
             yield one * 1000 + number, min(WORLD, payments - done)

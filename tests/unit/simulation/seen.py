@@ -1,7 +1,7 @@
-"""What the judge looks at for one payment: the gateway's truth, what was heard, asked and told, and how it ended.
+"""What the judge looks at for one payment: the gateway's truth, what was received, asked and published, and the end.
 
-The one thing to get wrong: none of this asks the code under test what is right. Of the payment's row only what a shop
-can see is compared; when we had to know something is computed from the truth and from what got a 2xx.
+None of this asks the code under test what is right. Of the payment's row only what a shop can see is compared. When we
+had to know a fact is computed from the truth and from the callbacks that got a 2xx.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ from tests.unit.simulation.workers import STARTED_AGAIN_SECONDS, System
 
 SECOND, MINUTE, HOUR, DAY = timedelta(seconds=1), timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
 PROBING = 45 * SECOND
-"""How long a gateway that is back may wait for its first question: a probe that was silent, a pause, and its spread."""
+"""How long a gateway that is back may wait for its first question: an unanswered probe, a pause, and its spread."""
 
 
 class Shown(Struct, frozen=True, kw_only=True):
-    """What one event told the shop."""
+    """The content of one event."""
 
     at: datetime
     type: str
@@ -73,11 +73,11 @@ class Seen(Struct, kw_only=True):
         return next((one.at for one in self.events if one.hold == hold), None)
 
     def success_said(self) -> list[Heard]:
-        """Claims of success that were acknowledged, by whoever."""
+        """Acknowledged claims of success, from any sender."""
         return [one for one in self.heard if one.acknowledged and one.said is Said.SUCCESS]
 
     def reachable_from(self, state: State) -> datetime | None:
-        """From when on a question of ours can be answered with this state, so that it can be read; None is never."""
+        """Since when a question of ours can be answered with this state in a readable way; None is never."""
         readable = state.readable_at
         if readable is None or not self.account.provider.capabilities.asked_by:
             return None
@@ -107,7 +107,7 @@ class Seen(Struct, kw_only=True):
         return reach if reach < min(ends) else None
 
     def _silent_from(self, gave_up_at: datetime) -> Iterator[datetime]:
-        """When the last look came that had a gateway to answer it, if that was silent as we gave up."""
+        """When the last look came that had a gateway to answer it, if the gateway was silent when we gave up."""
         for began, ended in self.troubles:
             if began <= gave_up_at <= ended:
                 yield began - 27 * HOUR
@@ -151,7 +151,7 @@ def shown(event: Event) -> Shown:
 
 
 def _troubles(system: System, payment_id: str, asked: list[Asked]) -> Iterator[tuple[datetime, datetime]]:
-    """From when to when something outside our rules kept a question about this payment from its answer."""
+    """From when to when a cause outside our rules kept a question about this payment from its answer."""
     account = system.ledger.payment(payment_id).account
     for one in asked:
         if one.hindered:

@@ -1,7 +1,7 @@
-"""What browsers and gateways send us about a payment, byte for byte, and what our ingress makes of it.
+"""The messages of browsers and gateways about a payment, byte for byte, and the claims that our ingress makes of them.
 
-The one thing to get wrong: what counts as heard. Only a callback that was acknowledged binds us; the simulation's
-ingress is the real reading and the real signature check, without the sockets.
+Only an acknowledged callback binds us. The simulation's ingress uses the real reading and the real signature check,
+without the sockets.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ BODIES = ("plain", "plain", "plain", "mark", *EMPTY)
 
 
 def names_a_word(account: Account, *, own: bool) -> bool:
-    """Whether a buyer's return says what became of it: by its own query, or by the path that we gave the gateway."""
+    """Whether a buyer's return states the outcome: by its own query, or by the path that we gave the gateway."""
     name = account.provider.name
     return name in ("onepaybd", "moneybag") or (own and name != "shadhinpay")
 
@@ -51,7 +51,10 @@ def heard(account: Account, callback: Callback) -> Claim | None:
 def returns(
     account: Account, truth: Truth, at: datetime, said: Said | None, transaction: str | None, draw: Random, *, own: bool
 ) -> Callback:
-    """The buyer's browser comes back. `own`: on the payment's own path; else on the account's, as tracked ones do."""
+    """The buyer's browser comes back.
+
+    `own`: on the payment's own path; else on the account's, as tracked payments do.
+    """
     name = account.provider.name
     word = SAID.get(said, "") if said is not None else ""
     query: dict[str, str] = {}
@@ -67,7 +70,7 @@ def returns(
     posted = name == "moneybag" and draw.random() < 0.3
     body, label = form(query, draw.choice(FORMS)) if posted else (b"", "")
     if name == "onepaybd" and draw.random() < 0.2:
-        body, label = b"\xff<no form at all>", "text/xml"  # and the query says it all
+        body, label = b"\xff<no form at all>", "text/xml"  # the query holds all the fields
     word_in_path = said if name in ("ipay", "payparse", "moneybag") and own else None
     return Callback(
         source=Source.RETURN,
@@ -149,7 +152,7 @@ def invented(
     said: Said | None,
     body: bytes = b"",
 ) -> Callback:
-    """What anyone can send, by hand."""
+    """A callback that any stranger can send by hand."""
     return Callback(
         source=Source.RETURN,
         account=account.id,
@@ -164,5 +167,5 @@ def invented(
 
 
 def replayed(callback: Callback, at: datetime, query: dict[str, str]) -> Callback:
-    """A signed body that somebody saw, sent again with a query of their choice; its signature is still fresh or not."""
+    """A signed body that a stranger saw, sent again with another query; its signature may still be fresh."""
     return replace(callback, received_at=at, query=tuple(query.items()))

@@ -1,7 +1,7 @@
 """What buyers, shops and gateways do in the simulation, all of it from one seed; strangers are in `strangers.py`.
 
-The one thing to get wrong: a gateway of these stories never takes a word back that it showed everywhere, so whatever
-the order of replies, no payment may end in a contradiction.
+A gateway of these stories never takes back an answer that it showed everywhere. So in any order of replies, no payment
+may end in a contradiction.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ DAY = timedelta(days=1)
 OPENING_SPAN = timedelta(days=60)
 SALE_AT = NOON + timedelta(days=20)
 LAST_STORY = NOON + timedelta(days=130)
-LONGEST_LAG = timedelta(minutes=9, seconds=30)  # with a question's own time, never a declared proof for `confirm_end`
+LONGEST_LAG = timedelta(minutes=9, seconds=30)  # with a question's own time, shorter than `confirm_end`
 AMOUNT, SHORT = Decimal("1500.50"), Decimal("99.00")
 SAYS = {Status.COMPLETED: Said.SUCCESS, Status.FAILED: Said.FAILURE, Status.CANCELLED: Said.CANCEL}
 GARBLED = ("1,500.50", "1500.50 BDT", "1500.5000001", "BDT1500.50")
@@ -53,7 +53,7 @@ ORDERS = ("first hangs", "first hangs", "both paid", "paid again after a refund"
 
 
 class Stories:
-    """Puts down on the agenda what will happen, `payments` times over."""
+    """Adds the stories of `payments` payments to the agenda."""
 
     def __init__(self, system: System, seed: int, payments: int, accounts: Sequence[Account] = ACCOUNTS) -> None:
         self.system = system
@@ -267,7 +267,7 @@ class Stories:
         else:
             self._tell(account, first, told, ends_at)
             if kind == "first hangs" and draw.random() < 0.7:
-                first.approved_at = None  # whoever said so was wrong, and until it answers nobody can know
+                first.approved_at = None  # that claim was wrong, which only an answer can show
             wait = timedelta(seconds=draw.uniform(5, 200))
 
         def again() -> None:
@@ -277,7 +277,7 @@ class Stories:
         self.system.agenda.after(wait.total_seconds(), again)
 
     def _tracked(self, number: int, account: Account) -> None:
-        """The shop opened it, the buyer paid and came back, and only then the shop says so to us."""
+        """The shop opened it, the buyer paid and returned, and only then the shop registers it."""
         draw, system = self._random, self.system
         truth = self._truth(number, account)
         system.gateways[account.id].register(truth)
@@ -305,7 +305,7 @@ class Stories:
         named = transaction if account.provider.name == "moneybag" else None
         status = Status.PENDING if state is None or state.status == ODD else Status(state.status)
         begun = state is not None and status is Status.PENDING and named is not None
-        # Moneybag names no id of ours but the reference, so that only a path or a signature says more.
+        # Moneybag names only our reference, so that only a path or a signature says more.
         own = on_path or named is None
         about = Heard(payment_id=truth.payment_id, at=at, source=Source.RETURN, said=said, transaction=named, own=own)
         if (said is not None or (begun and draw.random() < 0.3)) and draw.random() < 0.75:
@@ -341,7 +341,7 @@ class Stories:
 
 
 def ends_at(account: Account, opened_at: datetime) -> datetime:
-    """The later of the gateway's end and ours, where its create reply names one."""
+    """The later of the gateway's end and ours, where its create reply names an end."""
     names = account.provider.name in ("shadhinpay", "payparse")
     ahead = max(timedelta(0), SKEWS.get(account.id, timedelta(0))) if names else timedelta(0)
     return opened_at + account.provider.lifetime(None) + ahead

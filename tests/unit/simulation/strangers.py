@@ -1,6 +1,6 @@
-"""What anyone can send: made-up ids, ids of other payments, references that were guessed, replays, and floods.
+"""What strangers can send: made-up ids, ids of other payments, guessed references, replays, and floods.
 
-The one thing to get wrong: none of it is true, so none of it may change how a payment ends, whoever comes first.
+None of it is true, so none of it may change how a payment ends, in any order.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ class Strangers:
             self._just_before(account, truth)
 
     def replay(self, truth: Truth, hook: Callback, sent: datetime) -> None:
-        """A signed body that somebody saw, sent again and again with a query of their own."""
+        """A signed body that a stranger saw, sent again and again with a query of the stranger's own."""
         other = self._random.choice(self._seen or [truth])
         query = {
             "order_id": other.reference,
@@ -65,7 +65,7 @@ class Strangers:
         return {name: truth.reference} if name else {}
 
     def _others_ids(self, account: Account, truth: Truth) -> dict[str, str]:
-        """An id of another payment of the account, beside the reference of this one."""
+        """An id of another payment of the account, beside the reference of this payment."""
         others = [one for one in self._seen[-200:] if one.account == account.id and one is not truth]
         if not others:
             return self._by_reference(account, truth)
@@ -81,7 +81,7 @@ class Strangers:
         return self._by_reference(account, truth) or {"paymentID": f"S-made-up-{number}"}
 
     def _just_before(self, account: Account, truth: Truth) -> None:
-        """A dozen hits by the reference in the hour in which the buyer comes back."""
+        """A dozen requests by the reference in the hour in which the buyer returns."""
         for number in range(12):
             at = self.system.clock.now + timedelta(seconds=2 + number * 3 * self._random.random())
             self._sends(account, truth, at, self._by_reference(account, truth), own=False)
@@ -97,7 +97,7 @@ class Strangers:
         self, account: Account, truth: Truth, at: datetime, query: dict[str, str], *, own: bool, body: bytes = b""
     ) -> None:
         said = self._random.choice(WORDS)
-        own = own and truth.session_id is not None  # nobody has the path of what was never made
+        own = own and truth.session_id is not None  # a checkout that was never made has no path
         path_word = said if own else None
         if said is not None and not own:
             query = query | {"status": said}

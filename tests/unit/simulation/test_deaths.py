@@ -1,6 +1,6 @@
-"""A worker that dies once, at each await of its way: what it had in hand comes to the same end, and no money twice.
+"""A worker that dies once, at each await of its way: its work comes to the same end, and no money is taken twice.
 
-The one thing to get wrong: the count. The awaits are counted by themselves, so a new one is a new place to die at.
+The awaits are counted automatically, so a new await is a new place to die at.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ SECOND, DAY = timedelta(seconds=1), timedelta(days=1)
 PAID_AT, SAID_AT = NOON + 10 * SECOND, NOON + 20 * SECOND
 ACCOUNTS = (account("onepaybd"), account("moneybag", calls_per_second=5.0), account("shadhinpay"))
 ATTEMPTS = ("pay_first", "pay_second")
-"""Two of one order, both approved: at OnePayBD our Execute takes the money."""
+"""Two attempts of one order, both approved: at OnePayBD our Execute takes the money."""
 
 OTHERS = {"pay_moneybag": "moneybag", "pay_shadhinpay": "shadhinpay"}
 SOON = 5 * SECOND

@@ -1,8 +1,8 @@
-"""Order does not matter, for claims and answers too: however they come, payments end in the same way.
+"""Order does not matter, for claims and answers too: in any order, payments end in the same way.
 
-The one thing to get wrong: the sides. Every claim stays before the end of the checkout and its grace, what is true
-stays true from the same moment on, and everything is below the caps; only who comes first, and which question meets
-which trouble, differs.
+Some things do not vary. Every claim stays before the end of the checkout and its grace, the truth stays true from the
+same moment on, and everything is below the caps. Only the order of arrival, and which question meets which trouble,
+differs.
 """
 
 from __future__ import annotations
@@ -86,7 +86,7 @@ def test_however_claims_and_answers_come_payments_end_in_the_same_way(plan: Plan
 
 
 def _counted(ended: list[Ended]) -> object:
-    """Of several attempts of an order, which one wins may differ, never how many."""
+    """Of several attempts of an order, which attempt wins may differ, never how many."""
     return ended if len(ended) == 1 else sorted((one.status, bool(one.hold)) for one in ended)
 
 

@@ -1,4 +1,4 @@
-"""A key that is revoked for a day: what that costs and writes about each payment, and how soon all is known then."""
+"""A key that is revoked for a day: its cost in questions and entries, and how soon every outcome is known."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ ENDS = BEGINS + DAY
 
 
 def a_day_without_key(payments: int) -> tuple[System, list[str]]:
-    """So many payments whose buyers all paid and came back, a second apart, just after the key was revoked."""
+    """So many payments whose buyers all paid and returned, a second apart, just after the key was revoked."""
     rules = Rules(accounts={STEADY.id: STEADY}, checks=Checks(), public_url="https://pay.example", jitter=0.1)
     system = System([STEADY], rules, 1, workers=2, deaths=0, deadly=0, held_up=0, raced=0)
     gateway = system.gateways[STEADY.id] = SimulatedGateway(STEADY, 1, steady=True, quick=True)
@@ -61,7 +61,7 @@ def test_the_timeline_tells_it_in_a_handful_of_entries(payments: int) -> None:
     assert sum(one.data.get("times", 1) for one in answers) == len(system.journal.asked), "and every answer counts"
     claims = [one for name in names for one in system.ledger.entries(name) if one.kind is EntryKind.CLAIM]
     told = Counter(one.data["source"] for one in claims)
-    assert told[Source.RETURN] == payments, "whatever came from outside stands in it"
+    assert told[Source.RETURN] == payments, "every message from outside stands in it"
 
 
 def test_a_lone_payment_tells_each_of_the_first_questions_and_then_how_often_it_was_asked_on() -> None:

@@ -26,12 +26,12 @@ def test_what_gateways_call_paid_is_told_once_in_time_and_nothing_else_is(seed: 
 WORLDS = int(os.environ.get("PAYPROOF_SIMULATION_WORLDS", "1000"))
 FIRST = int(CHOSEN) if CHOSEN else 10_000
 FEW = 3
-"""Payments of a small world: what one seed draws is soon all there is to it, so many seeds draw more."""
+"""Payments of a small world: each seed draws few different things, so many seeds draw more."""
 
 
 @pytest.mark.timeout(900)
 def test_nor_in_a_thousand_small_worlds() -> None:
-    """Each has its own seed, counted from the one that is printed."""
+    """Each has its own seed, counted from the printed seed."""
     print(f"PAYPROOF_SIMULATION_SEED={FIRST} PAYPROOF_SIMULATION_WORLDS={WORLDS}")
     found = {seed: [str(one) for one in judged(seed, FEW)] for seed in range(FIRST, FIRST + WORLDS)}
     assert {seed: words for seed, words in found.items() if words} == {}

@@ -1,7 +1,6 @@
-"""When what the gateway shows has to be told: after a callback, and by the schedules alone.
+"""When what the gateway shows has to be published: after a callback, and by the schedules alone.
 
-The one thing to get wrong: what excuses a delay. Only what the simulation itself put in the way does, and only until it
-was over.
+Only a disturbance of the simulation itself excuses a delay, and only until it was over.
 """
 
 from __future__ import annotations
@@ -18,12 +17,12 @@ from tests.unit.simulation.seen import HOUR, MINUTE, SECOND, Seen
 from tests.unit.simulation.truth import State
 
 REPLY = 5 * SECOND
-"""How long a gateway without trouble takes for a question, and what is in flight before it."""
+"""How long a gateway without trouble takes for a question, and for the questions in flight before it."""
 SLACK = 2 * SECOND
 LEASE = 40 * SECOND
 HINTS_PER_HOUR = 10
 GUESSED = 5 * MINUTE
-"""Whoever guesses a reference begins the close questions, the later ones of which are so far apart."""
+"""A guessed reference begins the close questions; the later ones are so far apart."""
 
 
 def timely(everything: list[Seen]) -> Iterator[Finding]:
@@ -40,7 +39,7 @@ def _in_time(seen: Seen) -> Iterator[Finding]:
     state, start = min(bound, key=lambda one: one[1])
     told_at = seen.first_told(*((Status.COMPLETED, Status.REFUNDED) if paid else CLOSED))
     if told_at is None:
-        return  # outcomes says so
+        return  # `outcomes` reports it
     begun = start
     due = start + _longest(seen, state, start)
     while told_at > due:
@@ -98,7 +97,7 @@ def _scheduled(seen: Seen, state: State, at: datetime) -> timedelta:
 def _running(seen: Seen, state: State, at: datetime) -> timedelta:
     """The step of `claimed` where that runs, else of `pending`. A question that brought nothing is a step too.
 
-    What is held as unresolved is with a person, and asked about on `pending` from then on.
+    A payment held as unresolved waits for a person, and is asked about on `pending` from then on.
     """
     checks = seen.checks
     extra = sum(not one.spoke for one in seen.asked if one.at <= at) + (at >= seen.closes_at)
@@ -115,9 +114,9 @@ def _running(seen: Seen, state: State, at: datetime) -> timedelta:
 
 
 def _claimed_since(seen: Seen, state: State, at: datetime) -> tuple[datetime | None, datetime | None]:
-    """Since when someone says that it was paid; and since when `claimed` runs through once where nobody says so.
+    """Since when a claim says that it was paid; and since when `claimed` runs through once without such a claim.
 
-    That is for a buyer who is back without a word, and for a transaction that is known and pending.
+    The latter is for a buyer who returned without a word, and for a transaction that is known and pending.
     """
     said: list[datetime] = []
     once: list[datetime] = []

@@ -1,7 +1,7 @@
 """What is true at a gateway, and from when on it says so: the judge's only measure.
 
-The one thing to get wrong: two times. `at` is when it became true; `seen_at` is when every replica of the gateway shows
-it. Between the two a question may be told either, and the gateway never shows something older once `seen_at` is over.
+There are two times. `at` is when it became true; `seen_at` is when every replica of the gateway shows it. Between the
+two a question may get either answer. After `seen_at` the gateway never shows an older state.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ from schemas.words import Status
 
 ODD: Literal["odd"] = "odd"
 SEEN_EARLY = 0.2
-"""So often a replica shows what is true before all of them do."""
+"""How often a replica shows the truth before all of them do."""
 
 
 class State(Struct, frozen=True, kw_only=True):
-    """What is true of a payment, or of one transaction, from `at` on. `odd` is a word of nobody's table.
+    """What is true of a payment, or of one transaction, from `at` on.
 
-    `amount`: what was paid, where that is not what was asked. `garbled`: how the gateway writes it until `clean_at`, as
-    no money can be written; None as `clean_at` is for ever.
+    `odd` is a word that no table has. `amount`: the paid amount, where it is not the requested amount. `garbled`: how
+    the gateway writes the amount until `clean_at`, in a form that no money can have; `clean_at` None is for ever.
     """
 
     at: datetime
@@ -42,19 +42,19 @@ class State(Struct, frozen=True, kw_only=True):
 
     @property
     def readable_at(self) -> datetime | None:
-        """From when on every answer says it so that it can be read."""
+        """Since when every answer shows it in a readable form."""
         if self.garbled is None:
             return self.seen_at
         return None if self.clean_at is None else max(self.seen_at, self.clean_at)
 
 
 class Truth(Struct, kw_only=True):
-    """One checkout at its gateway. Without `session_id` the gateway never made it.
+    """One checkout at its gateway.
 
-    `known_at`: until then it says "not found" of our own ids. `ends_at`: the later of its own end and ours.
-    `approved_at`: when the buyer let an Execute take the money. `hangs`: from when to when no question about it is
-    answered. `dressing`: what its replies about this payment have in
-    them that decides nothing; see `dressing.py`.
+    Without `session_id` the gateway never made it. `known_at`: until then it says "not found" of our own ids.
+    `ends_at`: the later of its own end and ours. `approved_at`: when the buyer let an Execute take the money. `hangs`:
+    from when to when no question about it is answered. `dressing`: the parts of its replies about this payment that
+    decide nothing; see `dressing.py`.
     """
 
     payment_id: str
@@ -76,7 +76,7 @@ class Truth(Struct, kw_only=True):
         self.states.sort(key=lambda one: one.at)
 
     def shown(self, moment: datetime, draw: Random, transaction: str | None = None) -> State | None:
-        """What a replica shows at that moment; where one is asked by transaction, of that one."""
+        """What a replica shows at that moment; for a question by transaction, of that transaction."""
         found = None
         for state in self.states:
             if state.at > moment or (transaction is not None and state.transaction != transaction):
@@ -88,7 +88,7 @@ class Truth(Struct, kw_only=True):
         return found
 
     def paid(self) -> list[State]:
-        """The states that say the whole amount was paid and not yet that it went back, one for each transaction."""
+        """The states that say the whole amount was paid and not yet that it was refunded, one for each transaction."""
         found: dict[str | None, State] = {}
         for state in self.states:
             if state.paid and state.amount in (None, self.amount):
@@ -96,7 +96,7 @@ class Truth(Struct, kw_only=True):
         return list(found.values())
 
     def returned(self, moment: datetime) -> Decimal:
-        """How much of the money every replica shows as returned at that moment."""
+        """How much of the money every replica shows as refunded at that moment."""
         back = [Decimal("0.00")]
         for state in self.states:
             if state.seen_at <= moment and state.paid:
@@ -108,7 +108,7 @@ class Truth(Struct, kw_only=True):
 
 
 def lag(draw: Random, longest: timedelta) -> timedelta:
-    """How long a replica is behind: mostly not at all, now and then seconds, seldom as long as it may be."""
+    """How long a replica is behind: usually not at all, sometimes seconds, rarely as long as it may be."""
     chance = draw.random()
     if chance < 0.55:
         return timedelta(0)

@@ -1,7 +1,7 @@
 """How long the sweep alone takes when every callback is lost; `python -m tests.unit.simulation.waiting` prints it.
 
-The one thing to get wrong: the buyer's delay is not ours. A payment made t minutes after its opening is known to the
-gateway from then on; counted is the time from there to our record of it, on the default schedule.
+The buyer's delay is not ours. A payment made t minutes after its opening is known to the gateway from then on. Counted
+is the time from there to our record of it, on the default schedule.
 """
 
 from __future__ import annotations
@@ -42,10 +42,10 @@ class Ended(Struct, frozen=True, kw_only=True):
 
 
 def accounts() -> list[Account]:
-    """The four that can be asked by our own ids, with as much configured as that needs.
+    """The four accounts that can be asked by our own ids, with the configuration that this needs.
 
-    OnePayBD takes money here when the buyer approves. With `capture` it is our Execute that does, which only a buyer's
-    claim starts: when that is lost nobody is charged, and the payment closes as expired.
+    OnePayBD takes money here when the buyer approves. With `capture` our Execute takes it, which only a buyer's claim
+    starts: when that is lost the buyer is not charged, and the payment closes as expired.
     """
     onepaybd = OnePayBD(base_url="https://gateway.example", api_key=KEY, capture=False)
     return [

@@ -1,7 +1,7 @@
 """How each gateway writes what is true, byte for byte as its file under `consumers/providers` reads it.
 
-The one thing to get wrong: these are written from the gateways' documentation (see the tables of the providers), never
-from what our own reader happens to accept.
+These bytes follow the gateways' documentation (see the tables of the providers), never what our own reader happens to
+accept.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class Wire(Protocol):
     def asks(self, request: HttpRequest) -> Asks: ...
 
     def told(self, truth: Truth, state: State | None, asks: Asks, moment: datetime) -> HttpReply:
-        """What the gateway says of a payment it knows; no state is a checkout that nobody has used."""
+        """The gateway's reply about a payment that it knows; no state is a checkout that was never used."""
         ...
 
     def unknown(self, asks: Asks) -> HttpReply: ...

@@ -1,8 +1,8 @@
 """The processes of the simulation: a queue of claims, workers that take and ask and record, and the sweep.
 
-The one thing to get wrong: only moments are simulated here. What a claim makes due, who may ask and what a reply comes
-to are decided by the real stages; the limits and shares are those of `worker/verify/consume.py`, the sweep's portion
-that of `worker/postgres/queue/due.py`.
+Only moments are simulated here. The real stages decide what a claim makes due, which worker may ask and what a reply
+leads to. The limits and shares are those of `worker/verify/consume.py`, the sweep's portion that of
+`worker/postgres/queue/due.py`.
 """
 
 from __future__ import annotations
@@ -44,15 +44,15 @@ from worker.verify.sweep import LOOK_AGAIN
 
 TAKING_SECONDS, RECORDING_SECONDS = 0.004, 0.005
 WAITING_SECONDS, AGAIN_SECONDS = 1.0, 0.25
-"""So long a claim waits for another's question, and so often it is looked at meanwhile."""
+"""How long a claim waits for another worker's question, and how often it is looked at meanwhile."""
 
 STARTED_AGAIN_SECONDS = 1.0
-"""So long after a worker died its claims, which nobody acknowledged, are another's."""
+"""How long after a worker's death another worker has its unacknowledged claims."""
 
-DEATHS = 0.004  # of the questions are asked by a worker that dies before it records them
-DEADLY = 0.0006  # of the awaits on the ledger are the last thing that a worker does
-RACED, RACE_SECONDS = 0.1, 0.02  # at so many of the awaits on the ledger others come first that were to come so soon
-HELD_UP = 0.02  # of the questions are asked long after they were decided on, and eight times as many Executes
+DEATHS = 0.004  # this share of questions: the worker dies before it records
+DEADLY = 0.0006  # share of the awaits on the ledger at which the worker dies
+RACED, RACE_SECONDS = 0.1, 0.02  # this share of awaits on the ledger: others run first
+HELD_UP = 0.02  # this share of questions is asked late; Executes eight times it
 
 
 class System:
@@ -90,7 +90,7 @@ class System:
     # -- what shops do -------------------------------------------------------------------------------------------------
 
     def open(self, truth: Truth, *, lifetime: timedelta, order: str | None = None, lost: bool = False) -> Payment:
-        """Open a checkout through the real stage and the gateway's real reply; `lost`: that never comes."""
+        """Open a checkout through the real stage and the gateway's real reply; `lost`: the reply never comes."""
         gateway = self.gateways[truth.account]
         payment = self._row(truth, lifetime, order)
 
@@ -105,7 +105,7 @@ class System:
         return self.ledger.payment(payment.id)
 
     def track(self, truth: Truth, *, lifetime: timedelta, order: str | None = None) -> Payment:
-        """Take on a payment that the shop opened by itself at the gateway."""
+        """Track a payment that the shop opened by itself at the gateway."""
         payment = self._row(truth, lifetime, order)
         wanted = replace(payment, session_id=truth.session_id)
         at_once(track_payment(self.ledger, self.rules, wanted, {"reference": payment.reference}))
@@ -113,7 +113,7 @@ class System:
         return self.ledger.payment(payment.id)
 
     def _registered(self, payment: Payment) -> None:
-        """What was kept for it comes into the queue with its row."""
+        """The early claims that were kept for it enter the queue with its row."""
         kept = self.ledger.heard[self._kept :]
         self._kept += len(kept)
         self.looked_at([payment.id])
@@ -137,7 +137,10 @@ class System:
     # -- what comes in -------------------------------------------------------------------------------------------------
 
     def call_back(self, callback: Callback, about: Heard) -> bool:
-        """A hit on a public endpoint, now; whether it was acknowledged, which is when its claim is durable."""
+        """A request to a public endpoint, now.
+
+        Returns whether it was acknowledged, which is when its claim is durable.
+        """
         account = self.rules.accounts[callback.account]
         callback = replace(callback, received_at=self.clock.now)
         claim = heard(account, callback)
@@ -173,7 +176,7 @@ class System:
         )
 
     def looked_at(self, payment_ids: Iterable[str]) -> None:
-        """Payments were written: the sweep hears when they are due, the journal how they stand."""
+        """Payments were written: the sweep learns when they are due, the journal what they are."""
         for payment_id in payment_ids:
             payment = self.ledger.payment(payment_id)
             self.journal.saw(payment, self.clock.now)
@@ -182,9 +185,10 @@ class System:
 
 
 class Worker:
-    """One process. It takes as many claims as its limit allows, asks, and records what has come together.
+    """One process. It takes as many claims as its limit allows, asks, and records replies together.
 
-    `_hand` are the claims that it has not acknowledged yet: what is asked, and what waits for another's question.
+    `_hand` are the claims that it has not acknowledged yet: those being asked about, and those that wait for another
+    worker's question.
     """
 
     def __init__(self, system: System) -> None:
@@ -196,7 +200,7 @@ class Worker:
         self._begins()
 
     def _begins(self) -> None:
-        """With nothing in memory."""
+        """Start with nothing in memory."""
         self._turns = MortalTurns(self._system.clock, self._system.turns, self._live)
         self._known = dict[str, AccountLimits]()
         self._hand = dict[str, Claim]()
@@ -206,7 +210,7 @@ class Worker:
         self._used.clear()
 
     def _live(self) -> None:
-        """An await: the process may die at it, also of what comes between."""
+        """An await: the process may die at it, also while others run in between."""
         life = self._life
         self._system.mortality.live()
         if life != self._life:
@@ -237,7 +241,7 @@ class Worker:
         self.wake(provider)
 
     def _look(self, claims: Sequence[Claim], since: datetime) -> None:
-        """Look at claims that this worker has in hand since then."""
+        """Look at claims that this worker has had in hand since then."""
         system, now = self._system, self._system.clock.now
         self._hand |= {claim.id: claim for claim in claims}
         room = {account: share - self._used[account] for account, share in self._shares.items()}
@@ -271,7 +275,7 @@ class Worker:
             self._later(AGAIN_SECONDS, lambda: self._look([*waiting.values()], since if patient else now))
 
     def _died_taking(self, homes: Iterable[str]) -> None:
-        """What was not written is as if it had never been taken; after an Execute that was written Query comes."""
+        """Unwritten claims are as if never taken; after an Execute that was written, Query comes."""
         system = self._system
         now = system.clock.now
         for payment_id in homes:
@@ -279,7 +283,7 @@ class Worker:
         system.looked_at(homes)
 
     def _later(self, seconds: float, what: Callable[[], None]) -> None:
-        """Do this then, if the process lives."""
+        """Do this after so many seconds, if the process lives."""
         life = self._life
         self._system.agenda.after(seconds, lambda: what() if life == self._life else None)
 
@@ -332,7 +336,7 @@ class Worker:
         try:
             at_once(record_replies(ledger, system.rules, pairs, system.clock.now, self._known))
         except Killed:
-            left = Counter(ledger.written)  # of several about one payment the first are written first
+            left = Counter(ledger.written)  # several replies about one payment are written in order
             done = list[Reply]()
             for _, reply in pairs:
                 left[reply.payment_id] -= 1
@@ -354,7 +358,7 @@ class Worker:
             self._later(RECORDING_SECONDS, self._record)
 
     def _die(self, life: int) -> None:
-        """All that it had in memory is lost; another one takes its place, and has what it did not acknowledge."""
+        """All that it had in memory is lost; another worker takes its place, and gets its unacknowledged claims."""
         if life != self._life:
             return
         self._life += 1
@@ -372,7 +376,7 @@ class Worker:
 
 
 class Sweep:
-    """Who is due becomes a claim, within three quarters of the account's budget; see `worker/postgres/queue/due.py`."""
+    """A due payment becomes a claim, within three quarters of the account's budget; see `postgres/queue/due.py`."""
 
     def __init__(self, system: System, accounts: Sequence[Account]) -> None:
         self._system = system
@@ -398,7 +402,7 @@ class Sweep:
 
     def _run(self, moment: datetime) -> None:
         if moment != self._wakes_at:
-            return  # one that was earlier has run
+            return  # an earlier timer has run
         self._wakes_at = None
         now = self._system.clock.now
         for account in self._due:
@@ -438,7 +442,7 @@ class Sweep:
         self._system.publish(self._system.claim(payment_id, Source.SWEEP) for payment_id in taken)
 
     def _known(self, heap: list[tuple[datetime, str]]) -> list[tuple[datetime, str]]:
-        """The heap without what was put off or settled since, at its top."""
+        """The heap without payments at its top that were postponed or ended since."""
         while heap and self._system.ledger.payment(heap[0][1]).next_check_at != heap[0][0]:
             heapq.heappop(heap)
         return heap

@@ -1,4 +1,4 @@
-"""One simulated world: months of payments, and what the judge finds when all has come to rest."""
+"""One simulated world: months of payments, and the judge's findings when all has come to rest."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.unit.simulation.stories import LAST_STORY, Stories
 from tests.unit.simulation.workers import System
 
 CHECKS = Checks(claimed=(2.0, 5.0, 15.0, 60.0, *[300.0] * 30, 3600.0))
-"""The default, but that what is asked about for a week is asked every hour at last and not two thousand times."""
+"""As the default, but after some hours only once an hour: a week of questions would otherwise be two thousand."""
 
 PAYMENTS = int(os.environ.get("PAYPROOF_SIMULATION_PAYMENTS", "300"))
 

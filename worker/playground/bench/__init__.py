@@ -1,4 +1,5 @@
-"""`payproof bench`: what a running installation does, measured from outside at an account of the sandbox's.
+"""`payproof bench`: how fast a running installation is, measured from outside at an account of the sandbox's.
 
-The one thing to get wrong: the gateway. Load is sent only where a sandbox has proven itself; see `sandboxed`.
+Load is sent only where the gateway has proven to be a sandbox; see `sandboxed`. Otherwise it would open payments at a
+real gateway.
 """

@@ -1,7 +1,7 @@
-"""What became of each payment, and what all of them come to.
+"""The outcome of each payment, and the figures of all of them.
 
-The one thing to get wrong: leaving out the slow ones. A payment that was never told is a failure and said as one; the
-percentiles are of those that were, by nearest rank, so that each is a time which one payment really took.
+A payment whose event never came is a failure and reported as a failure. The percentiles are of the others, by nearest
+rank, so that each is a time which a payment really took.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from msgspec import Struct
 class Ended(Struct, frozen=True, kw_only=True):
     """One payment. Times are by `time.perf_counter`; `why` says what went wrong, None where nothing did.
 
-    `accepted_at`: when its callback was answered as taken; `told_at`: when its event was seen.
+    `accepted_at`: when its callback was accepted; `told_at`: when its event was seen.
     """
 
     sent_at: float
@@ -36,7 +36,7 @@ class Figures(Struct, frozen=True, kw_only=True):
 
 
 def add_up(ended: Sequence[Ended], seconds: float) -> Figures:
-    """`seconds` is how long callbacks were sent for."""
+    """The figures; `seconds` is how long callbacks were sent for."""
     accepted = [one.accepted_at for one in ended if one.accepted_at is not None]
     took = max([seconds, *(at - min(one.sent_at for one in ended) for at in accepted)])
     return Figures(
@@ -49,5 +49,5 @@ def add_up(ended: Sequence[Ended], seconds: float) -> Figures:
 
 
 def percentile(ordered: Sequence[float], share: float) -> float:
-    """The least of them that `share` of all do not exceed; of one value or more, in ascending order."""
+    """The smallest value that `share` of all values do not exceed. `ordered` is ascending and not empty."""
     return ordered[max(0, math.ceil(round(share * len(ordered), 9)) - 1)]

@@ -1,7 +1,7 @@
-"""Payments opened, paid at the sandbox and told to the service at a fixed rate, each watched until its event came.
+"""Payments opened, paid at the sandbox and reported to the service at a fixed rate, each watched until its event.
 
-The one thing to get wrong: the rate. It is kept whatever the service does; who waits for one payment's end before the
-next is told measures a service that is never under load.
+The rate is kept however slow the service is. A load that waits for one payment's end before the next would never put
+the service under load.
 """
 
 from __future__ import annotations
@@ -24,17 +24,17 @@ from worker.playground.shop.ordering import CUSTOMER
 from worker.runtime.cancellation import end_one
 
 By = Literal["return", "webhook"]
-"""How the service is told: by the buyer who comes back, or by the gateway's signed webhook."""
+"""How the service learns of a payment: from the returning buyer, or from the gateway's signed webhook."""
 
 AT_ONCE = 8
 TELL_SECONDS = 40.0
 EVENT_SECONDS = 30.0
 RETURN_URL = "https://payproof-bench.invalid/thanks"
-"""Nobody goes there: where the service would send the buyer on to is not visited."""
+"""Never visited: the load does not follow the service's redirect of a buyer."""
 
 
 class Load:
-    """One account at one sandbox. Its methods raise Refused, ControlError or one of AWAY, but for `play`."""
+    """One account at one sandbox. Its methods, except `play`, raise Refused, ControlError or one of AWAY."""
 
     def __init__(self, http: aiohttp.ClientSession, shop: Payproof, control: Control, account: Account, by: By) -> None:
         self._http, self._shop, self._control, self._account, self._by = http, shop, control, account, by
@@ -42,7 +42,7 @@ class Load:
         self._run = f"bench-{secrets.token_hex(4)}"
 
     async def prove(self) -> None:
-        """Take one payment all the way, which is not counted. Raises NotASandbox too."""
+        """Take one payment all the way, which is not counted. Also raises NotASandbox."""
         payment = await self._open(0)
         await opened_there(self._control, self._account, payment)
         await self._told.skip_to_end()
@@ -51,7 +51,7 @@ class Load:
             raise ControlError(f"the first payment was not verified: {ended.why}; nothing more was sent")
 
     async def open(self, count: int, opened: Callable[[int], None]) -> list[Document]:
-        """So many payments, a few at once."""
+        """Open so many payments, a few at once."""
         payments, numbers = list[Document](), iter(range(1, count + 1))
 
         async def opener() -> None:
@@ -68,7 +68,7 @@ class Load:
         return payments
 
     async def play(self, payments: Sequence[Document], rate: float, ended: Callable[[int], None]) -> list[Ended]:
-        """Tell of them at this rate, and wait for the event of each. What goes wrong is in the result."""
+        """Report `rate` payments a second, and wait for the event of each. Returns them as they end, also failures."""
         over = list[Ended]()
 
         async def one(payment: Document) -> None:
@@ -121,7 +121,7 @@ class Load:
             return Ended(sent_at=sent_at, why=f"no answer ({type(error).__name__})")
 
     async def _tell(self, named: dict[str, str], redirect: str) -> int:
-        """The HTTP status of the service's answer."""
+        """Report the payment. Returns the HTTP status of the service's answer."""
         if self._by == "webhook":
             statuses: list[int] = (await self._control.post("webhook", **named))["statuses"]
             return statuses[0]

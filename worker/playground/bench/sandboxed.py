@@ -1,8 +1,7 @@
-"""Whether an account's gateway is a payproof sandbox, seen before anything is opened there, and after the first time.
+"""Whether an account's gateway is a payproof sandbox, checked before the first checkout is opened and after it.
 
-The one thing to get wrong: whose configuration is looked at. Ours says where the sandbox is; the service that is asked
-to open payments may have another. So the first checkout must be found in the sandbox's own books before a second one
-is opened.
+Our configuration names the sandbox, but the service that opens the payments may have another configuration. So the
+first checkout must be found in the sandbox's own books before a second is opened.
 """
 
 from __future__ import annotations
@@ -22,13 +21,13 @@ TITLE = document((), "")["info"]["title"]
 
 
 class NotASandbox(Exception):
-    """Nothing may be sent there. The message says why."""
+    """The gateway is no proven sandbox, so nothing may be sent there. The message says why."""
 
 
 async def sandbox_of(http: aiohttp.ClientSession, account: Account) -> Control:
     """The control API of the sandbox that is this account's gateway. Raises NotASandbox.
 
-    A gateway that is none is asked for one page at most, without any credential.
+    A gateway that is no sandbox is asked for one page at most, without any credential.
     """
     base, name = account.provider.base_url.rstrip("/"), account.provider.name
     refused = f"{account.id}: the gateway at {base} is no payproof sandbox"
@@ -48,7 +47,7 @@ async def sandbox_of(http: aiohttp.ClientSession, account: Account) -> Control:
 
 
 async def opened_there(control: Control, account: Account, payment: Document) -> None:
-    """See that this payment's checkout is in the sandbox's books. Raises NotASandbox, ControlError and AWAY's."""
+    """Check that this payment's checkout is in the sandbox's books. Raises NotASandbox, ControlError or one of AWAY."""
     session = await control.session(account.provider.name, payment["reference"])
     if session is None or session["session_id"] != payment["session_id"]:
         raise NotASandbox(

@@ -1,7 +1,7 @@
-"""When the shop was told that a payment is completed: `/v1/events` read from its end on, again and again.
+"""When the events of completed payments came: `/v1/events` read from its end on, again and again.
 
-The one thing to get wrong: the load of looking. Each look costs the service that is measured, so there is a pause
-between two, and nobody looks while nothing is awaited. An event may have been there for as long as that pause.
+Each request costs the measured service, so there is a pause after each empty page, and no request while no payment is
+awaited. A seen event may be older by that pause.
 """
 
 from __future__ import annotations
@@ -42,12 +42,12 @@ class ToldTimes:
         self._wanted = asyncio.Event()
 
     async def skip_to_end(self) -> None:
-        """Read past what was told before. Raises Refused, and one of AWAY."""
+        """Read past the earlier events. Raises Refused or one of AWAY."""
         while len((await self._page()).events) == PAGE:
             pass
 
     async def run(self) -> None:
-        """Look until cancelled; goes on after the service was away."""
+        """Read the log until cancelled, while payments are awaited; goes on after the service was away."""
         while True:
             await self._wanted.wait()
             try:

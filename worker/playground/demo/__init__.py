@@ -1,7 +1,7 @@
 """`payproof demo`: everything embedded, and a simulated shopper through every gateway and every trouble.
 
-The one thing to get wrong: the end. However it ends, the two processes and their database are ended first, and the
-exit code is 0 only if every story ended as it should.
+In any case the two processes and their database are ended first. The exit code is 0 only if every story ended as it
+should.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 def play_demo(*, exit_after: bool) -> int:
-    """Play every story and show what became of each; without `exit_after`, stay up until Ctrl-C. The exit code."""
+    """Play every story and show how each ended; without `exit_after`, stay up until Ctrl-C. Returns the exit code."""
     screen = Screen()
     place = Path(tempfile.mkdtemp(prefix="payproof-demo-"))
     system = System(place)
@@ -38,7 +38,7 @@ def play_demo(*, exit_after: bool) -> int:
         screen.say("Interrupted.", "bold red")
         worth_reading = False
     finally:
-        for sign in ENDING:  # asked once is enough: what was started is being ended
+        for sign in ENDING:  # a second signal must not interrupt the shutdown
             signal.signal(sign, signal.SIG_IGN)
         system.stop()
         if worth_reading:

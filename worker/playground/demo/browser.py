@@ -1,6 +1,6 @@
-"""A buyer's browser: follows redirects by hand, and pages that look again by themselves.
+"""A buyer's browser: follows redirects by hand, and pages that reload themselves.
 
-The one thing to get wrong: it knows nothing. What it shows is the titles of the pages it came by, one after the other.
+It interprets nothing: its result is the titles of the pages that it visited, in order.
 """
 
 from __future__ import annotations
@@ -23,7 +23,10 @@ class Browser:
         self._http = http
 
     async def visit(self, url: str, *, leave_at: str | None = None) -> list[str]:
-        """Go there and on to wherever it leads; the titles seen. The tab is closed at a page called `leave_at`."""
+        """Visit `url` and follow it to its end. Returns the titles seen.
+
+        The tab is closed at a page called `leave_at`.
+        """
         seen: list[str] = []
         while True:
             status, location, text = await self.get(url)

@@ -1,7 +1,6 @@
-"""Child processes: their words go to a file, they are watched, and ended by their own id.
+"""Child processes: their output goes to a file, they are watched, and ended by their own id.
 
-The one thing to get wrong: leaving one behind. A child is asked to stop, given time to drain, and then killed; whoever
-starts one ends it, whatever happened in between.
+No child is left behind. A child is asked to stop, given time to drain, and then killed; its owner ends it in any case.
 """
 
 from __future__ import annotations
@@ -55,7 +54,7 @@ class Child:
                 stderr=subprocess.STDOUT,
                 cwd=self.log.parent,
                 env=self._environment,
-                start_new_session=True,  # Ctrl-C reaches whoever started it, who then ends it in good order
+                start_new_session=True,  # Ctrl-C reaches only its owner, which then ends it in order
             )
 
     def kill(self) -> None:
@@ -63,7 +62,7 @@ class Child:
         self._end(signal.SIGKILL, STOP_SECONDS)
 
     def stop(self, seconds: float = STOP_SECONDS) -> int | None:
-        """Ask it to stop and wait; kill it when it does not. Its exit code; None when it never ran."""
+        """Ask it to stop and wait; kill it when it does not. Returns its exit code; None when it never ran."""
         try:
             self._end(signal.SIGTERM, seconds)
         except subprocess.TimeoutExpired:
@@ -71,7 +70,7 @@ class Child:
         return None if self._process is None else self._process.returncode
 
     def wait_for(self, url: str, *, seconds: float) -> float:
-        """Wait until `url` answers 200; how many seconds that took. Raises ChildError."""
+        """Wait until `url` answers 200. Returns the seconds that it took. Raises ChildError."""
         host, _, path = url.partition("://")[2].partition("/")
         began = time.monotonic()
         while time.monotonic() < began + seconds:
@@ -93,9 +92,10 @@ class Child:
 
 
 def free_ports(count: int) -> Sequence[int]:
-    """Ports of loopback that nobody listens on, and that no other process of ours is given while this one runs.
+    """Ports of loopback without a listener, which no other process of ours is given while this process runs.
 
-    They lie below those that the system hands out by itself, so that one whose server is away for a while stays free.
+    They lie below those that the system hands out by itself, so that a port whose server is away for a while stays
+    free.
     """
     numbers = _ports()
     return [next(numbers) for _ in range(count)]
@@ -107,14 +107,14 @@ def _ports() -> Iterator[int]:
 
 
 def _reserved(port: int) -> bool:
-    """Take the UDP port of this number, which nobody uses. The kernel lets it go when this process ends."""
+    """Reserve the port by taking the UDP port of the same number. The kernel frees it when this process ends."""
     one = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
     try:
         one.bind(("127.0.0.1", port))
     except OSError:
         one.close()
         return False
-    one.detach()  # the socket stays, and no object closes it
+    one.detach()  # the socket stays open without its object
     return True
 
 

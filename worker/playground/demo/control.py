@@ -22,18 +22,18 @@ class Control:
         self._root = url
 
     async def post(self, what: str, **body: Any) -> Document:
-        """Fields that are None are left out."""
+        """POST to `what`. Fields that are None are left out."""
         return await self.post_whole(what, {name: value for name, value in body.items() if value is not None})
 
     async def post_whole(self, what: str, body: Document) -> Document:
-        """With null where that says something, as in `times`."""
+        """POST to `what`, with null where null has a meaning, as in `times`."""
         return await self._call("POST", what, json=body)
 
     async def get(self, what: str, **query: str) -> Document:
         return await self._call("GET", what, params=query)
 
     async def session(self, provider: str, reference: str) -> Document | None:
-        """The newest checkout of a reference as the gateway's own books hold it; None where there is none."""
+        """The newest checkout of a reference in the gateway's own books; None where there is none."""
         found: list[Document] = (await self.get("sessions", provider=provider, reference=reference))["sessions"]
         return found[0] if found else None
 
@@ -43,7 +43,7 @@ class Control:
         return int(by["status"] + by["execute"])
 
     async def troubles(self, provider: str, reference: str) -> list[Document]:
-        """What is still to go wrong with an order."""
+        """The troubles that an order has still to meet."""
         found: list[Document] = (await self.get("troubles", provider=provider, reference=reference))["troubles"]
         return found
 
@@ -53,13 +53,13 @@ class Control:
         return found
 
     async def until_all_done(self, provider: str, reference: str) -> None:
-        """Wait until nothing is left that the gateway put off, and each webhook was sent at least once."""
+        """Wait until the gateway has no postponed work left, and each webhook was sent at least once."""
 
         async def done() -> bool:
             put_off = (await self.get("scheduled", provider=provider, reference=reference))["scheduled"]
             sent = await self.deliveries(provider, reference)
             if failed := [one for one in put_off if one["state"] == "impossible" or one["result"] == "0"]:
-                raise ControlError(f"{failed[0]['does']} came to nothing: {failed[0]['result']}")
+                raise ControlError(f"{failed[0]['does']} had no effect: {failed[0]['result']}")
             return all(one["state"] == "done" for one in put_off) and all(one["attempts"] for one in sent)
 
         await until(done, "what the gateway put off was not done")

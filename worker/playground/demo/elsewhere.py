@@ -1,6 +1,6 @@
 """Checkouts that a shop opens by its own code at the gateway, and registers with payproof afterwards.
 
-Their return address names the account alone, because there is no payment yet to name.
+Their return address names the account alone, because the payment does not exist yet.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from worker.playground.shop.ordering import CUSTOMER
 
 
 async def opened_at_moneybag(control: Control, order: Document, returns_to: str) -> str:
-    """The session id of a checkout for what a payment would be opened for."""
+    """Open a checkout for this order at Moneybag, as the shop's own code would. Returns its session id."""
     body = {
         "order_id": order["reference"],
         "currency": order["currency"],

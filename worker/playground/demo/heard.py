@@ -1,7 +1,7 @@
-"""Whether payproof is done with what it heard: every claim that made it ask was followed by an answer.
+"""Whether payproof has processed every callback: every claim that made it ask was followed by an answer.
 
-The one thing to get wrong: the order of entries. A question that was under way when a claim was recorded, and asked
-after the claim came in, answers it; so times are compared, not places.
+A question may be in flight when a claim is recorded, and still be asked after the claim came in; then it answers the
+claim. So times are compared, not positions.
 """
 
 from __future__ import annotations
@@ -12,9 +12,9 @@ from worker.playground.demo.stories_shop import Document
 
 
 def all_heard(timeline: list[Document]) -> bool:
-    """Whether each claim that asked is older than an answered question; one about its transaction, if it named any.
+    """Whether each claim that asked is older than an answered question; about its transaction, if it named any.
 
-    A transaction that the gateway said is not this payment's is not asked about again, however often it is claimed.
+    A transaction that the gateway called another payment's is not asked about again, however often it is claimed.
     """
     asking = [entry for entry in timeline if entry["kind"] == "claim" and entry["verdict"] == "asks"]
     answered = [question for question in timeline if question["kind"] == "question" and _answered(question, timeline)]
@@ -27,7 +27,7 @@ def all_heard(timeline: list[Document]) -> bool:
 
 
 def answers(timeline: list[Document]) -> int:
-    """How many answers came so far, of whatever kind."""
+    """How many answers of any kind came so far."""
     return sum(entry["kind"] == "answer" for entry in timeline)
 
 

@@ -1,7 +1,7 @@
-"""A checkout's end, moved by hand: what a gateway keeps open for half an hour is over within a story.
+"""A checkout's end, moved by hand: a gateway keeps it open for half an hour, a story only for seconds.
 
-Only what our clock closes waits for `expires_at`; a gateway's word ends a payment whenever it comes. `expires_at` is
-the later of the gateway's time and ours, and no request makes it shorter, so it is moved in the database.
+Only payments that our clock closes wait for `expires_at`; a gateway's answer ends a payment at any time. `expires_at`
+is the later of the gateway's time and ours, and no request makes it shorter, so it is moved in the database.
 """
 
 from __future__ import annotations

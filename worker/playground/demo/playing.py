@@ -1,7 +1,7 @@
-"""Playing the stories: some at a time, each judged against the one end that is right for it.
+"""Playing the stories: some at a time, each compared with the one end that is right for it.
 
-The one thing to get wrong: judging too early. A story is over when its end was reached, its gateway has done all that
-its script put off, and payproof has asked about it; it is judged when all are over, so that an event too many is seen.
+A story is over when its end was reached, its gateway has done all its postponed work, and payproof has asked about it.
+Stories are judged only when all are over, so that an extra event is noticed.
 """
 
 from __future__ import annotations
@@ -31,11 +31,11 @@ AT_ONCE = 16
 STORY_SECONDS = 90.0
 RETURN_WAIT = float(tomllib.loads(QUICK)["return_wait"].removesuffix("s"))
 SLOW_MILLISECONDS = 750 * RETURN_WAIT
-"""An outcome recorded later than this may miss the buyer's return: on a busy machine that sees the confirming page."""
+"""Later outcomes may miss the buyer's return, who then sees the confirming page, as on a busy machine."""
 
 
 class StoryRow(Struct, kw_only=True):
-    """What became of a story. `wrong` is empty when it ended as it should."""
+    """How a story ended. `wrong` is empty when it ended as it should."""
 
     story: Story
     wrong: list[str]
@@ -55,7 +55,7 @@ class StoryRow(Struct, kw_only=True):
 
 @asynccontextmanager
 async def staged(system: System) -> AsyncIterator[Stage]:
-    """The shop with its pages, the buyer's browser and the feed of events, for a system that runs."""
+    """The shop with its pages, the buyer's browser and the feed of events, for a running system."""
     connector = aiohttp.TCPConnector(limit=0)
     async with (
         aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar()) as http,
@@ -78,7 +78,7 @@ async def staged(system: System) -> AsyncIterator[Stage]:
 
 
 async def play(stories: Sequence[Story], stage: Stage, over: Callable[[StoryRow], None]) -> list[StoryRow]:
-    """Play them all, those that last first; `over` is called as each one ends.
+    """Play them all, those that last first; `over` is called as each ends.
 
     The rows come back in the order of the stories.
     """
@@ -117,7 +117,7 @@ async def _play(row: StoryRow, scene: Scene) -> None:
 
 
 async def _judge(row: StoryRow, scene: Scene) -> None:
-    """Look at the payment once more, and at everything that was told of it."""
+    """Look at the payment once more, and at all its events."""
     row.saw = tuple(scene.saw)
     if not scene.payment:
         row.wrong.append("no payment was opened")
@@ -145,13 +145,13 @@ async def _judge(row: StoryRow, scene: Scene) -> None:
 
 
 def _without_slowness(row: StoryRow) -> tuple[str, ...]:
-    """What the buyer saw, less the confirming page where the story has none and the outcome came late."""
+    """The pages that the buyer saw, without the confirming page where the story has none and the outcome came late."""
     slow = row.milliseconds is not None and row.milliseconds > SLOW_MILLISECONDS
     return row.saw[1:] if slow and row.saw == (CONFIRMING, *row.story.expects.saw) else row.saw
 
 
 def _milliseconds(scene: Scene) -> float | None:
-    """From the moment that word of the payment was sent to payproof until its next event was recorded."""
+    """From the first message about the payment to payproof until its next event was recorded."""
     if scene.callback_at is None:
         return None
     since = datetime.fromtimestamp(scene.callback_at, UTC)

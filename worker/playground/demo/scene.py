@@ -1,7 +1,7 @@
 """One story's stage: a buyer, the shop and one gateway's books, and what the buyer saw.
 
-The one thing to get wrong: who does what. The buyer acts at the gateway (`at_gateway`) and comes back (`returns`); the
-gateway's own doings are `gateway_*`; the shop opens, waits for events (`until`), and may look again (`looks_again`).
+Each method belongs to one actor. The buyer acts at the gateway (`at_gateway`) and comes back (`returns`). The gateway's
+own actions are `gateway_*`. The shop opens, waits for events (`until`), and may look again (`looks_again`).
 """
 
 from __future__ import annotations
@@ -45,9 +45,10 @@ class Stage(Struct, frozen=True, kw_only=True):
 
 
 class Scene:
-    """`payment` is the one opened last; `callback_at`, in Unix time, when word of it first reached payproof.
+    """`payment` is the last opened payment; `callback_at`, in Unix time, is when payproof first received word of it.
 
-    `script` is set for the first reference, before its checkout is opened, unless that is opened without.
+    `script` is set for the first reference before its checkout is opened, except where that is opened with
+    `scripted=False`.
     """
 
     def __init__(
@@ -105,11 +106,14 @@ class Scene:
         self.payment = {name: order[name] for name in kept} | {"session_id": session_id}
 
     async def registers(self) -> None:
-        """The shop tells payproof of the checkout that it opened elsewhere; again where it learned of no answer."""
+        """The shop registers the checkout that it opened elsewhere, and repeats that where it got no answer."""
         self.payment = await self.stage.shop.track(self.payment, idempotency_key=self.payment["reference"])
 
     async def until(self, *told: str, seconds: float = UNTIL_SECONDS) -> Document:
-        """Wait until the shop was told this of the payment, all of it and in this order; the payment as last told."""
+        """Wait until the shop got exactly these events of the payment, in this order.
+
+        Returns the payment of the last event.
+        """
         payment_id = self.payment["payment_id"]
 
         def fits(events: list[ToldEvent]) -> bool:
@@ -119,7 +123,7 @@ class Scene:
             await self.stage.feed.until(payment_id, fits, seconds=seconds)
         except TimeoutError:
             heard = ", ".join(self.stage.feed.words(payment_id)) or "nothing"
-            raise Otherwise(f"told {heard} instead of {', '.join(told)} within {seconds:g} s") from None
+            raise Otherwise(f"the shop got {heard} instead of {', '.join(told)} within {seconds:g} s") from None
         return self.stage.feed.by_payment[payment_id][-1].data
 
     async def looks_again(self) -> None:
@@ -146,15 +150,15 @@ class Scene:
         return Scene(self.stage, gateway, self._number)
 
     def still(self, payment: Document, *told: str) -> None:
-        """Another payment of this story stands as it stood."""
+        """Check that another payment of this story has not changed."""
         heard = self.stage.feed.words(payment["payment_id"])
         if heard != told:
-            raise Otherwise(f"of the other payment {', '.join(heard)} was told")
+            raise Otherwise(f"the other payment has the events {', '.join(heard)}")
 
     # -- the buyer -----------------------------------------------------------------------------------------------------
 
     async def at_gateway(self, does: str, *, webhook: bool = True, **falsified: str) -> str:
-        """The buyer acts at the gateway's page; where the gateway sends the browser, empty where it sends it nowhere.
+        """The buyer acts at the gateway's page. Returns where the gateway sends the browser, "" for nowhere.
 
         `webhook` False: the gateway stays silent. `falsified` is what it books instead of the truth: amount, currency,
         transaction_id.
@@ -162,7 +166,7 @@ class Scene:
         began = time.time()
         acted = await self.stage.control.post("shopper", **self._named(), does=does, webhook=webhook, **falsified)
         redirect = str(acted["redirect"] or "")
-        if self.gateway.notifies and webhook and redirect:  # a script that keeps the browser keeps the webhook as well
+        if self.gateway.notifies and webhook and redirect:  # such a script withholds the webhook too
             self.callback_at = self.callback_at or began
         return redirect
 
@@ -178,7 +182,7 @@ class Scene:
             raise Otherwise(f"the returns were answered {sorted(set(statuses))}")
 
     def forged(self, query: str = "") -> str:
-        """The address that a buyer makes who never paid: the success page, by hand."""
+        """The success page's address as a buyer who never paid would write it by hand."""
         return f"{self.stage.url}/return/{self.gateway.account}/{self.payment['payment_id']}/success{query}"
 
     # -- the gateway ---------------------------------------------------------------------------------------------------
@@ -192,24 +196,24 @@ class Scene:
             self._scripted.append(named)
 
     async def gateway_has_done_all(self) -> None:
-        """Wait until it has done what it put off, and see that the story's script went on at all."""
+        """Wait until it has done its postponed work, and check that every trouble of the story's script was used."""
         await self.stage.control.until_all_done(**self._named())
         if left := [trouble for one in self._scripted for trouble in await self.stage.control.troubles(**one)]:
-            raise Otherwise(f"{left[0]['trouble']} was never met")
+            raise Otherwise(f"{left[0]['trouble']} was never used")
 
     async def gateway_is_back(self) -> None:
         """Wait until its calls about this payment are answered again."""
         await self.stage.control.until_troubles_end(**self._named())
 
     async def gateway_took_nothing(self) -> None:
-        """See in its books that no money moved, once payproof is done with all that it heard."""
+        """Check in its books that no money moved, once payproof has processed all callbacks."""
         await self.all_is_heard()
         session = await self.stage.control.session(**self._named())
         if session is None or session["paid_at"] is not None:
             raise Otherwise("the gateway took the money")
 
     async def gateway_was_refused(self) -> None:
-        """Wait until its webhooks were sent, and see that none was taken."""
+        """Wait until its webhooks were sent, and check that all were refused."""
         await self.gateway_has_done_all()
         sent = await self.stage.control.deliveries(**self._named())
         statuses = {status for one in sent if one["event_type"] != "ipn" for status in one["statuses"]}
@@ -217,7 +221,7 @@ class Scene:
             raise Otherwise(f"the forged webhooks were answered {sorted(statuses)} instead of 401")
 
     async def gateway_was_heard(self) -> None:
-        """Wait until its webhooks were sent, and see that each was taken."""
+        """Wait until its webhooks were sent, and check that all were accepted."""
         await self.gateway_has_done_all()
         sent = await self.stage.control.deliveries(**self._named())
         statuses = {status for one in sent for status in one["statuses"]}
@@ -225,18 +229,18 @@ class Scene:
             raise Otherwise(f"the webhooks were answered {sorted(statuses)} instead of 200")
 
     async def gateway_closes(self) -> None:
-        """The checkout's time is over."""
+        """End the checkout at the gateway now."""
         await self.stage.control.post("expire", **self._named())
 
     async def gateway_refunds(self, amount: str | None = None) -> None:
         await self.stage.control.post("refund", **self._named(), amount=amount)
 
     async def gateway_troubles(self, trouble: str, *, on: str, times: int = 1) -> None:
-        """The next answers about the payment go wrong."""
+        """Set a trouble for the next answers about the payment."""
         await self.stage.control.post("troubles", **self._named(), trouble=trouble, on=on, times=times)
 
     async def gateway_notifies(self, answer: int, **how: Any) -> None:
-        """A webhook outside the gateway's own schedule, which must be answered so."""
+        """A webhook outside the gateway's own schedule, which must get the status `answer`."""
         if answer == 200:
             self._called_back()
         statuses = (await self.stage.control.post("webhook", **self._named(), **how))["statuses"]

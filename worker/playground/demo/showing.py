@@ -1,4 +1,4 @@
-"""How the demo looks: a bar while the stories run, a row for each, what was held and why, and the verdict."""
+"""The demo's output: a bar while the stories run, a row for each, what was held and why, and the verdict."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ class Screen:
         self.console.print(table)
 
     def held(self, rows: Sequence[StoryRow]) -> None:
-        table = Table(title="What is held, and waits for a person", title_justify="left")
+        table = Table(title="Held payments, which wait for a person", title_justify="left")
         for name in ("reason", "gateway", "payment", "expected", "the gateway's last answer"):
             table.add_column(name, no_wrap=name == "payment", overflow="fold")
         for row in rows:

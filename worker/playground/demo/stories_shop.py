@@ -1,7 +1,6 @@
 """The stories' shop: payproof's API as every shop calls it, and the pages that scripted buyers come back to.
 
-The one thing to get wrong: these pages believe nothing. They show what the redirect carried, which is what the demo
-wants to see; a real shop ships when the event comes.
+These pages only show what the redirect carried, for the demo. A real shop ships when the event comes.
 """
 
 from __future__ import annotations
@@ -31,7 +30,7 @@ class StoryShop(Payproof):
 
 @asynccontextmanager
 async def shop_pages() -> AsyncIterator[str]:
-    """Serve the pages on a free port of loopback; their address."""
+    """Serve the pages on a free port of loopback. Yields their address."""
     app = web.Application()
     app.add_routes([web.get(f"/{name}", _page) for name in PAGES])
     runner = Runner(app)

@@ -1,7 +1,7 @@
-"""What a story is: a gateway, what goes wrong there, what is done, and the one end that is right.
+"""The parts of a story: a gateway, what goes wrong there, what is done, and the one end that is right.
 
-The one thing to get wrong: an end is exact, and follows from the rules of money, never from what came out. What the
-shop was told is every event in its order, not just the last.
+An end is exact. It follows from the rules of money, never from an observed result, and lists every event that the shop
+gets, in order.
 """
 
 from __future__ import annotations
@@ -27,9 +27,10 @@ THANKS = ("thanks (completed)",)
 
 
 class End(Struct, frozen=True, kw_only=True):
-    """How a story ends. `saw`: the pages the buyer came by; `told`: the events of the payment, in order.
+    """How a story ends.
 
-    `questions`: how often at most the gateway was asked, `least_questions` how often at least, answered or not.
+    `saw`: the pages that the buyer visited; `told`: the events of the payment, in order. `questions`: how often at most
+    the gateway was asked, `least_questions` how often at least, answered or not.
     """
 
     status: str
@@ -45,10 +46,10 @@ Does = Callable[[Scene], Awaitable[None]]
 
 
 class Story(Struct, frozen=True):
-    """`does` plays it; the payment that counts is the last one it opened.
+    """`does` plays it; the payment that counts is the last that it opened.
 
-    `script` is the sandbox's script that goes on meanwhile, `seconds` how long it takes where not as long as usual.
-    `lasts` is about how many seconds go by: those that last are played first.
+    `script` is the sandbox's script that runs meanwhile, `seconds` how long it takes where not as long as usual.
+    `lasts` is about how many seconds go by: the longest are played first.
     """
 
     name: str
@@ -70,19 +71,19 @@ def scripted(
     seconds: float | None = None,
     lasts: float = 0.0,
 ) -> Story:
-    """A story of one script, with its title; `but` says what is special where a gateway has several of them."""
+    """A story of one script, with its title; `but` names the difference where a gateway has several stories of it."""
     known = BY_NAME[script]
     name = known.title if but is None else f"{known.title}, {but}"
     return Story(name, gateway, does, expects, script, seconds, lasts or seconds or known.seconds or 0.0)
 
 
 def completed(*, saw: tuple[str, ...] = THANKS, questions: int | None = None) -> End:
-    """Paid, proven, told once; the buyer saw the shop's thanks."""
+    """Paid, verified, and reported once; the buyer saw the shop's thanks."""
     return End(status="completed", told=("opened", "completed"), saw=saw, questions=questions)
 
 
 def held(hold: str, *, saw: tuple[str, ...] = ("thanks (held)",), questions: int | None = None) -> End:
-    """Held before anything else was told; the buyer went back to the shop with that."""
+    """Held as its first change after the opening; the buyer went back to the shop with that."""
     return End(status="pending", hold=hold, told=("opened", "held"), saw=saw, questions=questions)
 
 

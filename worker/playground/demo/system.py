@@ -1,7 +1,7 @@
 """A whole installation in one directory: the sandbox and the service as two processes, with a database of their own.
 
-The one thing to get wrong: the database outlives a service that was killed. Whoever ends the installation joins that
-database once more and leaves it as the last, which stops it.
+The database outlives a service that was killed. So the end of the installation joins that database once more and leaves
+it as the last user, which stops it.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ grace = "1s"
 confirm_end = "1s"
 give_up = "20s"
 """
-"""Schedules that end within seconds what takes minutes and days in earnest."""
+"""Schedules that end within seconds instead of minutes and days."""
 
 CALM = """\
 return_wait = "4s"
@@ -44,7 +44,7 @@ grace = "30s"
 confirm_end = "10s"
 give_up = "2h"
 """
-"""Schedules for people, who take their time at a checkout and want to see what they did soon."""
+"""Schedules for people, who take their time at a checkout and want to see the result soon."""
 
 PRIVATE = "allow_private_webhooks = true\n"
 SHOP = """
@@ -61,9 +61,9 @@ secret = "{secret}"
 
 
 class System:
-    """`settings` is what stands in the configuration above the merchants, `merchants` what follows the shop's own.
+    """`settings` is the configuration above the merchants, `merchants` the tables after the shop's own.
 
-    `secret` signs the shop's webhooks and returns; one is drawn unless given. The demo shop is at `sandbox_url`.
+    `secret` signs the shop's webhooks and returns; it is drawn unless given. The demo shop is at `sandbox_url`.
     """
 
     def __init__(self, place: Path, *, settings: str = QUICK, merchants: str = "", secret: str | None = None) -> None:
@@ -109,7 +109,7 @@ class System:
         self.config.write_text(PRIVATE + self._settings + self._merchants, encoding="utf-8")
 
     def start(self) -> None:
-        """Raises ChildError, with nothing left running."""
+        """Start both processes. Raises ChildError, with nothing left running."""
         self.configure()
         try:
             self.sandbox.start()
@@ -120,12 +120,12 @@ class System:
             raise
 
     def start_service(self) -> float:
-        """Start it and wait until it is ready; the seconds that took. Raises ChildError."""
+        """Start it and wait until it is ready. Returns the seconds that it took. Raises ChildError."""
         self.service.start()
         return self.service.wait_for(f"{self.ops_url}/readyz", seconds=READY_SECONDS)
 
     def calm_down(self) -> None:
-        """Go on with schedules for people, when all that is scripted is over. Raises ChildError."""
+        """Restart with schedules for people, when all scripted stories are over. Raises ChildError."""
         self._settings = CALM
         self.configure()
         self.service.stop()
@@ -141,7 +141,7 @@ class System:
             yield url
 
     def stop(self) -> None:
-        """End what still runs, the database included."""
+        """End the processes that still run, and the database."""
         killed = not self.service.running
         self.service.stop()
         self.sandbox.stop()

@@ -1,6 +1,6 @@
-"""What the shop was told: `/v1/events` read from the beginning, again and again from where the last page ended.
+"""The events that the shop got: `/v1/events` read from the beginning, page after page.
 
-The one thing to get wrong: bytes. An event that comes a second time must be the same to the byte, so they are kept.
+An event that comes a second time must be the same to the byte, so the bytes are kept.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ class DemoFeed:
                 await asyncio.sleep(LOOK_SECONDS)
 
     async def until(self, payment_id: str, fits: Callable[[list[ToldEvent]], bool], *, seconds: float) -> None:
-        """Wait until what was told of a payment fits. Raises TimeoutError."""
+        """Wait until the events of a payment satisfy `fits`. Raises TimeoutError."""
         async with asyncio.timeout(seconds), self._grown:
             await self._grown.wait_for(lambda: fits(self.by_payment[payment_id]))
 

@@ -1,6 +1,6 @@
-"""Waiting for what nobody tells: looked at again and again, until a deadline.
+"""Waiting for a condition that nothing announces: it is checked repeatedly, until a deadline.
 
-The one thing to get wrong: a pause in place of a condition. What a story waits for is always something to be seen.
+A story always waits for a visible condition, and never pauses for a fixed time.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ LOOK_SECONDS = 0.1
 
 
 class Otherwise(Exception):
-    """The story went otherwise than it should; the message is shown in its row."""
+    """The story did not go as it should; the message is shown in its row."""
 
 
 async def until(holds: Callable[[], Awaitable[bool]], otherwise: str) -> None:
-    """Wait until it holds. Raises Otherwise."""
+    """Wait until `holds` returns true. Raises Otherwise with the given text."""
     try:
         async with asyncio.timeout(UNTIL_SECONDS):
             while not await holds():  # noqa: ASYNC110 - what is waited for can only be asked about

@@ -1,7 +1,7 @@
 """The `[[merchants.accounts]]` tables of a payproof config that talks to a sandbox.
 
-The one thing to get wrong: the two PayParse accounts differ in their key; the blind one has no status check, as a real
-PayParse account has none today.
+The two PayParse accounts differ in their key. The blind account has no status check, like a real PayParse account
+today.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""Writing down what a gateway has to tell: its signed webhook, and the unsigned form an order asked for.
+"""Queueing a gateway's messages: its signed webhook, and the unsigned form that an order asked for.
 
-The one thing to get wrong: this only queues, in the caller's transaction; `sandbox.send_webhook` sends.
+This module only queues, in the caller's transaction; `send_webhook.py` sends.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ REPLAYS_AFTER = 0.5
 
 
 class Telling(Struct, frozen=True, kw_only=True):
-    """How something is told: how many seconds from now, how often with one event id, and by whose secret.
+    """How a message is sent: how many seconds from now, how often with one event id, and with whose secret.
 
     `replays`: so many times more soon after, and once with an hour-old signature; none of these is tried twice.
     """
@@ -38,7 +38,7 @@ AS_USUAL = Telling()
 
 
 class Message(Struct, frozen=True, kw_only=True):
-    """One message to one address; signed ones carry their event id in a header, forms have none."""
+    """One message to one address; signed messages carry their event id in a header, forms have none."""
 
     url: str
     body: bytes
@@ -76,7 +76,7 @@ def new_event_id(gateway: SimulatedGateway, reference: str) -> str:
 
 
 def webhook_url(gateway: SimulatedGateway) -> str | None:
-    """Where signed webhooks go: what the control API set, else the config. An empty one is none."""
+    """Where signed webhooks go: the URL set by the control API, else the config's. None where it is empty."""
     stored = gateway.state.setting(f"webhook_url {gateway.name}")
     return (gateway.config.webhook_urls.get(gateway.name) if stored is None else stored) or None
 

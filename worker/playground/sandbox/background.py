@@ -1,6 +1,6 @@
-"""The sandbox's one background task: sends the webhooks that are due, and does what was scheduled.
+"""The sandbox's one background task: sends the webhooks that are due, and does the scheduled work.
 
-The one thing to get wrong: a row is due until it was dealt with, so what is under way is left out by `flying`.
+A row is due until its work is done, so `flying` excludes the rows in progress.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ def _due(sandbox: Sandbox, table: str, flying: set[Row]) -> list[sqlite3.Row]:
 
 
 def _until_next(sandbox: Sandbox, flying: set[Row]) -> float:
-    """Seconds to sleep when nothing wakes us before."""
+    """Seconds to sleep when no signal comes before."""
     if len(flying) >= AT_ONCE:
         return LONGEST_SLEEP
     waiting = [LONGEST_SLEEP]

@@ -1,4 +1,4 @@
-"""Between the wire and a gateway's file: counts each call, lets troubles have their way, and writes the answer."""
+"""Between the wire and a gateway's file: counts each call, applies troubles, and writes the answer."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ async def _answer(
     if trouble is not None and trouble.trouble == "lost_answer":
         return troubles.hang_up(request)
     if trouble is not None and trouble.trouble in troubles.FALSIFIES:
-        if reply.status >= 400:  # a refused call has no answer to falsify; the next one has
+        if reply.status >= 400:  # a refused call has no answer to falsify; the next call has
             sandbox.troubles.put_back(trouble)
         reply = troubles.falsified(gateway, reply, trouble.trouble)
     return _written(reply)
@@ -58,7 +58,7 @@ async def _answer(
 def _received(
     sandbox: Sandbox, gateway: SimulatedGateway, endpoint: GatewayEndpoint, call: Call
 ) -> tuple[Trouble | None, float]:
-    """Count the call, whatever becomes of it; the trouble it meets, and the seconds it takes beside."""
+    """Count the call in any case. Returns the trouble that it meets, and its extra seconds."""
     with sandbox.state.transaction():
         reference = endpoint.about(call)
         sandbox.state.db.execute(

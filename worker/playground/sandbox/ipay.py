@@ -1,10 +1,11 @@
 """iPay Bangladesh 1.2.1, simulated after https://www.ipay.com.bd/developers: order, status by either id, redirects.
 
 Documented: the key's header, fields and limits, 401 and 409 with `message`, a `paymentUrl` without scheme, exact
-redirect URLs, statusCode 200 for paid, transaction fields that are null until then, 15 minutes. Invented, because the
-public pages lost their table: every other statusCode and its label (100 created, 300 cancelled, 400 failed, 408
-expired), 400 for wrong fields, 404 for unknown ids. `orderAmount` is undocumented; it is shown when the sandbox is
-configured so, or when a test had another amount paid.
+redirect URLs, statusCode 200 for paid, transaction fields that are null until then, 15 minutes.
+
+Invented, because the public pages lost their table: every other statusCode and its label (100 created, 300 cancelled,
+400 failed, 408 expired), 400 for wrong fields, 404 for unknown ids. `orderAmount` is undocumented; it is shown when the
+sandbox is configured so, or when a test had another amount paid.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Returning money, by the shop through a gateway's API or by a person at the gateway.
 
-The one thing to get wrong: a part returned leaves the payment paid; only all of it makes it refunded.
+A partial refund leaves the payment paid; only a full refund makes it refunded.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from worker.playground.sandbox.simulated_gateway import Impossible, SimulatedGat
 
 
 def give_back(gateway: SimulatedGateway, session: Session, amount: str | None, *, webhook: bool = True) -> Decimal:
-    """Refund the amount, or what is left of it, and announce it. Returns what was given back. Raises Impossible."""
+    """Refund the amount, or what is left of it, and announce it. Returns the refunded amount. Raises Impossible."""
     left = Decimal(session.told_amount) - Decimal(session.refunded)
     try:
         wanted = left if amount is None else money(amount)

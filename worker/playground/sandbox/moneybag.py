@@ -61,7 +61,7 @@ KNOWN = frozenset(
 
 
 def checked_amount(body: dict[str, Any]) -> str:
-    """The amount of a request in which all is well. Raises fields.Wrong."""
+    """The amount of a valid request. Raises WrongField."""
     request_fields.field_text(body, "order_id", least=10, most=30)
     currency = request_fields.field_text(body, "currency")
     if not re.fullmatch(r"[A-Z]{3}", currency):
@@ -238,7 +238,7 @@ class Moneybag(SimulatedGateway):
 
     def notification(self, session: Session, happening: Happening) -> tuple[str, dict[str, str]] | None:
         url = session.body.get("ipn_url")
-        if url is None or session.transaction_id is None:  # nobody tried to pay, so there is nothing to name
+        if url is None or session.transaction_id is None:  # the buyer never tried to pay, so there is no transaction
             return None
         return str(url), {
             "transaction_id": session.transaction_id,

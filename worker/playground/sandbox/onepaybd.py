@@ -162,7 +162,7 @@ class OnePayBD(SimulatedGateway):
         return GatewayReply(body=answer)
 
     def failure(self, status: int, message: str) -> GatewayReply:
-        """The envelope of the front that stands before the service."""
+        """An error in the envelope of the proxy in front of the service."""
         words = {401: "Unauthorized", 403: "Forbidden", 503: "Service Unavailable"}
         return GatewayReply(status=status, body={"message": words.get(status, message)})
 
@@ -213,7 +213,7 @@ class OnePayBD(SimulatedGateway):
         )
 
     def _page(self, call: Call, session: Session) -> str:
-        """The page's query is spelled `paymentId` here and `paymentID` in callbacks, as in the documentation."""
+        """The address of the checkout page. It says `paymentId` where callbacks say `paymentID`, as documented."""
         query = f"paymentId={session.session_id}&hash={quote(session.notes['hash'], safe='!.)(_')}&mode=0011"
         return f"{self.checkout_url(call.base, session.session_id)}?{query}&apiVersion=v1.2.0-beta/"
 
@@ -238,7 +238,7 @@ class OnePayBD(SimulatedGateway):
         return session
 
     def _admit(self, call: Call) -> None:
-        """The key, and a token that was granted, has not ended and was not revoked."""
+        """Check the key, and a token that was granted, has not ended and was not revoked."""
         self._check_key(call)
         scheme, _, token = call.headers.get("Authorization", "").partition(" ")
         row = self.state.db.execute(

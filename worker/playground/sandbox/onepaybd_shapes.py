@@ -1,6 +1,6 @@
-"""How OnePayBD writes its answers: bKash's words for a payment, its status codes, and what Execute and query share.
+"""How OnePayBD writes its answers: bKash's words for a payment, its status codes, and fields of Execute and query.
 
-The one thing to get wrong: `0000` says that the call succeeded. That somebody paid says `transactionStatus` alone.
+`0000` says that the call succeeded. Only `transactionStatus` says that the payment is paid.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ CODES = {
 
 
 def session_body(session: Session) -> dict[str, Any]:
-    """What Execute and the query have in common."""
+    """The fields that Execute and the query have in common."""
     answer = {
         "statusCode": "0000",
         "statusMessage": "Successful",

@@ -1,7 +1,7 @@
 """How long a gateway takes for its answers: at once, unless the control API set a pace.
 
-Most answers of real gateways come soon and some take seconds, so times are drawn evenly in proportion: as many from
-0.2 to 1 s as from 1 to 5 s.
+Most answers of real gateways come soon and some take seconds, so times are drawn evenly in proportion: as many from 0.2
+to 1 s as from 1 to 5 s.
 """
 
 from __future__ import annotations

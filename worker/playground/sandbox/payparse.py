@@ -118,11 +118,11 @@ class PayParse(SimulatedGateway):
         return str(session.body["success_url" if deed == "pay" else "cancel_url"])
 
     def closed_link(self, session: Session) -> str | None:
-        """Once expired, any attempt to open the link redirects to cancel_url, says the page."""
+        """The cancel_url of an expired checkout, to which its link redirects by the documentation; else None."""
         return str(session.body["cancel_url"]) if session.status == "expired" else None
 
     def new_transaction_id(self, draw: Random) -> str:
-        """As the mobile wallets write theirs."""
+        """An id in the form that the mobile wallets use."""
         return "".join(draw.choices("0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ", k=10))
 
     def _opened(self, body: dict[str, object], merchant: str) -> Session:

@@ -21,7 +21,7 @@ class WrongField(Exception):
 
 
 def field_text(body: Mapping[str, Any], name: str, *, most: int = 1000, least: int = 1) -> str:
-    """A required string; a JSON number is none."""
+    """A required string; a JSON number is refused."""
     value = optional_field_text(body, name, most=most, least=least)
     if value is None:
         raise WrongField(name, f"{name} is required", missing=True)
@@ -50,7 +50,7 @@ def link(body: Mapping[str, Any], name: str, *, most: int = 1000) -> str:
 
 
 def amount(value: object, name: str, *, least: str, most: str) -> str:
-    """An amount with exactly two decimals, from a string or a JSON number: the caller says which is right before."""
+    """An amount with exactly two decimals, from a string or a JSON number: the caller checks the type before."""
     if value is None:
         raise WrongField(name, f"{name} is required", missing=True)
     try:

@@ -1,4 +1,4 @@
-"""The sandbox as one thing: its config, its state, its five gateways, and the signals its tasks wait for."""
+"""The sandbox as one object: its config, its state, its five gateways, and the signals its tasks wait for."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from worker.playground.sandbox.troubles import Troubles
 
 
 class Sandbox:
-    """`closing` ends every wait at shutdown; `queued` wakes the task that sends webhooks and does what is due."""
+    """`closing` ends every wait at shutdown; `queued` wakes the task that sends webhooks and does due work."""
 
     def __init__(self, config: SandboxConfig) -> None:
         self.config = config
@@ -33,15 +33,15 @@ class Sandbox:
         self.queued = asyncio.Event()
 
     def base(self, request: web.Request, gateway: str) -> str:
-        """The gateway's base URL as whoever asks reaches it."""
+        """The gateway's base URL as the client of this request reaches it."""
         return f"{self.root(request)}/{gateway}"
 
     def root(self, request: web.Request) -> str:
-        """The sandbox's own address as whoever asks reaches it."""
+        """The sandbox's own address as the client of this request reaches it."""
         return (self.config.public_url or f"{request.scheme}://{request.host}").rstrip("/")
 
     def expire(self) -> None:
-        """Notice whose time is over, and tell of it where that is wanted."""
+        """End the sessions whose time is over, and announce those that want it."""
         with self.state.transaction():
             for session in self.sessions.expire(self.state.now()):
                 announce_happening(self.gateways[session.provider], session, "expired")

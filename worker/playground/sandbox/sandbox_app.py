@@ -43,7 +43,7 @@ def make_app(config: SandboxConfig) -> web.Application:
 
 
 async def run_sandbox(config: SandboxConfig) -> None:
-    """Serve until SIGTERM or SIGINT, or until cancelled. Says on stdout where, once it listens."""
+    """Serve until SIGTERM or SIGINT, or until cancelled. Prints the address on stdout once it listens."""
     runner = Runner(make_app(config), shutdown_timeout=SHUTDOWN_SECONDS)
     await runner.setup()
     loop, stop = asyncio.get_running_loop(), asyncio.Event()

@@ -43,12 +43,12 @@ WEBHOOK_EVENTS: Mapping[str, tuple[str, ...]] = MappingProxyType(
 class SandboxConfig(Struct, frozen=True, kw_only=True):
     """Settings of one sandbox. Durations in seconds.
 
-    `state` is an SQLite file or `:memory:`. `seed` makes the ids of a fresh state repeat from run to run; None draws
-    one, and a state file keeps the one it began with, unless `reset` begins it anew. `credentials` overrides single
-    keys of `CREDENTIALS`.
-    `public_url` is what browsers reach the sandbox by where the request's own host is not (in compose). Webhooks are
-    tried `webhook_attempts` times, after `webhook_base_delay`, twice that, and so on. `ipay_order_amount` adds the
-    undocumented `orderAmount` to iPay's status answers. `shop` is the demo shop at `/`; None serves a page instead.
+    `state` is an SQLite file or `:memory:`. `seed` makes the ids of a fresh state repeat from run to run; None draws a
+    seed. A state file keeps the seed it began with, unless `reset` begins it anew. `credentials` overrides single keys
+    of `CREDENTIALS`. `public_url` is what browsers reach the sandbox by where the request's own host is not (in
+    compose). Webhooks are tried `webhook_attempts` times, after `webhook_base_delay`, twice that, and so on.
+    `ipay_order_amount` adds the undocumented `orderAmount` to iPay's status answers. `shop` is the demo shop at `/`;
+    None serves a page instead.
     """
 
     host: str = "127.0.0.1"

@@ -1,7 +1,7 @@
-"""What the sandbox does later by itself: visit an address as a browser would, pay a checkout again, give money back.
+"""What the sandbox does later by itself: visit an address as a browser would, pay a checkout again, refund money.
 
-The one thing to get wrong: this waits in real time, like webhooks, whatever the sandbox's clock says. It is written
-down in the state, so a restart in between loses none of it.
+It waits in real time, like webhooks, whatever the sandbox's clock says. The work is stored in the state, so it survives
+a restart.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ Does = Literal["visit", "pay_again", "give_back"]
 
 
 def schedule(gateway: SimulatedGateway, session: Session, does: Does, detail: str | None, *, after: float) -> None:
-    """Write it down, in the caller's transaction. `detail` is the address, the transaction id or the amount."""
+    """Store it, in the caller's transaction. `detail` is the address, the transaction id or the amount."""
     gateway.state.db.execute(
         "INSERT INTO scheduled (provider, reference, session_id, does, detail, due_at) VALUES (?, ?, ?, ?, ?, ?)",
         (gateway.name, session.reference, session.session_id, does, detail, time.time() + after),
@@ -30,7 +30,7 @@ def schedule(gateway: SimulatedGateway, session: Session, does: Does, detail: st
 
 
 async def carry_out(sandbox: Sandbox, http: ClientSession, row: sqlite3.Row) -> None:
-    """Do what is due. A visit may be made again after a kill; money moves exactly once."""
+    """Do the due work of a row. A visit may be made again after a kill; money moves exactly once."""
     if row["does"] == "visit":
         status = await visit(http, row["detail"], seconds=sandbox.config.webhook_timeout)
         _note(sandbox, row, "done", str(status))

@@ -1,6 +1,6 @@
 """Setting a script for one order: the rows of `troubles` that it becomes.
 
-The one thing to get wrong: a script may be set before its checkout is opened, or while that is open already.
+A script may be set before its checkout is opened, or while that is open already.
 """
 
 from __future__ import annotations
@@ -16,15 +16,15 @@ from worker.playground.sandbox.troubles import Trouble
 def set_script(
     sandbox: Sandbox, provider: str, reference: str, script: Script, *, seconds: float | None = None
 ) -> list[Trouble]:
-    """Set it for one order, whether its checkout is open yet or not. Returns all that is set. Raises Impossible."""
+    """Set it for one order, whether its checkout is open yet or not. Returns all troubles set. Raises Impossible."""
     gateway = sandbox.gateways[provider]
     if not script.fits(gateway):
         raise Impossible(f"{script.name} cannot happen at {provider}")
     seconds = script.seconds if seconds is None else seconds
     skip = script.skip
     if script.on == "status" and has_call("execute")(gateway):
-        # Execute is asked first after a success. It is the right answer where one comes before the trouble; elsewhere
-        # its answer is lost, so that the question after it meets the trouble.
+        # Execute is asked first after a success. Its right answer counts where the trouble comes second; elsewhere its
+        # answer is lost, so that the question after it meets the trouble.
         if skip:
             skip -= 1
         else:
@@ -37,7 +37,7 @@ def set_script(
 
 
 def set_lifetime(sandbox: Sandbox, provider: str, reference: str, seconds: float) -> None:
-    """Let checkouts of this order live so long from their opening; one that is open, from now."""
+    """Let checkouts of this order live so long from their opening; an open checkout, from now."""
     sandbox.state.set(f"lifetime {provider} {reference}", repr(seconds))
     session = sandbox.sessions.latest(provider, reference)
     if session is not None and session.payable:

@@ -1,7 +1,7 @@
 """The scripts: named troubles of one order, in one table; `worker.playground.sandbox.scripted` sets them.
 
-The one thing to get wrong: whom a script fits is read off the gateway's own file (its calls, its webhooks, its
-`tampers`, what it `shows`), never listed here a second time.
+The gateway's own file tells which scripts fit it (its calls, its webhooks, its `tampers`, what it `shows`); they are
+not listed here a second time.
 """
 
 from __future__ import annotations
@@ -37,9 +37,10 @@ def _shows(what: Shows) -> Fits:
 
 
 class Script(Struct, frozen=True, kw_only=True):
-    """One script. With `on` and `trouble` it meets a call, after `skip` of them; without, it meets the buyer's deed.
+    """One script.
 
-    `seconds` is the default of what may be set; None where nothing in it takes time.
+    With `on` and `trouble` it meets a call, after `skip` of them; without, it meets the buyer's deed. `seconds` is the
+    default of its duration; None where nothing in it takes time.
     """
 
     name: str
@@ -56,7 +57,7 @@ SCRIPTS = (
     Script(
         name="callback_lost",
         title="Callback lost",
-        what="The buyer's deed happens, and nobody is told: no redirect, no webhook, no IPN.",
+        what="The buyer's deed happens, and no message follows: no redirect, no webhook, no IPN.",
     ),
     Script(
         name="callback_doubled",
@@ -72,13 +73,13 @@ SCRIPTS = (
     Script(
         name="callback_reordered",
         title="Callbacks in the wrong order",
-        what="Word of an earlier try that failed arrives after word of the payment.",
+        what="The messages of an earlier failed try arrive after those of the payment.",
         seconds=1.0,
     ),
     Script(
         name="callback_forged",
         title="Callback forged",
-        what="The buyer pays nothing and opens the address of success by hand.",
+        what="The buyer pays nothing and opens the success address by hand.",
     ),
     Script(
         name="callback_of_another",
@@ -89,12 +90,12 @@ SCRIPTS = (
     Script(
         name="amount_tampered",
         title="Another amount paid",
-        what="The gateway books and tells 1.00 instead of what was asked.",
+        what="The gateway books and reports 1.00 instead of the requested amount.",
     ),
     Script(
         name="currency_tampered",
         title="Another currency paid",
-        what="The gateway books and tells USD instead of what was asked.",
+        what="The gateway books and reports USD instead of the requested currency.",
         fits=_tampers("wrong_currency"),
     ),
     Script(
@@ -142,7 +143,7 @@ SCRIPTS = (
     Script(
         name="status_proxy_404",
         title="A proxy answers 404",
-        what="From the buyer's deed on, for the seconds, something in between answers for the status with a 404 of its "
+        what="From the buyer's deed on, for the seconds, a proxy answers status questions with a 404 of its "
         "own: a web page, a line of text, and from then on JSON.",
         seconds=5.0,
     ),
@@ -199,14 +200,14 @@ SCRIPTS = (
     Script(
         name="refunded_in_part",
         title="Refunded in part",
-        what="Paid, and after the seconds 250.00 of it is given back (half, where it is not more).",
+        what="Paid, and after the seconds 250.00 of it is refunded (half, where it is not more).",
         seconds=3.0,
         fits=_shows("part_refund"),
     ),
     Script(
         name="refunded_in_full",
         title="Refunded in full",
-        what="Paid, and after the seconds all of it is given back.",
+        what="Paid, and after the seconds all of it is refunded.",
         seconds=3.0,
         fits=_shows("full_refund"),
     ),

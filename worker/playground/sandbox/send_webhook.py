@@ -1,7 +1,7 @@
 """Sending one message: signed anew for each attempt, tried six times with growing pauses.
 
-The one thing to get wrong: an attempt counts once it ended. A process killed in between sends that one again, as a
-gateway that promises "at least once" would.
+An attempt counts once it ended. A process killed in between sends the message again, as a gateway that promises "at
+least once" would.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ async def post_webhook(http: ClientSession, url: str, body: bytes, headers: dict
 
 
 async def attempt(sandbox: Sandbox, http: ClientSession, row: sqlite3.Row) -> None:
-    """One attempt of a delivery that is due, and what became of it."""
+    """Make one attempt of a due delivery, and store its result."""
     number = row["attempts"] + 1
     headers = {"Content-Type": "application/x-www-form-urlencoded"}
     if row["signed"]:

@@ -1,7 +1,7 @@
-"""A checkout as the gateway's own books hold it, and how it is found again.
+"""A checkout as the gateway's own books hold it, and its look-up.
 
-The one thing to get wrong: `status` is the sandbox's word for all gateways; each gateway's file has the table into its
-own words. `open` and `approved` end by the clock, and the next request after that moment notices.
+`status` is the sandbox's word for all gateways; each gateway's file has the table into its own words. `open` and
+`approved` end by the clock, and the next request after that moment notices.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ class Session(Struct, frozen=True, kw_only=True):
     """One checkout. Amounts are decimal text, times seconds of the sandbox's clock.
 
     `approved` is OnePayBD's alone: the buyer agreed and Execute has not taken the money. `body` is the request that
-    opened it, `notes` what its gateway's file adds. `paid_amount` and `paid_currency` differ from what was asked when a
+    opened it, `notes` what its gateway's file adds. `paid_amount` and `paid_currency` differ from the request where a
     test wants that.
     """
 
@@ -54,7 +54,7 @@ class Session(Struct, frozen=True, kw_only=True):
 
     @property
     def told_amount(self) -> str:
-        """The amount the gateway tells when asked."""
+        """The amount in the gateway's answers."""
         return self.paid_amount or self.amount
 
     @property
@@ -99,7 +99,7 @@ class Sessions:
         return next(iter(self._where("provider = ? AND reference = ?", provider, reference)), None)
 
     def of(self, provider: str | None, reference: str | None, merchant: str | None = None) -> list[Session]:
-        """All that fit, newest first; None fits all."""
+        """All sessions that fit, newest first; None fits all."""
         wanted = {"provider": provider, "reference": reference, "merchant": merchant}
         given = {name: value for name, value in wanted.items() if value is not None}
         return self._where(" AND ".join(f"{name} = ?" for name in given) or "1", *given.values())

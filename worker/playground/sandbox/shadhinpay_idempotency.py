@@ -1,7 +1,7 @@
 """ShadhinPay's idempotency keys (https://shadhinpay.com/docs/developers/idempotency).
 
-A key is remembered for 24 hours: the same body brings the first answer again with `Idempotent-Replay: true`, another
-one brings 409. Bodies are compared after sorting keys and dropping white space.
+A key is remembered for 24 hours: the same body brings the first answer again with `Idempotent-Replay: true`, a
+different body brings 409. Bodies are compared after sorting keys and dropping white space.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""ShadhinPay's list of payments: its documented filters over payment objects, and a page of what is left.
+"""ShadhinPay's list of payments: its documented filters over payment objects, and a page of the result.
 
 Documented: status, vendor, from and to (ISO-8601), amountMin and amountMax, merchantTxnId, page from 0, size to 100,
 and a `summary`. The names of the page's own fields are invented.
@@ -16,7 +16,7 @@ from worker.playground.sandbox.request_fields import WrongField
 
 
 def list_page(query: Mapping[str, str], payments: list[dict[str, Any]]) -> dict[str, Any]:
-    """The page that the query asks for. Raises Wrong for a filter that cannot be read."""
+    """The page that the query asks for. Raises WrongField for a filter that cannot be read."""
     number, size = _count(query, "page", 0, 0, 1_000_000), _count(query, "size", 20, 1, 100)
     found = [payment for payment in payments if _fits(query, payment)]
     completed = [payment for payment in found if payment["status"] == "COMPLETED"]

@@ -1,6 +1,6 @@
 """ShadhinPay's webhooks (https://shadhinpay.com/docs/developers/webhooks): events, body, headers and signature.
 
-The one thing to get wrong: what is signed begins with the letters `t=`, as the documentation writes it.
+The signed text begins with the letters `t=`, as the documentation writes it.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""What the buyer does at a gateway's page, for the page itself and for scripted shoppers.
+"""The buyer's actions at a gateway's page, for the page itself and for scripted shoppers.
 
-The one thing to get wrong: a scripted shopper may pay after a session failed or expired, and pay twice, since gateways
-have been seen to let that happen; the page lets nobody, unless `may_pay_late`.
+A scripted shopper may pay after a session failed or expired, and pay twice, since gateways have been seen to allow
+that. The page does not, unless `may_pay_late`.
 """
 
 from __future__ import annotations
@@ -23,7 +23,10 @@ _BRINGS: Mapping[Deed, Happening] = MappingProxyType({"pay": "paid", "fail": "fa
 
 
 class Visit(Struct, frozen=True, kw_only=True):
-    """What the buyer does; another amount, currency or transaction id than the gateway's own, to test mismatches."""
+    """The buyer's action.
+
+    Another amount, currency or transaction id than the gateway's own tests mismatches.
+    """
 
     does: Deed
     amount: str | None = None
@@ -33,7 +36,7 @@ class Visit(Struct, frozen=True, kw_only=True):
 
 
 def perform(sandbox: Sandbox, session: Session, visit: Visit) -> tuple[Session, str | None]:
-    """Do it, and meet what troubles are set for this order. Raises Impossible.
+    """Do the buyer's action, and meet the troubles that are set for this order. Raises Impossible.
 
     Returns the session, and where the browser goes: None if it goes nowhere.
     """
@@ -69,7 +72,7 @@ def perform(sandbox: Sandbox, session: Session, visit: Visit) -> tuple[Session, 
 
 
 def may_pay_late(sandbox: Sandbox, session: Session) -> bool:
-    """Whether the page of a checkout that is over lets the buyer pay all the same."""
+    """Whether the page of a checkout that is over still lets the buyer pay."""
     about = sandbox.troubles.about(session.provider, session.reference)
     return session.status == "expired" and any(trouble.trouble == "paid_after_expiry" for trouble in about)
 

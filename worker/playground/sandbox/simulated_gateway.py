@@ -1,7 +1,7 @@
-"""What a simulated gateway is to the rest of the sandbox: its endpoints, its errors, its pages' ways back, its events.
+"""A simulated gateway as the rest of the sandbox sees it: endpoints, errors, redirects of its pages, events.
 
-The one thing to get wrong: an endpoint's handler is synchronous and runs inside one transaction, so a process that is
-killed has either done all of a call or nothing of it.
+An endpoint's handler is synchronous and runs inside one transaction. So a process that is killed has either done all of
+a call or nothing of it.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ class Call(Struct, frozen=True, kw_only=True):
         return read
 
     def named(self, name: str) -> str | None:
-        """A text in the body where there is one; for finding out whom a call is about before it is judged."""
+        """A text in the body where there is one; used to find the reference of a call before it is checked."""
         try:
             value = self.document().get(name)
         except Unreadable:
@@ -54,7 +54,7 @@ class Call(Struct, frozen=True, kw_only=True):
 
 
 class GatewayReply(Struct, frozen=True, kw_only=True):
-    """An answer before it is written. `msgspec.Raw` stands in it where a number must show its own digits."""
+    """An answer before it is written. It holds `msgspec.Raw` where a number must keep its own digits."""
 
     body: dict[str, Any]
     status: int = 200
@@ -73,11 +73,14 @@ class GatewayRefusal(Exception):
 
 
 class Impossible(Exception):
-    """What was asked for cannot happen to this session. The message says why."""
+    """The requested action cannot happen to this session. The message says why."""
 
 
 class GatewayEndpoint(Struct, frozen=True, kw_only=True):
-    """A route below the gateway's base URL. `about` tells which reference a call concerns, None where it names none."""
+    """A route below the gateway's base URL.
+
+    `about` gives the reference that a call concerns, None where it names none.
+    """
 
     method: str
     path: str
@@ -89,9 +92,9 @@ class GatewayEndpoint(Struct, frozen=True, kw_only=True):
 class SimulatedGateway(ABC):
     """One simulated gateway.
 
-    `tampers` says, for each trouble that falsifies an answer, which places in it to overwrite; a place the answer does
-    not have is passed over, unless it is one of `adds`. `shows` says which rarer events a receiver can notice at all:
-    whose payment a redirect is about, a second payment of one checkout, money given back in part or in full.
+    `tampers` says, for each trouble that falsifies an answer, which places in it to overwrite. A place that the answer
+    does not have is skipped, unless it is in `adds`. `shows` says which rarer events a receiver can notice at all: the
+    payment that a redirect is about, a second payment of one checkout, a partial or full refund.
     """
 
     name: ClassVar[str]
@@ -133,11 +136,11 @@ class SimulatedGateway(ABC):
         return f"{base}/checkout/{session_id}"
 
     def swayed(self, session: Session, deed: Deed) -> Deed:  # noqa: ARG002 - ShadhinPay's test numbers need it
-        """What really happens when the buyer does this."""
+        """The deed that really happens when the buyer does this."""
         return deed
 
     def pay(self, session: Session, *, transaction_id: str | None) -> Session:
-        """The buyer pays what the session's amounts say. Returns the session as it is then."""
+        """The buyer pays the session's amounts. Returns the changed session."""
         return self.collect(session, transaction_id=transaction_id)
 
     def end(self, session: Session, status: Standing) -> Session:
@@ -145,11 +148,11 @@ class SimulatedGateway(ABC):
         return self.sessions.save(replace(session, status=status))
 
     def draw(self, reference: str) -> Random:
-        """Where the ids of this order come from."""
+        """The source of this order's ids."""
         return self.state.draw(self.name, reference)
 
     def another(self, session: Session, reference: str) -> Session:
-        """A second order like this one, not yet saved; those whose redirects name a payment have it."""
+        """A second order like this one, not yet saved, for gateways whose redirects name a payment."""
         raise NotImplementedError(f"a redirect of {self.name} names no payment: {session.session_id} {reference}")
 
     def ends_at(self, reference: str, seconds: float) -> float:
@@ -161,7 +164,7 @@ class SimulatedGateway(ABC):
         return session
 
     def collect(self, session: Session, *, transaction_id: str | None) -> Session:
-        """Book the money."""
+        """Book the money of this session."""
         now = self.state.now()
         transaction_id = transaction_id or self.new_transaction_id(self.draw(session.reference))
         paid = replace(session, status="paid", transaction_id=transaction_id, paid_at=now)
@@ -169,7 +172,7 @@ class SimulatedGateway(ABC):
         return self.sessions.save(paid)
 
     def book(self, session: Session, status: Standing) -> None:
-        """Write down one attempt to pay, under the session's present transaction id."""
+        """Record one attempt to pay, under the session's present transaction id."""
         self.sessions.add_transaction(
             Transaction(
                 provider=self.name,
@@ -183,7 +186,7 @@ class SimulatedGateway(ABC):
         )
 
     def event_type(self, happening: Happening) -> str | None:  # noqa: ARG002 - those with webhooks need it
-        """The webhook event that tells of it; None where this gateway sends no webhooks."""
+        """The webhook event for this happening; None where this gateway sends no webhooks."""
         return None
 
     def event_body(self, session: Session, happening: Happening, event_id: str) -> dict[str, Any]:
@@ -201,6 +204,6 @@ class SimulatedGateway(ABC):
 
 
 def about_session(gateway: SimulatedGateway, session_id: str | None) -> str | None:
-    """The reference a session belongs to, for `Endpoint.about`."""
+    """The reference of a session, for `GatewayEndpoint.about`."""
     session = gateway.sessions.get(gateway.name, session_id) if session_id else None
     return session.reference if session else None

@@ -1,7 +1,7 @@
-"""What the sandbox remembers: one SQLite file with its tables, its clock and its source of ids.
+"""The sandbox's stored state: one SQLite file with its tables, its clock and its source of ids.
 
-The one thing to get wrong: the sandbox's clock is the real one plus an offset that tests move. Expiry, tokens and every
-time in an answer follow it; webhook signatures and retries follow the real clock, as the wire does.
+The sandbox's clock is the real clock plus an offset that tests move. Expiry, tokens and every time in an answer follow
+it. Webhook signatures and retries follow the real clock, since their receivers do.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 SCHEMA = """
--- What a gateway knows of one checkout. A reference may have several where the gateway allows it; the newest counts.
+-- One checkout in a gateway's books. A reference may have several where the gateway allows it; the newest counts.
 CREATE TABLE IF NOT EXISTS sessions (
     provider TEXT NOT NULL, session_id TEXT NOT NULL, merchant TEXT NOT NULL, reference TEXT NOT NULL,
     amount TEXT NOT NULL, currency TEXT NOT NULL, status TEXT NOT NULL, body TEXT NOT NULL, notes TEXT NOT NULL,
@@ -24,7 +24,7 @@ CREATE TABLE IF NOT EXISTS sessions (
 CREATE INDEX IF NOT EXISTS sessions_by_reference ON sessions (provider, reference);
 CREATE INDEX IF NOT EXISTS sessions_to_expire ON sessions (expires_at) WHERE status IN ('open', 'approved');
 
--- One attempt to pay. Moneybag is asked by these; a session may have several.
+-- One attempt to pay. Moneybag's status is asked by transaction_id; a session may have several.
 CREATE TABLE IF NOT EXISTS transactions (
     provider TEXT NOT NULL, transaction_id TEXT NOT NULL, session_id TEXT NOT NULL, status TEXT NOT NULL,
     amount TEXT NOT NULL, currency TEXT NOT NULL, made_at REAL NOT NULL,
@@ -37,37 +37,36 @@ CREATE TABLE IF NOT EXISTS tokens (token TEXT PRIMARY KEY, expires_at REAL NOT N
 CREATE TABLE IF NOT EXISTS idempotency (
     key TEXT PRIMARY KEY, fingerprint TEXT NOT NULL, status INTEGER NOT NULL, answer BLOB NOT NULL, at REAL NOT NULL);
 
--- Webhooks to send: 'due' until a 2xx ('delivered') or the last attempt ('given_up'). due_at is real time. A secret
--- that is not NULL is a forger's; backdated says how many seconds ago a signature claims to be; of most_attempts NULL
--- is as many as the config says.
+-- Webhooks to send: 'due' until a 2xx ('delivered') or the last attempt ('given_up'). due_at is real time. secret is
+-- a forger's, NULL for the gateway's own. backdated: the signature's age in seconds. most_attempts NULL: the config's.
 CREATE TABLE IF NOT EXISTS deliveries (
     seq INTEGER PRIMARY KEY AUTOINCREMENT, provider TEXT NOT NULL, reference TEXT NOT NULL, event_id TEXT NOT NULL,
     event_type TEXT NOT NULL, url TEXT NOT NULL, signed INTEGER NOT NULL, body BLOB NOT NULL,
     attempts INTEGER NOT NULL DEFAULT 0, due_at REAL NOT NULL, state TEXT NOT NULL DEFAULT 'due',
     statuses TEXT NOT NULL DEFAULT '', secret TEXT, backdated REAL NOT NULL DEFAULT 0, most_attempts INTEGER);
 
--- What the sandbox does later by itself: 'due' until 'done', or 'impossible' where the session allows it no more.
--- due_at is real time; detail is the address to visit, the amount to give back, or the transaction id to pay under.
+-- Deeds that the sandbox does later: 'due' until 'done', or 'impossible' where the session no longer allows it.
+-- due_at is real time; detail is the address to visit, the amount to refund, or the transaction id to pay under.
 CREATE TABLE IF NOT EXISTS scheduled (
     seq INTEGER PRIMARY KEY AUTOINCREMENT, provider TEXT NOT NULL, reference TEXT NOT NULL, session_id TEXT NOT NULL,
     does TEXT NOT NULL, detail TEXT, due_at REAL NOT NULL, state TEXT NOT NULL DEFAULT 'due', result TEXT);
 
--- What goes wrong on purpose; the oldest that fits a call is used up first, once `skip` fitting calls have passed. A
--- remaining of NULL lasts until cleared, or until the real time `until`. Of kind 'shopper': met by the buyer's deed.
+-- Troubles set on purpose. The oldest that fits a call is used first, after `skip` fitting calls. remaining NULL lasts
+-- until cleared, or until the real time `until`. Troubles of kind 'shopper' are met by the buyer's deeds.
 CREATE TABLE IF NOT EXISTS troubles (
     seq INTEGER PRIMARY KEY AUTOINCREMENT, provider TEXT NOT NULL, reference TEXT, kind TEXT NOT NULL,
     trouble TEXT NOT NULL, seconds REAL, remaining INTEGER, skip INTEGER NOT NULL DEFAULT 0, until REAL);
 
--- How often each gateway was called, for budgets; the reference is '' where a call names none.
+-- How often each gateway was called, for checking budgets; the reference is '' where a call names none.
 CREATE TABLE IF NOT EXISTS calls (
     provider TEXT NOT NULL, reference TEXT NOT NULL, kind TEXT NOT NULL, n INTEGER NOT NULL,
     PRIMARY KEY (provider, reference, kind));
 
--- How many sets of ids were drawn for each gateway and reference; the seed and these decide the next.
+-- How many sets of ids were drawn for each gateway and reference; the seed and this number decide the next set.
 CREATE TABLE IF NOT EXISTS draws (
     provider TEXT NOT NULL, reference TEXT NOT NULL, n INTEGER NOT NULL, PRIMARY KEY (provider, reference));
 
--- seed, offset of the clock, and settings changed while running.
+-- The seed, the offset of the clock, and settings changed while running.
 CREATE TABLE IF NOT EXISTS settings (name TEXT PRIMARY KEY, value TEXT NOT NULL);
 """
 
@@ -80,10 +79,10 @@ class AnotherVersion(Exception):
 
 
 class State:
-    """The open file. Everything is synchronous and short; whoever writes does so inside `transaction()`."""
+    """The open file. Everything is synchronous and short; writes happen inside `transaction()`."""
 
     def __init__(self, path: str, seed: int | None, *, anew: bool = False) -> None:
-        """Open or begin the file; `anew` empties one that is there. Raises AnotherVersion."""
+        """Open or create the file; `anew` empties an existing file. Raises AnotherVersion."""
         self.db = sqlite3.connect(path, isolation_level=None)
         self.db.row_factory = sqlite3.Row
         if anew:
@@ -102,7 +101,7 @@ class State:
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
-        """All of what happens inside, or none of it. Inside another one it is part of that."""
+        """Commits all writes of the block, or none. Inside another transaction it is part of that."""
         if self.db.in_transaction:
             yield
             return
@@ -125,8 +124,8 @@ class State:
     def draw(self, provider: str, reference: str) -> random.Random:
         """A source of randomness for one set of ids: never the same twice in one state, and repeatable by seed.
 
-        It depends on nothing but the seed, the gateway, the reference and how many were drawn for these before, so that
-        orders that are paid side by side get the same ids in every run.
+        It depends only on the seed, the gateway, the reference and how many were drawn for these before. So orders that
+        are paid side by side get the same ids in every run.
         """
         row = self.db.execute(
             "INSERT INTO draws VALUES (?, ?, 1) ON CONFLICT (provider, reference) DO UPDATE SET n = n + 1 RETURNING n",
@@ -142,7 +141,7 @@ class State:
         self.db.execute("INSERT OR REPLACE INTO settings VALUES (?, ?)", (name, value))
 
     def reset(self, seed: int | None = None) -> None:
-        """Forget everything. Without a seed no id given out before is given out again; with one all ids begin anew."""
+        """Forget everything. Without a seed no earlier id is given out again; with a seed all ids begin anew."""
         with self.transaction():
             for table in (*_EMPTIED, *(("draws",) if seed is not None else ())):
                 self.db.execute(f"DELETE FROM {table}")  # noqa: S608 - names from the tuple above

@@ -1,6 +1,6 @@
 """The gateways' ways of writing a moment. All take seconds since the epoch.
 
-The one thing to get wrong: month names and offsets are written out by hand, since `strftime("%b")` follows the locale.
+Month names and offsets are written out by hand, since `strftime("%b")` follows the locale.
 """
 
 from __future__ import annotations

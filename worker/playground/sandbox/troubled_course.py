@@ -1,7 +1,7 @@
-"""How the troubles that a buyer's deed meets change its course: what is paid, what is told, and what follows later.
+"""How troubles change the course of a buyer's deed: what is paid, what is reported, and what follows later.
 
-The one thing to get wrong: `met` maps each trouble's name to its seconds, and several may be met at once; each changes
-its own part and leaves the rest as usual.
+`met` maps each trouble's name to its seconds. Several may be met at once; each changes its own part and leaves the rest
+as usual.
 """
 
 from __future__ import annotations
@@ -24,28 +24,28 @@ Met = Mapping[AtDeed, float]
 
 
 def forged(gateway: SimulatedGateway, session: Session) -> tuple[Session, str]:
-    """The buyer pays nothing and opens the address of success by hand."""
+    """The buyer pays nothing and opens the success address by hand."""
     session = gateway.walk_away(session)
     address = gateway.redirect(session, "pay")
-    if address == gateway.redirect(session, "fail"):  # it says no outcome, so a cheat adds one
+    if address == gateway.redirect(session, "fail"):  # it states no outcome, so a cheat adds one
         address += f"{'&' if '?' in address else '?'}status=success"
     return session, address
 
 
 def of_another(gateway: SimulatedGateway, session: Session) -> str:
-    """The address of success of another order, which somebody else has paid."""
+    """The success address of another order, which another buyer has paid."""
     number = gateway.draw(session.reference).getrandbits(32)
     other = gateway.sessions.save(gateway.another(session, f"another-{number:08x}"))
     return gateway.redirect(gateway.collect(other, transaction_id=None), "pay")
 
 
 def altered(amount: str | None, currency: str | None, met: Met) -> tuple[str | None, str | None]:
-    """The amount and currency that the gateway books, None where they are what was asked."""
+    """The amount and currency that the gateway books, None where they are as requested."""
     return "1.00" if "amount_tampered" in met else amount, "USD" if "currency_tampered" in met else currency
 
 
 def telling(met: Met) -> Telling:
-    """How webhook and form tell of the deed."""
+    """How the deed's webhook and form are sent."""
     return Telling(
         after=max(met.get("callback_late", 0.0), met.get("webhook_late", 0.0)),
         copies=3 if "callback_doubled" in met else 1,
@@ -62,7 +62,7 @@ def redirects(met: Met) -> bool:
 def tell_of_earlier(
     gateway: SimulatedGateway, failed_try: Session, redirect: str, *, after: float, webhook: bool
 ) -> None:
-    """Word of a try that failed before the payment, and comes after it."""
+    """Send the messages of a try that failed before the payment, after the payment."""
     address = gateway.redirect(failed_try, "fail")
     if address != redirect:
         schedule(gateway, failed_try, "visit", address, after=after)
@@ -71,7 +71,7 @@ def tell_of_earlier(
 
 
 def follow(sandbox: Sandbox, session: Session, redirect: str, met: Met) -> None:
-    """What else happens at the deed, or is written down for later."""
+    """Set off the later effects of the deed: more visits, a second payment, refunds, and failing calls."""
     gateway = sandbox.gateways[session.provider]
     for name, seconds in met.items():
         match name:
@@ -99,11 +99,11 @@ def follow(sandbox: Sandbox, session: Session, redirect: str, met: Met) -> None:
                 until = time.time() + seconds
                 sandbox.troubles.add(gateway.name, session.reference, "any", "reset", times=None, until=until)
             case _:
-                pass  # it had its part in what was booked, told or answered
+                pass  # its effect was in the booking, the message or the answer
 
 
 def _unanswered(sandbox: Sandbox, session: Session, by: Sequence[str], seconds: float) -> None:
-    """For so long, questions for the status bring these, each once and the last for the rest of the time."""
+    """For so long, status questions meet these troubles, each once and the last for the rest of the time."""
     if has_call("execute")(sandbox.gateways[session.provider]):  # it is asked first, and its answer would be enough
         sandbox.troubles.add(session.provider, session.reference, "execute", "lost_answer")
     for name in by:
@@ -113,7 +113,7 @@ def _unanswered(sandbox: Sandbox, session: Session, by: Sequence[str], seconds: 
 
 
 def revoke_tokens(sandbox: Sandbox) -> int:
-    """Refuse every token granted so far. Returns how many."""
+    """Refuse every token granted so far. Returns their number."""
     return sandbox.state.db.execute("DELETE FROM tokens").rowcount
 
 

@@ -1,6 +1,6 @@
-"""What goes wrong on purpose: kept in the state, taken up by the calls they fit, oldest first, and acted out.
+"""Troubles: stored in the state, met by the calls that they fit, oldest first, and carried out.
 
-The one thing to get wrong: `lost_answer` does the work and loses the answer; `timeout` and `reset` do no work.
+`lost_answer` does the work and loses the answer; `timeout` and `reset` do no work.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ AtDeed = Literal[
     "webhook_replayed",
     "gateway_down",
 ]
-# These are met by whatever the buyer does; the rest of AtDeed by a payment alone.
+# These are met by any deed of the buyer's; the rest of AtDeed by a payment alone.
 _BY_ANY_DEED = frozenset(
     {
         "callback_lost",
@@ -92,15 +92,15 @@ PROXY_404: Mapping[str, tuple[str, str]] = MappingProxyType(
         "json_404": ("application/json", '{"message":"Not Found"}'),
     }
 )
-"""The 404s of what stands between us and a gateway, in the order in which they show while a gateway is deployed."""
+"""The 404s of proxies between us and a gateway, in the order in which they show while a gateway is deployed."""
 HTML = "<!doctype html><html><head><title>Maintenance</title></head><body><h1>We will be back soon</h1></body></html>"
 
 
 class Trouble(Struct, frozen=True, kw_only=True):
-    """One thing to go wrong on calls of a kind (`any`: every kind), `remaining` times more; None: until cleared.
+    """One trouble for calls of a kind (`any`: every kind), `remaining` times more; None: until cleared.
 
-    `skip` fitting calls pass before it acts; `until` is the real time at which it ends by itself. Of kind `shopper` it
-    is met by what the buyer does.
+    `skip` fitting calls pass before it acts; `until` is the real time at which it ends by itself. A trouble of kind
+    `shopper` is met by the buyer's deeds.
     """
 
     seq: int
@@ -141,7 +141,7 @@ class Troubles:
         )
 
     def take(self, provider: str, reference: str | None, kind: Kind) -> Trouble | None:
-        """The trouble this call meets, counted down. One named for a reference fits that alone."""
+        """The trouble this call meets, counted down. A trouble with a reference fits only that reference."""
         self._end_those_over()
         rows = self._db.execute(
             "SELECT * FROM troubles WHERE provider = ? AND (reference IS NULL OR reference = ?) AND kind IN (?, 'any') "
@@ -156,7 +156,7 @@ class Troubles:
         return None
 
     def put_back(self, trouble: Trouble) -> None:
-        """It was taken for a call that it could do nothing to: the next one that fits meets it first."""
+        """Return a trouble that could not affect its call: the next fitting call meets it first."""
         values = asdict(trouble) | {"skip": 0}
         self._db.execute(
             f"INSERT INTO troubles ({', '.join(values)}) VALUES ({', '.join('?' * len(values))}) "  # noqa: S608
@@ -165,7 +165,7 @@ class Troubles:
         )
 
     def meet(self, session: Session, deed: Deed) -> dict[AtDeed, float]:
-        """All that this deed of the buyer meets, used up, with the seconds of each."""
+        """All troubles that this deed of the buyer meets, used up, with the seconds of each."""
         met: dict[AtDeed, float] = {}
         rows = self._db.execute(
             "SELECT seq, trouble, seconds FROM troubles WHERE provider = ? AND reference = ? AND kind = 'shopper' "
@@ -185,7 +185,7 @@ class Troubles:
         return [Trouble(**dict(row)) for row in self._db.execute("SELECT * FROM troubles ORDER BY seq")]
 
     def about(self, provider: str, reference: str) -> list[Trouble]:
-        """Those set for exactly this reference, oldest first."""
+        """The troubles set for exactly this reference, oldest first."""
         self._end_those_over()
         rows = self._db.execute(
             "SELECT * FROM troubles WHERE provider = ? AND reference = ? ORDER BY seq", (provider, reference)
@@ -210,7 +210,7 @@ class Troubles:
 async def instead(
     trouble: Trouble, gateway: SimulatedGateway, request: web.Request, closing: asyncio.Event
 ) -> web.Response | GatewayReply | None:
-    """What answers in place of the gateway, before it does any work; None lets it work."""
+    """The response in place of the gateway's, before it does any work; None lets it work."""
     match trouble.trouble:
         case "timeout":
             await pause(trouble.duration, closing)
@@ -247,7 +247,7 @@ def falsified(gateway: SimulatedGateway, reply: GatewayReply, trouble: str) -> G
 
 
 def hang_up(request: web.Request, *, reset: bool = False) -> web.Response:
-    """Close the connection under the answer, with a TCP reset if wanted. What is returned reaches nobody."""
+    """Close the connection under the answer, with a TCP reset if wanted. The returned response reaches no client."""
     transport = request.transport
     if transport is not None:
         connection = transport.get_extra_info("socket")

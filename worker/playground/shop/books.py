@@ -1,8 +1,8 @@
 """What the shop believes: a fold of payproof's events, whichever way and in whatever order they come.
 
-The one thing to get wrong: acting on an event's type. Every event is a full snapshot; the shop acts on its `status` and
-`hold`, and drops what is not newer by `version` than what it has. So doubles and stragglers change nothing, and reading
-all events again makes the same books. A real shop does this in one transaction of its own database.
+Do not act on an event's type. Every event is a full snapshot. The shop acts on its `status` and `hold`, and drops an
+event whose `version` is not newer than what it has. So doubles and late events change nothing, and reading all events
+again makes the same books. A real shop does this in one transaction of its own database.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ Way = Literal["feed", "webhook"]
 
 
 class Payment(Struct, frozen=True, kw_only=True):
-    """What the shop needs of the snapshot that an event carries; the rest is passed over, so it may grow."""
+    """The fields of an event's snapshot that the shop needs; others are ignored, so the snapshot may grow."""
 
     payment_id: str
     account: str
@@ -56,7 +56,7 @@ class Believed(Struct, frozen=True, kw_only=True):
 
     @property
     def order(self) -> str:
-        """What is shipped once; a payment opened without an order is an order of its own."""
+        """The order that is shipped once; a payment opened without an order is an order of its own."""
         return self.payment.order or self.payment.payment_id
 
     @property
@@ -74,7 +74,7 @@ class Books:
         self.shipped: dict[str, Event] = {}
 
     def take(self, event: Event, way: Way) -> bool:
-        """Believe an event; False where it was no news. This is the one place where the shop ships."""
+        """Believe an event. Returns False where it was no news. This is the one place where the shop ships."""
         payment = event.data
         known = self._payments.get(payment.payment_id)
         if known is not None and payment.version <= known.payment.version:

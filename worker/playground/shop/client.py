@@ -1,7 +1,7 @@
 """Payproof's API as a shop calls it: one method for each thing a shop does, JSON in and out.
 
-The one thing to get wrong: a lost answer. `open` may be sent again with the same Idempotency-Key and opens nothing
-twice; see `worker.playground.shop.opening` for when to.
+An answer may be lost. `open` may be sent again with the same Idempotency-Key and opens nothing twice; see
+`worker.playground.shop.opening` for when to.
 """
 
 from __future__ import annotations
@@ -17,9 +17,10 @@ SECONDS = 40.0
 
 
 class Refused(Exception):
-    """The API answered with a problem. `code` is the problem's own word; `errors` name each field to blame.
+    """The API answered with a problem.
 
-    `retry_after`, in seconds, is given where coming again may help.
+    `code` is the problem's own word; `errors` name each wrong field. `retry_after`, in seconds, is given where a retry
+    may help.
     """
 
     def __init__(self, status: int, problem: Document, retry_after: float | None = None) -> None:
@@ -59,11 +60,11 @@ class Payproof:
         return entries
 
     async def verify(self, payment_id: str) -> Document:
-        """Have the gateway asked at once; what comes of it is told by an event."""
+        """Have the gateway asked at once; an event reports a change."""
         return await self._call("POST", f"/v1/payments/{payment_id}/verify")
 
     async def resolve(self, payment_id: str, **decision: str | int) -> Document:
-        """A person's word on a held payment: `status`, `actor`, `reason`, and the `version` that person looked at."""
+        """Decide on a held payment: `status`, `actor`, `reason`, and the `version` that the person looked at."""
         return await self._call("POST", f"/v1/payments/{payment_id}/resolve", decision)
 
     async def events(self, after: str | None, limit: int = 1000) -> bytes:

@@ -1,7 +1,7 @@
 """Reading `GET /v1/events` from the beginning, and from then on where the last page ended.
 
-The one thing to get wrong: the cursor. It is moved after a page was taken and never before, so that a shop that dies
-in between reads the page again, which its books do not mind.
+The cursor is moved after a page was taken and never before. A shop that dies in between reads the page again, which
+does not change its books.
 """
 
 from __future__ import annotations
@@ -41,14 +41,14 @@ class Feed:
             await asyncio.sleep(wait)
 
     async def catch_up(self) -> None:
-        """Read to the end of what was told so far. Raises nothing: `trouble` says what was in the way."""
+        """Read to the end of the log. Raises nothing: `trouble` says what prevented it."""
         async with self._one_reader:
             try:
                 while await self._read_page():
                     pass
             except Refused as refused:
                 if refused.status == 410:
-                    self._cursor = None  # too old: everything that is kept is read again
+                    self._cursor = None  # too old: all events that are kept are read again
                 self.trouble = f"Payproof refuses the shop's question: {refused.detail}"
             except AWAY as error:
                 self.trouble = f"Payproof does not answer ({type(error).__name__})."

@@ -1,7 +1,6 @@
-"""Receiving payproof's webhooks (https://www.standardwebhooks.com): is it from payproof, is it new, then believe it.
+"""Receiving payproof's webhooks (https://www.standardwebhooks.com): check the sender, drop doubles, then believe.
 
-The one thing to get wrong: the body. What is signed is the bytes as they came; nothing may parse and write them again
-before the signature was looked at.
+The signature covers the bytes as they came. No code may parse and rewrite the body before the signature is checked.
 """
 
 from __future__ import annotations
@@ -21,11 +20,11 @@ class Forged(Exception):
 
 
 class Unreadable(Exception):
-    """Rightly signed, and no event: answer 400."""
+    """Validly signed, and not an event: answer 400."""
 
 
 class Head(msgspec.Struct, frozen=True):
-    """What every CloudEvent has, whatever it is about."""
+    """The fields that every CloudEvent has, of any type."""
 
     type: str
 
@@ -38,7 +37,7 @@ class Hooks:
         self._seen: dict[str, None] = {}
 
     def receive(self, headers: Mapping[str, str], body: bytes) -> bool:
-        """Take one delivery; whether it was news. Raises Forged and Unreadable."""
+        """Take one delivery. Returns whether it was news. Raises Forged and Unreadable."""
         try:
             self._webhook.verify(body, dict(headers), json_parse=False)
         except (WebhookVerificationError, ValueError) as error:  # a signature that is no base64 is a ValueError
@@ -48,11 +47,11 @@ class Hooks:
             return False
         try:
             if not msgspec.json.decode(body, type=Head).type.startswith("payment."):
-                return False  # such as payproof.test; what is new to us is no reason to refuse it
+                return False  # such as payproof.test; an unknown type is no reason to refuse it
             news = self._books.take(msgspec.json.decode(body, type=Event), "webhook")
         except (msgspec.MsgspecError, RecursionError) as error:
             raise Unreadable(str(error)) from None
-        self._seen[delivery] = None  # after it was taken: one that we choked on may come again
+        self._seen[delivery] = None  # after it was taken: a delivery that failed here may come again
         if len(self._seen) > KEPT_IDS:
             del self._seen[next(iter(self._seen))]
         return news

@@ -1,7 +1,7 @@
 """Opening a payment so that an order gets exactly one checkout, whatever is lost on the way.
 
-The one thing to get wrong: a new reference for every try. The same reference with the same Idempotency-Key is sent
-again until there is an answer; a new one is drawn only when the gateway itself says that it has seen the old one.
+Do not draw a new reference for every try. The same reference with the same Idempotency-Key is sent again until there is
+an answer. A new reference is drawn only when the gateway itself says that it has seen the old one.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _GATEWAY_AWAY = frozenset({502, 503, 504})
 
 
 async def open_attempt(payproof: Payproof, order: str, number: int, request: Mapping[str, Any]) -> Document:
-    """Open attempt `number` of an order, or the one after it; the payment. Raises Refused and what AWAY names.
+    """Open attempt `number` of an order, or a later attempt. Returns the payment. Raises Refused and what AWAY names.
 
     `request` is the body without `order`, `reference` and the address that a reference makes: `{reference}` in a URL
     stands for it.
@@ -28,15 +28,15 @@ async def open_attempt(payproof: Payproof, order: str, number: int, request: Map
         try:
             return await _open(payproof, _body(request, order, reference_of(order, attempt)))
         except Refused as refused:
-            # An opening whose answer was lost has used the reference up at the gateway, which opened a checkout that
-            # nobody will see. Payproof goes on asking about it; the buyer pays in a new attempt of the same order.
+            # An opening whose answer was lost has used the reference up at the gateway, which opened a checkout that no
+            # buyer will see. Payproof goes on asking about it; the buyer pays in a new attempt of the same order.
             if refused.code != "reference_used_at_gateway" or attempt == number + TRIES - 1:
                 raise
     raise AssertionError("the last attempt returns or raises")
 
 
 def reference_of(order: str, number: int) -> str:
-    """What the gateway is given: unique for each attempt, and short enough for every gateway."""
+    """The reference of an attempt: unique for each attempt, and short enough for every gateway."""
     return f"{order}-a{number}"
 
 

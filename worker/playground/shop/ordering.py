@@ -1,6 +1,6 @@
 """Taking an order: the form, and `POST /v1/payments` with the buyer sent on to the gateway's checkout.
 
-The one thing to get wrong: when to ship. Nothing here does; an opened payment is an expectation.
+Nothing here ships: an opened payment is only an expectation.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class Ordering:
         return await self._form(request, Form())
 
     async def place(self, request: web.Request) -> web.Response:
-        """A new order: what shall go wrong is set at the sandbox, the payment is opened, the buyer is sent to pay."""
+        """A new order: the troubles are set at the sandbox, the payment is opened, the buyer is sent to pay."""
         sent = {name: str(value).strip() for name, value in (await request.post()).items()}
         form = Form(
             description=sent.get("description", ""),
@@ -66,7 +66,7 @@ class Ordering:
         return await self._open(request, form, order, 1, wish)
 
     async def again(self, request: web.Request) -> web.Response:
-        """Another attempt of the same order, with a reference of its own."""
+        """Open another attempt of the same order, with a reference of its own."""
         await self._shop.catch_up()
         believed = self._shop.books.by_reference(request.match_info["reference"])
         if believed is None:
@@ -80,7 +80,7 @@ class Ordering:
     async def _open(
         self, request: web.Request, form: Form, order: str, number: int, wish: Mapping[str, Any]
     ) -> web.Response:
-        """Open it and send the buyer to the checkout; the form again, with the reason, where that cannot be."""
+        """Open it and send the buyer to the checkout. On failure, the form again with the reason."""
         page = f"{self._shop.url(request)}/orders/{{reference}}"
         fixed = {"currency": "BDT", "customer": CUSTOMER, "return_url": page}
         try:
@@ -107,7 +107,7 @@ class Ordering:
 
 
 def _wrong(refused: Refused) -> dict[str, str]:
-    """What the API found wrong, by the form's field where it has one, in the API's words."""
+    """The wrong fields that the API found, by the form's field where it has one, in the API's words."""
     found = {one["field"]: f"{one['message'][:1].upper()}{one['message'][1:]}." for one in refused.errors}
     wrong = {name: text for name, text in found.items() if name in AT_THE_FORM}
     beside = [f"{name}: {text}" for name, text in found.items() if name not in AT_THE_FORM]

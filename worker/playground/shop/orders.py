@@ -1,6 +1,6 @@
-"""The orders: all of them, one with what is going on, and what a shopkeeper may do about it.
+"""The orders: all of them, one order's state, and a shopkeeper's actions on it.
 
-The one thing to get wrong: the address a buyer returns to. It is a page like any other; coming there changes nothing.
+The address that a buyer returns to is a page like any other: visiting it changes nothing.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from worker.playground.shop.simulator import SimulatorError
 
 
 class Orders:
-    """The handlers of `/orders`. Every page first reads the events that came since the last one."""
+    """The handlers of `/orders`. Every page first reads the events that came since the last page."""
 
     def __init__(self, shop: Shop) -> None:
         self._shop = shop
@@ -49,12 +49,12 @@ class Orders:
         return await self._do(request, self._shop.payproof.verify(payment.payment_id))
 
     async def refund(self, request: web.Request) -> web.Response:
-        """Money given back at the simulated gateway; the shop learns of it as it would of any other, by an event."""
+        """Refund money at the simulated gateway; the shop learns of it by an event, as of any refund."""
         payment = self._believed(request).payment
         return await self._do(request, self._shop.simulator(request).refund(payment.provider, payment.reference))
 
     async def resolve(self, request: web.Request) -> web.Response:
-        """A person's word. The version says what that person was looking at, so nothing newer is overruled."""
+        """A person's decision. The version says what that person was looking at, so nothing newer is overruled."""
         payment, sent = self._believed(request).payment, await request.post()
         version = str(sent.get("version", ""))
         decision: dict[str, str | int] = {

@@ -1,7 +1,7 @@
-"""What a returning browser carries: a word on the payment, and payproof's signature over it.
+"""What a returning browser carries: a status of the payment, and payproof's signature over it.
 
-The one thing to get wrong: what a right signature means. Payproof verified that word once; it may be old, and it may be
-shown twice. It decides what the buyer reads, and never what leaves the house.
+A right signature means that payproof verified that status once. It may be old, and it may be shown twice. So it decides
+what the buyer reads, and never what is shipped.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ class Return(Struct, frozen=True):
 
 
 def read_return(query: Mapping[str, str], reference: str, secret: str | None) -> Return | None:
-    """What came with the browser to the page of this reference; None where it brought nothing."""
+    """What the browser brought to the page of this reference; None where it brought nothing."""
     if "status" not in query and "signature" not in query:
         return None
     status, signature = query.get("status", ""), query.get("signature")

@@ -1,4 +1,4 @@
-"""The shop as one thing: what its handlers share."""
+"""The state that the shop's handlers share."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ CATCH_UP_SECONDS = 3.0
 
 
 class Shop:
-    """Made inside the running loop; whoever makes it closes `http`."""
+    """Made inside the running loop; its maker closes `http`."""
 
     def __init__(self, config: ShopConfig) -> None:
         self.config = config
@@ -31,7 +31,7 @@ class Shop:
         self.names = {account.id: account.name for account in config.accounts}
 
     async def catch_up(self) -> None:
-        """Read what was told by now, so that a page is not older than its request."""
+        """Read the events so far, so that a page is not older than its request."""
         with suppress(TimeoutError):
             async with asyncio.timeout(CATCH_UP_SECONDS):
                 await self.feed.catch_up()

@@ -1,7 +1,7 @@
 """The shop as a web application: its routes, and the task that reads events while it runs.
 
-The one thing to get wrong: forms sent from elsewhere. Every POST of a browser must come from a page of ours; payproof's
-webhook is no browser, and is known by its signature.
+Forms sent from other sites are refused: every POST of a browser must come from a page of ours. Payproof's webhook comes
+from no browser, and is known by its signature.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What the shop is told: where payproof is, its own key and secret, and the accounts it sells through."""
+"""The shop's settings: where payproof is, its own key and secret, and the accounts it sells through."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from msgspec import Struct
 
 
 class Account(Struct, frozen=True):
-    """A gateway account as payproof's configuration names it, and what buyers call it. `about` is for the catalogue."""
+    """A gateway account as payproof's configuration names it, and its name for buyers. `about` is for the catalogue."""
 
     id: str
     provider: str

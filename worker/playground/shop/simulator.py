@@ -1,6 +1,6 @@
-"""The sandbox's control API: troubles set for an order, and money given back. No part of an integration.
+"""The sandbox's control API: troubles set for an order, and refunds. No part of an integration.
 
-The one thing to get wrong: calling it in earnest. It moves the simulated gateways, and no real gateway has it.
+Only the simulated gateways have it; no real gateway does.
 """
 
 from __future__ import annotations

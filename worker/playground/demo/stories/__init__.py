@@ -1,6 +1,6 @@
-"""Every story of the demo: the ordinary ends, each script in the order of their table, then what no script can say.
+"""Every story of the demo: the ordinary ends, each script in the order of their table, then cases without a script.
 
-The one thing to get wrong: a script that fits a gateway has a story there, or nobody knows what becomes of it.
+A script that fits a gateway has a story there, so that its end is known.
 """
 
 from __future__ import annotations

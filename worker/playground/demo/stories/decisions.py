@@ -1,4 +1,4 @@
-"""What a person decides about a payment that nobody could prove."""
+"""A person's decision about a payment that could not be verified."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from worker.playground.demo.story import BLIND, End, Story
 
 
 async def is_confirmed_by_a_person(scene: Scene) -> None:
-    """The money is on the statement: a person completes what no API could prove."""
+    """The money is on the statement: a person completes a payment that no API could verify."""
     await scene.open()
     await scene.returns(await scene.at_gateway("pay"))
     await scene.until("opened", "held")

@@ -1,4 +1,4 @@
-"""The ordinary ends: paid, failed, cancelled, abandoned; other stories begin as these do."""
+"""The ordinary ends: paid, failed, cancelled, abandoned; other stories begin like these."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ async def cancels(scene: Scene) -> None:
 
 
 async def cancels_in_the_dark(scene: Scene) -> None:
-    """Nobody can be asked, so the buyer goes back with `pending`, and the clock closes it."""
+    """The gateway cannot be asked, so the buyer goes back with `pending`, and the clock closes the payment."""
     await scene.open(lives=6)
     await scene.returns(await scene.at_gateway("cancel"))
 

@@ -1,4 +1,4 @@
-"""What becomes of the gateway's answers: slow, refused, unreadable, unheard-of, lost, or cut off for a while."""
+"""The gateway's answers: slow, refused, unreadable, unknown, lost, or cut off for a while."""
 
 from __future__ import annotations
 
@@ -23,21 +23,24 @@ from worker.playground.demo.story import (
 from worker.playground.demo.waiting import Otherwise
 
 UNKNOWN_SECONDS = 4.0
-"""Longer than the buyer is held at the return, and over the end of a checkout that lives shortly."""
+"""Longer than the buyer is held at the return, and than a short-lived checkout lasts."""
 HANGING_SECONDS = 6.0
 DOWN_SECONDS = 12.0
-"""Minutes in earnest; here long past the page that holds the buyer, and well before asking is given up."""
+"""In reality minutes; here longer than the page holds the buyer, and shorter than payproof asks."""
 FIRST = 60.0
 
 
 async def pays_and_no_webhook_comes(scene: Scene) -> None:
-    """So that the buyer's return is what meets the first answer."""
+    """The buyer pays and comes back, and no webhook comes, so that the return's question meets the first answer."""
     await scene.open()
     await scene.returns(await scene.at_gateway("pay", webhook=False))
 
 
 async def is_told_the_opposite(scene: Scene) -> None:
-    """Paid, and of two more looks one says that it failed. A person looks, and the shop is told no more until then."""
+    """Paid, and then of two more looks one says that it failed.
+
+    A person looks, and no more events follow until then.
+    """
     await scene.open(scripted=False)
     await scene.returns(await scene.at_gateway("pay", webhook=False))
     await scene.until("opened", "completed")
@@ -47,7 +50,7 @@ async def is_told_the_opposite(scene: Scene) -> None:
 
 
 async def loses_the_checkout(scene: Scene) -> None:
-    """The gateway opened a checkout and nobody heard of it: the same request opens it again."""
+    """The gateway opened a checkout and its answer was lost: the same request opens it again."""
     request = await scene.request()
     await _open_in_vain(scene, request)
     await scene.open_as(request)
@@ -55,7 +58,7 @@ async def loses_the_checkout(scene: Scene) -> None:
 
 
 async def loses_the_reference(scene: Scene) -> None:
-    """The same where a reference is good for one checkout: another attempt of the order, by another reference."""
+    """The opening's answer was lost, and a reference is good for one checkout: a new reference opens another."""
     order = f"order-{secrets.token_hex(4)}"
     request = await scene.request(order=order)
     await _open_in_vain(scene, request)
@@ -71,20 +74,20 @@ async def loses_the_reference(scene: Scene) -> None:
 
 
 async def pays_and_the_webhook_comes_last(scene: Scene) -> None:
-    """The buyer is back, and the gateway sends its webhook, before it knows of the payment when it is asked."""
+    """The buyer returns, and the gateway sends its webhook, before the gateway's answers know of the payment."""
     await scene.open()
     await scene.returns(await scene.at_gateway("pay", webhook=False), leave_at=CONFIRMING)
     await scene.gateway_notifies(200, event="paid")
 
 
 async def pays_and_nobody_tells(scene: Scene) -> None:
-    """Something in between says 404 while the checkout's time ends: that is no word of the gateway's."""
+    """The buyer pays without a callback, and a proxy answers 404 past the end. A proxy's word decides nothing."""
     await scene.open(lives=1.5)
     await scene.at_gateway("pay", webhook=False)
 
 
-async def has_two_approved(scene: Scene) -> None:
-    """A first attempt that nobody approved hangs in its Execute; meanwhile the buyer approves and pays a second one."""
+async def approves_the_second_of_two(scene: Scene) -> None:
+    """A first attempt, never approved, hangs in its Execute; meanwhile the buyer approves and pays a second attempt."""
     order = f"order-{secrets.token_hex(4)}"
     first = await scene.open(order=order)
     await scene.stage.browser.visit(scene.forged(), leave_at=CONFIRMING)
@@ -111,7 +114,7 @@ async def _open_in_vain(scene: Scene, request: dict[str, object]) -> None:
         if refused.status not in (502, 504):
             raise
     else:
-        raise Otherwise("a checkout was opened whose answer was lost")
+        raise Otherwise("the lost answer to the opening arrived")
 
 
 FOUND = completed(saw=())
@@ -161,13 +164,13 @@ STORIES = (
         for gateway in (PAYPARSE, ONEPAYBD, SHADHINPAY, MONEYBAG)
     ),
     scripted("create_lost", IPAY, loses_the_reference, completed(), but="another reference"),
-    # It refuses the token of every OnePayBD story, and a refused call uses up what was to go wrong with it: so it is
-    # played before the others have come to that.
+    # It refuses the token of every OnePayBD story, and a refused call uses up the trouble that was set for it. So it is
+    # played before the others get there.
     scripted("token_revoked", ONEPAYBD, pays, completed(), lasts=FIRST),
     scripted("execute_lost", ONEPAYBD, pays, completed()),
     scripted("execute_slow", ONEPAYBD, pays, completed(saw=WAITED)),
     scripted(
-        *("execute_slow", ONEPAYBD, has_two_approved, completed(saw=WAITED)),
+        *("execute_slow", ONEPAYBD, approves_the_second_of_two, completed(saw=WAITED)),
         but="and another attempt is approved",
         seconds=HANGING_SECONDS,
     ),

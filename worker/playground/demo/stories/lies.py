@@ -1,4 +1,4 @@
-"""What liars try beyond the scripts: another word in the address, a stranger's transaction, a webhook of their own."""
+"""Lies beyond the scripts: a false word in the address, a stranger's transaction, a forged webhook."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ GIVE_UP = 20.0
 
 
 async def claims_without_a_transaction(scene: Scene) -> None:
-    """There is no id to ask by, and somebody says that it was paid: asked until the schedule ends, then a person."""
+    """A claim says paid, and there is no id to ask by: asked until the schedule ends, then a person decides."""
     await scene.open(lives=3)
     await scene.returns(scene.forged(), leave_at=CONFIRMING)
 
@@ -22,7 +22,7 @@ async def cancels_and_edits_the_address(scene: Scene) -> None:
 
 
 async def shows_a_strangers_transaction(scene: Scene) -> None:
-    """The transaction of another buyer of this shop, beside this order's reference. Neither payment is touched."""
+    """The transaction of another buyer of this shop, beside this order's reference. Neither payment is changed."""
     stranger = await scene.open()
     await scene.at_gateway("pay")
     transaction_id = (await scene.until("opened", "completed"))["transaction_id"]

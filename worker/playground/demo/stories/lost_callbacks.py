@@ -1,4 +1,4 @@
-"""What becomes of callbacks and signed webhooks: lost, doubled, late, out of order, forged, or another payment's."""
+"""Callbacks and signed webhooks that are lost, doubled, late, out of order, forged, or another payment's."""
 
 from __future__ import annotations
 
@@ -25,31 +25,31 @@ LIVES = 6.0
 
 
 async def is_refused(scene: Scene) -> None:
-    """Whoever sends such a webhook is refused, and the buyer's return is asked about as ever."""
+    """The forged webhook is refused, and the buyer's return is asked about as usual."""
     await pays(scene)
     await scene.gateway_was_refused()
 
 
 async def hears_of_the_money_late(scene: Scene) -> None:
-    """The clock has closed it when the gateway's webhook gets through after all."""
+    """The clock closes the payment, and then the gateway's webhook arrives after all."""
     await scene.open(lives=1.5)
     await scene.at_gateway("pay")
 
 
 async def approves_and_never_returns(scene: Scene) -> None:
-    """Nobody executes, so no money moved: what the buyer approved ends with the checkout."""
+    """Execute is never asked, so no money moved: the approved payment ends with its checkout."""
     await leaves(scene)
     await scene.gateway_closes()
 
 
 async def pays_in_the_dark(scene: Scene) -> None:
-    """Nothing tells of the money and there is no id to ask by: the clock closes it."""
+    """No callback reports the money in time and there is no id to ask by: the clock closes the payment."""
     await scene.open(lives=1.5)
     await scene.at_gateway("pay")
 
 
 async def pretends_to_have_paid(scene: Scene) -> None:
-    """Asked closely, and open for as long as the checkout is; the gateway then says that nobody paid."""
+    """Asked about closely, and open as long as the checkout; then the gateway says that the payment is unpaid."""
     await scene.open(lives=LIVES)
     await scene.returns(await scene.at_gateway("pay"))
 
@@ -81,7 +81,7 @@ STORIES = (
     *(scripted("webhook_forged", gateway, is_refused, completed()) for gateway in (SHADHINPAY, MONEYBAG)),
     *(scripted("webhook_late", one, leaves, completed(saw=()), seconds=4) for one in (SHADHINPAY, MONEYBAG)),
     scripted("webhook_late", MONEYBAG, hears_of_the_money_late, LATE, but="after the end", seconds=5),
-    # One question for the event however often it comes, one for the return, one for the copy whose signature is old;
+    # One question for the event however often it comes, one for the return, and one for the copy with an old signature;
     # Moneybag's unsigned notification is one more.
     scripted("webhook_replayed", SHADHINPAY, pays, completed(questions=3)),
     scripted("webhook_replayed", MONEYBAG, pays, completed(questions=4)),

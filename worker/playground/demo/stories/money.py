@@ -1,4 +1,4 @@
-"""Money that is not what was asked: less, foreign, late, twice, given back."""
+"""Money that differs from the request: less, foreign, late, twice, refunded."""
 
 from __future__ import annotations
 
@@ -23,32 +23,34 @@ LIVES = 2.0
 
 
 async def pays_when_it_is_over(scene: Scene) -> None:
-    """The gateway takes money for a checkout that it said had expired, and the buyer comes back with it."""
+    """The gateway takes money for a checkout that it had called expired, and the buyer comes back."""
     await scene.open(lives=LIVES)
     await scene.until("opened", "expired")
     await scene.returns(await scene.at_gateway("pay"))
 
 
 async def approves_when_it_is_over(scene: Scene) -> None:
-    """Execute is ours to call, and is not called for a payment that is over."""
+    """Payproof calls Execute, and does not call it for a payment that has ended."""
     await pays_when_it_is_over(scene)
     await scene.gateway_took_nothing()
 
 
 async def pays_when_it_is_over_and_the_webhook_tells(scene: Scene) -> None:
+    """The buyer pays after the end without coming back, and the gateway's webhook reports it."""
     await scene.open(lives=LIVES)
     await scene.until("opened", "expired")
     await scene.at_gateway("pay")
 
 
 async def pays_when_it_is_over_and_nobody_tells(scene: Scene) -> None:
+    """The buyer pays after the end without coming back, and no webhook reports it: a later check finds the money."""
     await scene.open(lives=LIVES)
     await scene.until("opened", "expired")
     await scene.at_gateway("pay", webhook=False)
 
 
 async def is_refunded_and_looked_up(scene: Scene) -> None:
-    """No webhook tells of it, so the shop has the gateway asked."""
+    """The buyer pays and comes back. The refund has no webhook, so the shop has the gateway asked."""
     await pays(scene)
     await scene.until("opened", "completed")
     await scene.gateway_has_done_all()

@@ -1,4 +1,4 @@
-"""What comes more than once: callbacks, payments of one order, transactions."""
+"""Repetitions: of callbacks, payments of one order, transactions."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ async def returns_many_times(scene: Scene) -> None:
 
 
 async def pays_the_order_twice(scene: Scene) -> None:
-    """Two attempts of one order, and the buyer pays both: the second is money to give back."""
+    """Two attempts of one order, and the buyer pays both: the second has to be refunded."""
     order = f"order-{secrets.token_hex(4)}"
     first = await scene.open(order=order)
     await scene.at_gateway("pay", webhook=False)
@@ -40,7 +40,7 @@ async def pays_the_order_twice(scene: Scene) -> None:
 
 
 async def approves_the_order_twice(scene: Scene) -> None:
-    """Where we take the money ourselves, the second attempt is not executed."""
+    """Where payproof takes the money itself, the second attempt is not executed."""
     order = f"order-{secrets.token_hex(4)}"
     await scene.open(order=order)
     await scene.stage.browser.visit(await scene.at_gateway("pay"))
@@ -52,7 +52,7 @@ async def approves_the_order_twice(scene: Scene) -> None:
 
 
 async def pays_again_what_was_refunded(scene: Scene) -> None:
-    """A first attempt was given back in full, so the order is not paid: the second one counts."""
+    """A first attempt was refunded in full, so the order is not paid: the second attempt counts."""
     order = f"order-{secrets.token_hex(4)}"
     await _paid_and_refunded(scene, order)
     await scene.open(order=order)
@@ -60,7 +60,7 @@ async def pays_again_what_was_refunded(scene: Scene) -> None:
 
 
 async def pays_elsewhere_what_was_refunded(scene: Scene) -> None:
-    """The same at a gateway where we take the money ourselves: it is taken."""
+    """A first attempt at ShadhinPay was refunded in full, so a second attempt at OnePayBD is executed."""
     order = f"order-{secrets.token_hex(4)}"
     await _paid_and_refunded(scene.beside(SHADHINPAY), order)
     await scene.open(order=order)

@@ -1,4 +1,4 @@
-"""What no script says: answers about other people's orders, and word of a payment that nobody told us of yet."""
+"""Cases without a script: answers about other orders, and a webhook before its payment is registered."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ async def answers_about_another(scene: Scene) -> None:
 
 
 async def is_registered_after_its_webhook(scene: Scene) -> None:
-    """The shop opens the checkout by its own code, and is slower to tell of it than the gateway is."""
+    """The shop opens the checkout by its own code, and registers it after the gateway's webhook."""
     await scene.opens_elsewhere()
     await scene.stage.browser.visit(await scene.at_gateway("pay"))
     await scene.gateway_was_heard()

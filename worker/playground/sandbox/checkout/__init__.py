@@ -1,7 +1,7 @@
 """The hosted checkout pages: one file per gateway, in that gateway's own manner, drawn in one frame.
 
-The one thing to get wrong: nothing of the money is decided here. A page gathers what the buyer does and hands it to
-`worker.playground.sandbox.shopper.perform`; what was typed on the way travels in hidden fields and is kept nowhere.
+Nothing about the money is decided here. A page collects the buyer's entries and passes them to
+`worker.playground.sandbox.shopper.perform`. Entries of earlier steps travel in hidden fields and are stored nowhere.
 """
 
 from __future__ import annotations

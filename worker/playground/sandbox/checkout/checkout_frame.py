@@ -1,7 +1,7 @@
 """Draws a checkout: the sandbox's strip, the gateway's brand, the order, the step, and a developer's controls.
 
-The one thing to get wrong: deeds are buttons of one empty form (`formaction`), apart from the step's own form, so that
-Enter in a field always presses the step's button and never Cancel.
+Deeds are buttons of one empty form (`formaction`), apart from the step's own form, so that Enter in a field always
+presses the step's button and never Cancel.
 """
 
 from __future__ import annotations
@@ -17,22 +17,22 @@ from worker.playground.sandbox.times import DHAKA
 
 HEADERS = {
     "Cache-Control": "no-store",
-    # A browser holds the redirect after a POST to form-action too, and the way back leads to a shop on any origin.
+    # A browser applies form-action to the redirect after a POST too, and the way back leads to a shop on any origin.
     "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; "
     "form-action 'self' http: https:; frame-ancestors 'none'",
     "Referrer-Policy": "no-referrer",
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
 }
-COUNTED_SECONDS = 3600  # a longer wait is told by its end alone
-_FOOT = "Simulated by Payproof's sandbox"  # once it is over, the gateway's own words no longer hold
+COUNTED_SECONDS = 3600  # of a longer wait only the end is shown
+_FOOT = "Simulated by Payproof's sandbox"  # once the checkout is over, the gateway's own words no longer hold
 _SHOWN = 300  # characters of a text that a shop chose
 
 
 def checkout_page(
     look: CheckoutLook, view: View, act: str, controls: str, *, over: bool = False, status: int = 200
 ) -> web.Response:
-    """The whole document around `act`. While the checkout is open it looks again by itself when the time is over."""
+    """The whole document around `act`. While the checkout is open it reloads itself when the time is over."""
     session = view.session
     watch = not over and view.left <= COUNTED_SECONDS
     again = f'<meta http-equiv="refresh" content="{int(view.left) + 1};url={view.to()}">' if watch else ""
@@ -53,7 +53,7 @@ def checkout_page(
 
 
 def step_html(look: CheckoutLook, step: Step, view: View) -> str:
-    """The step's form, filled in; what earlier steps asked travels along hidden."""
+    """The step's form, filled in; the entries of earlier steps travel along hidden."""
     cancel = deed(view, "cancel", "Cancel and return", mark="back")
     head = (
         f"{step.above(view)}{f'<p class=stage>Step {escape(step.stage)}</p>' if step.stage else ''}"
@@ -112,7 +112,7 @@ def _order(look: CheckoutLook, view: View, *, over: bool) -> str:
 
 
 def _clock(view: View) -> str:
-    """Counts down by style alone; who cannot see that is told the end."""
+    """Counts down by style alone; its text names the end for readers who cannot see that."""
     ends = datetime.fromtimestamp(view.session.expires_at, DHAKA)
     at = f'<time datetime="{ends.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}">{ends:%H:%M:%S}</time>'
     left = int(view.left)

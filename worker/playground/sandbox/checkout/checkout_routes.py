@@ -1,9 +1,9 @@
-"""The addresses of the checkout pages, `/<gateway>/checkout/<session id>`, and what is done there.
+"""The addresses of the checkout pages, `/<gateway>/checkout/<session id>`, and their actions.
 
-GET shows a step, POST to a step's name goes on to it, and POST to `pay`, `fail`, `cancel` or `walk_away` does that. The
-one thing to get wrong: a POST to a checkout that is over does nothing and answers 409, so that two open tabs cannot pay
-twice; `pay_all_the_same` is the developer's way to do just that. `?stay` keeps a browser at a checkout that is over
-where the gateway sends it back to the shop.
+GET shows a step, POST to a step's name goes on to it, and POST to `pay`, `fail`, `cancel` or `walk_away` does that. A
+POST to a checkout that is over does nothing and answers 409, so that two open tabs cannot pay twice; `pay_all_the_same`
+is the developer's way to do just that. `?stay` keeps a browser at a checkout that is over where the gateway would send
+it back to the shop.
 """
 
 from __future__ import annotations
@@ -55,13 +55,13 @@ async def show(request: web.Request) -> web.Response:
     if "step" not in request.match_info:
         return visited.page(visited.look.first(visited.session))
     step = visited.look.step(request.match_info["step"])
-    if step is None:  # somebody reloads or shares the address of a deed
+    if step is None:  # a reloaded or shared address of a deed
         raise web.HTTPSeeOther(visited.address)
     return visited.page(step)
 
 
 async def go_on(request: web.Request) -> web.Response:
-    """To the next step, with what the step before asked for."""
+    """Show the next step, with the entries of the step before."""
     visited = await _visited(request)
     step = visited.look.step(request.match_info["step"])
     if step is None:
@@ -89,7 +89,10 @@ async def act(request: web.Request) -> web.Response:
 
 
 async def _visited(request: web.Request) -> Visited:
-    """Raises HTTPNotFound. The body is read before the session: from there on nothing waits, so no other tab acts."""
+    """The request with its checkout. Raises HTTPNotFound.
+
+    The body is read before the session. From there on nothing waits, so no other tab acts in between.
+    """
     form = await request.post() if request.method == "POST" else {}
     sandbox = request.app[SANDBOX]
     gateway = sandbox.gateways[request.match_info["provider"]]
@@ -113,7 +116,7 @@ async def _visited(request: web.Request) -> Visited:
 
 
 def _named(trouble: Trouble) -> str:
-    """A trouble as its script is titled; of one that meets a call, its own name and the call's."""
+    """A trouble by its script's title; a trouble of a call by its own name and the call's."""
     if trouble.kind == "shopper" and trouble.trouble in BY_NAME:
         return BY_NAME[trouble.trouble].title
     return f"{trouble.trouble.replace('_', ' ')} on {trouble.kind}"

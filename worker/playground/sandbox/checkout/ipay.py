@@ -40,7 +40,7 @@ LOW = "00000"
 
 
 def _account(view: View) -> str:
-    """A balance that suffices, unless the PIN is the one for a balance that does not."""
+    """A balance that suffices, unless the PIN is that of an account with too little money."""
     amount = Decimal(view.session.amount)
     low = view.entered.get("pin") == LOW
     balance = amount / 2 if low else amount + Decimal("2750.00")

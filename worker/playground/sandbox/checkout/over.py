@@ -1,4 +1,4 @@
-"""What stands where there is nothing left to ask: the checkout is over, the buyer left, or nobody was sent back."""
+"""The page when there is nothing left to ask: the checkout is over, the buyer left, or the way back is lost."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from worker.playground.sandbox.checkout.shape import View
 from worker.playground.sandbox.sessions import Session, Standing
 from worker.playground.sandbox.simulated_gateway import Deed, SimulatedGateway
 
-# How it stands: title, the same in Bangla, one sentence.
+# The page for each standing: title, the same in Bangla, a sentence.
 _WORDS: Mapping[Standing, tuple[str, str, str]] = MappingProxyType(
     {
         "open": ("This checkout is open", "পেমেন্ট বাকি আছে", "Nothing has been paid yet."),
@@ -29,7 +29,7 @@ _WAYS: Mapping[Standing, Deed] = MappingProxyType(
 
 
 def way_back(gateway: SimulatedGateway, session: Session) -> str:
-    """Where a browser goes that was sent back as the session stands."""
+    """Where a browser is sent back to, by the session's status."""
     return gateway.closed_link(session) or gateway.redirect(session, _WAYS.get(session.status, "cancel"))
 
 
@@ -39,7 +39,7 @@ def over_html(view: View, back: str) -> str:
 
 
 def over_controls(view: View) -> str:
-    """Pay where no real page would let the buyer: once more, or too late."""
+    """A button to pay where no real page would let the buyer: once more, or too late."""
     status = view.session.status
     if status == "refunded":
         return "<p>What was refunded cannot be paid again.</p>"

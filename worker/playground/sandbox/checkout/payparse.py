@@ -48,7 +48,7 @@ input{background:#0e1424;color:#fff;border-color:#7f93bd;font-family:ui-monospac
 
 
 def _trx_id(session: Session) -> str:
-    """As wallets write theirs; the same for every showing of one checkout."""
+    """An id in the form that wallets write; the same for every showing of one checkout."""
     return hashlib.sha256(session.session_id.encode()).hexdigest()[:10].upper()
 
 

@@ -1,6 +1,6 @@
 """ShadhinPay's checkout: a picker of wallets and card, then number and PIN.
 
-As documented, `preferredVendor` skips the picker; its test numbers do what they say when typed here too.
+As documented, `preferredVendor` skips the picker. Its test numbers have their documented effect here too.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ VENDORS = {"BKASH": "bkash", "NAGAD": "nagad"}
 
 
 def _phone(session: Session) -> str:
-    """The number the shop sent along helps to fill the page in."""
+    """The buyer's number as the shop sent it, without +88; a sample number where it sent none."""
     phone = str(session.body.get("customerPhone") or "").removeprefix("+").removeprefix("88")
     return phone[:20] or "01770618575"
 

@@ -1,7 +1,7 @@
-"""What a checkout page is made of: steps with fields, entries that mean something, and what a page shows of its order.
+"""The parts of a checkout page: steps with fields, entries that mean something, and how a page shows its order.
 
-The one thing to get wrong: `lead`, `brand` and `style` are HTML and CSS as they stand. Whatever came with a request is
-escaped by whoever writes it there; `View` gives its texts escaped, `raw` apart.
+`lead`, `brand` and `style` are HTML and CSS that are not escaped again. A text of a request must be escaped by the code
+that puts it there. `View` gives its texts escaped; only `raw` gives one as it is.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from worker.playground.sandbox.simulated_gateway import Deed
 
 
 class CheckoutField(Struct, frozen=True, kw_only=True):
-    """One entry, filled in beforehand with `given`, so that pressing on works at once. Anything is taken."""
+    """One entry, filled in beforehand with `given`, so that pressing on works at once. Any entry is accepted."""
 
     name: str
     label: str
@@ -59,7 +59,7 @@ class View(Struct, frozen=True, kw_only=True):
         return escape(self.session.reference)
 
     def raw(self, field: CheckoutField) -> str:
-        """What stands in the field, as it is: not to be shown before it is escaped."""
+        """The field's text as it is. It must be escaped before it is shown."""
         return self.entered.get(field.name) or field.filled(self.session)
 
     def typed(self, field: CheckoutField) -> str:
@@ -85,7 +85,7 @@ class Step(Struct, frozen=True, kw_only=True):
 
 
 class Special(Struct, frozen=True, kw_only=True):
-    """An entry with a meaning. `again` asks once more and leaves the checkout open; the rest is what happens."""
+    """An entry with a meaning. `again` asks once more and leaves the checkout open; the other fields are its effect."""
 
     field: str
     value: str
@@ -104,9 +104,9 @@ def _first(session: Session) -> str:
 class CheckoutLook(Struct, frozen=True, kw_only=True):
     """One gateway's checkout.
 
-    `begins` names another first step than the first; `about` is where the order's description stands in the request;
-    `transaction_field` is an entry that becomes the transaction's id; `cancel_first` puts
-    Cancel before the step's own button, for eyes and Tab alike.
+    `begins` names the first step where it is not the first in the list; `about` is where the order's description stands
+    in the request; `transaction_field` is an entry that becomes the transaction's id; `cancel_first` puts Cancel before
+    the step's own button, for eyes and Tab alike.
     """
 
     title: str

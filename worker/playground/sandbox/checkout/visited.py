@@ -1,7 +1,6 @@
 """One request about one checkout: what it shows, and what it does through `perform`.
 
-The one thing to get wrong: what goes wrong on purpose is read before the deed, since the deed uses it up, and the page
-after it should still name it.
+The troubles are read before the deed. The deed uses them up, and the page after it should still name them.
 """
 
 from __future__ import annotations
@@ -25,8 +24,8 @@ from worker.playground.sandbox.simulated_gateway import Deed, Impossible, Simula
 class Visited(Struct, frozen=True, kw_only=True):
     """A request as the pages need it.
 
-    `at`: the step whose form was sent. `stay`: do not send the browser off although the checkout is over.
-    `order_page`: where the shop shows the order.
+    `at`: the step whose form was sent. `stay`: do not send the browser off although the checkout is over. `order_page`:
+    where the shop shows the order.
     """
 
     sandbox: Sandbox
@@ -50,11 +49,11 @@ class Visited(Struct, frozen=True, kw_only=True):
         return checkout_page(self.look, view, step_html(self.look, step, view), self._controls(view), status=status)
 
     def meant(self) -> Special | None:
-        """The first entry made that has a meaning."""
+        """The first entry of the buyer's that has a meaning."""
         return next((special for special in self.look.specials if special.fits(self.entered)), None)
 
     def asked_again(self, special: Special) -> web.Response:
-        """The step that has the field once more, and why."""
+        """The step that has the field once more, with the reason."""
         asking = [step for step in self.look.steps if special.field in {field.name for field in step.fields}]
         step = next((step for step in asking if step.name == self.at), asking[0])
         return self.page(step, refused=special.says, status=422)
@@ -69,7 +68,7 @@ class Visited(Struct, frozen=True, kw_only=True):
         return self._told(html, over.over_controls(view), status=status)
 
     def do(self, does: Deed, transaction_id: str | None) -> web.Response:
-        """Do it, and send the browser where it goes then. Raises HTTPSeeOther."""
+        """Do the deed. Returns the page after it, or 409 when it is impossible. Raises HTTPSeeOther for a redirect."""
         try:
             with self.sandbox.state.transaction():
                 session, redirect = perform(self.sandbox, self.session, Visit(does=does, transaction_id=transaction_id))
@@ -81,7 +80,7 @@ class Visited(Struct, frozen=True, kw_only=True):
         return replace(self, session=session).after()
 
     def after(self) -> web.Response:
-        """A deed was done here, and the browser is sent nowhere."""
+        """The page after a deed that sends the browser nowhere."""
         view = self._view()
         if self.open:
             return self._told(over.left_html(view), "")
@@ -104,7 +103,7 @@ class Visited(Struct, frozen=True, kw_only=True):
         )
 
     def _controls(self, view: View) -> str:
-        """What a developer may do at an open checkout, and the entries that mean something."""
+        """A developer's controls at an open checkout, and the entries with a meaning."""
         labels = {field.name: field.label for field in self.look.fields()}
         entries = "".join(
             f"<li><code>{escape(special.value)}</code> as {escape(labels[special.field])}: {escape(special.says)}</li>"

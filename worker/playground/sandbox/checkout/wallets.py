@@ -10,7 +10,7 @@ from worker.playground.sandbox.checkout.shape import View
 
 
 class Wallet(Struct, frozen=True, kw_only=True):
-    """`personal` is the number PayParse has the money sent to."""
+    """`personal` is the number that PayParse's money is sent to."""
 
     name: str
     title: str

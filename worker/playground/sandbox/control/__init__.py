@@ -1,7 +1,7 @@
-"""The control API under `/_control`: what a test, a demo or a developer does in place of buyers, gateways and time.
+"""The control API under `/_control`: a test, a demo or a developer acts there for buyers, gateways and time.
 
 `GET /_control` describes it on one page, `GET /_control/openapi.json` for machines; both are made from the table of
-routes. The one thing to get wrong: a route is described where it is defined, in the `ROUTES` of its noun's module.
+routes. A route is described where it is defined, in the `ROUTES` of its noun's module.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Checkouts, and what happens to them: the scripted shopper, money given back, an early end."""
+"""Checkouts, and the actions on them: the scripted shopper, a refund, an early end."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Shop(Named, frozen=True, kw_only=True):
 
 
 class Refund(Named, frozen=True, kw_only=True):
-    """Without an amount, all that is left."""
+    """The refund of a session; without an amount, all that is left."""
 
     amount: str | None = None
     webhook: bool = True

@@ -16,7 +16,7 @@ _WHY = {
     404: "There is no such checkout.",
     409: "It cannot happen to this gateway or checkout.",
 }
-# The two that describe the rest, and are answered apart from the table.
+# These two describe the others and are answered apart from the table.
 PAGE, DOCUMENT = "/_control", "/_control/openapi.json"
 
 

@@ -1,6 +1,6 @@
-"""What the control API says about itself: the page at `/_control`, and the OpenAPI document beside it.
+"""The control API's description of itself: the page at `/_control`, and the OpenAPI document beside it.
 
-The one thing to get wrong: nothing is described here by hand. Routes, scripts and credentials come from their tables.
+Nothing is described here by hand. Routes, scripts and credentials come from their tables.
 """
 
 from __future__ import annotations

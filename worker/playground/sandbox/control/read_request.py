@@ -1,4 +1,4 @@
-"""Reading what is asked of the control API: bodies and queries as Structs, and an error that names the field."""
+"""Reading requests to the control API: bodies and queries as Structs, and an error that names the field."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Seconds = Annotated[float, Meta(ge=0, le=3600)]
 
 
 class WrongControl(Exception):
-    """What was asked cannot be read. `field` names the place; None where it is all of the body."""
+    """The request cannot be read. `field` names the place; None where it is all of the body."""
 
     def __init__(self, field: str | None, why: str) -> None:
         super().__init__(why if field is None else f"{field}: {why}")
@@ -27,7 +27,7 @@ class WrongControl(Exception):
 
 
 class Body(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Of every body and query. Fields it does not know are refused."""
+    """The base of every body and query. Unknown fields are refused."""
 
 
 class Named(Body, frozen=True, kw_only=True):
@@ -46,7 +46,7 @@ class About(Body, frozen=True, kw_only=True):
 
 
 def read_control_body(body: bytes, kind: type[Asked]) -> Asked:
-    """The body as `kind`; an empty one is an empty object. Raises Wrong."""
+    """The body as `kind`; an empty body is an empty object. Raises WrongControl."""
     try:
         document = read_json(body) if body else {}
     except Unreadable as error:
@@ -57,7 +57,7 @@ def read_control_body(body: bytes, kind: type[Asked]) -> Asked:
 
 
 def read_control(given: Mapping[str, Any], kind: type[Asked]) -> Asked:
-    """The fields as `kind`. Raises Wrong for the first that is unknown, missing or of another kind."""
+    """The fields as `kind`. Raises WrongControl for the first field that is unknown, missing or of another type."""
     known = {field.encode_name: field for field in fields(kind)}
     for name in given:
         if name not in known:
@@ -74,7 +74,7 @@ def read_control(given: Mapping[str, Any], kind: type[Asked]) -> Asked:
 
 
 def find(sandbox: Sandbox, named: Named) -> Session:
-    """Raises LookupError where nothing was opened under that name."""
+    """The session. Raises LookupError where none was opened under that name."""
     sessions, provider = sandbox.sessions, named.provider
     session = (
         sessions.get(provider, named.session_id)

@@ -1,6 +1,7 @@
 """A route of the control API, described where it is defined, and the handler that reads, answers and refuses.
 
-The one thing to get wrong: 400 is what cannot be read, 404 a session that is not there, 409 what cannot happen to it.
+The statuses of a refusal: 400 for a request that cannot be read, 404 for an unknown session, 409 for an action that the
+session does not allow.
 """
 
 from __future__ import annotations
@@ -20,14 +21,14 @@ from worker.playground.sandbox.simulated_gateway import Impossible
 
 
 class Refused(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """Why not. `field` names the field or parameter where there is one to blame."""
+    """The reason of a refusal. `field` names the wrong field or parameter, where there is one."""
 
     error: str
     field: str | None = None
 
 
 class Asked(Struct, frozen=True, kw_only=True):
-    """What a route gets to work with beside the sandbox. `said` is its body or query, as the route's Struct."""
+    """The input of a route beside the sandbox. `said` is its body or query, as the route's Struct."""
 
     said: Any
     http: Any

@@ -1,4 +1,4 @@
-"""The scripts: which there are, setting one for an order, and what the sandbox does later by itself."""
+"""The scripts: their list, setting a script for an order, and what the sandbox does later by itself."""
 
 from __future__ import annotations
 
@@ -47,7 +47,10 @@ class Scripts(Struct, frozen=True, kw_only=True):
 
 
 class ShownScheduled(Struct, frozen=True, kw_only=True):
-    """`detail`: the address, transaction id or amount. `result`: a visit's HTTP status (0: no answer), or why not."""
+    """`detail`: the address, transaction id or amount.
+
+    `result`: a visit's HTTP status (0: no answer), or the reason.
+    """
 
     provider: Provider
     reference: str
@@ -63,7 +66,7 @@ class Scheduled(Struct, frozen=True, kw_only=True):
 
 
 def scripts_of(sandbox: Sandbox, provider: str | None = None) -> list[ShownScript]:
-    """The table as it is told; with a provider, those that fit it."""
+    """The table as the API shows it; with a provider, the scripts that fit it."""
     told = [
         ShownScript(
             script=script.name,
@@ -130,7 +133,7 @@ ROUTES = (
         method="GET",
         path="/_control/scheduled",
         name="listScheduled",
-        summary="What the sandbox does later by itself, and what came of it",
+        summary="What the sandbox does later by itself, and the results",
         query=About,
         answers=Scheduled,
         do=_scheduled,

@@ -40,7 +40,7 @@ class Now(Struct, frozen=True, kw_only=True):
 
 
 class Set(Struct, frozen=True, kw_only=True):
-    """Nothing to tell."""
+    """An empty answer."""
 
 
 async def _clock(sandbox: Sandbox, asked: Asked) -> Now:
@@ -72,7 +72,7 @@ ROUTES = (
         method="POST",
         path="/_control/clock",
         name="advanceClock",
-        summary="Move the sandbox's clock: checkouts expire and tokens end by it; webhooks and what is scheduled wait "
+        summary="Move the sandbox's clock: checkouts expire and tokens end by it; webhooks and scheduled deeds wait "
         "in real time",
         body=Clock,
         answers=Now,

@@ -1,4 +1,4 @@
-"""What goes wrong with calls on purpose, and how many calls there were."""
+"""Troubles of calls, set on purpose, and the number of calls."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ async def _troubles(sandbox: Sandbox, asked: Asked) -> Troubles:
 async def _add(sandbox: Sandbox, asked: Asked) -> Troubles:
     new: NewTrouble = asked.said
     if new.trouble in FALSIFIES and new.trouble not in sandbox.gateways[new.provider].tampers:
-        raise Impossible(f"an answer of {new.provider} has no place for {new.trouble}")
+        raise Impossible(f"no answer of {new.provider} can be changed by {new.trouble}")
     until = None if new.lasts is None else time.time() + new.lasts
     about = (new.provider, new.reference, new.on, new.trouble)
     sandbox.troubles.add(*about, seconds=new.seconds, times=new.times, skip=new.skip, until=until)

@@ -1,8 +1,8 @@
-"""Webhooks: where they go, what became of them, and sending wrong ones.
+"""Webhooks: where they go, their attempts, and sending wrong ones.
 
-The one thing to get wrong: an extra webhook is sent now and not retried. Without `event`, `of_reference` or `ipn` the
-last webhook of this payment goes out again, byte for byte and with its event id (a double); where there was none, a new
-one is made for its present status, or for a payment where it is still open (a lie, unless it comes to be paid).
+An extra webhook is sent now and not retried. Without `event`, `of_reference` or `ipn` the last webhook of this payment
+goes out again, byte for byte and with its event id (a double). Where there was none, a new webhook is made for the
+payment's present status; for an open payment it says paid (a lie, unless it comes to be paid).
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ class WebhookUrl(Body, frozen=True, kw_only=True):
 
 
 class Extra(Named, frozen=True, kw_only=True):
-    """What is wrong with it.
+    """The fault of the webhook.
 
     forged: signed with another secret. stale: signed an hour ago. of_reference: our reference beside the ids of that
     other order. ipn: the unsigned form, to the order's own address.
@@ -157,7 +157,7 @@ def _happening(extra: Extra, session: Session) -> Happening:
 
 
 def _mixed(sandbox: Sandbox, extra: Extra, session: Session) -> Session:
-    """Our session, with the ids of the other order where one is named."""
+    """The session, with the ids of the other order where an order is named."""
     if extra.of_reference is None:
         return session
     other = find(sandbox, Named(provider=extra.provider, reference=extra.of_reference))

@@ -1,4 +1,4 @@
-"""The sandbox as a whole: beginning anew."""
+"""The sandbox as a whole: its reset."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
 """How the shop looks: one small document each, with its style and script inside and allowed by their hashes.
 
-The one thing to get wrong: a stranger's text. Everything is filled in by `markup.html`, which escapes it.
+Every text is filled in by `markup.html`, which escapes it, since it may be a stranger's.
 """

@@ -1,6 +1,6 @@
 """What the shop's belief about a payment means to people: a title, a sentence, and how it looks.
 
-The one thing to get wrong: promising more than an event said. Only `completed` without a hold is money.
+A page promises no more than an event said. Only `completed` without a hold is money.
 """
 
 from __future__ import annotations
@@ -58,12 +58,12 @@ def outcome_shown(believed: Believed, shipped: Event | None) -> Outcome:
 
 
 def paid_by(believed: Believed, shipped: Event) -> bool:
-    """Whether the order was shipped for this attempt, and not for another one of it."""
+    """Whether the order was shipped for this attempt, and not for another attempt of it."""
     return shipped.data.payment_id == believed.payment.payment_id
 
 
 def word(believed: Believed) -> str:
-    """How it stands, in a word or two."""
+    """The payment's state in a word or two."""
     hold = believed.payment.hold
     return believed.payment.status if hold is None else f"held: {hold.replace('_', ' ')}"
 

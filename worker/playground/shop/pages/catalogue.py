@@ -46,7 +46,7 @@ _TROUBLE = """<option value="{script}" data-what="{what}"{fits}{selected}>{label
 
 
 class Form(Struct, frozen=True, kw_only=True):
-    """The form as it was filled in, and what is wrong with it by field; the empty name is for the order as a whole."""
+    """The form as it was filled in, and its errors by field; the empty name is for the order as a whole."""
 
     description: str = "Two kilos of first-flush tea"
     amount: str = "1500.50"
@@ -58,7 +58,7 @@ class Form(Struct, frozen=True, kw_only=True):
 def catalogue(accounts: Sequence[Account], scripts: Sequence[Script], form: Form, *, status: int = 200) -> web.Response:
     fields = ("description", "amount", "account", "trouble")
     wrong = {f"{name}_wrong": _wrong(name, form.wrong.get(name)) for name in fields}
-    bad = {f"{name}_bad": _bad(name, form) for name in fields}
+    bad = {f"{name}_bad": _error_attributes(name, form) for name in fields}
     chosen = form.account or accounts[0].id
     body = html(
         _FORM,
@@ -80,8 +80,8 @@ def _notice(form: Form) -> Html:
     return html('<div class="notice" role="alert"><p><b>No order was placed.</b> {text}</p></div>', text=general)
 
 
-def _bad(name: str, form: Form) -> Html:
-    """What is read out with the field: what is wrong with it, and what is told of it anyway."""
+def _error_attributes(name: str, form: Form) -> Html:
+    """The attributes that mark a wrong field, and name its error and its hint to screen readers."""
     wrong = name in form.wrong
     told = " ".join([*([f"{name}-wrong"] if wrong else []), *(["trouble-about"] if name == "trouble" else [])])
     described = f' aria-describedby="{told}"' if told else ""
@@ -109,7 +109,7 @@ def _no_trouble() -> Html:
 
 
 def _trouble(script: Script, accounts: Sequence[Account], chosen: str) -> Html:
-    """Where no script runs, the label says which gateways it fits."""
+    """Where no script runs, the label names the gateways that the trouble fits."""
     providers = {account.provider for account in accounts}
     fitting = [account.name for account in accounts if account.provider in script.gateways]
     everywhere = providers <= set(script.gateways)

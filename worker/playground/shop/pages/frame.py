@@ -1,7 +1,7 @@
 """The frame of every page: head, style, the shop's name, and the headers that let nothing else run.
 
-The one thing to get wrong: `form-action`. Browsers hold redirects to it as well, and an order is answered with one to
-the gateway's checkout, wherever that is.
+Browsers apply `form-action` to redirects as well, and the answer to an order is a redirect to the gateway's checkout,
+on any host.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ _DOCUMENT = """<!doctype html>
 def shop_page(
     title: str, body: Html, *, script: str | None = None, refresh: int | None = None, status: int = 200
 ) -> web.Response:
-    """`script` is one of SCRIPTS; `refresh` looks again after so many seconds where no script runs."""
+    """`script` is one of SCRIPTS; `refresh` reloads after so many seconds where no script runs."""
     document = html(
         _DOCUMENT,
         title=title,

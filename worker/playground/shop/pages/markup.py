@@ -1,4 +1,4 @@
-"""HTML in which escaping cannot be forgotten: what is filled in is escaped unless it is Html already."""
+"""HTML in which escaping cannot be forgotten: each filled-in value is escaped unless it is Html already."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from html import escape
 
 
 class Html(str):
-    """Text that is HTML. Made by `html` and `joined` from templates of ours, and from nothing else."""
+    """Text that is HTML. Made by `html` and `joined` from our templates, and in no other way."""
 
     __slots__ = ()
 

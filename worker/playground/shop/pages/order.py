@@ -1,7 +1,7 @@
-"""One order's page: what the browser brought, what the shop believes, what can be done, and the timeline as it grows.
+"""One order's page: what the browser brought, what the shop believes, possible actions, and the timeline.
 
-The one thing to get wrong: which part speaks of what. The outcome is the shop's own, from events alone; the timeline is
-payproof's; what the browser brought stands apart and changes neither.
+The outcome is the shop's own, from events alone. The timeline is payproof's. What the browser brought stands apart and
+changes neither.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ _ATTEMPT = '<p><a href="/orders/{reference}"{here}>{reference}</a> <span class="
 
 
 class Shown(Struct, frozen=True, kw_only=True):
-    """What the page is made of. `entries` is None while payproof cannot be asked for them."""
+    """The data of the page. `entries` is None while payproof cannot be asked for them."""
 
     believed: Believed
     shipped: Event | None
@@ -81,7 +81,7 @@ def order_page(shown: Shown, brought: Return | None, *, notice: str | None = Non
 
 
 def live(shown: Shown) -> web.Response:
-    """What of the page may have changed, for its script to look at."""
+    """The parts of the page that may have changed, for its script to compare."""
     return respond(html(_LIVE, title=_title(shown), parts=_parts(shown), steps=_steps(shown)))
 
 
@@ -111,10 +111,10 @@ def _parts(shown: Shown) -> Html:
 
 
 def _actions(shown: Shown) -> Html:
-    """What makes sense now; the shop knows no more than that, and payproof or the gateway may still refuse."""
+    """The actions that make sense now. The shop knows no more than that: payproof or the gateway may still refuse."""
     payment, url = shown.believed.payment, shown.believed.payment.checkout_url or ""
     buttons = []
-    # Whoever paid, or may have, is not asked to pay again.
+    # A buyer who paid, or may have paid, is not asked to pay again.
     unpaid = shown.shipped is None and payment.hold is None
     if unpaid and payment.status == "pending" and url.startswith(("https://", "http://")):
         buttons.append(html('<a class="button main" href="{url}">Go to the checkout</a>', url=url))

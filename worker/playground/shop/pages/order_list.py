@@ -1,4 +1,4 @@
-"""All orders, newest first, as the shop's books have them; and the page for one that is not in them."""
+"""All orders, newest first, as the shop's books have them; and the page for an order that is not in them."""
 
 from __future__ import annotations
 

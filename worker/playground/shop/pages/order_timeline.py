@@ -1,6 +1,6 @@
 """A payment's timeline in sentences for people, one row an entry.
 
-The one thing to get wrong: a kind or field that is new. The API may add some, so what is not known here is still shown.
+The API may add kinds and fields, so an unknown kind or field is still shown.
 """
 
 from __future__ import annotations
@@ -90,7 +90,7 @@ def _answer(entry: Document) -> str:
 
 
 def _beside(entry: Document) -> str:
-    """The small print: how far it is to be trusted, how long it took, what it is called."""
+    """The small print: how far the entry is to be trusted, how long it took, its id."""
     match entry["kind"]:
         case "claim" if entry.get("source") != "sweep":
             signed = "Signed by the gateway" if entry.get("authenticity") == "signed" else "Anyone could have sent it"
