@@ -7,8 +7,8 @@ whoever uses a connection builds all it needs anew each time, on a connection th
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
 from datetime import timedelta
 from typing import NoReturn
 
@@ -40,7 +40,10 @@ log = structlog.get_logger()
 
 
 class ConnectionEndedError(AMQPConnectionError):
-    """The connection ended under a call that needed it. One of UNREACHABLE, where the libraries say RuntimeError."""
+    """The connection ended under a call that needed it.
+
+    One of UNREACHABLE, where the libraries raise RuntimeError or a bare Exception.
+    """
 
 
 Use = Callable[[AbstractConnection], Awaitable[None]]
@@ -77,11 +80,28 @@ async def connected(url: Secret, name: str) -> AsyncIterator[AbstractConnection]
     """One connection. Raises BrokerRefusedError, and one of UNREACHABLE; closing it takes no longer than it may."""
     connection = await _connect(url, name)
     try:
-        yield connection
+        with using_connection():
+            yield connection
     finally:
         with suppress(*UNREACHABLE):
             async with asyncio.timeout(CLOSE_SECONDS):
                 await connection.close()
+
+
+@contextmanager
+def using_connection() -> Iterator[None]:
+    """Raises ConnectionEndedError for what waited on a connection while that was closed in good order."""
+    try:
+        yield
+    except Exception as error:
+        if ended_in_good_order(error):
+            raise ConnectionEndedError("the connection was closed") from error
+        raise
+
+
+def ended_in_good_order(error: BaseException) -> bool:
+    """Whether aiormq raised this for a connection that was closed in good order: it has no type of its own then."""
+    return type(error) is Exception
 
 
 async def open_channel(connection: AbstractConnection, *, confirms: bool) -> AbstractChannel:
