@@ -81,9 +81,10 @@ async def test_a_trace_of_ours_is_kept() -> None:
     assert read_claim(msgspec.json.encode(claim)) == claim
 
 
-def test_a_wakeup_that_cannot_be_read_makes_the_process_look() -> None:
+@pytest.mark.parametrize("payload", [DEEP, '{"look_at": "2026-05-17T10:10:00"}'], ids=["too deep", "no zone"])
+def test_a_wakeup_that_cannot_be_read_makes_the_process_look(payload: str) -> None:
     heard: list[Wakeup] = []
     wakeups = Wakeups(nothing)
     wakeups.on_wakeup = heard.append
-    wakeups.receive(DEEP)
+    wakeups.receive(payload)
     assert heard == [Wakeup(events=True, placed=True)]
