@@ -5,12 +5,19 @@ A Claim has no status and no amount, because anyone may send one. It says only w
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import UTC, datetime
+from typing import Annotated
 
-from msgspec import Struct
+from msgspec import Meta, Struct
+from msgspec.structs import replace
 
-from schemas.own_json import read_own
+from schemas.own_json import NotOurs, read_own
+from schemas.shown import is_traceparent
 from schemas.words import Authenticity, Said, Source
+
+_Text = Annotated[str, Meta(pattern=r"^[^\x00]*\Z")]
+_Id = Annotated[_Text, Meta(max_length=200)]
+"""What a column and its index take. No release has read or made a longer id."""
 
 
 class Callback(Struct, frozen=True, kw_only=True):
@@ -54,20 +61,20 @@ class Claim(Struct, frozen=True, kw_only=True):
     sender's.
     """
 
-    id: str
+    id: _Id
     account: str
     provider: str
     source: Source
     authenticity: Authenticity
-    received_at: datetime
+    received_at: Annotated[datetime, Meta(tz=True)]
     payment_id: str | None = None
     said: Said | None = None
-    session_id: str | None = None
-    reference: str | None = None
-    transaction_id: str | None = None
-    event_id: str | None = None
-    event_type: str | None = None
-    note: str | None = None
+    session_id: _Id | None = None
+    reference: _Id | None = None
+    transaction_id: _Id | None = None
+    event_id: _Id | None = None
+    event_type: _Id | None = None
+    note: _Text | None = None
     callback: Callback | None = None
     traceparent: str | None = None
     kept: bool = False
@@ -77,5 +84,14 @@ class Claim(Struct, frozen=True, kw_only=True):
 
 
 def read_claim(body: bytes) -> Claim:
-    """Read the claim that was published as `body`. Raises NotOurs."""
-    return read_own(body, Claim)
+    """Read the claim that was published as `body`. Raises NotOurs, also for a claim that no table takes.
+
+    A malformed `traceparent` is left out, since the payment's events would show it.
+    """
+    claim = read_own(body, Claim)
+    try:
+        received_at = claim.received_at.astimezone(UTC)
+    except OverflowError as error:
+        raise NotOurs(error) from error
+    traced = claim.traceparent is not None and is_traceparent(claim.traceparent)
+    return replace(claim, received_at=received_at, traceparent=claim.traceparent if traced else None)

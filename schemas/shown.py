@@ -22,16 +22,17 @@ PAYMENT_SCHEMA = "/schemas/payment-1.json"
 EVENT_SCHEMA = "/schemas/event-1.json"
 PAYMENT_ID = "pay_[0-9a-z]{26}"
 """The pattern of a payment's id. A check of the table repeats it."""
+TRACEPARENT = "00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}"
 EVENT_ID = PAYMENT_ID + r"\.[1-9][0-9]*"
 CLOUD_EVENT = "application/cloudevents+json"
 
 ShownMoney = Annotated[str, Meta(pattern=r"^[0-9]+\.[0-9]{2}$", examples=["1500.50"])]
 ShownFee = Annotated[str, Meta(pattern=r"^[0-9]+\.[0-9]{2,4}$", examples=["22.5075"])]
 ShownTime = Annotated[datetime, Meta(tz=True)]
-Traceparent = Annotated[str, Meta(pattern="^00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$")]
+Traceparent = Annotated[str, Meta(pattern=f"^{TRACEPARENT}$")]
 ShownId = Annotated[str, Meta(pattern=f"^{PAYMENT_ID}$")]
 
-_PAYMENT_ID = re.compile(PAYMENT_ID)
+_PAYMENT_ID, _TRACEPARENT = re.compile(PAYMENT_ID), re.compile(TRACEPARENT)
 
 
 class PaymentView(Struct, frozen=True, kw_only=True):
@@ -100,3 +101,8 @@ class PaymentEvent(Struct, frozen=True, kw_only=True):
 def is_payment_id(text: str) -> bool:
     """Whether the text can be the id of a payment. Only such a text is sent to the database as an id."""
     return _PAYMENT_ID.fullmatch(text) is not None
+
+
+def is_traceparent(text: str) -> bool:
+    """Whether the text is a W3C `traceparent`, as events show it."""
+    return _TRACEPARENT.fullmatch(text) is not None

@@ -8,15 +8,15 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import AsyncGenerator, Collection, Iterable, Sequence
+from collections.abc import AsyncGenerator, Callable, Collection, Iterable, Sequence
 from contextlib import aclosing
 from datetime import UTC, datetime
 from typing import Any, Literal, Protocol, TypeVar
 
 from msgspec import Struct
 
-from schemas.callbacks import Claim
-from schemas.letters import KeptReply
+from schemas.callbacks import Claim, read_claim
+from schemas.letters import KeptReply, read_kept_reply
 from schemas.own_json import NotOurs, read_own
 from schemas.shown import is_payment_id
 
@@ -89,7 +89,7 @@ def claim_dead_letter(
     claim_id: str | None, place: Place, provider: str, reason: str, since: datetime | None, body: bytes
 ) -> DeadLetter:
     """Describe the letter of a claim, from its body and from the values that the store has beside it."""
-    claim, unreadable = _read_or_why(body, Claim, "claim")
+    claim, unreadable = _read_or_why(body, read_claim, "claim")
     named = claim_id if claim_id is not None and claim_id not in NAMELESS else None
     return DeadLetter(
         id=named or (claim.id if claim else _nameless(body)),
@@ -124,7 +124,7 @@ def reply_dead_letter(
     letter_id: str, place: Place, provider: str, reason: str, since: datetime, body: bytes
 ) -> DeadLetter:
     """Describe the letter of a gateway's reply."""
-    kept, unreadable = _read_or_why(body, KeptReply, "reply")
+    kept, unreadable = _read_or_why(body, read_kept_reply, "reply")
     return DeadLetter(
         id=letter_id,
         place=place,
@@ -190,10 +190,10 @@ def _nameless(body: bytes) -> str:
     return f"unknown-{hashlib.sha256(body).hexdigest()[:12]}"
 
 
-def _read_or_why(body: bytes, shape: type[_Message], noun: str) -> tuple[_Message | None, str | None]:
+def _read_or_why(body: bytes, read: Callable[[bytes], _Message], noun: str) -> tuple[_Message | None, str | None]:
     """The message, or why this version cannot read it."""
     try:
-        return read_own(body, shape), None
+        return read(body), None
     except NotOurs as error:
         return None, f"this version reads no {noun} in it ({error})"
 

@@ -26,6 +26,9 @@ BURST_SECONDS = 2.0
 ACCOUNT_BREAKER = CircuitBreaker(10, Backoff(timedelta(seconds=1), timedelta(seconds=30)))
 """Counts questions in a row without an answer."""
 
+LONGEST_WAIT = timedelta(days=1)
+"""The payment of an account with a small budget comes again after this, whatever is missing then."""
+
 SPREAD = timedelta(seconds=2)
 NOT_FOUND_THRESHOLD = 5
 """After so many answers "not found" in a row, about at least two payments, "not found" closes no payment of the
@@ -60,7 +63,8 @@ class CallBudget(Struct):
             return min(limits.shut_until, self.now + SOON) + _spread(payment_id)
         if self.rate is not None and limits.calls < 1:
             self.waiting += 1
-            return self.now + timedelta(seconds=(self.waiting - limits.calls) / self.rate)
+            missing = (self.waiting - limits.calls) / self.rate
+            return self.now + timedelta(seconds=min(missing, LONGEST_WAIT.total_seconds()))
         if self.room is not None and self.room < 1:
             return self.now + ACCOUNT_BREAKER.pauses.first + _spread(payment_id)
         probing = ACCOUNT_BREAKER.tripped(limits.troubles)

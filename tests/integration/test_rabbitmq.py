@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import suppress
+from typing import Any
 
 import aio_pika
 import msgspec
@@ -247,6 +248,27 @@ async def test_a_channel_of_a_connection_that_just_ended_is_told_as_an_unreachab
         with pytest.raises(link.UNREACHABLE):
             async with await link.open_channel(connection, confirms=False):
                 pass
+
+
+async def test_a_message_whose_connection_ends_in_good_order_comes_again(rabbit: Rabbit) -> None:
+    """aiormq then ends with a bare Exception what still waits on the connection."""
+    await rabbit.bus.publish([claim := a_claim()])
+    (message,) = await asyncio.wait_for(rabbit.bus.receive("ipay", 10), 10)
+    async with asyncio.TaskGroup() as group:
+        group.create_task(rabbit.bus.ack([message]))
+        group.create_task(message.tag.channel.connection.close(None))
+    assert await receive(rabbit.bus) == [claim]
+
+
+async def test_what_is_published_while_its_connection_ends_in_good_order_goes_to_the_spool(
+    rabbit: Rabbit, database: Database
+) -> None:
+    assert rabbit.publisher._channel is not None
+    connection: Any = (await rabbit.publisher._channel.get_underlay_channel()).connection
+    async with asyncio.TaskGroup() as group:
+        group.create_task(rabbit.bus.publish([claim := a_claim()]))
+        group.create_task(connection.close(None))
+    assert await spooled(database) == [claim.id]
 
 
 async def test_the_topology_is_what_the_contract_says(rabbit: Rabbit) -> None:

@@ -73,6 +73,12 @@ def test_who_waits_for_the_budget_waits_for_what_is_missing_of_a_call() -> None:
     assert asked(CallBudget(half, 1.0, NOON), 2) == [NOON + SECOND / 2, NOON + 3 * SECOND / 2]
 
 
+@pytest.mark.parametrize("rate", [1e-9, 1e-300, 5e-324])
+def test_however_small_a_budget_is_who_waits_for_it_comes_again_within_a_day(rate: float) -> None:
+    asking = CallBudget(new_limits("a", rate, NOON), rate, NOON)
+    assert asked(asking, 2) == [None, NOON + timedelta(days=1)]
+
+
 def test_an_account_that_nobody_asked_about_has_its_burst_and_without_a_budget_nothing_to_count() -> None:
     assert new_limits("a", 5.0, NOON) == AccountLimits(account="a", calls=10.0, at=NOON)
     assert new_limits("a", None, NOON) == AccountLimits(account="a", calls=0.0, at=NOON)

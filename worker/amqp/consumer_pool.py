@@ -20,7 +20,7 @@ from aiormq.exceptions import ChannelInvalidStateError
 from msgspec import Struct, field
 
 from schemas.secret import Secret
-from worker.amqp.link import UNREACHABLE, closing_of, open_channel, run_with_reconnect
+from worker.amqp.link import UNREACHABLE, closing_of, open_channel, run_with_reconnect, using_connection
 from worker.amqp.topology import claims_queue, declare
 from worker.telemetry.metrics import Metrics
 
@@ -137,7 +137,7 @@ class ConsumerPool:
         subscription = self._subscriptions.get(provider)
         if subscription is None or subscription.consumer_tag is None:
             return
-        with suppress(*UNREACHABLE):
+        with suppress(*UNREACHABLE), using_connection():
             async with asyncio.timeout(REPLY_SECONDS):
                 await subscription.channel.basic_cancel(subscription.consumer_tag)
                 await subscription.requeue()
@@ -184,7 +184,7 @@ class ConsumerPool:
         for subscription in list(self._subscriptions.values()):
             tags = [_tag(message) for message in messages if message.channel is subscription.channel]
             if tags:
-                with suppress(*UNREACHABLE):
+                with suppress(*UNREACHABLE), using_connection():
                     async with asyncio.timeout(REPLY_SECONDS):
                         await answer(subscription, tags)
 
@@ -274,7 +274,7 @@ class ConsumerPool:
 
     async def _end(self, old: Subscription | None, why: str) -> None:
         if old is not None:
-            with suppress(*UNREACHABLE):
+            with suppress(*UNREACHABLE), using_connection():
                 async with asyncio.timeout(REPLY_SECONDS):
                     await old.channel.close(ChannelInvalidStateError(why))
 

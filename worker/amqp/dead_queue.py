@@ -18,7 +18,7 @@ from aiormq.exceptions import ChannelNotFoundEntity, DeliveryError
 from consumers.ports.unavailable import BusAway
 from schemas.callbacks import read_claim
 from schemas.secret import Secret
-from worker.amqp.link import CLOSE_SECONDS, UNREACHABLE, connected, open_channel
+from worker.amqp.link import CLOSE_SECONDS, UNREACHABLE, connected, open_channel, using_connection
 from worker.amqp.messages import (
     EXPECTED_TYPE,
     PROVIDER,
@@ -59,14 +59,15 @@ class BrokerDead:
             while (message := await _next(channel)) is not None:
                 yield _opened(message)
         finally:
-            with suppress(*UNREACHABLE):
+            with suppress(*UNREACHABLE), using_connection():
                 async with asyncio.timeout(CLOSE_SECONDS):
                     await channel.close()
 
     async def replay(self, opened: CheckedOut) -> None:
         try:
-            async with asyncio.timeout(CONFIRM_SECONDS):
-                await confirm(await self._channel(), _to_replay(opened))
+            with using_connection():
+                async with asyncio.timeout(CONFIRM_SECONDS):
+                    await confirm(await self._channel(), _to_replay(opened))
         except TimeoutError as error:
             raise BusAway("the broker did not confirm it in time") from error
         except DeliveryError as error:
@@ -111,8 +112,9 @@ async def _next(channel: AbstractChannel) -> AbstractIncomingMessage | None:
 async def _answering(seconds: float) -> AsyncIterator[None]:
     """Raises BusAway if the broker goes away during the block, or takes longer than `seconds`."""
     try:
-        async with asyncio.timeout(seconds):
-            yield
+        with using_connection():
+            async with asyncio.timeout(seconds):
+                yield
     except UNREACHABLE as error:
         raise BusAway(f"the broker went away ({type(error).__name__})") from error
 

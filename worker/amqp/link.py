@@ -7,8 +7,8 @@ user of a connection declares everything again on a new connection.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
 from datetime import timedelta
 from typing import NoReturn
 
@@ -40,7 +40,10 @@ log = structlog.get_logger()
 
 
 class ConnectionEndedError(AMQPConnectionError):
-    """The connection ended during a call. It belongs to UNREACHABLE; the libraries raise RuntimeError for it."""
+    """The connection ended during a call. It belongs to UNREACHABLE.
+
+    The libraries raise RuntimeError or a bare Exception for it.
+    """
 
 
 Use = Callable[[AbstractConnection], Awaitable[None]]
@@ -80,11 +83,28 @@ async def connected(url: Secret, name: str) -> AsyncIterator[AbstractConnection]
     """
     connection = await _connect(url, name)
     try:
-        yield connection
+        with using_connection():
+            yield connection
     finally:
         with suppress(*UNREACHABLE):
             async with asyncio.timeout(CLOSE_SECONDS):
                 await connection.close()
+
+
+@contextmanager
+def using_connection() -> Iterator[None]:
+    """Raises ConnectionEndedError for what waited on a connection while that was closed in good order."""
+    try:
+        yield
+    except Exception as error:
+        if ended_in_good_order(error):
+            raise ConnectionEndedError("the connection was closed") from error
+        raise
+
+
+def ended_in_good_order(error: BaseException) -> bool:
+    """Whether aiormq raised this for a connection that was closed in good order: it has no type of its own then."""
+    return type(error) is Exception
 
 
 async def open_channel(connection: AbstractConnection, *, confirms: bool) -> AbstractChannel:

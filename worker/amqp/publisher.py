@@ -20,7 +20,14 @@ from aiormq import Channel, spec
 from consumers.ports.unavailable import BusAway
 from schemas.secret import Secret
 from worker.amqp.batch_publish import publish_batch
-from worker.amqp.link import UNREACHABLE, closing_of, open_channel, run_with_reconnect
+from worker.amqp.link import (
+    UNREACHABLE,
+    closing_of,
+    ended_in_good_order,
+    open_channel,
+    run_with_reconnect,
+    using_connection,
+)
 from worker.amqp.messages import OutgoingMessage
 from worker.amqp.topology import DEAD, EVENTS, claims_queue, declare
 
@@ -69,9 +76,10 @@ class Publisher:
         if channel is None:
             raise BusAway("the broker is away")
         try:
-            async with asyncio.timeout(seconds):
-                underlay = cast(Channel, await channel.get_underlay_channel())
-                confirmed = await asyncio.gather(*await publish_batch(underlay, messages), return_exceptions=True)
+            with using_connection():
+                async with asyncio.timeout(seconds):
+                    underlay = cast(Channel, await channel.get_underlay_channel())
+                    confirmed = await asyncio.gather(*await publish_batch(underlay, messages), return_exceptions=True)
         except TimeoutError:
             self._give_up(channel, "silent")
             raise BusAway("the broker did not confirm in time") from None
@@ -83,8 +91,9 @@ class Publisher:
             return
         # A CancelledError here is not of our task: the library cancels confirmations when heartbeats stop.
         away = (*UNREACHABLE, asyncio.CancelledError)
-        if not all(isinstance(failure, away) for failure in failures):
-            raise next(failure for failure in failures if not isinstance(failure, away))
+        for failure in failures:
+            if not isinstance(failure, away) and not ended_in_good_order(failure):
+                raise failure
         # Refused, or no queue took it, because its queue was deleted. A new connection declares the queue again.
         self._give_up(channel, type(failures[0]).__name__)
         raise BusAway(type(failures[0]).__name__)
@@ -120,7 +129,7 @@ class Publisher:
     async def _ask_depths(
         self, connection: AbstractConnection, queues: Mapping[str, str], depths: dict[str, int]
     ) -> None:
-        with suppress(*UNREACHABLE):
+        with suppress(*UNREACHABLE), using_connection():
             async with await open_channel(connection, confirms=False) as channel:
                 for name, queue in queues.items():
                     declared = await channel.declare_queue(queue, passive=True)

@@ -12,6 +12,7 @@ import asyncio
 import secrets
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from datetime import datetime
+from typing import Annotated
 
 import msgspec
 from msgspec.structs import replace
@@ -37,7 +38,7 @@ class Wakeup(msgspec.Struct, kw_only=True, omit_defaults=True):
     events: bool = False
     placed: bool = False
     outcomes: list[str] = []
-    look_at: datetime | None = None
+    look_at: Annotated[datetime, msgspec.Meta(tz=True)] | None = None
     sender: str = ""
 
 
