@@ -6,12 +6,12 @@ from worker.playground.demo.browser import CONFIRMING
 from worker.playground.demo.scene import Scene
 from worker.playground.demo.story import MONEYBAG, SHADHINPAY, Story, closed, held
 
-GIVE_UP = 20.0
+GIVE_UP = 25.0
 
 
 async def claims_without_a_transaction(scene: Scene) -> None:
     """A claim says paid, and there is no id to ask by: asked until the schedule ends, then a person decides."""
-    await scene.open(lives=3)
+    await scene.open(lives=8)
     await scene.returns(scene.forged(), leave_at=CONFIRMING)
 
 
