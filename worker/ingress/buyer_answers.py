@@ -98,5 +98,5 @@ class BuyerAnswers(Struct, frozen=True):
         return self.ingress.reached_at(waiting_path(self.account.id, payment_id, began))
 
 
-def not_found(request: web.Request) -> web.Response:
+def not_found_page(request: web.Request) -> web.Response:
     return buyer_page(request, "not_found", status=404)

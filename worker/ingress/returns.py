@@ -16,7 +16,7 @@ from consumers.ports.unavailable import BusAway, DatabaseUnavailable, error_name
 from schemas.callbacks import Claim
 from schemas.payments import Glance
 from schemas.words import Said, Source
-from worker.ingress.buyer_answers import BuyerAnswers, not_found
+from worker.ingress.buyer_answers import BuyerAnswers, not_found_page
 from worker.ingress.ingress import RETRY_AFTER, Ingress, Priority, slashed
 from worker.ingress.polling import seconds_to_wait
 from worker.ingress.read_callback import make_claim, read_callback
@@ -51,7 +51,7 @@ class Returns:
         account, named = self._ingress.account(request), "payment_id" in request.match_info
         payment_id = self._ingress.payment_id(request) if named else None
         if account is None or (named and payment_id is None):
-            return not_found(request)
+            return not_found_page(request)
         answers = BuyerAnswers(self._ingress, request, account)
         said = Said(request.match_info["said"]) if "said" in request.match_info else None
         if not self._ingress.limits.allows(request):
@@ -104,7 +104,7 @@ class Returns:
         """The payment may still come, so the claim's ids are kept. The page says only that no payment was found."""
         if not await self._ingress.publish_unknown(claim):
             return answers.come_again(429, claim.payment_id, claim.said)
-        return not_found(answers.request)
+        return not_found_page(answers.request)
 
     async def waiting(self, request: web.Request) -> web.Response:
         """Look again for a buyer on the confirming page. Waits for the outcome if the browser prefers to wait.
@@ -114,7 +114,7 @@ class Returns:
         account = self._ingress.account(request)
         payment_id = self._ingress.payment_id(request)
         if account is None or payment_id is None:
-            return not_found(request)
+            return not_found_page(request)
         answers = BuyerAnswers(self._ingress, request, account)
         if not self._ingress.limits.allows(request):
             return answers.confirming(payment_id, status=429, headers=RETRY_AFTER)
@@ -128,7 +128,7 @@ class Returns:
         except DatabaseUnavailable:
             return answers.confirming(payment_id, headers=RETRY_AFTER)
         if payment is None:
-            return not_found(request)
+            return not_found_page(request)
         return answers.send_on(payment, None)
 
     async def _outcome(self, payment: Glance, waiter: Waiter, seconds: float) -> Glance:
