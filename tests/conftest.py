@@ -25,8 +25,6 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "same"))
 
 TEARDOWN_SECONDS = 300.0
 TESTS = Path(__file__).parent
-INSTALLATIONS = ("e2e/", "fault/", "integration/test_beginning", "integration/test_compare", "integration/test_upgrade")
-"""Tests that start whole installations: several at a time would fill both cores and miss their deadlines."""
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -39,16 +37,14 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    for item in items:
-        if item.path.relative_to(TESTS).as_posix().startswith(INSTALLATIONS):
-            item.add_marker("alone")
-    if hasattr(config, "workerinput"):  # the longest tests are begun first
+    """In a parallel run the layers with the longest tests, e2e and fault, begin first."""
+    if hasattr(config, "workerinput"):
         items.sort(key=lambda item: item.path.relative_to(TESTS).parts[0])
 
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
-    """the longest tests begin first"""
+    """Schedule so that one worker runs all tests of a group. xdist's own groups, by marks, need a pytest before 9.2."""
     from xdist.scheduler import LoadScopeScheduling  # type: ignore[import-untyped]
 
     class Grouped(LoadScopeScheduling):  # type: ignore[misc]
