@@ -53,7 +53,7 @@ class CheckedOut(Struct, frozen=True, kw_only=True):
 
 
 class DeadLetterStore(Protocol):
-    """A store of dead letters. Its methods raise BusAway when the store cannot be reached."""
+    """A store of dead letters. Its methods raise BusUnavailable when the store cannot be reached."""
 
     place: Place
 
@@ -138,7 +138,7 @@ def reply_dead_letter(
 
 
 async def list_all(place: DeadLetterStore) -> list[DeadLetter]:
-    """All letters of the store, without their bodies. Raises BusAway."""
+    """All letters of the store, without their bodies. Raises BusUnavailable."""
     async with aclosing(place.read()) as reading:
         return [opened.letter async for opened in reading]
 
@@ -161,7 +161,7 @@ def match_prefix(letters: Iterable[DeadLetter], typed: str) -> list[DeadLetter]:
 
 
 async def check_out(place: DeadLetterStore, letters: Iterable[DeadLetter]) -> AsyncGenerator[CheckedOut, None]:
-    """Yield those of the letters that are still in this store, one after the other; no later letter. Raises BusAway."""
+    """Yield one after the other those letters that are still in this store. Raises BusUnavailable."""
     wanted = Counter(one.id for one in letters if one.place == place.place)
     if not wanted:
         return

@@ -34,7 +34,7 @@ class ClaimPublisher(Protocol):
     """The part of a bus that callbacks are published to."""
 
     async def publish(self, claims: Sequence[Claim], *, low_priority: bool = False) -> None:
-        """Make the claims durable. A claim published twice is delivered once or twice. Raises BusAway.
+        """Make the claims durable. A claim published twice is delivered once or twice. Raises BusUnavailable.
 
         Claims of `low_priority` are delivered when no other claims of their gateway wait.
         """

@@ -1,13 +1,13 @@
 """The failures that mean: a server is away or busy, nothing was wrong with what was asked of it, try again later.
 
     Unavailable
-    ├── BusAway
+    ├── BusUnavailable
     └── DatabaseUnavailable
         └── DatabaseBusy
             └── TransactionRolledBack
 
-Adapters raise them at their edge, from the error of their driver. The one thing to get wrong: taking them for "not
-done". A commit that was cut off in flight may have been done all the same.
+Adapters raise them at their edge, from the error of their driver. None of them means "not done": a commit that was cut
+off in flight may have been done all the same.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ class Unavailable(Exception):
     """A server is away or busy. The same call may succeed later."""
 
 
-class BusAway(Unavailable):
+class BusUnavailable(Unavailable):
     """Nothing can be made durable now; the caller has to come again."""
 
 

@@ -17,7 +17,7 @@ import pytest
 import structlog
 
 from consumers.ports.gateway import OpeningOutcome, OpeningRefused, ReferenceUsed
-from consumers.ports.unavailable import BusAway
+from consumers.ports.unavailable import BusUnavailable
 from schemas.answers import Inconclusive, Trouble
 from schemas.shown import PAYMENT_ID
 from schemas.words import Status
@@ -288,7 +288,7 @@ class Away:
     """A bus that can make no claim durable."""
 
     async def publish(self, claims: Any, *, low_priority: bool = False) -> None:
-        raise BusAway("refused")
+        raise BusUnavailable("refused")
 
 
 async def test_verify_is_503_when_nothing_can_be_made_durable(database: Database) -> None:

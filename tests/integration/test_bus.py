@@ -11,7 +11,7 @@ import pytest
 from msgspec import Struct
 
 from consumers.ports.bus import Bus
-from consumers.ports.unavailable import BusAway, DatabaseUnavailable
+from consumers.ports.unavailable import BusUnavailable, DatabaseUnavailable
 from consumers.timing import TIMING
 from schemas.callbacks import Callback, Claim
 from schemas.words import Authenticity, Said, Source
@@ -231,7 +231,7 @@ async def test_a_claim_that_cannot_be_read_is_put_aside(database: Database, body
 async def test_a_claim_that_cannot_be_made_durable_is_refused(database: Database) -> None:
     bus = PostgresBus(database)
     await database._pool.close()
-    with pytest.raises(BusAway):
+    with pytest.raises(BusUnavailable):
         await bus.publish([a_claim()])
 
 

@@ -14,7 +14,7 @@ from aio_pika.abc import AbstractChannel
 from msgspec import Struct
 from msgspec.structs import replace
 
-from consumers.ports.unavailable import BusAway
+from consumers.ports.unavailable import BusUnavailable
 from schemas.callbacks import Claim
 from schemas.secret import Secret
 from tests.broker import RabbitMQ
@@ -239,7 +239,7 @@ async def test_a_letter_that_no_queue_takes_stays(rabbit: AtBroker) -> None:
     async with dead_at_broker(rabbit.url) as place:
         async with aclosing(place.read()) as reading:
             opened = await anext(reading)
-            with pytest.raises(BusAway, match="no queue at the broker takes it"):
+            with pytest.raises(BusUnavailable, match="no queue at the broker takes it"):
                 await place.replay(opened)
         assert [letter.id for letter in await list_all(place)] == [claim.id]
 
@@ -252,7 +252,7 @@ async def test_a_letter_that_the_broker_does_not_confirm_stays(rabbit: AtBroker,
         async with dead_at_broker(rabbit.url) as place:
             async with aclosing(place.read()) as reading:
                 opened = await anext(reading)
-                with pytest.raises(BusAway, match="did not confirm it in time"):
+                with pytest.raises(BusUnavailable, match="did not confirm it in time"):
                     await place.replay(opened)
             assert [letter.id for letter in await list_all(place)] == [claim.id]
         words = await trouble(rabbit.url, PROVIDERS)
@@ -277,7 +277,7 @@ async def test_connections_that_are_cut_while_reading_are_told_and_lose_nothing(
     async with dead_at_broker(rabbit.url) as place, aclosing(place.read()) as reading:
         await anext(reading)
         await asyncio.to_thread(broker.cut_connections)
-        with pytest.raises(BusAway):
+        with pytest.raises(BusUnavailable):
             await exhausted(reading)
 
     async def all_back() -> bool:

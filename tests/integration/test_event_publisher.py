@@ -14,7 +14,7 @@ from time import monotonic
 import pytest
 from msgspec.structs import replace
 
-from consumers.ports.unavailable import BusAway
+from consumers.ports.unavailable import BusUnavailable
 from tests.integration.conformance_ledger import NOON
 from tests.integration.endpoints import happen
 from tests.processes import until
@@ -50,7 +50,7 @@ class Broker:
         async with asyncio.timeout(seconds):
             await self.confirms.wait()
         if self.away:
-            raise BusAway("as the test wants it")
+            raise BusUnavailable("as the test wants it")
         for message in messages:
             message_id = str(message.properties.message_id)
             self.ids.append(message_id)

@@ -12,7 +12,7 @@ import msgspec
 import pytest
 
 from consumers.ports.bus import ClaimMessage
-from consumers.ports.unavailable import BusAway, DatabaseUnavailable
+from consumers.ports.unavailable import BusUnavailable, DatabaseUnavailable
 from schemas.callbacks import Claim
 from schemas.secret import Secret
 from tests.broker import RabbitMQ
@@ -127,7 +127,7 @@ async def test_without_broker_and_without_postgres_nothing_is_acknowledged(rabbi
         await publisher.tried.wait()
         await database._pool.close()
         bus = RabbitBus(publisher, rabbit.pool, PostgresBus(database), database.clock, rabbit.metrics)
-        with pytest.raises(BusAway):
+        with pytest.raises(BusUnavailable):
             await bus.publish([a_claim()])
     finally:
         await end_one(running)

@@ -12,7 +12,7 @@ from decimal import Decimal
 import pytest
 
 from consumers.commands.resolve import ResolutionRequest, resolve_payment
-from consumers.ports.unavailable import BusAway
+from consumers.ports.unavailable import BusUnavailable
 from consumers.reconciliation.verdicts import Terms
 from schemas.callbacks import Claim
 from schemas.statements import Line, LineOutcome, Unread
@@ -33,7 +33,7 @@ class BreaksDown(PostgresBus):
 
     async def publish(self, claims: Sequence[Claim], *, low_priority: bool = False) -> None:
         await super().publish(claims[:3], low_priority=low_priority)
-        raise BusAway("gone")
+        raise BusUnavailable("gone")
 
 
 @pytest.fixture
@@ -406,7 +406,7 @@ async def test_a_run_that_ends_half_way_is_seen_and_the_same_file_run_again_does
         await books.opened(f"a{number}")
     lines = [line(2 + number, reference=f"a{number}") for number in range(8)]
     bus, books.bus = books.bus, BreaksDown(books.database)
-    with pytest.raises(BusAway):
+    with pytest.raises(BusUnavailable):
         await books.run(lines)
     books.bus = bus
     [unfinished] = await read_runs(books.database)

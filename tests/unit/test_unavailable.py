@@ -8,7 +8,7 @@ import asyncpg
 import pytest
 
 from consumers.ports.unavailable import (
-    BusAway,
+    BusUnavailable,
     DatabaseBusy,
     DatabaseUnavailable,
     TransactionRolledBack,
@@ -85,9 +85,9 @@ def test_what_is_translated_already_passes_as_it_is() -> None:
 
 
 def test_the_name_of_an_error_is_that_of_the_first_one() -> None:
-    bus, ours = BusAway("away"), TransactionRolledBack()
+    bus, ours = BusUnavailable("away"), TransactionRolledBack()
     ours.__cause__ = asyncpg.DeadlockDetectedError()
-    assert (error_name(bus), error_name(ValueError())) == ("BusAway", "ValueError")
+    assert (error_name(bus), error_name(ValueError())) == ("BusUnavailable", "ValueError")
     bus.__cause__ = ours
     assert error_name(bus) == "DeadlockDetectedError"
 

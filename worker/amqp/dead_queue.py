@@ -15,7 +15,7 @@ from typing import Any
 from aio_pika.abc import AbstractChannel, AbstractConnection, AbstractIncomingMessage
 from aiormq.exceptions import ChannelNotFoundEntity, DeliveryError
 
-from consumers.ports.unavailable import BusAway
+from consumers.ports.unavailable import BusUnavailable
 from schemas.callbacks import read_claim
 from schemas.secret import Secret
 from worker.amqp.link import CLOSE_SECONDS, UNREACHABLE, connected, open_channel, using_connection
@@ -69,11 +69,11 @@ class BrokerDead:
                 async with asyncio.timeout(CONFIRM_SECONDS):
                     await confirm(await self._channel(), _to_replay(opened))
         except TimeoutError as error:
-            raise BusAway("the broker did not confirm it in time") from error
+            raise BusUnavailable("the broker did not confirm it in time") from error
         except DeliveryError as error:
-            raise BusAway(f"no queue at the broker takes it ({type(error).__name__})") from error
+            raise BusUnavailable(f"no queue at the broker takes it ({type(error).__name__})") from error
         except UNREACHABLE as error:
-            raise BusAway(f"the broker did not take it ({type(error).__name__})") from error
+            raise BusUnavailable(f"the broker did not take it ({type(error).__name__})") from error
         await self.drop(opened)
 
     async def drop(self, opened: CheckedOut) -> None:
@@ -90,12 +90,12 @@ class BrokerDead:
 
 @asynccontextmanager
 async def dead_at_broker(url: Secret) -> AsyncIterator[BrokerDead]:
-    """Connect to the dead letters at the broker. Raises BusAway, and BrokerRefusedError."""
+    """Connect to the dead letters at the broker. Raises BusUnavailable, and BrokerRefusedError."""
     async with AsyncExitStack() as stack:
         try:
             connection = await stack.enter_async_context(connected(url, "payproof dead"))
         except UNREACHABLE as error:
-            raise BusAway(f"the broker cannot be reached ({type(error).__name__})") from error
+            raise BusUnavailable(f"the broker cannot be reached ({type(error).__name__})") from error
         yield BrokerDead(url, connection, stack)
 
 
@@ -110,13 +110,13 @@ async def _next(channel: AbstractChannel) -> AbstractIncomingMessage | None:
 
 @asynccontextmanager
 async def _answering(seconds: float) -> AsyncIterator[None]:
-    """Raises BusAway if the broker goes away during the block, or takes longer than `seconds`."""
+    """Raises BusUnavailable if the broker goes away during the block, or takes longer than `seconds`."""
     try:
         with using_connection():
             async with asyncio.timeout(seconds):
                 yield
     except UNREACHABLE as error:
-        raise BusAway(f"the broker went away ({type(error).__name__})") from error
+        raise BusUnavailable(f"the broker went away ({type(error).__name__})") from error
 
 
 def _to_replay(opened: CheckedOut) -> OutgoingMessage:

@@ -17,7 +17,7 @@ from aio_pika import DeliveryMode
 from aio_pika.abc import AbstractChannel, AbstractConnection
 from aiormq import Channel, spec
 
-from consumers.ports.unavailable import BusAway
+from consumers.ports.unavailable import BusUnavailable
 from schemas.secret import Secret
 from worker.amqp.batch_publish import publish_batch
 from worker.amqp.link import (
@@ -64,7 +64,7 @@ class Publisher:
             self.tried.set()
 
     async def publish(self, messages: Sequence[OutgoingMessage], *, seconds: float = CONFIRM_SECONDS) -> None:
-        """Return when the broker has confirmed every message. Raises BusAway; then it may still have some of them.
+        """Return when the broker has confirmed every message. Raises BusUnavailable; it may then have some.
 
         At the start, waits up to `seconds` more for the first attempt to connect.
         """
@@ -74,7 +74,7 @@ class Publisher:
                     await self.tried.wait()
         channel = self._channel
         if channel is None:
-            raise BusAway("the broker is away")
+            raise BusUnavailable("the broker is away")
         try:
             with using_connection():
                 async with asyncio.timeout(seconds):
@@ -82,10 +82,10 @@ class Publisher:
                     confirmed = await asyncio.gather(*await publish_batch(underlay, messages), return_exceptions=True)
         except TimeoutError:
             self._give_up(channel, "silent")
-            raise BusAway("the broker did not confirm in time") from None
+            raise BusUnavailable("the broker did not confirm in time") from None
         except UNREACHABLE as error:
             self._give_up(channel, type(error).__name__)
-            raise BusAway(type(error).__name__) from None
+            raise BusUnavailable(type(error).__name__) from None
         failures = [result for result in confirmed if isinstance(result, BaseException)]
         if not failures:
             return
@@ -96,7 +96,7 @@ class Publisher:
                 raise failure
         # Refused, or no queue took it, because its queue was deleted. A new connection declares the queue again.
         self._give_up(channel, type(failures[0]).__name__)
-        raise BusAway(type(failures[0]).__name__)
+        raise BusUnavailable(type(failures[0]).__name__)
 
     async def depths(self) -> dict[str, int]:
         """How many claims wait at the broker, by provider; empty while it is away."""

@@ -19,7 +19,7 @@ import structlog
 from aiormq.abc import DeliveredMessage
 
 from consumers.ports.bus import ClaimMessage
-from consumers.ports.unavailable import BusAway, DatabaseUnavailable
+from consumers.ports.unavailable import BusUnavailable, DatabaseUnavailable
 from schemas.callbacks import Claim, read_claim
 from schemas.own_json import NotOurs
 from worker.amqp.consumer_pool import ConsumerPool
@@ -61,13 +61,13 @@ class RabbitBus:
 
     async def publish(self, claims: Sequence[Claim], *, low_priority: bool = False) -> None:
         if low_priority:
-            with suppress(BusAway):
+            with suppress(BusUnavailable):
                 await self._spool.publish(claims, low_priority=True)
                 self.wake({claim.provider for claim in claims})
                 return
         try:
             await self._publisher.publish([claim_message(claim) for claim in claims])
-        except BusAway as away:
+        except BusUnavailable as away:
             await self._spool.publish(claims)
             log.info("claims.spooled", claims=len(claims), why=str(away))
             for claim in claims:
@@ -210,7 +210,7 @@ class RabbitBus:
         """Dead-letter at the broker, or in Postgres while the broker is away; `payproof dead` shows both."""
         try:
             await self._publisher.publish([dead_letter_message(claim_id, provider, body, reason, self._clock.now())])
-        except BusAway:
+        except BusUnavailable:
             await self._spool.dead_letter_raw(claim_id, provider, body, reason)
 
 

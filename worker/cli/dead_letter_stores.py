@@ -15,7 +15,7 @@ import structlog
 from rich.console import Console
 from rich.progress import Progress
 
-from consumers.ports.unavailable import BusAway
+from consumers.ports.unavailable import BusUnavailable
 from worker.amqp.dead_queue import dead_at_broker
 from worker.amqp.refusals import BrokerRefusedError
 from worker.cli.command_errors import CommandFailed, WrongUsage
@@ -84,7 +84,7 @@ class DeadLetters:
             raise CommandFailed(f"there is no dead letter {typed}{unasked}") from None
 
     async def open(self, letters: Sequence[DeadLetter]) -> AsyncGenerator[CheckedOut, None]:
-        """Yield those of the letters that are still there, each with its body. Raises BusAway."""
+        """Yield those of the letters that are still there, each with its body. Raises BusUnavailable."""
         for place in self._places:
             async with aclosing(check_out(place, letters)) as opened:
                 async for one in opened:
@@ -144,7 +144,7 @@ class DeadLetters:
                                 continue
                             done += 1
                             progress.update(bar, completed=done)
-                except BusAway as away:
+                except BusUnavailable as away:
                     self.say(f"stopped: {away}; whatever was not done stays where it is")
         return done
 
@@ -165,7 +165,7 @@ async def open_dead_letters(config: Config) -> AsyncIterator[DeadLetters]:
                 broker = await stack.enter_async_context(dead_at_broker(url))
                 letters += await list_all(broker)
                 places.append(broker)
-            except (BusAway, BrokerRefusedError) as error:
+            except (BusUnavailable, BrokerRefusedError) as error:
                 unasked = str(error)
         gateways = {account.provider.name for account in config.accounts}
         yield DeadLetters(places, oldest_first(letters), unasked, gateways)

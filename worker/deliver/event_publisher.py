@@ -15,7 +15,7 @@ from typing import Protocol
 
 import structlog
 
-from consumers.ports.unavailable import BusAway, DatabaseUnavailable, error_name
+from consumers.ports.unavailable import BusUnavailable, DatabaseUnavailable, error_name
 from worker.amqp.messages import OutgoingMessage, event_message
 from worker.postgres.database import Database
 from worker.postgres.events.event_log import SequencedEvent
@@ -128,7 +128,7 @@ class EventPublisher:
         if events:
             try:
                 await self._send(events)
-            except BusAway as away:
+            except BusUnavailable as away:
                 log.warning("relay.waiting", why=str(away))
                 self._remembered.clear()  # the log has them, and each read keeps our session alive
                 self._look = True

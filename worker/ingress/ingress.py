@@ -17,7 +17,7 @@ from msgspec.structs import replace
 from consumers.account import Account
 from consumers.early_claims import may_wait, names
 from consumers.ports.bus import ClaimPublisher
-from consumers.ports.unavailable import BusAway, DatabaseUnavailable, error_name
+from consumers.ports.unavailable import BusUnavailable, DatabaseUnavailable, error_name
 from schemas.callbacks import Claim
 from schemas.payments import Glance
 from schemas.shown import is_payment_id
@@ -120,7 +120,9 @@ class Ingress(Struct, frozen=True):
 
         Returns False if its sender has to send it again: ingress is overloaded, or the claim's strongest id was named
         too often. Other claims are only counted. A claim whose path names an unknown payment, but whose ids name a
-        known payment, is not published: a made-up path must not lead to that payment. Raises BusAway and TimeoutError.
+        known payment, is not published: a made-up path must not lead to that payment.
+
+        Raises BusUnavailable and TimeoutError.
         """
         unnamed = replace(claim, payment_id=None)
         if not may_wait(claim) or (claim.payment_id is not None and await self._about_another(unnamed)):
@@ -137,10 +139,10 @@ class Ingress(Struct, frozen=True):
         try:
             return await self.find(unnamed) is not None
         except DatabaseUnavailable as error:
-            raise BusAway(error_name(error)) from error
+            raise BusUnavailable(error_name(error)) from error
 
     async def publish(self, claim: Claim, priority: Priority = Priority.NORMAL, result: str = "taken") -> None:
-        """Make the claim durable, and count it as `result`. Raises BusAway and TimeoutError."""
+        """Make the claim durable, and count it as `result`. Raises BusUnavailable and TimeoutError."""
         await (self.low if priority is Priority.LOW else self.normal).submit(claim)
         self.count(claim, result)
 
@@ -184,9 +186,11 @@ def ingress_of(
     return Ingress(
         config=config,
         normal=RequestBatcher(
-            partial(publish, low_priority=False), shared_errors=(BusAway,), seconds=PUBLISH_SECONDS, at_once=2
+            partial(publish, low_priority=False), shared_errors=(BusUnavailable,), seconds=PUBLISH_SECONDS, at_once=2
         ),
-        low=RequestBatcher(partial(publish, low_priority=True), shared_errors=(BusAway,), seconds=PUBLISH_SECONDS),
+        low=RequestBatcher(
+            partial(publish, low_priority=True), shared_errors=(BusUnavailable,), seconds=PUBLISH_SECONDS
+        ),
         payments=RequestBatcher(ledger.peek, shared_errors=(DatabaseUnavailable,), seconds=LOOK_UP_SECONDS),
         homes=RequestBatcher(find, shared_errors=(DatabaseUnavailable,), seconds=LOOK_UP_SECONDS),
         clock=clock,

@@ -12,7 +12,7 @@ from contextlib import nullcontext, suppress
 import structlog
 from aiohttp import web
 
-from consumers.ports.unavailable import BusAway, DatabaseUnavailable, error_name
+from consumers.ports.unavailable import BusUnavailable, DatabaseUnavailable, error_name
 from schemas.callbacks import Claim
 from schemas.payments import Glance
 from schemas.words import Said, Source
@@ -62,13 +62,13 @@ class Returns:
         claim = make_claim(account, callback, lenient=True)
         try:
             return await self._take(answers, claim)
-        except (BusAway, TimeoutError) as error:
+        except (BusUnavailable, TimeoutError) as error:
             self._ingress.count(claim, "unavailable")
             log.warning("callback.not_durable", account=claim.account, source=claim.source, error=error_name(error))
             return answers.come_again(503, claim.payment_id, claim.said)
 
     async def _take(self, answers: BuyerAnswers, claim: Claim) -> web.Response:
-        """Make the claim durable, and answer the buyer. Raises BusAway and TimeoutError if it may not be durable."""
+        """Make the claim durable, and answer the buyer. Raises BusUnavailable and TimeoutError: maybe not durable."""
         try:
             payment_id = claim.payment_id or await self._ingress.find(claim)
         except DatabaseUnavailable:

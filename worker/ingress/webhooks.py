@@ -12,7 +12,7 @@ from aiohttp import web
 
 from consumers.account import Account
 from consumers.early_claims import may_wait
-from consumers.ports.unavailable import BusAway, DatabaseUnavailable, error_name
+from consumers.ports.unavailable import BusUnavailable, DatabaseUnavailable, error_name
 from schemas.callbacks import Claim
 from schemas.wire import Unreadable
 from schemas.words import Source
@@ -81,13 +81,13 @@ class Webhooks:
             return _json(400, {"error": str(error)})
         try:
             return await self._publish(claim)
-        except (BusAway, TimeoutError) as error:
+        except (BusUnavailable, TimeoutError) as error:
             self._ingress.count(claim, "unavailable")
             log.warning("callback.not_durable", account=account.id, source=source, error=error_name(error))
             return _json(503, {"error": "come again"}, RETRY_AFTER)
 
     async def _publish(self, claim: Claim) -> web.Response:
-        """Make the claim durable, and answer its sender. Raises BusAway and TimeoutError."""
+        """Make the claim durable, and answer its sender. Raises BusUnavailable and TimeoutError."""
         home, known = claim.payment_id, True
         if claim.source is Source.IPN:
             with suppress(DatabaseUnavailable):

@@ -1,7 +1,6 @@
 """Which errors of the driver mean that the database is away or busy, and their translation.
 
-The one thing to get wrong: translating an error that says what is wrong with a statement or a value. It would be tried
-for ever.
+An error about a wrong statement or a wrong value is not translated: it would be tried again for ever.
 """
 
 from __future__ import annotations

@@ -12,7 +12,7 @@ import time
 import structlog
 from aiormq.abc import DeliveredMessage
 
-from consumers.ports.unavailable import BusAway, DatabaseUnavailable, Unavailable, error_name
+from consumers.ports.unavailable import BusUnavailable, DatabaseUnavailable, Unavailable, error_name
 from schemas.secret import Secret
 from worker.amqp.consumer_pool import ConsumerPool
 from worker.amqp.messages import CODE, FIELD, REASON, expected_dead_letter_message, strangers_id
@@ -97,7 +97,7 @@ class ExpectedConsumer:
                 await self._pool.acknowledge([message])
         except Unavailable as error:
             log.warning("expected.unavailable", error=error_name(error))
-            if not isinstance(error, BusAway):
+            if not isinstance(error, BusUnavailable):
                 self._away_since = self._away_since or time.monotonic()
             return False
         self._away_since = None
@@ -121,7 +121,7 @@ class ExpectedConsumer:
                 await set_within(self._stopping, PAUSE_SECONDS)
 
     async def _dead_letter(self, message: DeliveredMessage, refusal: Refusal) -> None:
-        """Dead-letter a message with the refusal in its headers. Raises BusAway."""
+        """Dead-letter a message with the refusal in its headers. Raises BusUnavailable."""
         log.warning("expected.refused", message_id=_id(message), code=refusal.code)
         if len(message.body) > LARGEST_LETTER:
             await self._pool.reject([message])

@@ -16,7 +16,7 @@ import structlog
 from asyncpg import Record
 
 from consumers.ports.bus import ClaimMessage
-from consumers.ports.unavailable import BusAway, DatabaseUnavailable, error_name
+from consumers.ports.unavailable import BusUnavailable, DatabaseUnavailable, error_name
 from consumers.timing import TIMING
 from schemas.callbacks import Claim, read_claim
 from schemas.own_json import NotOurs
@@ -111,7 +111,7 @@ class PostgresBus:
                 low_priority,
             )
         except DatabaseUnavailable as error:
-            raise BusAway(error_name(error)) from error
+            raise BusUnavailable(error_name(error)) from error
         self._tell({claim.provider for claim in claims})
 
     async def receive(self, provider: str, most: int) -> list[ClaimMessage]:
