@@ -1,7 +1,7 @@
 """The steps that all public endpoints share: find a claim's payment, choose its priority, make it durable, count it.
 
 An endpoint answers 200 only after the claim is durable. A request decides nothing about a payment; it only makes a
-worker ask the gateway.
+worker (`worker/verify/consume.py`) ask the gateway.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ class Ingress(Struct, frozen=True):
 
     @property
     def overloaded(self) -> bool:
-        """Whether so many requests are pending that claims which only repeat others are rejected."""
+        """Whether so many requests are pending that every claim that would have low priority is rejected."""
         return sum(batcher.pending for batcher in (self.normal, self.low, self.payments, self.homes)) >= MAX_PENDING
 
     def reached_at(self, path: str) -> str:
@@ -103,7 +103,7 @@ class Ingress(Struct, frozen=True):
         """Count a claim about this payment, and return its priority.
 
         A signed claim, or a claim without a known payment, always has normal priority. After a few unsigned claims
-        about a payment, more of them have low priority. They are rejected if they are too many, or ingress is
+        about a payment, the next ones have low priority. Those are rejected if they are too many, or if ingress is
         overloaded.
         """
         if claim.authenticity is not Authenticity.UNSIGNED or payment_id is None:
@@ -118,26 +118,26 @@ class Ingress(Struct, frozen=True):
     async def publish_unknown(self, claim: Claim) -> bool:
         """Publish, with low priority, a claim about an unknown payment, if a payment with its ids may still come.
 
-        Returns False if its sender has to send it again: ingress is overloaded, or the claim's strongest id was named
-        too often. Other claims are only counted. A claim whose path names an unknown payment, but whose ids name a
-        known payment, is not published: a made-up path must not lead to that payment.
-
-        Raises BusUnavailable and TimeoutError.
+        If no such payment may come, the claim is only counted. So is a claim whose path names an unknown payment, but
+        whose ids name a known payment: a made-up path must not lead to that payment. Returns False if the sender has to
+        send the claim again: ingress is overloaded, or the claim's strongest id was named too often. Raises
+        BusUnavailable and TimeoutError.
         """
-        unnamed = replace(claim, payment_id=None)
-        if not may_wait(claim) or (claim.payment_id is not None and await self._about_another(unnamed)):
+        without_path = replace(claim, payment_id=None)
+        if not may_wait(claim) or (claim.payment_id is not None and await self._names_a_payment(without_path)):
             self.count(claim, "unknown")
             return True
         strongest = next(name for name in names(claim) if name is not None)
         if self.overloaded or not self.limits.payments.take(f"{claim.account} {strongest}"):
             self.count(claim, "repeated")
             return False
-        await self.publish(unnamed, Priority.LOW, "unknown")
+        await self.publish(without_path, Priority.LOW, "unknown")
         return True
 
-    async def _about_another(self, unnamed: Claim) -> bool:
+    async def _names_a_payment(self, claim: Claim) -> bool:
+        """Whether one of the claim's ids is a payment's. Raises BusUnavailable while the database is away."""
         try:
-            return await self.find(unnamed) is not None
+            return await self.find(claim) is not None
         except DatabaseUnavailable as error:
             raise BusUnavailable(error_name(error)) from error
 

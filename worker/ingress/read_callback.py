@@ -19,7 +19,7 @@ from schemas.wire import Unreadable
 from schemas.words import Authenticity, Said, Source
 
 MAX_HEADERS = 16 * 1024
-"""Bytes of headers, names included, that are stored of one callback. Of longer headers the shortest are stored."""
+"""How many bytes of headers, names included, are stored of a callback. If it has more, the shortest are stored."""
 
 MAX_BYTES_PER_CHARACTER = 4
 """Of UTF-8."""
@@ -72,10 +72,10 @@ async def read_callback(
 def make_claim(account: Account, callback: Callback, *, lenient: bool = False) -> Claim:
     """Authenticate a callback, and read the ids and the word that it has.
 
-    If the body cannot be read, the query and the path still are, except at `/webhooks`, where only the body is signed.
-    A webhook without an event id gets the digest of its body, so that equal bodies count as one event. Raises
-    ForgedError, and Unreadable if nothing could be read. With `lenient`, for a buyer's browser, an unreadable return
-    makes a claim all the same.
+    If the body cannot be read, the claim has the ids of the query and the path. At `/webhooks` it is Unreadable,
+    because only the body is signed. A webhook without an event id gets the digest of its body, so that equal bodies
+    count as one event. Raises ForgedError, and Unreadable if nothing could be read. With `lenient`, for a buyer's
+    browser, an unreadable return makes a claim all the same.
     """
     provider = account.provider
     authenticated = provider.authenticate(callback)
@@ -134,5 +134,5 @@ def _readable(text: str) -> str:
 
 
 def _storable(text: str) -> str:
-    """A header's text, with bytes of bad UTF-8 written as escapes. None is lost, because it may be the signature."""
+    """A header's text, with bytes of bad UTF-8 written as escapes. No byte is lost: the header may be the signature."""
     return text if text.isascii() else text.encode("utf-8", "backslashreplace").decode()
