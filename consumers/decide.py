@@ -52,8 +52,8 @@ class PaymentWork(Struct, frozen=True, kw_only=True):
     - `claims` are recorded with the work. `admissions`, by claim id, say which of them are new.
     - `asked`: the question, recorded with its reply. An Execute is recorded before it is sent, and `asked` is None
       afterwards.
-    - `recorded`: the claims were recorded with an Execute. Such a claim is applied again only if its admission is new
-      again, because another database server took over without it.
+    - `recorded`: the claims were recorded with an Execute. Such a claim is applied again only if a later look calls it
+      new: another database server took over, and has lost it.
     - `replies`: the replies to write.
     - `postponed_until`: the account may not be asked before then.
     - `beside`: another question about the payment is in flight. Its reply decides, and the clock does not.
@@ -124,12 +124,12 @@ def conclude(
     if not work.replies and work.asked is None and not work.beside:
         pending.becomes(expire_or_give_up(pending.payment, capabilities, rules.checks, now))
     folded, keys = fold_with_keys(pending.case, taken_keys, capabilities.always)
-    unless_told = "seen" if work.recorded else "new"
+    default_admission = "seen" if work.recorded else "new"
     return Write(
         reading=reading,
         change=change_of(pending, folded, rules, now),
         claims=tuple(
-            one for one in work.claims if _is_recorded(one) and work.admissions.get(one.id, unless_told) == "new"
+            one for one in work.claims if _is_recorded(one) and work.admissions.get(one.id, default_admission) == "new"
         ),
         keys=keys,
         executes=work.executes,

@@ -32,8 +32,8 @@ from schemas.payments import Change, Payment
 from schemas.words import Source
 
 HealthRecorded = dict[tuple[str, datetime], Unreliable]
-"""Replies already counted in their accounts' limits, by payment id and `asked_at`, and which accounts that count made
-unreliable."""
+"""The replies already counted in their accounts' limits, by payment id and `asked_at`, each with the accounts that were
+unreliable after that count."""
 
 NO_ROOM_LIMIT: Mapping[str, int] = MappingProxyType({})
 
@@ -88,9 +88,10 @@ async def take_claims(
 ) -> TakenClaims:
     """Look at claims and decide which questions to ask. A claim that leads to no question is written at once.
 
-    `room`: how many more questions the worker takes on, for each account whose questions it bounds. `patient`: a claim
-    about a payment that is being asked about is returned as waiting. Otherwise it is written, and the sweep asks for
-    it. `limits_by_account`: the limits that this process read last; the look updates them.
+    `room`: how many more questions the worker takes on, by account; any number for an account that is not in it.
+    `patient`: a claim about a payment that is being asked about is returned as waiting. Otherwise it is written, and
+    the sweep has the payment asked about later. `limits_by_account`: the limits that this process read last; the look
+    updates them.
 
     The worker has the turn of each payment in `questions`, and gives it back when the reply is written. Where this
     raises, no turn is kept, and no question may be sent.
@@ -121,8 +122,8 @@ def _decide_questions(
 ) -> list[PaymentWork]:
     """Returns the works with their questions. Of several attempts of an order only the first executes.
 
-    `readings` is changed: its order then shows that execution to the other attempts. Otherwise each of them would
-    decide on an Execute too, lose that write to the first, and be looked at again.
+    `readings` is changed: the readings of the other attempts then show that the order is being executed. Otherwise each
+    of them would decide on an Execute too, and lose its write to the first.
     """
     decided, executing = list[PaymentWork](), dict[tuple[str, str | None], str]()
     for work in works:
@@ -207,7 +208,7 @@ def _comes_from_outside(work: PaymentWork) -> bool:
 async def _commit_executes(
     ledger: Ledger, rules: Rules, works: Sequence[PaymentWork], readings: Mapping[str, Reading], now: datetime
 ) -> dict[str, Reading]:
-    """Write that these payments execute, each alone in its order. Returns the new readings of those written, by id.
+    """Write that these payments execute, at most one of each order. Returns the new readings of those written, by id.
 
     Where this raises, the write may or may not be committed, and no Execute may be sent.
     """
@@ -268,9 +269,9 @@ async def record_replies(
     reply was lost by a fault of ours. A status question is written all the same, so that its schedule goes on; an
     Execute is written already.
 
-    `known_limits`: the limits that this process read last, by account, so that an answer can end troubles that were
-    counted meanwhile. `counted`: the replies that an earlier call counted before it failed. This call adds its own, so
-    that no reply is counted twice.
+    `known_limits`: the limits that this process read last, by account. An answer ends the failures that they count,
+    even those counted after its question was asked. `counted`: the replies that an earlier call counted before it
+    failed. This call adds its own, so that no reply is counted twice.
     """
     readings = {assigned.reading.case.payment.id: assigned.reading for assigned, _ in asked}
     limits = {} if known_limits is None else known_limits

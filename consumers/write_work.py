@@ -113,7 +113,10 @@ async def _write_locked(
 
 
 async def _rehome(ledger: Ledger, rules: Rules, works: Iterable[PaymentWork]) -> list[Change]:
-    """Keep the claims of works whose payment was discarded, or write them to the payment that their ids name now."""
+    """Keep or set aside the claims of works whose payment was discarded. Returns the changes that are written.
+
+    A claim whose ids name another payment by now is written to that payment.
+    """
     claims = [claim for work in works for claim in work.claims]
     arrived = await keep_or_set_aside(ledger, claims)
     if not arrived:

@@ -1,4 +1,4 @@
-"""The role consume: takes claims, asks gateways, has replies recorded; one loop for each gateway.
+"""The role consume: takes claims, asks gateways, hands replies to the recorder; one loop for each gateway.
 
 Each gateway has its own limit, so the outage of a gateway does not slow the others. Replies wait only for the recorder
 (worker.verify.record). A claim stays in hand (worker.verify.in_hand) until it is written.
@@ -40,7 +40,7 @@ from worker.verify.intake import Intake, Part
 from worker.verify.record import Recorder, away
 
 UNKNOWN_ACCOUNT = timedelta(hours=1)
-"""How long, from its queueing, a claim of an unknown account waits for a worker that knows it; then a dead letter."""
+"""After this time in the queue, a claim of an account that no worker knows is dead-lettered."""
 
 log = structlog.get_logger()
 
