@@ -203,16 +203,18 @@ def _above_pending(fact: Fact) -> bool:
     return fact.answer.status is not None and fact.answer.status is not Status.PENDING
 
 
-def _recorded_transaction(paid: list[Fact], transactions: dict[str, str], resolution: Resolution | None) -> str | None:
+def _recorded_transaction(
+    arrived: list[Fact], transactions: dict[str, str], resolution: Resolution | None
+) -> str | None:
     """The transaction that the payment is recorded with: the resolution's, else the one that was answered first."""
     if resolution and resolution.recorded_transaction:
         return resolution.recorded_transaction
-    return transactions[paid[0].key] if paid else None
+    return transactions[arrived[0].key] if arrived else None
 
 
-def _second_payment(payment: Payment, live: list[Fact], transactions: dict[str, str], recorded: str | None) -> bool:
-    """Whether one of these paid Facts is about other money than `recorded`, which may be known by its session alone."""
-    return any(recorded not in (transactions[fact.key], session_of(fact.answer, payment)) for fact in live)
+def _second_payment(payment: Payment, arrived: list[Fact], transactions: dict[str, str], recorded: str | None) -> bool:
+    """Whether one of these Facts is about other money than `recorded`, a transaction or, without one, a session."""
+    return any(recorded not in (transactions[fact.key], session_of(fact.answer, payment)) for fact in arrived)
 
 
 def _waiting(
