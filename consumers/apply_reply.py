@@ -104,7 +104,10 @@ def _answered(payment: Payment, reply: Reply, answer: Answer, capabilities: Capa
 
 
 def _foreign(payment: Payment, reply: Reply, foreign: ForeignTransaction, checks: Checks) -> Payment:
-    """The payment after the gateway said that a candidate is another payment's, or is not known to it yet."""
+    """The payment after the gateway said that the asked transaction is another payment's, or is not known to it yet.
+
+    Only an `unasked` candidate is changed: no such reply takes back a `confirmed` one.
+    """
     one = candidates.candidate(payment, reply.question.transaction_id)
     if one is None or one.state != "unasked":
         return payment

@@ -34,7 +34,7 @@ class Backoff(Struct, frozen=True):
     longest: timedelta
 
     def pause(self, failures: int) -> timedelta:
-        """The pause after the first failure and so many `failures` more."""
+        """The pause after a failure that `failures` others came before. It is `first` for 0."""
         return self.first * 2.0**failures if failures < log2(self.longest / self.first) else self.longest
 
 

@@ -105,9 +105,10 @@ def claim_dead_letter(
 def expected_dead_letter(
     message_id: str | None, place: Place, reason: str, since: datetime | None, body: bytes
 ) -> DeadLetter:
-    """Describe the letter of an expected payment.
+    """Returns the dead letter of a message that registers an expected payment.
 
-    Its gateway is known to the configuration alone, so here it is `unknown`.
+    Only the configuration knows the gateway of its account, so `provider` is `unknown`. Without a message id, the
+    letter's id is made from the body.
     """
     return DeadLetter(
         id=message_id if message_id is not None and message_id not in NAMELESS else _nameless(body),

@@ -104,7 +104,10 @@ def unproven(payment: Payment) -> list[Candidate]:
 
 
 def lasting(payment: Payment) -> list[Candidate]:
-    """The unproven candidates that keep a payment open for a while: those not known by our reference alone."""
+    """The unproven candidates that keep a payment open for a while.
+
+    A candidate that came unsigned, with our reference alone, does not.
+    """
     return [one for one in unproven(payment) if one.signed or one.own]
 
 

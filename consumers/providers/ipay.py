@@ -30,7 +30,8 @@ _SENT = ("amount", "referenceId", "description", "successCallbackUrl", "failureC
 class IPay(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One iPay account. `status_codes` maps further codes, such as `"300"`, to our statuses; 200 is always completed.
 
-    A code in neither reads as `pending`, so it holds no payment; 15 minutes after opening, `pending` proves unpaid.
+    Any other code reads as `pending`, so it holds no payment. From 15 minutes after the opening, `pending` proves that
+    the payment was not paid.
     """
 
     name: ClassVar[str] = "ipay"
@@ -95,7 +96,8 @@ class IPay(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
             path = f"/order/{kit.segment(expected.session_id)}/status"
         else:
             path = f"/order/referenceId/{kit.segment(expected.reference)}/status"
-        # The body for an unknown id is UNKNOWN, so nothing is read as "not found": a 404 may come from a proxy.
+        # S4 shows no reply about an id that iPay does not know, so nothing is read as "not found": a 404 may come from
+        # a proxy.
         body = yield from kit.fetch_answer(kit.get(kit.endpoint(self.base_url, path), self._key()))
         return self._answer(body)
 

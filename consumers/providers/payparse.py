@@ -53,7 +53,7 @@ class PayParse(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         return timedelta(seconds=expires_in or _DEFAULT_SECONDS)
 
     def check(self, opening: kit.Opening) -> list[kit.FieldError]:
-        """The limits of S0 for amount and lifetime."""
+        """The limits of S0 for amount and lifetime. The reference must fit a path if the account is asked by it."""
         return [
             *kit.field_limits.amount_between(opening, "10.00", "500000.00"),
             *kit.field_limits.seconds(opening, 300, 86_400),

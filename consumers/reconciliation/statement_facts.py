@@ -140,7 +140,7 @@ def apply_line(
 def _fact(
     about: StatementSource, line: Line, refunded: Decimal | None, capabilities: Capabilities, now: datetime
 ) -> Fact:
-    """The row as an answer of its own time, at the latest `now`.
+    """The Fact that a row tells, at the row's time or, without one, at the statement's; at the latest `now`.
 
     A refund's row does not say how much money came, so its answer has no amount.
     """

@@ -69,7 +69,7 @@ async def record_unexpected(
     unmatched: Sequence[UnmatchedLine],
     new_payment_id: Callable[[], str],
 ) -> list[PaymentOfLine]:
-    """Make payments of unannounced money, held as `unexpected`, for some hundred lines at most.
+    """Make payments of unannounced money, held as `unexpected`. The caller gives at most some hundred lines.
 
     Each gets one event, `payment.held`. A shop adopts it by a request with its reference or its session. If a payment
     has the line's transaction, session or reference by now, that payment has the money, and nothing is changed. Lines

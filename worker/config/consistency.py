@@ -166,7 +166,10 @@ def rules_for(rules: DocumentRules) -> dict[type, Any]:
 
 
 def split_url(url: str) -> tuple[str, str]:
-    """Scheme and host in lower case; both empty for any text but a plain http or https URL."""
+    """The scheme and the host without its port, both in lower case.
+
+    Both are empty unless the text is an http or https URL in printable ASCII, without user, password and fragment.
+    """
     try:
         parts = urlsplit(url)
         _ = parts.port

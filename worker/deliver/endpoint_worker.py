@@ -53,7 +53,7 @@ from worker.telemetry.tracing import OFF, Tracing, traceparent_of
 MAX_IN_FLIGHT = 8
 BATCH = 500
 POLL_SECONDS = 5.0
-PAUSE = timedelta(seconds=1)  # before the next look at deliveries whose payment is locked
+PAUSE = timedelta(seconds=1)  # before the next cycle, while a payment is locked or the database is away
 STOP_SECONDS = 5.0
 
 log = structlog.get_logger()
@@ -165,8 +165,8 @@ class EndpointWorker:
     ) -> tuple[list[LeasedDelivery], datetime | None]:
         """Make new events due, and lease due deliveries. Returns these, and when to look next, or None.
 
-        While the breaker is open, at most one delivery is leased, as a probe. If none is due EARLY_PROBE_AFTER later
-        than a probe may go, one is made due early.
+        While the breaker is open, at most one delivery is leased, as a probe. If no delivery is due by
+        EARLY_PROBE_AFTER after the breaker's pause, one is made due early.
         """
         endpoint, health = self._endpoint, locked.health
         if health.disabled_at is not None or self._stopping:

@@ -33,9 +33,10 @@ def fields(callback: Callback, *names: str) -> Told:
 
 
 def body_fields(callback: Callback, *names: str) -> Told:
-    """The fields of the body alone, with names as sent. An empty body has none. Raises Unreadable.
+    """The fields of the body alone, with names as sent. An empty body has none.
 
-    `names` are as for `fields`. Without them any form is read, without its empty values.
+    `names`, in lower case: a form that has none of them is rejected. Without `names` any form is read, except its empty
+    values. JSON is read with any names. Raises Unreadable, as `fields` does.
     """
     body = callback.body.removeprefix(_MARK).strip()
     if not body:
