@@ -3,8 +3,8 @@
 The standby is simulated with `commit_delay`, since there is no second server. The backend that writes the WAL waits
 first, always, because `commit_siblings` is 0 (PostgreSQL's manual). A commit that arrives during that wait is written
 with it and waits only for the rest; a real standby would make each commit wait the whole time. Two such waits never
-overlap, where waits for a standby do. So a client that commits alone feels the delay in full. Many clients together
-feel a little less in time, and a little more in rate, than with a real standby.
+overlap, where waits for a standby do. So a client that commits alone waits the whole delay. Many clients together wait
+a little less than for a real standby, and reach a rate that is a little lower.
 """
 
 from __future__ import annotations

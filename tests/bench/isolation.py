@@ -53,7 +53,10 @@ async def isolation(
     rounds: int = 2,
     layout: Sequence[str] = ALL_IN_ONE,
 ) -> Isolation:
-    """Payments from number `first` on are used up: twice the rate times the seconds and the warm-up, for each round."""
+    """Measure the other gateways before and while one is slow, in `rounds`. Uses payments from number `first` on.
+
+    A round uses `count(per_second, seconds)` payments for each of its two parts.
+    """
     each = count(per_second, seconds)
     await apply_migrations(servers.database.url)
     await open_payments(servers.database.url, first, first + 2 * rounds * each - 1)

@@ -42,7 +42,7 @@ async def test_its_disk_is_full_for_a_while(fleet: Fleet) -> None:
 
 
 async def test_it_freezes_for_a_while(fleet: Fleet) -> None:
-    """Longer than a publish waits, shorter than the heartbeats: connections stay open, and carry no data."""
+    """Longer than a publish waits, and shorter than a heartbeat, so that connections stay open without data."""
     async with buying(fleet) as load, broker_frozen(fleet):
         await load.completed_anew(8)
         await asyncio.sleep(4)

@@ -36,7 +36,7 @@ NO_REPLY = Inconclusive(trouble=Trouble.NO_REPLY, detail="no reply")
 
 
 class Killed(asyncio.CancelledError):
-    """Not caught or delayed by our code, as SIGKILL is not."""
+    """Stands for SIGKILL: our code neither catches nor delays it."""
 
 
 class Fate:

@@ -125,7 +125,7 @@ def shuffled(data: st.DataObject, facts: list[Told]) -> list[list[Told]]:
 
 
 def resolved(recording: Recording, status: Status) -> None:
-    """At the same time in every order; a person does not decide a lower status than the known one."""
+    """Resolve a held payment at the same time in every order, and never with a lower status than it has."""
     recording.drive.clock.set(NOON + timedelta(seconds=100))
     if recording.payment.hold is not None:
         wanted = max(status, recording.payment.status, key=lambda one: one.rank)

@@ -372,7 +372,7 @@ async def test_the_clock_closes_no_held_payment(account: Account) -> None:
 
 
 async def test_after_closing_it_is_asked_about_twice_more_and_late_money_counts() -> None:
-    """`closed` runs through once: an hour, a day."""
+    """The schedule `closed` has two checks, an hour and a day after the end, and is not repeated."""
     drive = Drive()
     payment_id = await drive.open(PROVING)
     await drive.wait(60 * DAY)

@@ -85,7 +85,7 @@ async def test_a_person_leaves_comes_back_fails_cancels_and_pays_once_in_two_tab
 
 
 async def over(shopping: System, reference: str) -> None:
-    """Wait until our own end of it is over too, which is the later one."""
+    """Make the payment's end come now. Our end of a payment comes later than that of its checkout."""
     with shopping.joined() as url:
         async with connect(url) as database:
             (row,) = await database.fetch("SELECT id FROM payments WHERE reference = $1", reference)

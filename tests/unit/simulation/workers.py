@@ -275,7 +275,10 @@ class Worker:
             self._later(AGAIN_SECONDS, lambda: self._look([*waiting.values()], since if patient else now))
 
     def _died_taking(self, homes: Iterable[str]) -> None:
-        """Unwritten claims are as if never taken; after an Execute that was written, Query comes."""
+        """Note that the worker died while it took claims about these payments.
+
+        Unwritten claims come again. After an Execute that was written, Query comes.
+        """
         system = self._system
         now = system.clock.now
         for payment_id in homes:
