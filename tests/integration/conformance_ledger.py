@@ -430,7 +430,7 @@ class LedgerConformance:
             await store(kept, *changes)
         assert await case_of(kept, good) == Case(payment=good)
 
-    # -- find: within the account of the URL only (3.12) ---------------------------------------------------------------
+    # -- find: within the account of the URL only ----------------------------------------------------------------------
 
     async def known(self, kept: Kept) -> Payment:
         """A payment with a session, a replaced session and a transaction."""
@@ -518,7 +518,7 @@ class LedgerConformance:
         row = await stored(kept)
         assert await admit(kept, a_signed_claim("E1"), home=row) == ["new"]
 
-    # -- reserve: the first keeps it (3.6) -----------------------------------------------------------------------------
+    # -- reserve: the first keeps it -----------------------------------------------------------------------------------
 
     async def test_who_reserves_first_keeps_it(self, kept: Kept) -> None:
         first, second = await stored(kept), await stored(kept)
@@ -582,7 +582,7 @@ class LedgerConformance:
                 references=frozenset({owner.reference})
             )
 
-    # -- orders that are let go: paid back in full (3.3) ---------------------------------------------------------------
+    # -- orders that are let go: paid back in full ---------------------------------------------------------------------
 
     async def pay(self, kept: Kept, row: Payment) -> TakenKeys:
         """Record it as paid: it asks for its order, and is completed even if another payment has the order."""
@@ -661,7 +661,7 @@ class LedgerConformance:
         by_order = [row.order_ref for row in won]
         assert len(by_order) == len(set(by_order))
 
-    # -- executions: one attempt of an order (3.11) --------------------------------------------------------------------
+    # -- executions: one attempt of an order ---------------------------------------------------------------------------
 
     async def begin(self, kept: Kept, *rows: Payment) -> frozenset[str]:
         """Those of these payments that begin to execute, by one write on one look."""
@@ -704,7 +704,7 @@ class LedgerConformance:
         assert await self.begin(kept, second) == frozenset()
 
     async def test_an_execution_does_not_keep_another_attempts_money_from_counting(self, kept: Kept) -> None:
-        """3.3: which attempt is paid is decided by money alone."""
+        """Which attempt is paid is decided by money alone."""
         first, second = [await stored(kept, order_ref="b-1") for _ in range(2)]
         await self.begin(kept, first)
         assert (await reserve(kept, keys(second, order_ref="b-1")))[second.id] == TakenKeys()
@@ -716,7 +716,7 @@ class LedgerConformance:
             begun = await asyncio.gather(*(self.begin(kept, row) for row in rows))
         assert sum(len(one) for one in begun) == 1
 
-    # -- versions and events (3.5) -------------------------------------------------------------------------------------
+    # -- versions and events -------------------------------------------------------------------------------------------
 
     async def test_an_event_is_kept_byte_for_byte(self, kept: Kept) -> None:
         row = replace(await stored(kept), version=1, opened=True, description="চা ও \u2028 কফি")
@@ -755,7 +755,7 @@ class LedgerConformance:
 
     @pytest.mark.parametrize("wrong", BAD, ids=str)
     async def test_what_would_go_back_or_not_add_up_is_refused(self, kept: Kept, wrong: dict[str, Any]) -> None:
-        """3.1: SQL repeats that rank only rises."""
+        """SQL repeats that rank only rises."""
         row = replace(await stored(kept), status=Status.COMPLETED, version=5, completed_told=True)
         row = replace(row, refunded_amount=Decimal("40.00"))
         await store(kept, Change(payment=row))
@@ -781,7 +781,7 @@ class LedgerConformance:
     async def test_refunds_are_measured_by_what_a_person_accepted(
         self, kept: Kept, accepted: str, back: str, status: Status, fits: bool
     ) -> None:
-        """3.4: all of it back is refunded, and nothing else is."""
+        """All of it back is refunded, and nothing else is."""
         row = await stored(kept)
         fields = {"accepted_amount": Decimal(accepted), "refunded_amount": Decimal(back), "status": status}
         after = replace(row, **fields)
@@ -817,7 +817,7 @@ class LedgerConformance:
         assert (await case_of(kept, row)).payment.version == 8
 
     async def test_overlapping_batches_in_crossed_order_do_not_lock_each_other_out(self, kept: Kept) -> None:
-        """3.6: a batch locks payments in id order."""
+        """A batch locks payments in id order."""
         rows = [await stored(kept, order_ref=f"b-{n}") for n in range(6)]
 
         async def run(order: Sequence[Payment]) -> None:
@@ -842,7 +842,7 @@ class LedgerConformance:
             await batch.store([Change(payment=replace(two, step=1))])
             await batch.commit()
 
-    # -- limits ----------------------------------------------------------------------------------------------------
+    # -- limits --------------------------------------------------------------------------------------------------------
 
     async def test_an_account_that_nobody_asked_about_has_no_allowance(self, kept: Kept) -> None:
         await keep(kept, an_allowance("shop-b"))

@@ -313,7 +313,7 @@ class LookingConformance:
             assert (await write(kept, a_write(readings[one.id], next_check_at=at))).done == {one.id}
         assert [(await case_of(kept, one)).payment.next_check_at for one in (row, other)] == [NOON, later]
 
-    # -- keys that are others' (3.6) -----------------------------------------------------------------------------------
+    # -- keys that are others' -----------------------------------------------------------------------------------------
 
     async def owned(self, kept: Kept, kind: str) -> str:
         """The name of a key of that kind that another payment has."""

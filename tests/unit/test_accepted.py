@@ -1,4 +1,4 @@
-"""An accepted payment stays accepted: its amount measures refunds, and its ids are disputed no more (3.4).
+"""An accepted payment stays accepted: its amount measures refunds, and its ids are disputed no more.
 
 Only what the person had seen is accepted. Another transaction, another mismatch, a reversal and an id that another
 payment has hold the payment as before.

@@ -1,4 +1,4 @@
-"""Rule 3.1 with everything in it: gateways' answers, unreadable money, rows of statements, and a person's decision.
+"""The fold in any order: gateways' answers, unreadable money, rows of statements, and a person's decision.
 
 A resolution covers the answers that were recorded before it. So the answers before it are reordered among each other,
 and those after it, but never across.

@@ -1,4 +1,4 @@
-"""The asking rule (3.7): what a claim costs, what answers it, and what a flood of claims cannot do."""
+"""The asking rule: what a claim costs, what answers it, and what a flood of claims cannot do."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ async def test_two_claims_about_one_payment_in_one_batch_ask_once() -> None:
 
 
 async def test_a_claim_by_the_path_of_another_account_asks_nothing() -> None:
-    """3.12: correlation ends at the account of the URL, also where the path could not be looked up before."""
+    """Correlation ends at the account of the URL, also where the path could not be looked up before."""
     drive = Drive()
     payment_id = await drive.open()
     assert await drive.take(drive.claim(payment_id, signed=True, account=PROVING.id)) == []
@@ -131,7 +131,7 @@ async def test_whoever_stopped_is_waited_for_half_a_minute_and_then_others_ask()
 
 
 async def test_a_reply_that_comes_after_another_question_began_counts_and_leaves_its_lease_alone() -> None:
-    """3.1: it is a Fact like any other; 3.7: another question is in flight now."""
+    """It is a Fact like any other. Another question is in flight now."""
     drive = Drive()
     payment_id = await drive.open(EXECUTING)
     slow = await drive.take(drive.claim(payment_id))
@@ -423,7 +423,6 @@ async def test_any_other_word_leaves_the_schedule_as_it_is(said: Said | None) ->
 
 
 async def test_what_a_claim_said_never_becomes_the_status() -> None:
-    """3.8."""
     drive = Drive()
     payment_id = await drive.open()
     for said in Said:
@@ -434,7 +433,7 @@ async def test_what_a_claim_said_never_becomes_the_status() -> None:
 
 
 async def test_where_nobody_can_be_asked_a_success_is_held_for_a_person() -> None:
-    """3.3: unverifiable."""
+    """The payment is held as `unverifiable`."""
     drive = Drive()
     payment_id = await drive.open(SILENT)
     assert await drive.hit(payment_id, Said.CANCEL) == []
@@ -506,7 +505,7 @@ async def test_each_transaction_is_its_own_question_and_any_that_fits_completes(
 
 
 async def test_an_id_that_came_during_a_question_about_another_is_not_answered_by_it() -> None:
-    """3.7: a Fact of the same question."""
+    """A Fact of the same question."""
     drive = Drive(by_transaction(T1=Status.PENDING, T2=Status.COMPLETED))
     payment_id = await drive.open(CANDIDATES)
     first = drive.claim(payment_id, transaction_id="T1")
@@ -519,7 +518,7 @@ async def test_an_id_that_came_during_a_question_about_another_is_not_answered_b
 
 
 async def test_a_signed_claim_about_a_known_transaction_asks_about_that_one() -> None:
-    """3.7, 3.3: the payment was paid by T1 and now a second time by T2, which was only pending when asked before."""
+    """The payment was paid by T1 and now a second time by T2, which was only pending when asked before."""
     drive = Drive(by_transaction(T1=Status.COMPLETED, T2=Status.PENDING))
     payment_id = await drive.open(CANDIDATES)
     await drive.hit(payment_id, signed=True, event_id="E1", transaction_id="T1")
@@ -532,7 +531,7 @@ async def test_a_signed_claim_about_a_known_transaction_asks_about_that_one() ->
 
 
 async def test_a_claim_about_one_transaction_is_not_answered_by_a_question_about_another() -> None:
-    """3.7: it was received before T1 was asked about, and it is about T2."""
+    """It was received before T1 was asked about, and it is about T2."""
     drive = Drive(by_transaction(T1=Status.PENDING, T2=Status.PENDING))
     payment_id = await drive.open(CANDIDATES)
     await drive.hit(payment_id, signed=True, event_id="E1", transaction_id="T2")
@@ -556,7 +555,7 @@ async def test_a_claim_is_answered_by_the_question_about_its_own_transaction_and
 
 
 async def test_a_second_transaction_is_asked_about_again_when_the_gateway_failed_after_the_first_had_paid() -> None:
-    """The buyer paid twice: the money of T2 is not missed because the question about it met an outage (3.7)."""
+    """The buyer paid twice: the money of T2 is not missed because the question about it met an outage."""
     drive = Drive(paid_by_the_transaction_asked)
     payment_id = await drive.open(CANDIDATES)
     await drive.hit(payment_id, Said.SUCCESS, transaction_id="T1")
@@ -573,7 +572,7 @@ def paid_by_the_transaction_asked(assigned: AssignedQuestion) -> QuestionOutcome
     return answered(assigned, Status.COMPLETED, transaction_id=assigned.question.transaction_id)
 
 
-# -- who asks: the payment's own path, our reference alone, a return without a word (3.7) ------------------------------
+# -- who asks: the payment's own path, our reference alone, a return without a word ------------------------------------
 
 
 def by_reference(drive: Drive, payment_id: str, said: Said | None = None) -> Claim:

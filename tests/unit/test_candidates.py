@@ -1,4 +1,4 @@
-"""Transaction ids that only callbacks bring (3.8): no true id is lost, and no stranger makes us ask for ever."""
+"""Transaction ids that only callbacks bring: no true id is lost, and no stranger makes us ask for ever."""
 
 from __future__ import annotations
 

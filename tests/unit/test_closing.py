@@ -1,4 +1,4 @@
-"""How an unpaid payment ends, and how often it is asked about until then (3.8), over virtual weeks."""
+"""How an unpaid payment ends, and how often it is asked about until then, over virtual weeks."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def minutes(drive: Drive, payment_id: str) -> list[int]:
     return [round(seconds / 60) for seconds in drive.seconds(payment_id)]
 
 
-# -- the pending schedule ---------------------------------------------------------------------------------------------
+# -- the pending schedule ----------------------------------------------------------------------------------------------
 
 
 async def test_a_quiet_payment_is_asked_at_growing_distances_and_once_more_at_its_end() -> None:
@@ -121,7 +121,7 @@ async def test_a_claimed_payment_is_asked_every_five_minutes_until_it_is_given_u
 
 
 async def test_a_claim_about_an_unresolved_payment_still_asks_and_money_lifts_the_hold() -> None:
-    """3.3: questions go on where the gateway can be asked."""
+    """Questions go on where the gateway can be asked."""
     drive = Drive()
     payment_id = await drive.open(PLAIN)
     await drive.wait(20 * DAY)
@@ -134,7 +134,7 @@ async def test_a_claim_about_an_unresolved_payment_still_asks_and_money_lifts_th
 
 @pytest.mark.parametrize("status", [Status.COMPLETED, Status.FAILED])
 async def test_an_answer_that_comes_as_we_give_up_is_never_held_as_unresolved(status: Status) -> None:
-    """3.8: a paid or closed payment is never unresolved."""
+    """A paid or closed payment is never unresolved."""
     drive = Drive()
     payment_id = await drive.open(PLAIN)
     await drive.wait(7 * DAY - 3 * MINUTE)
@@ -149,7 +149,7 @@ async def test_an_answer_that_comes_as_we_give_up_is_never_held_as_unresolved(st
 
 
 async def test_a_payment_released_as_pending_is_asked_about_as_long_again() -> None:
-    """3.4, 3.8: give_up counts from there, and no schedule ends in silence."""
+    """`give_up` counts from there, and no schedule ends in silence."""
     drive = Drive()
     payment_id = await drive.open(PLAIN)
     await drive.wait(20 * DAY)
@@ -165,7 +165,7 @@ async def test_a_payment_released_as_pending_is_asked_about_as_long_again() -> N
 
 
 async def test_a_payment_that_was_not_given_up_and_is_released_as_pending_is_given_up_at_its_own_time() -> None:
-    """3.4, 3.8: only after asking had ended does it begin anew."""
+    """Only after asking had ended does it begin anew."""
     drive = Drive(says(Status.COMPLETED, amount=Decimal("1.00")))
     payment_id = await drive.open(PLAIN)
     await drive.hit(payment_id)
@@ -177,7 +177,7 @@ async def test_a_payment_that_was_not_given_up_and_is_released_as_pending_is_giv
     assert drive.payment(payment_id).hold is Hold.UNRESOLVED
 
 
-# -- closing by the gateway's word and by the clock -------------------------------------------------------------------
+# -- closing by the gateway's word and by the clock --------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("status", [Status.EXPIRED, Status.CANCELLED, Status.FAILED])
@@ -278,7 +278,7 @@ async def test_an_account_may_say_how_long_after_the_end_pending_closes() -> Non
     ids=["unmapped", "misfit"],
 )
 async def test_an_answer_after_the_end_that_does_not_say_pending_closes_nothing(odd: Gateway, hold: Hold) -> None:
-    """3.3, 3.8: the first answer says unpaid, the second does not, and the clock closes no held payment."""
+    """The first answer says unpaid, the second does not, and the clock closes no held payment."""
     drive = Drive()
     payment_id = await drive.open(PROVING)
     await drive.wait(END + MINUTE)
@@ -361,7 +361,6 @@ async def test_a_success_claim_that_was_answered_does_not(account: Account) -> N
 
 @lone
 async def test_the_clock_closes_no_held_payment(account: Account) -> None:
-    """3.3."""
     drive = Drive(says(None))
     payment_id = await drive.open(account)
     await drive.wait(10 * MINUTE)
@@ -440,7 +439,7 @@ async def test_a_paid_payment_that_is_held_for_an_unknown_word_is_told_as_paid_w
     assert drive.told(payment_id)[-1] == "payment.completed"
 
 
-# -- refunds (3.9) ----------------------------------------------------------------------------------------------------
+# -- refunds -----------------------------------------------------------------------------------------------------------
 
 
 async def test_refunds_are_looked_for_three_times_where_they_can_be_seen() -> None:
@@ -474,7 +473,7 @@ async def test_a_refund_is_seen_by_the_schedule() -> None:
     assert drive.payment(payment_id).next_check_at is None
 
 
-# -- gateways that cannot be asked ------------------------------------------------------------------------------------
+# -- gateways that cannot be asked -------------------------------------------------------------------------------------
 
 
 async def test_where_nobody_can_be_asked_and_nobody_said_paid_the_clock_closes() -> None:
@@ -545,7 +544,7 @@ async def test_a_success_without_a_transaction_keeps_it_open() -> None:
 
 
 async def test_another_payments_transaction_is_struck_out_and_touches_nothing() -> None:
-    """3.2: otherwise any buyer could hold a stranger's payment."""
+    """Otherwise any buyer could hold a stranger's payment."""
     drive = Drive(about(T1="other_payment"))
     payment_id = await drive.open(CANDIDATES)
     await drive.hit(payment_id, Said.SUCCESS, transaction_id="T1")
@@ -596,7 +595,7 @@ async def test_when_an_id_had_to_be_dropped_the_clock_closes_nothing() -> None:
 
 
 async def test_when_an_id_was_dropped_and_all_others_are_struck_the_clock_still_closes_nothing() -> None:
-    """3.8: a candidate was never asked."""
+    """A candidate was never asked."""
     drive = Drive(about())
     payment_id = await drive.open(CANDIDATES)
     drive.gateway = lambda _: ForeignTransaction(why="other_payment")
@@ -620,7 +619,7 @@ async def test_a_struck_id_frees_its_place() -> None:
     assert len(payment.candidates) == 20, "and those struck out are not remembered without end"
 
 
-# -- rows that were never opened --------------------------------------------------------------------------------------
+# -- rows that were never opened ---------------------------------------------------------------------------------------
 
 
 async def never_opened(drive: Drive, account: Account) -> str:
@@ -715,7 +714,7 @@ async def test_every_payment_comes_to_rest() -> None:
                 assert all(one.question.kind is QuestionKind.STATUS for one in drive.asked) or account is EXECUTING
 
 
-# -- to the moment ----------------------------------------------------------------------------------------------------
+# -- to the moment -----------------------------------------------------------------------------------------------------
 
 INSTANT = timedelta(microseconds=1)
 UNPAID = Answer(status=Status.PENDING, word="PENDING")

@@ -177,7 +177,7 @@ async def test_a_payment_that_is_not_pending_is_not_executed(status: Status) -> 
 
 
 async def test_a_status_fact_does_not_answer_a_claim_of_success() -> None:
-    """3.7: a Fact of the same question; the sweep's Query came between the claim and its turn."""
+    """A Fact of the same question; the sweep's Query came between the claim and its turn."""
     drive = Drive(onepaybd("completed", COMPLETED))
     payment_id = await drive.open(EXECUTING)
     claim = drive.claim(payment_id, Said.SUCCESS)
@@ -189,7 +189,6 @@ async def test_a_status_fact_does_not_answer_a_claim_of_success() -> None:
 
 
 async def test_executes_own_answer_answers_a_status_claim() -> None:
-    """3.7."""
     drive = Drive(onepaybd("completed", COMPLETED))
     payment_id = await drive.open(EXECUTING)
     waiting = drive.claim(payment_id, signed=True)

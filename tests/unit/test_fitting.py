@@ -1,4 +1,4 @@
-"""Matching: the hold for each id that is not ours, the field that named it, and the value that was said (3.2, 3.3)."""
+"""Matching: the hold for each id that is not ours, the field that named it, and the value that was said."""
 
 from __future__ import annotations
 

@@ -101,7 +101,7 @@ async def test_what_a_gateway_told_before_the_payment_was_tracked_has_it_asked_a
 
 
 async def test_what_anyone_told_is_heard_by_a_payment_that_the_shop_opened_and_by_none_that_we_open() -> None:
-    """3.7: for payments we open, signed claims only."""
+    """For payments we open, signed claims only."""
     unsigned: dict[str, Any] = {"authenticity": Authenticity.UNSIGNED, "event_id": None, "said": Said.SUCCESS}
     ours, shops = Drive(), Drive()
     for drive in (ours, shops):

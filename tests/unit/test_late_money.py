@@ -1,4 +1,4 @@
-"""Refunds and late money over months (3.8, 3.9): what is asked when, what is seen, and what only a claim brings.
+"""Refunds and late money over months: what is asked when, what is seen, and what only a claim brings.
 
 `closed` and `refunds` run through once. Later changes become known when a claim names them, and never by asking for
 ever.

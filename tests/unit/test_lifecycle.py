@@ -1,4 +1,4 @@
-"""The rules of money, each stated once: the status that a payment's Facts lead to, in any order (3.1 to 3.6, 3.9).
+"""The rules of money, each stated once: the status that a payment's Facts lead to, in any order.
 
 `asked_at` and `answered_at` decide, never the order of recording. So every property here records the same replies in
 several orders and batches, through the stage that really records.
@@ -104,7 +104,7 @@ def bench() -> Bench:
     return Bench()
 
 
-# -- any order, any repetition, any batches (3.1) ----------------------------------------------------------------------
+# -- any order, any repetition, any batches ----------------------------------------------------------------------------
 
 
 class Spoken(msgspec.Struct, frozen=True, kw_only=True):
@@ -190,7 +190,7 @@ def recorded(account: Account, batches: Sequence[Sequence[Spoken]], *, opened: b
 
 
 def check_one_change_is_one_version_is_one_event(bench: Bench, before: Payment, after: Payment, written: int) -> None:
-    """3.1: status only rises. 3.5: one change of status, hold or refunded amount, one version, one event."""
+    """Status only rises. One change of status, hold or refunded amount is one version and one event."""
     assert after.status.rank >= before.status.rank
     assert after.refunded_amount >= before.refunded_amount
     events = bench.drive.ledger.events_of(before.id)[written:]
@@ -215,7 +215,7 @@ def standing(bench: Bench, payment_id: str) -> tuple[Any, ...]:
 def test_the_same_facts_in_any_order_repetition_and_batches_end_the_same(
     name: str, opened: bool, data: st.DataObject
 ) -> None:
-    """3.1, and on the way 3.5: at most one event per change."""
+    """On the way there is at most one event per change."""
     facts = data.draw(SPOKEN[name])
     first, payment_id = recorded(ACCOUNTS[name], [[fact] for fact in facts], opened=opened)
     again = data.draw(st.permutations([*facts, *data.draw(st.lists(st.sampled_from(facts), max_size=3))]))
@@ -227,7 +227,7 @@ def test_the_same_facts_in_any_order_repetition_and_batches_end_the_same(
 
 @given(facts=SPOKEN["plain"])
 def test_completed_is_told_at_most_once_and_never_under_a_hold(facts: list[Spoken]) -> None:
-    """3.5; and every hold is shown in the declared order (3.3)."""
+    """Every hold is shown in the declared order."""
     bench, payment_id = recorded(PLAIN, [[fact] for fact in facts], opened=True)
     events = bench.drive.ledger.events_of(payment_id)
     completed = [event for event in events if event.type is EventType.COMPLETED]
@@ -241,7 +241,7 @@ def test_completed_is_told_at_most_once_and_never_under_a_hold(facts: list[Spoke
 
 @given(facts=st.lists(spoken(None), min_size=1, max_size=5), later=st.lists(spoken(None), min_size=1, max_size=4))
 def test_after_a_resolution_equal_answers_change_nothing(facts: list[Spoken], later: list[Spoken]) -> None:
-    """3.4: it covers every hold and every later answer equal in status, amount, currency, ids and refunded amount."""
+    """It covers every hold and every later answer equal in status, amount, currency, ids and refunded amount."""
     bench, payment_id = recorded(PLAIN, [facts], opened=True)
     held = bench.drive.payment(payment_id)
     if held.hold is None:
@@ -261,7 +261,7 @@ def test_after_a_resolution_equal_answers_change_nothing(facts: list[Spoken], la
 
 @given(facts=st.lists(spoken(None), min_size=1, max_size=4))
 def test_a_hold_of_money_is_lifted_by_no_fact(facts: list[Spoken]) -> None:
-    """3.3: only a person lifts it, while Facts are recorded and the status still rises beneath.
+    """Only a person lifts it, while Facts are recorded and the status still rises beneath.
 
     Unreadable money is the exception: a later answer that names the amount lifts that hold.
     """
@@ -273,11 +273,10 @@ def test_a_hold_of_money_is_lifted_by_no_fact(facts: list[Spoken]) -> None:
         assert held <= set(after.holds)
 
 
-# -- status (3.1) ------------------------------------------------------------------------------------------------------
+# -- status ------------------------------------------------------------------------------------------------------------
 
 
 def test_a_status_never_falls(bench: Bench) -> None:
-    """3.1."""
     payment_id = bench.open()
     assert bench.says(payment_id, FAILED, 10).status is FAILED
     assert bench.says(payment_id, CANCELLED, 20).status is FAILED
@@ -286,7 +285,6 @@ def test_a_status_never_falls(bench: Bench) -> None:
 
 
 def test_statuses_rise_one_event_each(bench: Bench) -> None:
-    """3.1, 3.5."""
     payment_id = bench.open()
     for asked, status in enumerate((PENDING, EXPIRED, CANCELLED, FAILED, COMPLETED, REFUNDED)):
         bench.says(payment_id, status, 10 + asked)
@@ -314,7 +312,6 @@ def test_fee_and_method_are_those_of_the_money_and_stay_where_a_later_word_names
 
 
 def test_an_equal_answer_is_one_fact_with_first_and_last_times(bench: Bench) -> None:
-    """3.1."""
     payment_id = bench.open()
     bench.says(payment_id, COMPLETED, 20)
     bench.says(payment_id, COMPLETED, 40)
@@ -325,7 +322,6 @@ def test_an_equal_answer_is_one_fact_with_first_and_last_times(bench: Bench) -> 
 
 
 def test_money_after_a_closing_event_is_late(bench: Bench) -> None:
-    """3.8."""
     payment_id = bench.open()
     assert not bench.says(payment_id, FAILED, 10).late
     paid = bench.says(payment_id, COMPLETED, 20)
@@ -334,7 +330,7 @@ def test_money_after_a_closing_event_is_late(bench: Bench) -> None:
 
 
 def test_money_before_any_closing_event_is_not_late(bench: Bench) -> None:
-    """3.8: a failure that was recorded in the same transaction was never sent as an event."""
+    """A failure that was recorded in the same transaction was never sent as an event."""
     payment_id = bench.open()
     paid = bench.record(bench.reply(payment_id, FAILED, 10), bench.reply(payment_id, COMPLETED, 20))
     assert (paid.status, paid.late) == (COMPLETED, False)
@@ -342,7 +338,6 @@ def test_money_before_any_closing_event_is_not_late(bench: Bench) -> None:
 
 
 def test_a_payment_first_seen_refunded_sends_only_refunded(bench: Bench) -> None:
-    """3.5."""
     payment_id = bench.open()
     assert bench.says(payment_id, REFUNDED, 10).refunded_amount == AMOUNT
     bench.says(payment_id, REFUNDED, 20)
@@ -365,7 +360,7 @@ def test_the_timeline_says_what_each_change_was(bench: Bench) -> None:
 
 
 def test_every_event_shows_the_payment_as_it_stood_then(bench: Bench) -> None:
-    """3.5: serialised once, in the transaction of the change."""
+    """Serialised once, in the transaction of the change."""
     payment_id = bench.open()
     bench.says(payment_id, COMPLETED, 10)
     bench.says(payment_id, COMPLETED, 20, refunded_amount=PART)
@@ -377,7 +372,7 @@ def test_every_event_shows_the_payment_as_it_stood_then(bench: Bench) -> None:
 
 @pytest.mark.parametrize("trace", [None, f"00-{'a' * 32}-{'b' * 16}-01"], ids=["no trace", "a trace"])
 def test_an_event_names_its_payment_its_account_its_time_and_its_trace(bench: Bench, trace: str | None) -> None:
-    """3.5: a CloudEvent in JSON, and beside its bytes the fields that the relay uses."""
+    """A CloudEvent in JSON, and beside its bytes the fields that the relay uses."""
     payment_id = bench.open()
     bench.record(replace(bench.reply(payment_id, COMPLETED, 10), traceparent=trace))
     payment, event = bench.drive.payment(payment_id), bench.drive.ledger.events_of(payment_id)[-1]
@@ -407,7 +402,7 @@ def test_an_event_names_its_payment_its_account_its_time_and_its_trace(bench: Be
     )
 
 
-# -- what must fit (3.2) -----------------------------------------------------------------------------------------------
+# -- what must fit -----------------------------------------------------------------------------------------------------
 
 MISFITS = [
     ({"reference": "order-other"}, Hold.IDENTITY_MISMATCH),
@@ -426,7 +421,7 @@ MISFITS = [
 def test_a_paid_answer_that_does_not_fit_holds_and_raises_nothing(
     bench: Bench, status: Status, fields: dict[str, Any], hold: Hold
 ) -> None:
-    """3.2, 3.3: PLAIN declares ids, amount and currency, so a missing one is a mismatch."""
+    """PLAIN declares ids, amount and currency, so a missing one is a mismatch."""
     payment_id = bench.open()
     after = bench.says(payment_id, status, 10, **fields)
     assert (after.status, after.holds, after.transaction_id) == (PENDING, (hold,), None)
@@ -434,7 +429,7 @@ def test_a_paid_answer_that_does_not_fit_holds_and_raises_nothing(
 
 
 def test_what_is_not_declared_is_passed_over_when_absent() -> None:
-    """3.2: no amount in the answer, so the payment is completed and its amount not verified."""
+    """No amount in the answer, so the payment is completed and its amount not verified."""
     bench = Bench(PROVING)
     payment_id = bench.open()
     after = bench.says(payment_id, COMPLETED, 10, amount=None, currency=None)
@@ -442,21 +437,20 @@ def test_what_is_not_declared_is_passed_over_when_absent() -> None:
 
 
 def test_what_is_not_declared_is_compared_when_present() -> None:
-    """3.2."""
     bench = Bench(PROVING)
     payment_id = bench.open()
     assert bench.says(payment_id, COMPLETED, 10, amount=Decimal("1.00")).holds == (Hold.AMOUNT_MISMATCH,)
 
 
 def test_amounts_are_compared_by_value(bench: Bench) -> None:
-    """3.2, 3.12: `100.0000` is 100.00."""
+    """`100.0000` is 100.00."""
     payment_id = bench.open()
     after = bench.says(payment_id, COMPLETED, 10, amount=Decimal("100.0000"))
     assert (after.status, after.hold, after.amount_verified) == (COMPLETED, None, True)
 
 
 def test_holds_are_shown_in_the_declared_order(bench: Bench) -> None:
-    """3.3: all that apply are kept."""
+    """All that apply are kept."""
     payment_id = bench.open()
     bench.says(payment_id, None, 10)
     bench.says(payment_id, COMPLETED, 20, amount=Decimal("1.00"))
@@ -471,7 +465,6 @@ def test_holds_are_shown_in_the_declared_order(bench: Bench) -> None:
 
 
 def test_beneath_a_hold_of_money_the_status_rises_and_only_held_is_told(bench: Bench) -> None:
-    """3.3."""
     payment_id = bench.open()
     bench.says(payment_id, COMPLETED, 10, amount=Decimal("1.00"))
     after = bench.says(payment_id, COMPLETED, 20)
@@ -482,11 +475,11 @@ def test_beneath_a_hold_of_money_the_status_rises_and_only_held_is_told(bench: B
     assert bench.told(payment_id) == ["held", "held", "completed"]
 
 
-# -- holds that wait (3.3) ---------------------------------------------------------------------------------------------
+# -- holds that wait ---------------------------------------------------------------------------------------------------
 
 
 def test_an_unmapped_word_holds_until_a_fitting_answer_asked_later(bench: Bench) -> None:
-    """3.3: lifted without a person."""
+    """Lifted without a person."""
     payment_id = bench.open()
     assert bench.says(payment_id, None, 10).hold is Hold.UNMAPPED_STATUS
     assert bench.says(payment_id, PENDING, 20).hold is Hold.UNMAPPED_STATUS, "pending lifts nothing"
@@ -498,7 +491,7 @@ def test_an_unmapped_word_holds_until_a_fitting_answer_asked_later(bench: Bench)
 
 
 def test_an_answer_that_does_not_fit_lifts_no_waiting_hold(bench: Bench) -> None:
-    """3.3: only an answer that fits lifts it."""
+    """Only an answer that fits lifts it."""
     payment_id = bench.open()
     bench.says(payment_id, None, 10)
     after = bench.says(payment_id, COMPLETED, 20, amount=Decimal("1.00"))
@@ -506,7 +499,7 @@ def test_an_answer_that_does_not_fit_lifts_no_waiting_hold(bench: Bench) -> None
 
 
 def test_a_closing_answer_lifts_a_waiting_hold_too(bench: Bench) -> None:
-    """3.3: any fitting Fact above pending."""
+    """Any fitting Fact above pending."""
     payment_id = bench.open()
     bench.says(payment_id, None, 10)
     after = bench.says(payment_id, CANCELLED, 20)
@@ -515,7 +508,7 @@ def test_a_closing_answer_lifts_a_waiting_hold_too(bench: Bench) -> None:
 
 
 def test_an_unmapped_word_about_a_completed_payment_is_released_by_the_next_good_answer(bench: Bench) -> None:
-    """3.3, 3.5: nothing else changed, so the event is `released`."""
+    """Nothing else changed, so the event is `released`."""
     payment_id = bench.open()
     bench.says(payment_id, COMPLETED, 10)
     assert bench.says(payment_id, None, 20).hold is Hold.UNMAPPED_STATUS
@@ -523,12 +516,12 @@ def test_an_unmapped_word_about_a_completed_payment_is_released_by_the_next_good
     assert bench.told(payment_id) == ["completed", "held", "released"]
 
 
-# -- contradiction (3.3) -----------------------------------------------------------------------------------------------
+# -- contradiction -----------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("status", [EXPIRED, CANCELLED, FAILED])
 def test_an_answer_that_takes_the_money_back_is_a_contradiction_when_asked_after(bench: Bench, status: Status) -> None:
-    """3.3: paid, and a question asked after that was answered says otherwise."""
+    """Paid, and a question asked after that was answered says otherwise."""
     payment_id = bench.open()
     bench.record(bench.reply(payment_id, COMPLETED, 10, 12))
     assert bench.record(bench.reply(payment_id, status, 11, 30)).hold is None, "asked before the money was answered"
@@ -539,14 +532,13 @@ def test_an_answer_that_takes_the_money_back_is_a_contradiction_when_asked_after
 
 
 def test_pending_contradicts_nothing(bench: Bench) -> None:
-    """3.3."""
     payment_id = bench.open()
     bench.says(payment_id, COMPLETED, 10)
     assert bench.says(payment_id, PENDING, 20).hold is None
 
 
 def test_a_contradiction_stays_when_the_gateway_changes_its_mind_again(bench: Bench) -> None:
-    """3.3: only a person lifts it."""
+    """Only a person lifts it."""
     payment_id = bench.open()
     bench.says(payment_id, COMPLETED, 10)
     bench.says(payment_id, FAILED, 20)
@@ -554,7 +546,7 @@ def test_a_contradiction_stays_when_the_gateway_changes_its_mind_again(bench: Be
 
 
 def test_a_failed_answer_about_one_transaction_does_not_contradict_another() -> None:
-    """3.3: asked by transaction, each transaction is its own question."""
+    """Asked by transaction, each transaction is its own question."""
     bench = Bench(CANDIDATES)
     payment_id = bench.open()
     bench.says(payment_id, COMPLETED, 10, by="T1")
@@ -562,11 +554,10 @@ def test_a_failed_answer_about_one_transaction_does_not_contradict_another() -> 
     assert bench.says(payment_id, FAILED, 30, by="T1").hold is Hold.CONTRADICTION
 
 
-# -- refunds (3.9) -----------------------------------------------------------------------------------------------------
+# -- refunds -----------------------------------------------------------------------------------------------------------
 
 
 def test_the_refunded_amount_is_the_greatest_seen(bench: Bench) -> None:
-    """3.9."""
     payment_id = bench.open()
     bench.says(payment_id, COMPLETED, 10)
     assert bench.says(payment_id, COMPLETED, 20, refunded_amount=PART).refunded_amount == PART
@@ -576,7 +567,7 @@ def test_the_refunded_amount_is_the_greatest_seen(bench: Bench) -> None:
 
 
 def test_a_refund_of_all_of_it_is_refunded(bench: Bench) -> None:
-    """3.9: equal to the amount, whatever status the gateway gives."""
+    """Equal to the amount, whatever status the gateway gives."""
     payment_id = bench.open()
     bench.says(payment_id, COMPLETED, 10)
     after = bench.says(payment_id, COMPLETED, 20, refunded_amount=AMOUNT)
@@ -585,14 +576,13 @@ def test_a_refund_of_all_of_it_is_refunded(bench: Bench) -> None:
 
 
 def test_refunded_without_a_figure_is_all_of_it(bench: Bench) -> None:
-    """3.9."""
     payment_id = bench.open()
     bench.says(payment_id, COMPLETED, 10)
     assert bench.says(payment_id, REFUNDED, 20).refunded_amount == AMOUNT
 
 
 def test_refunded_with_a_smaller_figure_is_a_partial_refund(bench: Bench) -> None:
-    """3.9: the figure counts."""
+    """The figure counts."""
     payment_id = bench.open()
     after = bench.says(payment_id, REFUNDED, 20, refunded_amount=PART)
     assert (after.status, after.refunded_amount) == (COMPLETED, PART)
@@ -600,7 +590,6 @@ def test_refunded_with_a_smaller_figure_is_a_partial_refund(bench: Bench) -> Non
 
 
 def test_a_refund_above_the_amount_is_held(bench: Bench) -> None:
-    """3.9."""
     payment_id = bench.open()
     bench.says(payment_id, COMPLETED, 10)
     after = bench.says(payment_id, COMPLETED, 20, refunded_amount=Decimal("100.01"))
@@ -608,14 +597,14 @@ def test_a_refund_above_the_amount_is_held(bench: Bench) -> None:
 
 
 def test_a_refund_is_told_in_paisas_and_never_as_more_than_it_is(bench: Bench) -> None:
-    """3.9: a fraction of a paisa short of all of it is not all of it."""
+    """A fraction of a paisa short of all of it is not all of it."""
     payment_id = bench.open()
     after = bench.says(payment_id, COMPLETED, 10, refunded_amount=Decimal("99.996"))
     assert (after.status, after.hold, after.refunded_amount) == (COMPLETED, None, Decimal("99.99"))
 
 
 def test_a_smaller_refund_asked_later_is_a_contradiction(bench: Bench) -> None:
-    """3.9, 3.3; asked earlier it is only late."""
+    """An answer that was asked for earlier is only late."""
     payment_id = bench.open()
     bench.says(payment_id, COMPLETED, 20, refunded_amount=PART)
     assert bench.says(payment_id, COMPLETED, 10, refunded_amount=Decimal("10.00")).hold is None
@@ -624,7 +613,7 @@ def test_a_smaller_refund_asked_later_is_a_contradiction(bench: Bench) -> None:
 
 
 def test_an_answer_silent_on_refunds_contradicts_a_full_refund_only(bench: Bench) -> None:
-    """3.3: refunded, and a later question says completed. About a partial refund such an answer says nothing."""
+    """Refunded, and a later question says completed. About a partial refund such an answer says nothing."""
     payment_id = bench.open()
     bench.says(payment_id, COMPLETED, 10, refunded_amount=PART)
     assert bench.says(payment_id, COMPLETED, 20).hold is None
@@ -633,11 +622,10 @@ def test_an_answer_silent_on_refunds_contradicts_a_full_refund_only(bench: Bench
     assert (after.status, after.hold) == (REFUNDED, Hold.CONTRADICTION)
 
 
-# -- one transaction, one payment; one order, one payment (3.3, 3.6) ---------------------------------------------------
+# -- one transaction, one payment; one order, one payment --------------------------------------------------------------
 
 
 def test_a_transaction_of_another_payment_is_held_and_the_first_recorded_keeps_it(bench: Bench) -> None:
-    """3.3, 3.6."""
     first, second = bench.open(), bench.open()
     bench.says(first, COMPLETED, 20)
     after = bench.says(second, COMPLETED, 10)
@@ -647,7 +635,6 @@ def test_a_transaction_of_another_payment_is_held_and_the_first_recorded_keeps_i
 
 
 def test_a_collision_holds_one_payment_and_the_batch_goes_on(bench: Bench) -> None:
-    """3.6."""
     payments = [bench.open() for _ in range(4)]
     bench.record(*(bench.reply(one, COMPLETED, 10, transaction_id=f"T{n // 2}") for n, one in enumerate(payments)))
     holds = [bench.drive.payment(one).hold for one in payments]
@@ -656,7 +643,7 @@ def test_a_collision_holds_one_payment_and_the_batch_goes_on(bench: Bench) -> No
 
 @pytest.mark.parametrize("status", [PENDING, FAILED, CANCELLED, EXPIRED, None])
 def test_only_money_takes_a_transaction(bench: Bench, status: Status | None) -> None:
-    """3.6: a gateway may name a transaction before anything is paid."""
+    """A gateway may name a transaction before anything is paid."""
     first, second = bench.open(), bench.open()
     bench.says(first, status, 10, transaction_id="T1")
     after = bench.says(second, COMPLETED, 20, transaction_id="T1")
@@ -665,7 +652,7 @@ def test_only_money_takes_a_transaction(bench: Bench, status: Status | None) -> 
 
 @pytest.mark.parametrize(("account", "echoed"), [(PROVING, {}), (SILENT, {"session_id": None})])
 def test_where_no_transaction_is_reported_the_session_stands_in(account: Account, echoed: dict[str, Any]) -> None:
-    """3.6: the session that the answer names, else ours."""
+    """The session that the answer names, else ours."""
     bench = Bench(account)
     payment_id = bench.open()
     after = bench.says(payment_id, COMPLETED, 10, transaction_id=None, **echoed)
@@ -674,7 +661,7 @@ def test_where_no_transaction_is_reported_the_session_stands_in(account: Account
 
 
 def test_a_transaction_named_later_is_no_second_payment() -> None:
-    """3.3: the first answer named no transaction, the next names it; the money is the same."""
+    """The first answer named no transaction, the next names it; the money is the same."""
     bench = Bench(PROVING)
     payment_id = bench.open()
     bench.says(payment_id, COMPLETED, 10, transaction_id=None)
@@ -685,7 +672,7 @@ def test_a_transaction_named_later_is_no_second_payment() -> None:
 
 
 def test_a_second_transaction_for_one_payment_is_held_as_completed(bench: Bench) -> None:
-    """3.3: paid twice; the transaction answered first is the payment's, whichever was recorded first."""
+    """Paid twice; the transaction answered first is the payment's, whichever was recorded first."""
     payment_id = bench.open()
     bench.says(payment_id, COMPLETED, 20, transaction_id="T2")
     after = bench.says(payment_id, COMPLETED, 10, transaction_id="T1")
@@ -695,7 +682,6 @@ def test_a_second_transaction_for_one_payment_is_held_as_completed(bench: Bench)
 
 
 def test_the_second_paid_attempt_of_an_order_is_held_as_completed(bench: Bench) -> None:
-    """3.3, 3.6."""
     first, second = bench.open(order_ref="basket-9"), bench.open(order_ref="basket-9")
     other = bench.open(order_ref="basket-10")
     bench.says(first, COMPLETED, 10)
@@ -707,14 +693,14 @@ def test_the_second_paid_attempt_of_an_order_is_held_as_completed(bench: Bench) 
 
 
 def test_an_attempt_that_failed_leaves_the_order_to_the_next(bench: Bench) -> None:
-    """3.3: only a paid attempt takes the order."""
+    """Only a paid attempt takes the order."""
     first, second = bench.open(order_ref="basket-9"), bench.open(order_ref="basket-9")
     bench.says(first, FAILED, 10)
     assert bench.says(second, COMPLETED, 20).hold is None
 
 
 def test_a_reused_transaction_does_not_take_the_order(bench: Bench) -> None:
-    """3.3: it raises no status, so the order is not paid by it."""
+    """It raises no status, so the order is not paid by it."""
     elsewhere = bench.open()
     attempt, honest = bench.open(order_ref="basket-9"), bench.open(order_ref="basket-9")
     bench.says(elsewhere, COMPLETED, 10)
@@ -724,7 +710,7 @@ def test_a_reused_transaction_does_not_take_the_order(bench: Bench) -> None:
 
 
 def test_a_session_of_another_payment_is_no_identity(bench: Bench) -> None:
-    """3.2, 3.6: nor does an answer that names it take the other payment's transaction."""
+    """Nor does an answer that names it take the other payment's transaction."""
     owner = bench.open()
     row = bench.drive.new()
     at_once(bench.drive.ledger.create(row, {}, timedelta(seconds=45)))
@@ -736,7 +722,6 @@ def test_a_session_of_another_payment_is_no_identity(bench: Bench) -> None:
 
 
 def test_a_session_that_an_opening_replaced_is_still_ours(bench: Bench) -> None:
-    """3.2: `aliases`."""
     payment_id = bench.open()
     row = bench.drive.payment(payment_id)
 
@@ -750,7 +735,7 @@ def test_a_session_that_an_opening_replaced_is_still_ours(bench: Bench) -> None:
     assert bench.says(payment_id, COMPLETED, 10, session_id=row.session_id).status is COMPLETED
 
 
-# -- resolutions (3.4) -------------------------------------------------------------------------------------------------
+# -- resolutions -------------------------------------------------------------------------------------------------------
 
 
 def held(bench: Bench) -> str:
@@ -773,7 +758,7 @@ def refused(bench: Bench, payment_id: str, status: Status, **fields: Any) -> str
 
 
 def test_a_person_completes_a_held_payment(bench: Bench) -> None:
-    """3.4, 3.5: the money's transaction is kept with it."""
+    """The money's transaction is kept with it."""
     payment_id = held(bench)
     after = bench.resolve(payment_id, COMPLETED, evidence="statement of 17 May")
     assert (after.status, after.hold, after.transaction_id) == (COMPLETED, None, "T1")
@@ -791,7 +776,7 @@ def test_the_timeline_shows_who_decided_what_and_why(bench: Bench, evidence: dic
 
 
 def test_a_refusal_says_why_and_what_is_to_blame_and_who_decided_before(bench: Bench) -> None:
-    """3.4, section 5: as the API's problem and the console show it."""
+    """As the API's problem and the console show it."""
 
     def told(payment_id: str, status: Status, **fields: Any) -> tuple[str, str | None]:
         error = refusal(bench, payment_id, status, **fields)
@@ -813,7 +798,6 @@ def test_a_refusal_says_why_and_what_is_to_blame_and_who_decided_before(bench: B
 
 
 def test_what_a_person_settled_neither_moves_nor_holds_again(bench: Bench) -> None:
-    """3.4."""
     payment_id = held(bench)
     bench.resolve(payment_id, FAILED)
     after = bench.says(payment_id, COMPLETED, 20, amount=Decimal("99.00"))
@@ -823,7 +807,7 @@ def test_what_a_person_settled_neither_moves_nor_holds_again(bench: Bench) -> No
 
 @pytest.mark.parametrize("status", [COMPLETED, REFUNDED])
 def test_of_money_that_a_person_called_failed_nothing_is_recorded_though_it_fits_later(status: Status) -> None:
-    """3.4: asked while the checkout was opened again, it named a session unknown then, and known at the next answer."""
+    """Asked while the checkout was opened again, it named a session unknown then, and known at the next answer."""
     bench = Bench(SILENT)
     payment_id = bench.open()
     assert bench.says(payment_id, status, -1, reference=None).holds == (Hold.IDENTITY_MISMATCH,)
@@ -834,7 +818,6 @@ def test_of_money_that_a_person_called_failed_nothing_is_recorded_though_it_fits
 
 
 def test_a_different_answer_after_a_resolution_holds_again(bench: Bench) -> None:
-    """3.4."""
     payment_id = held(bench)
     bench.resolve(payment_id, PENDING)
     assert bench.told(payment_id) == ["held", "released"]
@@ -842,7 +825,7 @@ def test_a_different_answer_after_a_resolution_holds_again(bench: Bench) -> None
 
 
 def test_a_different_answer_after_a_resolution_moves(bench: Bench) -> None:
-    """3.4: money that fits, of another transaction than the one a person called failed."""
+    """Money that fits, of another transaction than the one a person called failed."""
     payment_id = held(bench)
     bench.resolve(payment_id, FAILED)
     after = bench.says(payment_id, COMPLETED, 20, transaction_id="T2")
@@ -850,14 +833,13 @@ def test_a_different_answer_after_a_resolution_moves(bench: Bench) -> None:
 
 
 def test_a_second_transaction_after_a_resolution_is_held(bench: Bench) -> None:
-    """3.4, 3.3."""
     payment_id = held(bench)
     bench.resolve(payment_id, COMPLETED)
     assert bench.says(payment_id, COMPLETED, 20, transaction_id="T2").hold is Hold.DUPLICATE_FOR_ORDER
 
 
 def test_a_second_attempt_resolved_as_paid_is_held_as_a_duplicate_until_a_person_has_seen_that(bench: Bench) -> None:
-    """3.3, 3.4, 3.6: the person judged the amount, and had not seen that the order is paid already."""
+    """The person judged the amount, and had not seen that the order is paid already."""
     first, second = bench.open(order_ref="basket-9"), bench.open(order_ref="basket-9")
     bench.says(first, COMPLETED, 10)
     bench.says(second, COMPLETED, 20, transaction_id="T2", amount=Decimal("1.00"))
@@ -868,7 +850,6 @@ def test_a_second_attempt_resolved_as_paid_is_held_as_a_duplicate_until_a_person
 
 
 def test_a_contradiction_that_was_settled_comes_back_with_another_word(bench: Bench) -> None:
-    """3.4, 3.3."""
     payment_id = bench.open()
     bench.says(payment_id, COMPLETED, 10)
     bench.says(payment_id, FAILED, 20)
@@ -891,7 +872,7 @@ def decided(bench: Bench, status: Status, **fields: Any) -> str:
 def test_an_answer_asked_after_a_person_said_paid_that_closes_it_is_a_contradiction(
     bench: Bench, status: Status, word: Status
 ) -> None:
-    """3.3: a payment that a person called paid is paid."""
+    """A payment that a person called paid is paid."""
     payment_id = decided(bench, word)
     assert bench.drive.payment(payment_id).completed_at == NOON + timedelta(seconds=12)
     assert bench.says(payment_id, status, 12).hold is None, "asked at that moment, not after"
@@ -912,7 +893,7 @@ def test_an_answer_asked_after_a_person_said_paid_that_closes_it_is_a_contradict
 def test_an_answer_asked_after_a_person_said_refunded_that_shows_less_back_is_a_contradiction(
     bench: Bench, status: Status, refunded: Decimal | None, hold: Hold | None
 ) -> None:
-    """3.3: refunded, and a later question says completed or a smaller refund; `pending` contradicts nothing."""
+    """Refunded, and a later question says completed or a smaller refund; `pending` contradicts nothing."""
     payment_id = decided(bench, REFUNDED)
     after = bench.says(payment_id, status, 20, refunded_amount=refunded)
     assert (after.status, after.hold) == (REFUNDED, hold)
@@ -925,14 +906,13 @@ def test_an_answer_asked_after_a_person_said_refunded_that_shows_less_back_is_a_
 def test_only_an_answer_about_the_transaction_that_a_person_recorded_contradicts_them(
     recorded: str | None, about: str, hold: Hold | None
 ) -> None:
-    """3.3: asked by transaction, each transaction is its own question. Where none was recorded, every answer counts."""
+    """Asked by transaction, each transaction is its own question. Where none was recorded, every answer counts."""
     bench = Bench(CANDIDATES)
     payment_id = decided(bench, COMPLETED, transaction_id=recorded)
     assert bench.says(payment_id, FAILED, 20, by=about).hold is hold
 
 
 def test_money_announced_that_is_not_there_is_resolved_as_refunded(bench: Bench) -> None:
-    """3.4."""
     payment_id = bench.open()
     bench.says(payment_id, COMPLETED, 10)
     bench.says(payment_id, FAILED, 20)
@@ -943,7 +923,6 @@ def test_money_announced_that_is_not_there_is_resolved_as_refunded(bench: Bench)
 
 
 def test_the_same_resolution_again_is_taken_and_another_is_not(bench: Bench) -> None:
-    """3.4."""
     payment_id = held(bench)
     first = bench.resolve(payment_id, COMPLETED)
     again = bench.resolve(payment_id, COMPLETED)
@@ -954,7 +933,6 @@ def test_the_same_resolution_again_is_taken_and_another_is_not(bench: Bench) -> 
 
 @pytest.mark.parametrize("other", ["actor", "reason", "evidence", "transaction_id"])
 def test_a_resolution_that_differs_in_anything_is_another(bench: Bench, other: str) -> None:
-    """3.4."""
     said = {"actor": "rahima", "reason": "seen", "evidence": "statement of 17 May", "transaction_id": "T7"}
     payment_id = held(bench)
     first = bench.resolve(payment_id, COMPLETED, **said)
@@ -963,12 +941,10 @@ def test_a_resolution_that_differs_in_anything_is_another(bench: Bench, other: s
 
 
 def test_only_a_held_payment_can_be_resolved(bench: Bench) -> None:
-    """3.4."""
     assert refused(bench, bench.open(), COMPLETED) == "not_held"
 
 
 def test_a_resolution_to_a_lower_status_is_refused(bench: Bench) -> None:
-    """3.4."""
     payment_id = bench.open()
     bench.says(payment_id, COMPLETED, 10)
     bench.says(payment_id, FAILED, 20)
@@ -977,14 +953,12 @@ def test_a_resolution_to_a_lower_status_is_refused(bench: Bench) -> None:
 
 
 def test_a_resolution_of_an_older_version_is_refused(bench: Bench) -> None:
-    """3.4, section 5."""
     payment_id = held(bench)
     assert refused(bench, payment_id, COMPLETED, version=1) == "version_conflict"
     assert bench.resolve(payment_id, COMPLETED, version=2).hold is None
 
 
 def test_a_transaction_another_payment_has_is_refused(bench: Bench) -> None:
-    """3.4."""
     owner = bench.open()
     bench.says(owner, COMPLETED, 5, transaction_id="T9")
     payment_id = held(bench)
@@ -995,7 +969,7 @@ def test_a_transaction_another_payment_has_is_refused(bench: Bench) -> None:
 
 
 def test_a_payment_completed_over_a_reused_transaction_is_recorded_with_none(bench: Bench) -> None:
-    """3.4, 3.6: the payment recorded first keeps it."""
+    """The payment recorded first keeps it."""
     owner, payment_id = bench.open(), bench.open()
     bench.says(owner, COMPLETED, 5)
     bench.says(payment_id, COMPLETED, 10)
@@ -1005,7 +979,7 @@ def test_a_payment_completed_over_a_reused_transaction_is_recorded_with_none(ben
 
 
 def test_after_a_reused_transaction_was_called_failed_new_money_counts(bench: Bench) -> None:
-    """3.4, 3.6: the reused transaction stays its owner's, and the batch does not fail."""
+    """The reused transaction stays its owner's, and the batch does not fail."""
     owner, payment_id = bench.open(), bench.open()
     bench.says(owner, COMPLETED, 5)
     bench.says(payment_id, COMPLETED, 10)
@@ -1015,7 +989,7 @@ def test_after_a_reused_transaction_was_called_failed_new_money_counts(bench: Be
 
 
 def test_what_one_resolution_settled_the_next_does_not_bring_back(bench: Bench) -> None:
-    """3.4: the order's duplicate was resolved first, then a contradiction came and was resolved."""
+    """The order's duplicate was resolved first, then a contradiction came and was resolved."""
     first, second = bench.open(order_ref="basket-9"), bench.open(order_ref="basket-9")
     bench.says(first, COMPLETED, 10)
     bench.says(second, COMPLETED, 20, transaction_id="T2")
@@ -1025,7 +999,7 @@ def test_what_one_resolution_settled_the_next_does_not_bring_back(bench: Bench) 
 
 
 def test_a_person_who_completes_a_second_attempt_of_a_paid_order_is_told_so_once() -> None:
-    """3.6: a collision holds the payment, even one that a person causes; 3.4: their second decision covers that too."""
+    """A collision holds the payment, even one that a person causes. Their second decision covers that too."""
     bench = Bench(SILENT)
     first, second = bench.open(order_ref="basket-9"), bench.open(order_ref="basket-9")
     for payment_id in (first, second):
@@ -1036,7 +1010,7 @@ def test_a_person_who_completes_a_second_attempt_of_a_paid_order_is_told_so_once
 
 
 def test_an_unverifiable_payment_is_resolved_once_and_the_success_page_brings_it_back_to_nobody() -> None:
-    """3.4: opening the success page again brings no new task to a person."""
+    """Opening the success page again brings no new task to a person."""
     bench = Bench(SILENT)
     payment_id = bench.open()
     at_once(bench.drive.hit(payment_id, Said.SUCCESS))
@@ -1084,7 +1058,7 @@ def test_a_row_never_opened_that_is_paid_is_told_and_not_late(bench: Bench) -> N
 def test_a_session_and_none_about_a_row_never_opened_are_two_payments_of_money_in_either_order(
     first: str | None,
 ) -> None:
-    """3.1: a session that an answer named says nothing about an answer without a session."""
+    """A session that an answer named says nothing about an answer without a session."""
     bench = Bench(SILENT)
     payment_id = unopened(bench)
     for session_id in (first, "S-9" if first is None else None):
@@ -1093,7 +1067,7 @@ def test_a_session_and_none_about_a_row_never_opened_are_two_payments_of_money_i
 
 
 def test_a_row_never_opened_whose_hold_was_told_closes_with_an_event(bench: Bench) -> None:
-    """3.5: a subscriber that got the `held` event also gets an event when the hold ends."""
+    """A subscriber that got the `held` event also gets an event when the hold ends."""
     payment_id = unopened(bench)
     bench.says(payment_id, None, 10)
     after = bench.says(payment_id, CANCELLED, 20)
@@ -1102,6 +1076,5 @@ def test_a_row_never_opened_whose_hold_was_told_closes_with_an_event(bench: Benc
 
 
 def test_the_session_of_an_opening_is_what_answers_must_echo(bench: Bench) -> None:
-    """3.2."""
     payment_id = bench.open(outcome=Opened(session_id="S-mine", checkout_url="https://gateway.example/pay"))
     assert bench.says(payment_id, COMPLETED, 10, session_id="S-mine").hold is None

@@ -1,4 +1,4 @@
-"""An order is paid once: paid means paid and not refunded in full (3.3, 3.6, 3.11).
+"""An order is paid once: paid means paid and not refunded in full.
 
 An attempt that was first seen paid while another had the order is held, and the winner's refund does not lift that;
 only a person does. The order is free for attempts that are first seen paid after the refund.
@@ -161,7 +161,7 @@ def test_money_that_does_not_fit_takes_no_order(bench: Attempts) -> None:
     assert bench.answers(third, COMPLETED, 40).hold is None
 
 
-# -- Execute (3.11) ----------------------------------------------------------------------------------------------------
+# -- Execute -----------------------------------------------------------------------------------------------------------
 
 
 async def test_after_a_full_refund_the_next_attempt_executes() -> None:

@@ -1,4 +1,4 @@
-"""A checkout that replaced another: answers about the earlier checkout close nothing that is open now (3.8)."""
+"""A checkout that replaced another: answers about the earlier checkout close nothing that is open now."""
 
 from __future__ import annotations
 

@@ -328,7 +328,7 @@ def test_a_request_that_adopts_goes_on_as_the_payment_it_found() -> None:
     ],
 )
 def test_an_adoption_is_one_event(line: Any, back: Any, fields: Any, told: str, holds: Any) -> None:
-    """3.5: by the same rule as every change."""
+    """By the same rule as every change."""
     desk = Desk()
     desk.says(desk.open(order_ref="paid"), a_row(transaction_id="T-other"))
     payment_id = desk.found(line, refund=a_refund() if back else None, refunded=back)

@@ -1,4 +1,4 @@
-"""Unreadable money is reported at once, and is the one mismatch that a later answer lifts by itself (3.2).
+"""Unreadable money is reported at once, and is the one mismatch that a later answer lifts by itself.
 
 Later means asked later, as everywhere.
 """
@@ -122,7 +122,7 @@ def test_a_person_may_take_it_and_refunds_count_from_then_on() -> None:
 
 @pytest.mark.parametrize("name", ["session_id", "reference", "transaction_id", "currency"])
 def test_what_is_empty_is_absent(bench: Bench, name: str) -> None:
-    """3.2: an empty value belongs to no other payment, and counts as missing only where the gateway declares it."""
+    """An empty value belongs to no other payment, and counts as missing only where the gateway declares it."""
     payments = [bench.open() for _ in range(2)]
     for payment_id, absent in zip(payments, ("", None), strict=True):
         bench.says(
