@@ -1,4 +1,4 @@
-"""Decide which question to ask about one payment, and what to write: pure functions on one reading of the payment.
+"""Decide which question to ask about one payment, and what `write_work` writes: pure functions on one reading of it.
 
 The same work can be decided again on a newer reading, with the same reply. A question keeps its own time, even if
 another question was asked and recorded since. Otherwise an old answer would count as a newer one.

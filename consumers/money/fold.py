@@ -2,7 +2,7 @@
 
 `fold` uses the *set* of Facts and their times, never the order in which they were recorded. Otherwise two workers could
 come to different states of the same money. Fields that depend on history (version, late, events written) belong to
-`advance`, which compares the fold with the payment as it stands.
+`advance`, which compares the fold with the payment as it stands. `apply_change` makes its event.
 """
 
 from __future__ import annotations

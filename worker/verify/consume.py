@@ -1,4 +1,4 @@
-"""The role consume: takes claims, asks gateways, hands replies to the recorder; one loop for each gateway.
+"""The role consume: takes claims (consumers.pipeline), asks gateways (worker.verify.ask). One loop for each gateway.
 
 Each gateway has its own limit, so the outage of a gateway does not slow the others. Replies wait only for the recorder
 (worker.verify.record). A claim stays in hand (worker.verify.in_hand) until it is written.
