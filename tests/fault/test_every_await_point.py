@@ -96,7 +96,7 @@ class FragileTurns(Fragile):
         mine: frozenset[str] = await self._port.take(payment_ids)
         try:
             await self._fate.point()
-        except ConnectionResetError:
+        except DatabaseUnavailable:
             self._port.give_back(mine)
             raise
         return mine
