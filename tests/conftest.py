@@ -25,6 +25,7 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "same"))
 
 TEARDOWN_SECONDS = 300.0
 TESTS = Path(__file__).parent
+LAYERS = ("unit", "integration", "fault", "e2e", "bench")
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -37,9 +38,9 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """In a parallel run the layers with the longest tests, e2e and fault, begin first."""
+    """In a parallel run the layers that start installations come last: those run until the session ends."""
     if hasattr(config, "workerinput"):
-        items.sort(key=lambda item: item.path.relative_to(TESTS).parts[0])
+        items.sort(key=lambda item: LAYERS.index(item.path.relative_to(TESTS).parts[0]))
 
 
 @pytest.hookimpl(optionalhook=True)
