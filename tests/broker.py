@@ -29,6 +29,10 @@ vm_memory_high_watermark.absolute = 1GB
 loopback_users = none
 heartbeat = 5
 """
+EXPORTER = """\
+prometheus.tcp.ip = 127.0.0.1
+prometheus.tcp.port = {exporter}
+"""
 
 _ELECT = (
     "[ra:trigger_election(amqqueue:get_pid(Q)) || Q <- rabbit_amqqueue:list(), "
@@ -37,17 +41,21 @@ _ELECT = (
 
 
 class RabbitMQ:
-    """One node; `url` is where it is reached. It keeps its data when it is stopped, killed and started again."""
+    """One node; `url` is where it is reached. It keeps its data when it is stopped, killed and started again.
 
-    def __init__(self, place: Path) -> None:
+    `exports`: its exporter for Prometheus runs too, at the address `exporter`.
+    """
+
+    def __init__(self, place: Path, *, exports: bool = False) -> None:
         self.place = place
-        self.port, distribution, self._epmd_port = free_ports(3)
+        self.port, distribution, self._epmd_port, exporter = free_ports(4)
+        self.exporter = f"127.0.0.1:{exporter}"
         self.url = f"amqp://guest:guest@127.0.0.1:{self.port}/"
         self._node = f"payproof-{self.port}@localhost"
         for name in ("home", "data", "log"):
             (place / name).mkdir(exist_ok=True)
-        (place / "rabbitmq.conf").write_text(CONFIG.format(port=self.port))
-        (place / "enabled_plugins").write_text("[].")
+        (place / "rabbitmq.conf").write_text((CONFIG + EXPORTER * exports).format(port=self.port, exporter=exporter))
+        (place / "enabled_plugins").write_text("[rabbitmq_prometheus]." if exports else "[].")
         self._environment = os.environ | {
             "HOME": str(place / "home"),
             "ERL_EPMD_PORT": str(self._epmd_port),
@@ -170,10 +178,10 @@ class RabbitMQ:
 
 
 @contextmanager
-def rabbitmq() -> Iterator[RabbitMQ]:
+def rabbitmq(*, exports: bool = False) -> Iterator[RabbitMQ]:
     """A running node; everything is ended afterwards."""
     with directory() as place:
-        broker = RabbitMQ(place)
+        broker = RabbitMQ(place, exports=exports)
         try:
             broker.start()
             yield broker

@@ -14,16 +14,20 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import asyncpg
 from msgspec import Struct
 
+from tests.broker import RabbitMQ, rabbitmq
 from tests.deployment import DEPLOY, ROOT, Document, compose, image
+from tests.fault.postgres import Postgres, postgres
 from tests.harness import free_ports
 from tests.logins import as_user
-from tests.processes import until
+from tests.processes import directory, until
 
 INSTALL_SECONDS = 240
 START_SECONDS = 60.0
@@ -70,6 +74,8 @@ def installed(place: Path) -> Path:
 class Boxes:
     """`url` is where ingress is reached, `sandbox_url` the sandbox, and `key` the shop's, which `keys` drew.
 
+    `ops` are the services' ports for operators.
+
     `database_url` stands in for those that `keys` writes: the server of the tests is reached only by its socket.
     """
 
@@ -81,7 +87,7 @@ class Boxes:
         }
         ports = iter(free_ports(len(LISTENING) + len(self.services)))
         self._listening = {name: next(ports) for name in LISTENING}
-        self._ops = {name: next(ports) for name in self.services}
+        self.ops = {name: next(ports) for name in self.services}
         self._running: dict[str, subprocess.Popen[bytes]] = {}
         self.keys, self.owners = place / "keys", place / "keys-owner"
         self.configuration, self.home = place / "configuration", place / "home"
@@ -97,8 +103,8 @@ class Boxes:
 
         Also make the configuration folder that compose mounts.
         """
-        for directory in (self.keys, self.owners, self.configuration, self.home):
-            directory.mkdir(mode=0o755, exist_ok=True)
+        for folder in (self.keys, self.owners, self.configuration, self.home):
+            folder.mkdir(mode=0o755, exist_ok=True)
         words = [self._here(word, "keys") for word in self.services["keys"]["entrypoint"]]
         _run(*words, environment=self._environment("keys"))
         for name, login in DATABASE_URLS.items():
@@ -143,6 +149,17 @@ class Boxes:
             code = process.wait(max(0.1, began + grace - time.monotonic()))
             ended[name] = (code, (time.monotonic() - began) / grace)
         return ended
+
+    def end(self, name: str) -> None:
+        """End one service and wait for it; `begin` starts it again."""
+        process = self._running[name]
+        process.terminate()
+        process.wait(float(self.services[name]["stop_grace_period"].removesuffix("s")))
+
+    async def begin(self, name: str) -> None:
+        """Start a service that was ended. Returns when it is healthy."""
+        self._start(name)
+        await self._arrives(name)
 
     def close(self) -> None:
         for process in self._running.values():
@@ -218,8 +235,8 @@ class Boxes:
             "/etc/payproof-keys.sh": str(DEPLOY / "keys.sh"),
             "/etc/payproof": str(self.configuration),
             "/run/payproof": str(self.keys),
-            "0.0.0.0:9090": f"127.0.0.1:{self._ops[name]}",
-            "'127.0.0.1', 9090": f"'127.0.0.1', {self._ops[name]}",
+            "0.0.0.0:9090": f"127.0.0.1:{self.ops[name]}",
+            "'127.0.0.1', 9090": f"'127.0.0.1', {self.ops[name]}",
             "0.0.0.0:8080": f"127.0.0.1:{public}",
             "'127.0.0.1', 8090": f"'127.0.0.1', {public}",
             "--host=0.0.0.0": "--host=127.0.0.1",
@@ -232,6 +249,40 @@ class Boxes:
         for there, here in swapped.items():
             text = text.replace(there, here)
         return text
+
+
+@contextmanager
+def boxes_beside(venv: Path, *, exports: bool = False) -> Iterator[tuple[Boxes, RabbitMQ, Postgres]]:
+    """Compose's services, ready to be started, a real RabbitMQ and a real Postgres; all are ended afterwards.
+
+    They run as a user who is not root, where there is such a user. `exports`: RabbitMQ's exporter runs, too.
+    """
+    with (
+        directory() as place,
+        directory() as database,
+        rabbitmq(exports=exports) as broker,
+        postgres(database) as server,
+    ):
+        place.chmod(0o755)
+        boxes = Boxes(
+            place, venv, _owner(venv, database / "postgres"), database_url=server.url, broker=f"127.0.0.1:{broker.port}"
+        )
+        boxes.draw_keys()
+        broker.ctl("add_user", "payproof", (boxes.keys / "rabbitmq-password").read_text())
+        broker.ctl("set_permissions", "payproof", ".*", ".*", ".*")
+        try:
+            yield boxes, broker, server
+        finally:
+            boxes.close()
+
+
+def _owner(venv: Path, cluster: Path) -> Owner:
+    """The user that root runs the services as: the user of the database, whose socket is for that user alone."""
+    if os.geteuid() != 0:
+        return NOBODY_ELSE
+    found = cluster.stat()
+    owner = Owner(found.st_uid, found.st_gid)
+    return owner if lends_itself(venv / "bin/python", owner) else NOBODY_ELSE
 
 
 def lends_itself(python: Path, to: Owner) -> bool:

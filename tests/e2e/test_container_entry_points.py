@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,10 +11,8 @@ import aio_pika
 import aiohttp
 import pytest
 
-from tests.broker import rabbitmq
 from tests.deployment import DEPLOY, ROOT
-from tests.e2e.boxes import NOBODY_ELSE, Boxes, Owner, installed, lends_itself
-from tests.fault.postgres import postgres
+from tests.e2e.boxes import NOBODY_ELSE, Boxes, boxes_beside, installed
 from tests.harness import IPAY, Scene, staged
 from tests.processes import directory
 from worker.amqp.topology import EVENTS
@@ -32,19 +29,8 @@ def venv() -> Iterator[Path]:
 
 @pytest.fixture
 def boxes(venv: Path) -> Iterator[Boxes]:
-    """Compose's services, ready to be started by a user who is not root, where there is such a user."""
-    with directory() as place, directory() as database, rabbitmq() as broker, postgres(database) as server:
-        place.chmod(0o755)
-        boxes = Boxes(
-            place, venv, _owner(venv, database / "postgres"), database_url=server.url, broker=f"127.0.0.1:{broker.port}"
-        )
-        boxes.draw_keys()
-        broker.ctl("add_user", "payproof", (boxes.keys / "rabbitmq-password").read_text())
-        broker.ctl("set_permissions", "payproof", ".*", ".*", ".*")
-        try:
-            yield boxes
-        finally:
-            boxes.close()
+    with boxes_beside(venv) as (boxes, *_):
+        yield boxes
 
 
 async def test_a_payment_is_paid_through_composes_services_and_each_ends_in_time(boxes: Boxes) -> None:
@@ -114,15 +100,6 @@ def test_a_first_configuration_is_written_and_without_a_database_it_says_what_is
         assert left.returncode == 1
         assert "PAYPROOF_DATABASE_URL" in left.stderr
         assert "Traceback" not in left.stderr
-
-
-def _owner(venv: Path, cluster: Path) -> Owner:
-    """The user that root runs the services as: the user of the database, whose socket is for that user alone."""
-    if os.geteuid() != 0:
-        return NOBODY_ELSE
-    found = cluster.stat()
-    owner = Owner(found.st_uid, found.st_gid)
-    return owner if lends_itself(venv / "bin/python", owner) else NOBODY_ELSE
 
 
 def _plain(name: str) -> str:

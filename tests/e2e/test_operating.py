@@ -62,7 +62,7 @@ def scene() -> Iterator[Scene]:
         system._merchants += ACCOUNT.format(base=system.sandbox_url)
         system.start()
         try:
-            with prometheus(system.ops_url.removeprefix("http://")) as server:
+            with prometheus({"ingress": system.ops_url.removeprefix("http://")}, every="1s") as server:
                 asyncio.run(_much_happens(system))
                 yield Scene(system, broker, server)
         finally:
