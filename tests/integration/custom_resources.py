@@ -81,7 +81,15 @@ SPECS: Final[dict[tuple[str, str], Schema]] = {
         "selector",
         selector=LABELS,
         podMetricsEndpoints=rows(
-            table("port", port=TEXT, path=TEXT, interval=DURATION, scrapeTimeout=DURATION, relabelings=rows(RELABELING))
+            table(
+                "port",
+                port=TEXT,
+                path=TEXT,
+                honorLabels=FLAG,
+                interval=DURATION,
+                scrapeTimeout=DURATION,
+                relabelings=rows(RELABELING),
+            )
         ),
     ),
 }
