@@ -21,7 +21,7 @@ from tests.processes import directory
 SBIN = Path("/usr/lib/rabbitmq/bin")
 START_SECONDS = 60.0
 STOP_SECONDS = 30.0
-COMMAND_SECONDS = 30.0
+COMMAND_SECONDS = 120.0
 CONFIG = """\
 listeners.tcp.default = 127.0.0.1:{port}
 disk_free_limit.absolute = 1MB
