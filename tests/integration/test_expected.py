@@ -34,7 +34,7 @@ from worker.postgres.database import Database, connect
 from worker.postgres.events.publish_cursor import start_publishing
 from worker.postgres.queue.claim_queue import PostgresBus
 from worker.requests import expected_consumer as expected
-from worker.requests.expected_consumer import LARGEST_LETTER, PREFETCH
+from worker.requests.expected_consumer import PREFETCH
 from worker.requests.expected_handler import Handled
 from worker.runtime.cancellation import end_one
 from worker.telemetry.metrics import Metrics
@@ -328,17 +328,6 @@ async def test_while_postgres_is_away_for_long_nothing_is_kept_in_hand(
 
     await until(subscribed, what="a consumer at work again")
     await at.became("registered")
-
-
-async def test_what_is_far_too_large_is_laid_aside_by_the_broker_itself(at: Desk) -> None:
-    await at.publish(b"x" * (LARGEST_LETTER + 1))
-    await at.became("refused")
-
-    async def one() -> DeadLetter | None:
-        return next(iter(await letters(at)), None)
-
-    letter = await until(one, what="the broker's letter")
-    assert (letter.kind, letter.reason) == ("expected", "a body has at most 64 KiB, and this one is far larger")
 
 
 async def test_a_reference_that_another_body_used_is_a_letter(at: Desk) -> None:
