@@ -12,13 +12,10 @@ from collections.abc import AsyncIterator
 from datetime import timedelta
 from typing import Any
 
-import msgspec
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
 
-from schemas.callbacks import Claim
-from schemas.words import Source
 from tests.integration.shops import CONFIG, Shops
 from tests.integration.test_kept import WISH, queued, taken
 from tests.processes import until
@@ -26,7 +23,8 @@ from worker.ingress.byte_budgets import PAYMENT, SIGNED, SMALL, ByteBudgets
 from worker.ingress.ingress import ingress_of
 from worker.ingress.waiters import PaymentWaiters
 from worker.ingress.webhooks import Webhooks
-from worker.postgres.archive import read_archived
+from worker.ops.doctor.installation import archive_fills
+from worker.postgres.archive import digest_only, read_archived
 from worker.postgres.database import Database
 from worker.postgres.spent_bytes import archive_bytes, forget_spent
 from worker.runtime.cancellation import end_one
@@ -159,8 +157,16 @@ async def test_the_archive_says_that_it_has_a_digest_and_why(shops: Shops, door:
     await taken(shops, *claims)
     shown = await read_archived(shops.database, claims[-1].id, ArchiveCipher())
     assert shown is not None
-    read = msgspec.json.decode(shown, type=Claim)
-    assert read.source is Source.IPN
-    assert read.callback is not None
-    assert read.callback.omitted is not None
-    assert str(read.callback.omitted).startswith("digest only, because ")
+    assert digest_only(shown) == (
+        "digest only, because the unsigned callbacks about its payment had used up their bytes of that hour"
+    )
+    first = await read_archived(shops.database, claims[0].id, ArchiveCipher())
+    assert first is not None
+    assert digest_only(first) is None
+
+
+def test_the_doctor_tells_of_an_archive_that_fills() -> None:
+    assert archive_fills(90, 100) is None
+    found = archive_fills(4_600_000_000, 5_000_000_000)
+    assert found is not None
+    assert (found.mark, found.words) == ("!!", "callbacks as received have 4.6 of 5.0 GB")

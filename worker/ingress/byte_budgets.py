@@ -105,9 +105,11 @@ class ByteBudgets:
 
     def measured(self, size: int) -> None:
         """The archive has this size, in bytes."""
-        if (size >= self._max_size) != self.archive_full:
-            log.warning("archive.full" if size >= self._max_size else "archive.has_room", bytes=size)
-        self._archive_bytes = size
+        was_full, self._archive_bytes = self.archive_full, size
+        if self.archive_full and not was_full:
+            log.error("archive.full", bytes=size)
+        elif was_full and not self.archive_full:
+            log.info("archive.has_room", bytes=size)
 
     async def run(self, database: Database) -> None:
         """Until cancelled: add what was taken, and measure the archive."""
