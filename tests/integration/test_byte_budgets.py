@@ -17,6 +17,7 @@ from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
 
 from tests.integration.shops import CONFIG, Shops
+from tests.integration.test_archive import take_in
 from tests.integration.test_kept import WISH, queued, taken
 from tests.processes import until
 from worker.ingress.byte_budgets import PAYMENT, SIGNED, SMALL, ByteBudgets
@@ -53,9 +54,9 @@ async def door(shops: Shops, budgets: ByteBudgets) -> AsyncIterator[Door]:
         yield client
 
 
-def large(reference: str) -> bytes:
+def large(reference: str, **more: str) -> bytes:
     """A body that no compression makes small."""
-    return json.dumps({"order_id": reference, "pad": secrets.token_urlsafe(BODY_BYTES)[:BODY_BYTES]}).encode()
+    return json.dumps({"order_id": reference, **more, "pad": secrets.token_urlsafe(BODY_BYTES)[:BODY_BYTES]}).encode()
 
 
 async def wal(database: Database) -> int:
@@ -72,13 +73,14 @@ async def archived(database: Database) -> tuple[int, int]:
 async def test_a_flood_of_unsigned_bodies_fills_neither_queue_nor_archive_nor_wal(shops: Shops, door: Door) -> None:
     payment = (await shops.post("/v1/payments/track", WISH)).body
     before = await wal(shops.database)
-    for _ in range(HITS):
-        path = f"/ipn/shop-bag/{payment['payment_id']}"
-        assert (await door.post(path, data=large(payment["reference"]))).status == 200
+    for number in range(HITS):
+        path = "/ipn/shop-bag" if number % 2 else f"/ipn/shop-bag/{payment['payment_id']}"
+        body = large(payment["reference"], transaction_id=f"T-{number}")
+        assert (await door.post(path, data=body)).status == 200
     (row,) = await shops.database.fetch("SELECT sum(octet_length(body)) AS bytes FROM queue")
     claims = await queued(shops)
     for first in range(0, HITS, 50):
-        await taken(shops, *claims[first : first + 50])
+        await take_in(shops.database, *claims[first : first + 50], cipher=ArchiveCipher())
     rows, stored = await archived(shops.database)
     written = await wal(shops.database) - before
     print(

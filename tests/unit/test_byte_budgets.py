@@ -64,13 +64,13 @@ def because(claim: Claim) -> Omission | None:
 
 
 def whole(bounded: BoundedClaims, claim: Claim, sender: str | None, times: int) -> int:
-    return sum(because(bounded.bounded(claim, sender)) is None for _ in range(times))
+    return sum(because(bounded.bounded(claim, None, sender)) is None for _ in range(times))
 
 
 def test_past_the_payments_budget_the_claim_stays_and_its_callback_is_a_digest() -> None:
     bounded, claim = BoundedClaims(ByteBudgets(GB, Clock())), unsigned()
     assert whole(bounded, claim, None, 400) == PAYMENT.size // TAKEN
-    cut = bounded.bounded(claim, None)
+    cut = bounded.bounded(claim, None, None)
     assert replace(cut, callback=None) == replace(claim, callback=None)
     assert cut.callback is not None
     assert cut.callback.omitted is not None
@@ -82,26 +82,33 @@ def test_past_the_payments_budget_the_claim_stays_and_its_callback_is_a_digest()
     written = msgspec.json.encode(cut)
     assert len(written) < 1200
     assert read_claim(written) == cut
-    assert because(bounded.bounded(unsigned("pay_2"), None)) is None, "another payment has its own"
+    assert because(bounded.bounded(unsigned("pay_2"), None, None)) is None, "another payment has its own"
+
+
+def test_other_ids_beside_the_payments_own_open_no_other_budget() -> None:
+    bounded = BoundedClaims(ByteBudgets(GB, Clock()))
+    for number in range(100):
+        last = bounded.bounded(unsigned(None, session_id=f"S-{number}"), "pay_1", None)
+    assert because(last) is Omission.PAYMENT
 
 
 def test_the_next_hour_has_a_budget_of_its_own() -> None:
     clock = Clock()
     bounded = BoundedClaims(ByteBudgets(GB, clock))
     whole(bounded, unsigned(), None, 10)
-    assert because(bounded.bounded(unsigned(), None)) is Omission.PAYMENT
+    assert because(bounded.bounded(unsigned(), None, None)) is Omission.PAYMENT
     clock.now += timedelta(seconds=1)
-    assert because(bounded.bounded(unsigned(), None)) is None
+    assert because(bounded.bounded(unsigned(), None, None)) is None
 
 
 def test_an_address_and_the_whole_installation_are_bounded_over_many_payments() -> None:
     bounded = BoundedClaims(ByteBudgets(10 * GB, Clock()))
-    last = [because(bounded.bounded(unsigned(f"pay_{n}"), "203.0.113.7")) for n in range(1500)]
+    last = [because(bounded.bounded(unsigned(f"pay_{n}"), None, "203.0.113.7")) for n in range(1500)]
     assert last[-1] is Omission.ADDRESS
     assert last.count(None) == ADDRESS.size // TAKEN
-    assert because(bounded.bounded(unsigned("pay_x"), "203.0.113.8")) is None
+    assert because(bounded.bounded(unsigned("pay_x"), None, "203.0.113.8")) is None
     small = BoundedClaims(ByteBudgets(GB // 100, Clock()))
-    many = [because(small.bounded(unsigned(f"pay_{n}"), f"203.0.113.{n}")) for n in range(30)]
+    many = [because(small.bounded(unsigned(f"pay_{n}"), None, f"203.0.113.{n}")) for n in range(30)]
     assert many[-1] is Omission.INSTALLATION
     assert many.count(None) == GB // 1000 // TAKEN
 
@@ -110,18 +117,18 @@ def test_a_signed_body_is_bounded_by_its_payment_alone() -> None:
     bounded = BoundedClaims(ByteBudgets(GB // 1000, Clock()))
     took = whole(bounded, signed(session_id="S-1"), "203.0.113.7", 100)
     assert took == SIGNED.size // TAKEN
-    assert because(bounded.bounded(signed(session_id="S-1"), None)) is Omission.SIGNED
-    assert because(bounded.bounded(signed(session_id="S-2"), "203.0.113.7")) is None
+    assert because(bounded.bounded(signed(session_id="S-1"), None, None)) is Omission.SIGNED
+    assert because(bounded.bounded(signed(session_id="S-2"), None, "203.0.113.7")) is None
 
 
 def test_a_full_archive_takes_digests_alone_until_it_has_room() -> None:
     budgets = ByteBudgets(GB, Clock())
     bounded = BoundedClaims(budgets)
     budgets.measured(GB)
-    assert because(bounded.bounded(unsigned(), None)) is Omission.ARCHIVE
-    assert because(bounded.bounded(signed(), None)) is Omission.ARCHIVE
+    assert because(bounded.bounded(unsigned(), None, None)) is Omission.ARCHIVE
+    assert because(bounded.bounded(signed(), None, None)) is Omission.ARCHIVE
     budgets.measured(GB - 1)
-    assert because(bounded.bounded(unsigned(), None)) is None
+    assert because(bounded.bounded(unsigned(), None, None)) is None
 
 
 def test_nothing_is_taken_from_any_budget_where_one_has_no_room() -> None:

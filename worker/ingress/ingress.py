@@ -136,7 +136,7 @@ class Ingress(Struct, frozen=True):
             return False
         if not is_signed(claim):  # of such claims only ids and word are kept
             without_path = with_digest(without_path, Omission.UNKNOWN)
-        await self.publish(request, without_path, Priority.LOW, "unknown")
+        await self.publish(request, without_path, None, Priority.LOW, "unknown")
         return True
 
     async def _names_a_payment(self, claim: Claim) -> bool:
@@ -147,13 +147,19 @@ class Ingress(Struct, frozen=True):
             raise BusUnavailable(error_name(error)) from error
 
     async def publish(
-        self, request: web.Request, claim: Claim, priority: Priority = Priority.NORMAL, result: str = "taken"
+        self,
+        request: web.Request,
+        claim: Claim,
+        payment_id: str | None,
+        priority: Priority = Priority.NORMAL,
+        result: str = "taken",
     ) -> None:
         """Make the claim durable, and count it as `result`. Raises BusUnavailable and TimeoutError.
 
-        If a budget of bytes has no room for its callback, the claim carries a digest.
+        If a budget of bytes has no room for its callback, the claim carries a digest. `payment_id`: the payment that
+        the claim is about, if that is known.
         """
-        claim = self.bounded_claims.bounded(claim, self.limits.sender(request))
+        claim = self.bounded_claims.bounded(claim, payment_id, self.limits.sender(request))
         if claim.callback is not None and claim.callback.omitted is not None:
             self.metrics.digests.labels(claim.callback.omitted.because.value).inc()
         await (self.low if priority is Priority.LOW else self.normal).submit(claim)

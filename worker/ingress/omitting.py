@@ -24,17 +24,22 @@ class BoundedClaims(Struct, frozen=True):
 
     budgets: ByteBudgets
 
-    def bounded(self, claim: Claim, sender: str | None) -> Claim:
-        """The claim, whose callback is a digest if there is no room. `sender`: the address that is counted, or None."""
+    def bounded(self, claim: Claim, payment_id: str | None, sender: str | None) -> Claim:
+        """The claim, whose callback is a digest if there is no room.
+
+        `payment_id`: the payment that it is about. A stranger may name it with ever other ids beside it, and must not
+        get a budget for each of them. So only where it is unknown, the claim's strongest id stands for it. `sender`:
+        the address that is counted, or None.
+        """
         if claim.callback is None:
             return claim
-        because = self._no_room(claim, claim.callback, sender)
+        because = self._no_room(claim, claim.callback, payment_id, sender)
         return claim if because is None else with_digest(claim, because)
 
-    def _no_room(self, claim: Claim, callback: Callback, sender: str | None) -> Omission | None:
+    def _no_room(self, claim: Claim, callback: Callback, payment_id: str | None, sender: str | None) -> Omission | None:
         if self.budgets.archive_full:
             return Omission.ARCHIVE
-        named = claim.payment_id or next((name for name in names(claim) if name is not None), "")
+        named = payment_id or claim.payment_id or next((name for name in names(claim) if name is not None), "")
         payment = f"{claim.account} {named}"
         wanted: list[tuple[ByteBudget, str]] = [(SIGNED, payment)]
         if not is_signed(claim):

@@ -85,7 +85,7 @@ class Returns:
                 return await self._publish_unseen(answers, claim, priority)
             if payment is None:
                 return await self._publish_unknown(answers, claim)
-            await self._ingress.publish(answers.request, claim, priority)
+            await self._ingress.publish(answers.request, claim, payment_id, priority)
             # A transaction id counts once an answer has confirmed it. The question that this claim causes may do so.
             if _is_ticket(claim, payment) or claim.transaction_id is not None:
                 payment = await self._outcome(payment, waiter, self._ingress.config.return_wait)
@@ -95,7 +95,7 @@ class Returns:
 
     async def _publish_unseen(self, answers: BuyerAnswers, claim: Claim, priority: Priority) -> web.Response:
         """Postgres is away: publish the claim without it, and let the buyer's page wait until Postgres is back."""
-        await self._ingress.publish(answers.request, claim, priority)
+        await self._ingress.publish(answers.request, claim, claim.payment_id, priority)
         if claim.payment_id is None:
             return answers.noted()
         return answers.confirming(claim.payment_id, headers=RETRY_AFTER)

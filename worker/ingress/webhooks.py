@@ -98,7 +98,7 @@ class Webhooks:
         priority = self._ingress.prioritise(claim, home)
         if priority is Priority.REJECT:
             return _json(429, {"error": "too many about this payment"}, RETRY_AFTER)
-        await self._ingress.publish(request, claim, priority)
+        await self._ingress.publish(request, claim, home, priority)
         return _received()
 
     async def _publish_unknown(self, request: web.Request, claim: Claim) -> web.Response:
