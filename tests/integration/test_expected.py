@@ -7,6 +7,7 @@ import json
 import re
 from collections.abc import AsyncIterator, Sequence
 from contextlib import aclosing, asynccontextmanager, suppress
+from hashlib import sha256
 from typing import Any
 
 import aio_pika
@@ -254,14 +255,26 @@ async def test_everything_wrong_is_told_at_once(at: Desk) -> None:
         (b"[" * 5000, "unreadable_body"),
         (b'{"merchant":"shop","merchant":"other"}', "unreadable_body"),
         (b"[]", "invalid_request"),
-        (b'"' + b"x" * 70_000 + b'"', "too_large"),
     ],
-    ids=["empty", "no text", "broken", "deep", "doubled", "list", "large"],
+    ids=["empty", "no text", "broken", "deep", "doubled", "list"],
 )
 async def test_what_cannot_be_read_is_a_letter_at_once(at: Desk, body: bytes, code: str) -> None:
     await at.publish(body, message_id=None)
     letter = await at.letter()
     assert (letter.headers[CODE], letter.body) == (code, body)
+    await at.became("refused")
+
+
+async def test_of_a_message_over_the_limit_the_letter_holds_size_and_digest(at: Desk) -> None:
+    body = b'"' + b"x" * 70_000 + b'"'
+    await at.publish(body)
+    letter = await at.letter()
+    digest = sha256(body).hexdigest()
+    assert json.loads(letter.body) == {"too_large_bytes": 70_002, "sha256": digest}
+    assert (letter.headers[CODE], letter.headers[REASON]) == (
+        "too_large",
+        f"a body has at most 64 KiB; the message has 70002 bytes (SHA-256 {digest}), and its body was not kept",
+    )
     await at.became("refused")
 
 

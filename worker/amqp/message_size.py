@@ -36,6 +36,11 @@ class TooLarge(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         return f"the message has {self.too_large_bytes} bytes (SHA-256 {self.sha256}), and its body was not kept"
 
 
+def describe(body: bytes) -> bytes:
+    """The description that stands in the place of a body that is not kept."""
+    return _encoded(len(body), sha256(body).hexdigest())
+
+
 def described(body: bytes) -> TooLarge | None:
     """The description that stands in the place of a body; None for a body as it was sent."""
     try:
@@ -65,4 +70,8 @@ async def _describe(channel: Channel, header: ContentHeader) -> bytes:
             raise ValueError(f"the frame {content!r} is no part of a body")  # noqa: TRY004 - as the library says so
         size += len(content.value)
         digest.update(content.value)
-    return msgspec.json.encode(TooLarge(too_large_bytes=size, sha256=digest.hexdigest()))
+    return _encoded(size, digest.hexdigest())
+
+
+def _encoded(size: int, digest: str) -> bytes:
+    return msgspec.json.encode(TooLarge(too_large_bytes=size, sha256=digest))

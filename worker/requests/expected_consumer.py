@@ -1,7 +1,7 @@
 """The queue `payproof.expected`: a shop publishes there a payment that it opened itself, to have it registered.
 
-Only few messages are in hand at a time. The dead letter of a message that is far too large holds its size and digest
-(`worker/amqp/message_size.py`).
+Only few messages are in hand at a time. The dead letter of a message that is too large holds its size and digest, so
+that a shop's mistake does not fill the broker's disk (`worker/amqp/message_size.py`).
 """
 
 from __future__ import annotations
@@ -14,7 +14,9 @@ from aiormq.abc import DeliveredMessage
 
 from consumers.ports.unavailable import BusUnavailable, DatabaseUnavailable, Unavailable, error_name
 from schemas.secret import Secret
+from schemas.wire import MAX_BODY
 from worker.amqp.consumer_pool import ConsumerPool
+from worker.amqp.message_size import describe
 from worker.amqp.messages import CODE, FIELD, REASON, expected_dead_letter_message, strangers_id
 from worker.amqp.publisher import Publisher
 from worker.amqp.rabbit_bus import REST_SECONDS
@@ -127,7 +129,7 @@ class ExpectedConsumer:
         letter = expected_dead_letter_message(
             _id(message),
             message.routing_key or "",
-            message.body,
+            message.body if len(message.body) <= MAX_BODY else describe(message.body),
             headers,
             self._clock.now(),
         )
