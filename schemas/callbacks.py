@@ -6,6 +6,7 @@ A Claim has no status and no amount, because anyone may send one. It says only w
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from enum import StrEnum
 from typing import Annotated
 
 from msgspec import Meta, Struct
@@ -20,8 +21,47 @@ _Id = Annotated[_Text, Meta(max_length=200)]
 """What a column and its index take. No release has read or made a longer id."""
 
 
+class Omission(StrEnum):
+    """Why only a digest of a callback is stored. The first four are budgets, `archive` is its bound.
+
+    `unknown`: it was unsigned and named no payment that was here.
+    """
+
+    PAYMENT = "payment"
+    SIGNED = "signed"
+    ADDRESS = "address"
+    INSTALLATION = "installation"
+    ARCHIVE = "archive"
+    UNKNOWN = "unknown"
+
+
+class Omitted(Struct, frozen=True, kw_only=True):
+    """Stands for the body of a callback, for most of its headers, and for a query that was long."""
+
+    because: Omission
+    body_bytes: int
+    body_sha256: str
+    query_characters: int
+
+    def __str__(self) -> str:
+        return f"digest only, because {_BECAUSE[self.because]}"
+
+
+_BECAUSE = {
+    Omission.PAYMENT: "the unsigned callbacks about its payment had used up their bytes of that hour",
+    Omission.SIGNED: "the signed callbacks about its payment had used up their bytes of that hour",
+    Omission.ADDRESS: "its sender's address had used up its bytes of that hour",
+    Omission.INSTALLATION: "all unsigned callbacks together had used up their bytes of that day",
+    Omission.ARCHIVE: "the archive had reached [archive] max_size",
+    Omission.UNKNOWN: "it was unsigned, and no payment was here with its ids",
+}
+
+
 class Callback(Struct, frozen=True, kw_only=True):
-    """One HTTP request to `/return`, `/webhooks` or `/ipn`, byte for byte. Header names are in lower case."""
+    """One HTTP request to `/return`, `/webhooks` or `/ipn`, byte for byte. Header names are in lower case.
+
+    With `omitted`, only a digest of it is here.
+    """
 
     source: Source
     account: str
@@ -32,6 +72,7 @@ class Callback(Struct, frozen=True, kw_only=True):
     received_at: datetime
     payment_id: str | None = None
     said: Said | None = None
+    omitted: Omitted | None = None
 
     def header(self, name: str) -> str | None:
         """The header's value by its lower-case name; None if it is absent, or sent twice with different values."""

@@ -17,6 +17,7 @@ from pathlib import Path
 
 from tests.harness import free_ports
 from tests.processes import directory
+from worker.amqp.message_size import MAX_MESSAGE
 
 SBIN = Path("/usr/lib/rabbitmq/bin")
 START_SECONDS = 60.0
@@ -28,6 +29,7 @@ disk_free_limit.absolute = 1MB
 vm_memory_high_watermark.absolute = 1GB
 loopback_users = none
 heartbeat = 5
+max_message_size = {max_message}
 """
 EXPORTER = """\
 prometheus.tcp.ip = 127.0.0.1
@@ -54,7 +56,8 @@ class RabbitMQ:
         self._node = f"payproof-{self.port}@localhost"
         for name in ("home", "data", "log"):
             (place / name).mkdir(exist_ok=True)
-        (place / "rabbitmq.conf").write_text((CONFIG + EXPORTER * exports).format(port=self.port, exporter=exporter))
+        config = (CONFIG + EXPORTER * exports).format(port=self.port, max_message=MAX_MESSAGE, exporter=exporter)
+        (place / "rabbitmq.conf").write_text(config)
         (place / "enabled_plugins").write_text("[rabbitmq_prometheus]." if exports else "[].")
         self._environment = os.environ | {
             "HOME": str(place / "home"),
@@ -114,6 +117,18 @@ class RabbitMQ:
 
     def clear_alarm(self) -> None:
         self.ctl("set_disk_free_limit", "1MB")
+
+    @contextmanager
+    def any_size(self) -> Iterator[None]:
+        """Have the node take messages of up to 512 MB, on channels that are opened from now on."""
+        self._limit(2**29)
+        try:
+            yield
+        finally:
+            self._limit(MAX_MESSAGE)
+
+    def _limit(self, size: int) -> None:
+        self.ctl("eval", f"application:set_env(rabbit, max_message_size, {size}).")
 
     def cut_connections(self) -> None:
         self.ctl("close_all_connections", "cut by a test")

@@ -161,6 +161,18 @@ ROWS = {
             },
         ),
         Panel(
+            "Callbacks stored as a digest, a minute",
+            "By the budget of bytes that had no room, or because the archive is full.",
+            "short",
+            {"{{because}}": f"sum by (because) (rate(payproof_callbacks_digested_total{RATE})) * 60"},
+        ),
+        Panel(
+            "The archive of callbacks",
+            "On disk, and its bound, from which only digests are stored.",
+            "bytes",
+            {"archive": same("payproof_archive_bytes"), "bound": same("payproof_archive_max_bytes")},
+        ),
+        Panel(
             "Gateways behind an open breaker, and forgetful ones",
             "1 while a gateway gives an account no answers and is only probed, or knows none of its payments.",
             "short",

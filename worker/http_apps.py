@@ -12,6 +12,7 @@ from worker.api.context import Api
 from worker.api.problems import problems
 from worker.api.routes import routes
 from worker.config import Config
+from worker.ingress.byte_budgets import ByteBudgets
 from worker.ingress.ingress import ingress_of
 from worker.ingress.returns import Returns
 from worker.ingress.waiters import PaymentWaiters
@@ -32,9 +33,10 @@ def public_app(
     bus: ClaimPublisher,
     gateways: Gateways,
     waiters: PaymentWaiters,
+    budgets: ByteBudgets,
     metrics: Metrics,
 ) -> web.Application:
-    ingress = ingress_of(config, ledger, bus, database.clock, waiters, metrics)
+    ingress = ingress_of(config, ledger, bus, database.clock, waiters, budgets, metrics)
     api = Api(
         config=config,
         rules=rules,

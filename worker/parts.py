@@ -20,6 +20,7 @@ from worker.deliver.relay import Relay
 from worker.deliver.role import Deliver
 from worker.deliver.traced_relay import TracedRelay, trace_positions
 from worker.http_apps import public_app
+from worker.ingress.byte_budgets import ByteBudgets
 from worker.ingress.waiters import PaymentWaiters
 from worker.postgres.database import Database
 from worker.postgres.events.event_log import SequencedEvent
@@ -126,9 +127,11 @@ async def parts_of(
                 parts += _consume(shared, ledger, asking)
             if "ingress" in roles:
                 parts += _expected(shared)
+                budgets = ByteBudgets(shared.config.archive.max_size, shared.database.clock.now)
+                parts.append(ProcessPart("byte budgets", partial(budgets.run, shared.database)))
                 public = public_app(
                     *(shared.config, shared.rules, shared.database, ledger, shared.publisher, asking),
-                    *(shared.waiters, shared.metrics),
+                    *(shared.waiters, budgets, shared.metrics),
                 )
             yield parts, public
         finally:

@@ -20,6 +20,7 @@ from worker.postgres.database import Database
 from worker.postgres.idempotency_keys import forget_old
 from worker.postgres.ledger.failures import forget_healed
 from worker.postgres.ledger.kept_claims import forget_kept
+from worker.postgres.spent_bytes import forget_spent
 
 EVERY_SECONDS = 3600
 
@@ -32,6 +33,7 @@ async def run_retention(database: Database, config: Config, roles: Collection[st
         try:
             if "ingress" in roles:
                 await forget_old(database)
+                await forget_spent(database)
             if "consume" in roles:
                 await forget_kept(database)
                 await _keep_archive(database, timedelta(seconds=config.archive.retention))

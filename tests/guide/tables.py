@@ -36,6 +36,7 @@ from worker.playground.sandbox.control.script_routes import ShownScript, scripts
 from worker.playground.sandbox.sandbox import Sandbox
 from worker.playground.sandbox.sandbox_config import GATEWAYS, SandboxConfig
 from worker.runtime.durations import UNITS
+from worker.runtime.sizes import written_size
 
 CONFLICT = 409
 SANDBOX, SHOP = "http://127.0.0.1:8090", "http://127.0.0.1:9000/hooks/payproof"
@@ -244,16 +245,16 @@ def _fields(kind: Any) -> dict[str, inspect.Field]:
     return {one.encode_name: one for one in inspect.type_info(kind).fields}  # type: ignore[attr-defined]
 
 
-def _bare(kind: inspect.Type) -> tuple[inspect.Type, bool]:
-    """The type without its wrappers, and whether it is a duration."""
-    duration = False
+def _bare(kind: inspect.Type) -> tuple[inspect.Type, str]:
+    """The type without its wrappers, and what is written for its number: `duration`, `size`, or else `number`."""
+    unit = "number"
     while isinstance(kind, inspect.Metadata | inspect.UnionType):
         if isinstance(kind, inspect.Metadata):
-            duration = duration or bool((kind.extra or {}).get("duration"))
+            unit = next((name for name in ("duration", "size") if (kind.extra or {}).get(name)), unit)
             kind = kind.type
         else:
             (kind,) = (one for one in kind.types if not isinstance(one, inspect.NoneType))
-    return kind, duration
+    return kind, unit
 
 
 def _struct(field: inspect.Field) -> type[Struct] | None:
@@ -268,11 +269,11 @@ def _key(name: str, field: inspect.Field) -> Key:
     if field.required:
         return name, kind, "required"
     value = field.default if field.default is not NODEFAULT else field.default_factory()
-    return name, kind, _value(value, duration="duration" in kind)
+    return name, kind, _value(value, duration="duration" in kind, size=kind == "size")
 
 
 def _type(kind: inspect.Type) -> str:
-    bare, duration = _bare(kind)
+    bare, unit = _bare(kind)
     match bare:
         case inspect.CustomType() if bare.cls is Secret:
             return "secret"
@@ -284,16 +285,14 @@ def _type(kind: inspect.Type) -> str:
             return "table"
         case inspect.BoolType():
             return "true or false"
-        case inspect.FloatType() if duration:
-            return "duration"
         case inspect.FloatType() | inspect.IntType() | inspect.DecimalType():
-            return "number"
+            return unit
         case inspect.StrType():
             return "text"
     raise TypeError(f"no word for {bare}")
 
 
-def _value(value: Any, *, duration: bool) -> str:
+def _value(value: Any, *, duration: bool, size: bool = False) -> str:
     match value:
         case None | () | {}:
             return ""
@@ -301,6 +300,8 @@ def _value(value: Any, *, duration: bool) -> str:
             return ""
         case bool():
             return f"`{str(value).lower()}`"
+        case int() if size:
+            return f"`{written_size(value)}`"
         case float() if duration:
             return f"`{_duration(value)}`"
         case tuple():

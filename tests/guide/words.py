@@ -19,6 +19,7 @@ KEYS = {
     "checks.give_up": "How long after opening a payment without an outcome is asked about; then it is held `unresolved`.",
     "archive.keys": "Keys that encrypt callbacks as received. The first encrypts, all decrypt; without any they are plain.",
     "archive.retention": "How long callbacks, and the requests that payments were opened with, are kept. Payments stay.",
+    "archive.max_size": "Size of the archive on disk from which only digests are stored. Unsigned callbacks get a tenth of it a day.",
     "merchants.id": "The shop's name in events, routing keys and commands: 1 to 40 of `a-z`, `0-9` and `-`.",
     "merchants.name": "The name that buyers see on our pages. Without it they see none.",
     "merchants.api_keys": "The shop's keys for `/v1`, or their hashes as `payproof key` prints them.",
@@ -151,11 +152,14 @@ CODES = {
 }
 
 LOGS = {
+    "archive.full": "The archive has reached `[archive] max_size`. Callbacks are stored as digests.",
+    "archive.has_room": "The archive is below `[archive] max_size` again. Callbacks are stored whole.",
     "archive.maintained": "Callbacks whose time is over were dropped, and the table for the next month was made.",
     "broker.away": "RabbitMQ cannot be reached. Callbacks go to the spool in PostgreSQL.",
     "broker.connected": "A connection to RabbitMQ is up.",
     "broker.refused": "RabbitMQ lets us in and refuses what we need, such as a queue of another kind.",
     "broker.unconfirmed": "RabbitMQ does not confirm published messages. A new channel is opened.",
+    "byte_budgets.add_failed": "The database was away as the bytes of callbacks were counted. Tried again.",
     "callback.forged": "A webhook without a correct signature was refused.",
     "callback.not_durable": "A callback could be kept nowhere and was answered with 503. The gateway sends it again.",
     "claim.failed": "A claim that fails by itself was put among the dead letters.",

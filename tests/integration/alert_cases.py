@@ -120,5 +120,9 @@ CASES: dict[str, Case] = {
     "PayproofConsumerRebuilt": rising('payproof_consumers_rebuilt_total{queue="ipay"}', "1", "0"),
     "PayproofForgedWebhooks": rising(FORGED, "3", "1"),
     "PayproofFlood": rising(FLOOD, "150", "50"),
+    "PayproofArchiveFull": Case(
+        {f"payproof_archive_bytes{{{ONE}}}": "4600000000x60", f"payproof_archive_max_bytes{{{ONE}}}": "5000000000x60"},
+        {f"payproof_archive_bytes{{{ONE}}}": "4400000000x60", f"payproof_archive_max_bytes{{{ONE}}}": "5000000000x60"},
+    ),
     "PayproofKeptClaimsDropped": rising('payproof_kept_claims_dropped_total{provider="ipay"}', "5", "0.5"),
 }

@@ -293,7 +293,7 @@ async def trouble(url: Secret, providers: Collection[str]) -> str | None:
 
 async def test_the_doctors_words_on_a_broker(broker: RabbitMQ) -> None:
     await emptied(broker)
-    assert await diagnose(Secret(broker.url), PROVIDERS) == Diagnosis(dead=0)
+    assert await diagnose(Secret(broker.url), PROVIDERS) == Diagnosis(dead=0, bounded=True)
     refused = await trouble(Secret(broker.url.replace(":guest@", ":wrong-one@")), PROVIDERS)
     assert refused == "the broker refuses the user or password of PAYPROOF_AMQP_URL"
     away = await trouble(Secret(f"amqp://guest:guest@127.0.0.1:{free_ports(1)[0]}/"), PROVIDERS)
@@ -321,7 +321,7 @@ async def test_the_doctor_counts_the_dead_letters_at_the_broker_and_leaves_them_
 
 async def test_the_doctor_names_the_queue_that_keeps_silent_within_its_deadlines(broker: RabbitMQ) -> None:
     await emptied(broker)
-    assert await diagnose(Secret(broker.url), PROVIDERS) == Diagnosis(dead=0)
+    assert await diagnose(Secret(broker.url), PROVIDERS) == Diagnosis(dead=0, bounded=True)
     for queue in (claims_queue("ipay"), DEAD):
         with silent(broker, queue):
             (found,) = broker_findings(await asyncio.wait_for(diagnose(Secret(broker.url), PROVIDERS), 20))

@@ -7,6 +7,7 @@ import json
 import re
 from collections.abc import AsyncIterator, Sequence
 from contextlib import aclosing, asynccontextmanager, suppress
+from hashlib import sha256
 from typing import Any
 
 import aio_pika
@@ -34,7 +35,7 @@ from worker.postgres.database import Database, connect
 from worker.postgres.events.publish_cursor import start_publishing
 from worker.postgres.queue.claim_queue import PostgresBus
 from worker.requests import expected_consumer as expected
-from worker.requests.expected_consumer import LARGEST_LETTER, PREFETCH
+from worker.requests.expected_consumer import PREFETCH
 from worker.requests.expected_handler import Handled
 from worker.runtime.cancellation import end_one
 from worker.telemetry.metrics import Metrics
@@ -254,14 +255,26 @@ async def test_everything_wrong_is_told_at_once(at: Desk) -> None:
         (b"[" * 5000, "unreadable_body"),
         (b'{"merchant":"shop","merchant":"other"}', "unreadable_body"),
         (b"[]", "invalid_request"),
-        (b'"' + b"x" * 70_000 + b'"', "too_large"),
     ],
-    ids=["empty", "no text", "broken", "deep", "doubled", "list", "large"],
+    ids=["empty", "no text", "broken", "deep", "doubled", "list"],
 )
 async def test_what_cannot_be_read_is_a_letter_at_once(at: Desk, body: bytes, code: str) -> None:
     await at.publish(body, message_id=None)
     letter = await at.letter()
     assert (letter.headers[CODE], letter.body) == (code, body)
+    await at.became("refused")
+
+
+async def test_of_a_message_over_the_limit_the_letter_holds_size_and_digest(at: Desk) -> None:
+    body = b'"' + b"x" * 70_000 + b'"'
+    await at.publish(body)
+    letter = await at.letter()
+    digest = sha256(body).hexdigest()
+    assert json.loads(letter.body) == {"too_large_bytes": 70_002, "sha256": digest}
+    assert (letter.headers[CODE], letter.headers[REASON]) == (
+        "too_large",
+        f"a body has at most 64 KiB; the message has 70002 bytes (SHA-256 {digest}), and its body was not kept",
+    )
     await at.became("refused")
 
 
@@ -328,17 +341,6 @@ async def test_while_postgres_is_away_for_long_nothing_is_kept_in_hand(
 
     await until(subscribed, what="a consumer at work again")
     await at.became("registered")
-
-
-async def test_what_is_far_too_large_is_laid_aside_by_the_broker_itself(at: Desk) -> None:
-    await at.publish(b"x" * (LARGEST_LETTER + 1))
-    await at.became("refused")
-
-    async def one() -> DeadLetter | None:
-        return next(iter(await letters(at)), None)
-
-    letter = await until(one, what="the broker's letter")
-    assert (letter.kind, letter.reason) == ("expected", "a body has at most 64 KiB, and this one is far larger")
 
 
 async def test_a_reference_that_another_body_used_is_a_letter(at: Desk) -> None:

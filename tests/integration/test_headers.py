@@ -14,6 +14,7 @@ from msgspec.structs import replace
 from tests.integration.shops import CONFIG, KEYS, RULES
 from worker.config import Config
 from worker.http_apps import ops_app, public_app
+from worker.ingress.byte_budgets import ByteBudgets
 from worker.ingress.waiters import PaymentWaiters
 from worker.ops.health import Ops
 from worker.ops.state_metrics import state_metrics_of
@@ -36,7 +37,17 @@ KEYED = {"Authorization": f"Bearer {KEYS['shop']}"}
 async def public(database: Database, config: Config = QUICK) -> AsyncIterator[tuple[TestClient, web.Application]]:
     bus, ledger, metrics = PostgresBus(database), PostgresLedger(database), Metrics()
     async with gateways(PostgresTokens(database)) as asking:
-        app = public_app(config, RULES, database, ledger, bus, asking, PaymentWaiters(), metrics)
+        app = public_app(
+            config,
+            RULES,
+            database,
+            ledger,
+            bus,
+            asking,
+            PaymentWaiters(),
+            ByteBudgets(10**9, database.clock.now),
+            metrics,
+        )
         app.router.add_get("/breaks", breaks)
         async with TestClient(TestServer(app)) as client:
             yield client, app

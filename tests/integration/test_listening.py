@@ -17,6 +17,7 @@ from tests.integration.shops import CONFIG, KEYS, RULES
 from tests.integration.test_headers import NOBODYS
 from worker.config import Config
 from worker.http_apps import ops_app, public_app
+from worker.ingress.byte_budgets import ByteBudgets
 from worker.ingress.waiters import PaymentWaiters
 from worker.ops.health import Ops
 from worker.ops.state_metrics import state_metrics_of
@@ -82,7 +83,17 @@ async def public(database: Database, config: Config) -> AsyncIterator[str]:
     bus, ledger, metrics = PostgresBus(database), PostgresLedger(database), Metrics()
     rules = replace(RULES, public_url=config.settings.public_url)
     async with gateways(PostgresTokens(database)) as asking:
-        app = public_app(config, rules, database, ledger, bus, asking, PaymentWaiters(), metrics)
+        app = public_app(
+            config,
+            rules,
+            database,
+            ledger,
+            bus,
+            asking,
+            PaymentWaiters(),
+            ByteBudgets(10**9, database.clock.now),
+            metrics,
+        )
         async with listening(app, config.settings.public_path) as url:
             yield url
 

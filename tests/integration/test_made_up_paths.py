@@ -13,6 +13,7 @@ from aiohttp.test_utils import TestClient, TestServer
 
 from tests.integration.shops import CONFIG, Shops
 from tests.integration.test_kept import WISH, count, queued, taken
+from worker.ingress.byte_budgets import ByteBudgets
 from worker.ingress.ingress import ingress_of
 from worker.ingress.returns import Returns
 from worker.ingress.waiters import PaymentWaiters
@@ -28,7 +29,8 @@ Buyer = TestClient[Any, Any]
 @pytest.fixture
 async def door(shops: Shops) -> AsyncIterator[Buyer]:
     database = shops.database
-    ingress = ingress_of(CONFIG, shops.api.ledger, shops.api.bus, database.clock, PaymentWaiters(), Metrics())
+    parts = PaymentWaiters(), ByteBudgets(10**9, database.clock.now), Metrics()
+    ingress = ingress_of(CONFIG, shops.api.ledger, shops.api.bus, database.clock, *parts)
     app = web.Application()
     app.add_routes([*Returns(ingress).routes(), *Webhooks(ingress).routes()])
     async with TestClient(TestServer(app)) as client:

@@ -20,6 +20,7 @@ from schemas.payments import Change, Payment
 from schemas.words import Status
 from tests.integration.shops import CONFIG, TRACKED, Shops
 from tests.processes import until
+from worker.ingress.byte_budgets import ByteBudgets
 from worker.ingress.ingress import ingress_of
 from worker.ingress.returns import Returns
 from worker.ingress.waiters import PaymentWaiters
@@ -110,7 +111,8 @@ async def process(shops: Shops, dsn: str, return_wait: float) -> AsyncIterator[H
     ledger, bus = PostgresLedger(database, changed=changed), PostgresBus(database)
     config = replace(CONFIG, return_wait=return_wait)
     app = web.Application()
-    app.add_routes(Returns(ingress_of(config, ledger, bus, database.clock, waiters, Metrics())).routes())
+    budgets = ByteBudgets(10**9, database.clock.now)
+    app.add_routes(Returns(ingress_of(config, ledger, bus, database.clock, waiters, budgets, Metrics())).routes())
     tasks: dict[str, asyncio.Task[None]] = {}
     async with TestClient(TestServer(app)) as client, asyncio.TaskGroup() as group, ended_at_exit(tasks):
         own = Shops(shops.session, shops.url, replace(shops.api, database=database, ledger=ledger), shops.checkout)

@@ -80,7 +80,7 @@ async def test_what_waits_is_told_with_its_age_and_counted_up_to_a_bound(crowded
 
 
 async def test_it_is_read_once_however_often_it_is_scraped(database: Database) -> None:
-    state_metrics = StateMetrics(database, None, [account("shop-a", PLAIN.provider.capabilities)], [], 60)
+    state_metrics = StateMetrics(database, None, [account("shop-a", PLAIN.provider.capabilities)], [], 60, 10**9)
     assert await state_metrics.refresh()
     first = state_metrics._state
     assert await state_metrics.refresh()
@@ -89,7 +89,7 @@ async def test_it_is_read_once_however_often_it_is_scraped(database: Database) -
 
 async def test_without_the_database_nothing_is_told_of_it_but_that_it_is_away(dsn: str) -> None:
     async with connect(dsn) as database:
-        state_metrics = StateMetrics(database, None, [account("shop-a", PLAIN.provider.capabilities)], [], 60)
+        state_metrics = StateMetrics(database, None, [account("shop-a", PLAIN.provider.capabilities)], [], 60, 10**9)
         assert await state_metrics.refresh()
         state_metrics._until = 0  # as if that reading had expired
     assert not await state_metrics.refresh()

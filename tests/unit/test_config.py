@@ -179,6 +179,22 @@ def test_durations_are_read_in_every_unit(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("written", "size"), [("100MB", 10**8), ("500000kB", 5 * 10**8), ("5GB", 5 * 10**9), ("2TB", 2 * 10**12)]
+)
+def test_the_archives_bound_is_read_in_every_unit(tmp_path: Path, written: str, size: int) -> None:
+    assert read(tmp_path, f'[archive]\nmax_size = "{written}"\n{GOOD}').archive.max_size == size
+
+
+def test_without_a_bound_the_archive_has_five_gigabytes(tmp_path: Path) -> None:
+    assert read(tmp_path, GOOD).archive.max_size == 5 * 10**9
+
+
+@pytest.mark.parametrize("written", ["5", "'5'", "'5 GB'", "'5gb'", "'-5GB'", "'1.5GB'", "''", "'٥GB'", "'99MB'"])
+def test_a_size_of_any_other_form_or_too_small_is_refused(tmp_path: Path, written: str) -> None:
+    assert set(problems(tmp_path, f"[archive]\nmax_size = {written}\n{GOOD}")) == {"archive.max_size"}
+
+
+@pytest.mark.parametrize(
     "written", ["2", "'2'", "'2 s'", "'-2s'", "'1.5s'", "'2w'", "''", "'٢s'", "'999999d'", "['2s']"]
 )
 def test_a_duration_of_any_other_form_is_refused(tmp_path: Path, written: str) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
-from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from types import MappingProxyType
 
@@ -35,7 +35,7 @@ log = structlog.get_logger()
 class Subscription(Struct):
     """The consumer of one queue. `heard_at`: when it last got a message, or began, in monotonic seconds.
 
-    `unacked` are the tags of messages that were neither acknowledged nor rejected, rising. `acked` are the tags of
+    `unacked` are the tags of messages that were not acknowledged, rising. `acked` are the tags of
     acknowledged messages that the broker was not told of yet. `acking` is held while the broker is told: an
     acknowledgement of several messages must not include a message that is being requeued, and the broker closes a
     channel on which a message is acknowledged twice.
@@ -62,12 +62,6 @@ class Subscription(Struct):
                 told = older or {next(tag for tag in tags if tag in self.acked)}
                 self.acked -= told
                 await self.channel.basic_ack(max(told), multiple=bool(older))
-
-    async def reject(self, tags: Sequence[int]) -> None:
-        async with self.acking:
-            for tag in tags:
-                await self.channel.basic_reject(tag, requeue=False)
-                self.unacked.pop(tag, None)
 
     async def requeue(self) -> None:
         """Give the buffered messages back to the broker, for another consumer."""
@@ -170,23 +164,12 @@ class ConsumerPool:
 
     async def acknowledge(self, messages: Sequence[DeliveredMessage]) -> None:
         """Acknowledge messages. If their channel has ended, the broker delivers them again, which does no harm."""
-        await self._answer(messages, Subscription.acknowledge)
-
-    async def reject(self, messages: Sequence[DeliveredMessage]) -> None:
-        """Reject messages, so that the broker dead-letters them."""
-        await self._answer(messages, Subscription.reject)
-
-    async def _answer(
-        self,
-        messages: Sequence[DeliveredMessage],
-        answer: Callable[[Subscription, Sequence[int]], Awaitable[None]],
-    ) -> None:
         for subscription in list(self._subscriptions.values()):
             tags = [_tag(message) for message in messages if message.channel is subscription.channel]
             if tags:
                 with suppress(*UNREACHABLE), using_connection():
                     async with asyncio.timeout(REPLY_SECONDS):
-                        await answer(subscription, tags)
+                        await subscription.acknowledge(tags)
 
     async def _prepare(self, connection: AbstractConnection) -> None:
         await declare(connection, self._providers)

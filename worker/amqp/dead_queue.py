@@ -19,6 +19,7 @@ from consumers.ports.unavailable import BusUnavailable
 from schemas.callbacks import read_claim
 from schemas.secret import Secret
 from worker.amqp.link import CLOSE_SECONDS, UNREACHABLE, connected, open_channel, using_connection
+from worker.amqp.message_size import described
 from worker.amqp.messages import (
     EXPECTED_TYPE,
     PROVIDER,
@@ -30,7 +31,7 @@ from worker.amqp.messages import (
 )
 from worker.amqp.publisher import CONFIRM_SECONDS, confirm
 from worker.amqp.topology import DEAD, DELIVERY_LIMIT, EXPECTED
-from worker.dead_letters import CheckedOut, Place, claim_dead_letter, expected_dead_letter
+from worker.dead_letters import CheckedOut, NotReplayed, Place, claim_dead_letter, expected_dead_letter
 
 GET_SECONDS = 5.0
 
@@ -64,6 +65,8 @@ class BrokerDead:
                     await channel.close()
 
     async def replay(self, opened: CheckedOut) -> None:
+        if too_large := described(opened.body):
+            raise NotReplayed(str(too_large))
         try:
             with using_connection():
                 async with asyncio.timeout(CONFIRM_SECONDS):

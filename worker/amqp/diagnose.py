@@ -10,25 +10,32 @@ import asyncio
 from collections.abc import Collection
 
 from aio_pika.abc import AbstractConnection
+from aiormq.exceptions import ChannelPreconditionFailed
 from msgspec import Struct
+from msgspec.structs import replace
 
 from schemas.secret import Secret
 from worker.amqp.dead_queue import GET_SECONDS
 from worker.amqp.link import CONNECT_SECONDS, UNREACHABLE, connected, open_channel
-from worker.amqp.publisher import probe
+from worker.amqp.message_size import MAX_MESSAGE
+from worker.amqp.publisher import confirm, probe, probe_message
 from worker.amqp.refusals import BrokerRefusedError, TopologyError
 from worker.amqp.topology import DEAD, DECLARE_SECONDS, declared
+
+SIZE_SECONDS = 5.0
 
 
 class Diagnosis(Struct, frozen=True, kw_only=True):
     """`trouble`: in words, why claims cannot go over the broker; None if they can. `silent`: queues that do not answer.
 
-    `dead` is how many dead letters wait at the broker; None if that is unknown.
+    `dead` is how many dead letters wait at the broker; None if that is unknown. `bounded`: whether the broker refuses
+    messages of more than MAX_MESSAGE bytes; None if that could not be seen.
     """
 
     trouble: str | None = None
     silent: tuple[str, ...] = ()
     dead: int | None = None
+    bounded: bool | None = None
 
 
 async def diagnose(url: Secret, providers: Collection[str]) -> Diagnosis:
@@ -49,7 +56,8 @@ async def diagnose(url: Secret, providers: Collection[str]) -> Diagnosis:
                     "it takes connections and confirms nothing, as in a memory or disk alarm (rabbitmqctl status "
                     "tells); until that is over, claims go through Postgres"
                 )
-                return Diagnosis(trouble=words, silent=found.silent, dead=found.dead)
+                return replace(found, trouble=words)
+            found = replace(found, bounded=await _bounded(connection))
     except (BrokerRefusedError, TopologyError) as error:
         return Diagnosis(trouble=str(error))
     except UNREACHABLE as error:
@@ -59,6 +67,18 @@ async def diagnose(url: Secret, providers: Collection[str]) -> Diagnosis:
         )
         return Diagnosis(trouble=words)
     return found
+
+
+async def _bounded(connection: AbstractConnection) -> bool | None:
+    """Whether the broker refuses a message over the limit, which no queue would get; None if it does not answer."""
+    try:
+        async with asyncio.timeout(SIZE_SECONDS):
+            await confirm(await open_channel(connection, confirms=True), probe_message(b"\0" * (MAX_MESSAGE + 1)))
+    except ChannelPreconditionFailed:
+        return True
+    except UNREACHABLE:
+        return None
+    return False
 
 
 async def _answers(connection: AbstractConnection, name: str, waiting: int | None) -> bool:

@@ -25,6 +25,7 @@ from aiormq.exceptions import (
 
 from consumers.pacing import Backoff
 from schemas.secret import Secret
+from worker.amqp.message_size import bound_messages
 from worker.amqp.refusals import BrokerRefusedError, TopologyError
 
 CONNECT_SECONDS = 5.0
@@ -108,13 +109,18 @@ def ended_in_good_order(error: BaseException) -> bool:
 
 
 async def open_channel(connection: AbstractConnection, *, confirms: bool) -> AbstractChannel:
-    """A new channel. With `confirms`, publishing a message that no queue takes raises. Raises one of UNREACHABLE."""
+    """A new channel. With `confirms`, publishing a message that no queue takes raises. Raises one of UNREACHABLE.
+
+    A message of more than MAX_MESSAGE bytes is read as its description; see `message_size.py`.
+    """
     try:
-        return await connection.channel(publisher_confirms=confirms, on_return_raises=confirms)
+        channel = await connection.channel(publisher_confirms=confirms, on_return_raises=confirms)
     except ChannelInvalidStateError:
         raise
     except RuntimeError as error:  # aiormq and aio-pika say so of a connection that has ended
         raise ConnectionEndedError(str(error)) from error
+    await bound_messages(channel)
+    return channel
 
 
 def closing_of(connection: AbstractConnection) -> asyncio.Event:

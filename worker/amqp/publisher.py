@@ -167,15 +167,19 @@ async def probe(channel: AbstractChannel) -> None:
 
     The probe has a body, because a broker in alarm stops reading after a header, and confirms a message without a body.
     """
-    message = OutgoingMessage(
+    async with asyncio.timeout(PROBE_SECONDS):
+        await confirm(channel, probe_message(b"probe"))
+
+
+def probe_message(body: bytes) -> OutgoingMessage:
+    """A message that no queue gets."""
+    return OutgoingMessage(
         exchange=EVENTS,
         routing_key=PROBE_KEY,
-        body=b"probe",
+        body=body,
         properties=spec.Basic.Properties(delivery_mode=DeliveryMode.NOT_PERSISTENT.value),
         mandatory=False,
     )
-    async with asyncio.timeout(PROBE_SECONDS):
-        await confirm(channel, message)
 
 
 async def confirm(channel: AbstractChannel, message: OutgoingMessage) -> None:

@@ -7,6 +7,7 @@ has, and the key that encrypted the callback.
 from __future__ import annotations
 
 import asyncio
+import sys
 
 from cyclopts import App
 
@@ -17,9 +18,12 @@ archive = App(name="archive", help="Look at callbacks as they were received.")
 
 @archive.command(name="show")
 def show_callback(claim_id: str) -> int:
-    """Print a claim with its callback as JSON, the body in base64, personal data included; `explain` names claims."""
+    """Print a claim with its callback as JSON, the body in base64, personal data included; `explain` names claims.
+
+    Says so where only a digest is stored.
+    """
     from worker.cli.configured import configuration
-    from worker.postgres.archive import read_archived
+    from worker.postgres.archive import digest_only, read_archived
     from worker.postgres.server.opened import opened_as_it_is
     from worker.runtime.encryption import ArchiveCipher, NotDecrypted
 
@@ -35,4 +39,6 @@ def show_callback(claim_id: str) -> int:
     if found is None:
         raise CommandFailed(f"no callback of a claim {claim_id} is kept")
     print(found.decode())
+    if (why := digest_only(found)) is not None:
+        print(why, file=sys.stderr)
     return 0

@@ -21,6 +21,7 @@ from schemas.secret import Secret
 from worker.config.config_problems import ConfigProblem, suggestion
 from worker.config.secrets import SecretError, Secrets
 from worker.runtime.durations import IN_WORDS, read_duration
+from worker.runtime.sizes import SIZE_IN_WORDS, read_size
 
 LONGEST_SECONDS = 3650 * 86_400
 _DECIMAL = re.compile(r"[0-9]{1,12}(?:\.[0-9]{1,12})?")
@@ -90,6 +91,8 @@ class Reader:
                 return self._dict(kind, value, path)
             case inspect.FloatType() if extra.get("duration"):
                 return self._bounded(kind, self._duration(value, path), path)
+            case inspect.IntType() if extra.get("size"):
+                return self._bounded(kind, self._size(value, path), path)
             case inspect.FloatType() | inspect.IntType():
                 return self._bounded(kind, self._number(kind, value, path), path)
             case inspect.DecimalType():
@@ -195,6 +198,10 @@ class Reader:
         if seconds is None:
             return self.note(path, IN_WORDS)
         return seconds if seconds <= LONGEST_SECONDS else self.note(path, "is longer than 3650d")
+
+    def _size(self, value: Any, path: str) -> Any:
+        size = read_size(value) if isinstance(value, str) else None
+        return self.note(path, SIZE_IN_WORDS) if size is None else size
 
     def _number(self, kind: inspect.FloatType | inspect.IntType, value: Any, path: str) -> Any:
         whole = isinstance(kind, inspect.IntType)

@@ -23,6 +23,7 @@ from schemas.secret import Secret
 from schemas.words import EventType
 from worker.config.keys import digest_of
 from worker.runtime.encryption import key_of
+from worker.runtime.sizes import GB, MB
 
 ALL_EVENTS = "payment.*"
 JITTER = 0.05
@@ -40,6 +41,7 @@ Id = Annotated[
 Name = Annotated[str, Meta(min_length=1, max_length=100)]
 ApiKeys = Annotated[tuple[Secret, ...], Meta(min_length=1)]
 Retention = Annotated[float, Meta(ge=DAY, extra={"duration": True})]
+ArchiveSize = Annotated[int, Meta(ge=100 * MB, extra={"size": True})]
 EventNames = Annotated[tuple[str, ...], Meta(min_length=1)]
 
 
@@ -78,11 +80,12 @@ class Archive(Struct, frozen=True, kw_only=True):
     """Callbacks as received: encrypted with the first of `keys` and read with any. Without keys they are not encrypted.
 
     `retention` is how long callbacks and the requests that opened payments are kept. A request that holds a buyer's
-    data is deleted as soon as its checkout is open.
+    data is deleted as soon as its checkout is open. `max_size` is in bytes: from then on only digests are stored.
     """
 
     keys: tuple[Secret, ...] = ()
     retention: Retention = 90 * DAY
+    max_size: ArchiveSize = 5 * GB
 
     @property
     def cipher_keys(self) -> tuple[bytes, ...]:

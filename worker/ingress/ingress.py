@@ -15,15 +15,17 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from consumers.account import Account
-from consumers.early_claims import may_wait, names
+from consumers.early_claims import is_signed, may_wait, names
 from consumers.ports.bus import ClaimPublisher
 from consumers.ports.unavailable import BusUnavailable, DatabaseUnavailable, error_name
-from schemas.callbacks import Claim
+from schemas.callbacks import Claim, Omission
 from schemas.payments import Glance
 from schemas.shown import is_payment_id
 from schemas.words import Authenticity, Source
 from worker.config import Config, Merchant
 from worker.ingress.batching import RequestBatcher
+from worker.ingress.byte_budgets import ByteBudgets
+from worker.ingress.omitting import BoundedClaims, with_digest
 from worker.ingress.rate_limits import RateLimits
 from worker.ingress.waiters import PaymentWaiters
 from worker.postgres.driver_errors import translated
@@ -64,6 +66,7 @@ class Ingress(Struct, frozen=True):
     clock: DatabaseClock
     waiters: PaymentWaiters
     limits: RateLimits
+    bounded_claims: BoundedClaims
     metrics: Metrics
 
     @property
@@ -115,7 +118,7 @@ class Ingress(Struct, frozen=True):
         self.count(claim, "repeated")
         return Priority.REJECT
 
-    async def publish_unknown(self, claim: Claim) -> bool:
+    async def publish_unknown(self, request: web.Request, claim: Claim) -> bool:
         """Publish, with low priority, a claim about an unknown payment, if a payment with its ids may still come.
 
         If no such payment may come, the claim is only counted. So is a claim whose path names an unknown payment, but
@@ -131,7 +134,9 @@ class Ingress(Struct, frozen=True):
         if self.overloaded or not self.limits.payments.take(f"{claim.account} {strongest}"):
             self.count(claim, "repeated")
             return False
-        await self.publish(without_path, Priority.LOW, "unknown")
+        if not is_signed(claim):  # of such claims only ids and word are kept
+            without_path = with_digest(without_path, Omission.UNKNOWN)
+        await self.publish(request, without_path, None, Priority.LOW, "unknown")
         return True
 
     async def _names_a_payment(self, claim: Claim) -> bool:
@@ -141,8 +146,22 @@ class Ingress(Struct, frozen=True):
         except DatabaseUnavailable as error:
             raise BusUnavailable(error_name(error)) from error
 
-    async def publish(self, claim: Claim, priority: Priority = Priority.NORMAL, result: str = "taken") -> None:
-        """Make the claim durable, and count it as `result`. Raises BusUnavailable and TimeoutError."""
+    async def publish(
+        self,
+        request: web.Request,
+        claim: Claim,
+        payment_id: str | None,
+        priority: Priority = Priority.NORMAL,
+        result: str = "taken",
+    ) -> None:
+        """Make the claim durable, and count it as `result`. Raises BusUnavailable and TimeoutError.
+
+        If a budget of bytes has no room for its callback, the claim carries a digest. `payment_id`: the payment that
+        the claim is about, if that is known.
+        """
+        claim = self.bounded_claims.bounded(claim, payment_id, self.limits.sender(request))
+        if claim.callback is not None and claim.callback.omitted is not None:
+            self.metrics.digests.labels(claim.callback.omitted.because.value).inc()
         await (self.low if priority is Priority.LOW else self.normal).submit(claim)
         self.count(claim, result)
 
@@ -173,6 +192,7 @@ def ingress_of(
     bus: ClaimPublisher,
     clock: DatabaseClock,
     waiters: PaymentWaiters,
+    budgets: ByteBudgets,
     metrics: Metrics,
 ) -> Ingress:
     async def publish(claims: Sequence[Claim], *, low_priority: bool) -> Sequence[None]:
@@ -196,5 +216,6 @@ def ingress_of(
         clock=clock,
         waiters=waiters,
         limits=RateLimits(config.settings.trusted_proxies),
+        bounded_claims=BoundedClaims(budgets),
         metrics=metrics,
     )

@@ -67,10 +67,13 @@ class RateLimits:
 
     def allows(self, request: web.Request) -> bool:
         """Count one request of its sender's address. False if the address is over its limit."""
+        sender = self.sender(request)
+        return sender is None or self.addresses.take(sender)
+
+    def sender(self, request: web.Request) -> str | None:
+        """The address that limits count, of IPv6 its /64; None for a request that no limit counts."""
         address = self.client(request)
-        if address is None or address.is_loopback:
-            return True
-        return self.addresses.take(_key(address))
+        return None if address is None or address.is_loopback else _key(address)
 
     def client(self, request: web.Request) -> IpAddress | None:
         """The sender's address: the nearest address that is not a trusted proxy. None if the connection has none."""

@@ -85,7 +85,7 @@ class Returns:
                 return await self._publish_unseen(answers, claim, priority)
             if payment is None:
                 return await self._publish_unknown(answers, claim)
-            await self._ingress.publish(claim, priority)
+            await self._ingress.publish(answers.request, claim, payment_id, priority)
             # A transaction id counts once an answer has confirmed it. The question that this claim causes may do so.
             if _is_ticket(claim, payment) or claim.transaction_id is not None:
                 payment = await self._outcome(payment, waiter, self._ingress.config.return_wait)
@@ -95,14 +95,14 @@ class Returns:
 
     async def _publish_unseen(self, answers: BuyerAnswers, claim: Claim, priority: Priority) -> web.Response:
         """Postgres is away: publish the claim without it, and let the buyer's page wait until Postgres is back."""
-        await self._ingress.publish(claim, priority)
+        await self._ingress.publish(answers.request, claim, claim.payment_id, priority)
         if claim.payment_id is None:
             return answers.noted()
         return answers.confirming(claim.payment_id, headers=RETRY_AFTER)
 
     async def _publish_unknown(self, answers: BuyerAnswers, claim: Claim) -> web.Response:
         """The payment may still come, so the claim's ids are kept. The page says only that no payment was found."""
-        if not await self._ingress.publish_unknown(claim):
+        if not await self._ingress.publish_unknown(answers.request, claim):
             return answers.come_again(429, claim.payment_id, claim.said)
         return not_found_page(answers.request)
 

@@ -80,13 +80,13 @@ class Webhooks:
             self._ingress.count_unread(source, account, "unreadable")
             return _json(400, {"error": str(error)})
         try:
-            return await self._publish(claim)
+            return await self._publish(request, claim)
         except (BusUnavailable, TimeoutError) as error:
             self._ingress.count(claim, "unavailable")
             log.warning("callback.not_durable", account=account.id, source=source, error=error_name(error))
             return _json(503, {"error": "come again"}, RETRY_AFTER)
 
-    async def _publish(self, claim: Claim) -> web.Response:
+    async def _publish(self, request: web.Request, claim: Claim) -> web.Response:
         """Make the claim durable, and answer its sender. Raises BusUnavailable and TimeoutError."""
         home, known = claim.payment_id, True
         if claim.source is Source.IPN:
@@ -94,16 +94,16 @@ class Webhooks:
                 home = await self._ingress.find(claim)
                 known = home is not None
         if not known:
-            return await self._publish_unknown(claim)
+            return await self._publish_unknown(request, claim)
         priority = self._ingress.prioritise(claim, home)
         if priority is Priority.REJECT:
             return _json(429, {"error": "too many about this payment"}, RETRY_AFTER)
-        await self._ingress.publish(claim, priority)
+        await self._ingress.publish(request, claim, home, priority)
         return _received()
 
-    async def _publish_unknown(self, claim: Claim) -> web.Response:
+    async def _publish_unknown(self, request: web.Request, claim: Claim) -> web.Response:
         """The payment may still come, so the claim's ids are kept. 404 if the path names the unknown payment."""
-        if not await self._ingress.publish_unknown(claim):
+        if not await self._ingress.publish_unknown(request, claim):
             return _json(429, {"error": "too many at once"}, RETRY_AFTER)
         if claim.payment_id is not None:
             return _json(404, {"error": "unknown"})

@@ -42,7 +42,9 @@ class BrokerState(Struct, frozen=True):
 def state_metrics_of(config: Config, database: Database, broker: Broker | None, metrics: Metrics) -> StateMetrics:
     """Make the gauges and register them among the metrics of this process."""
     endpoints = [endpoint.id for endpoint in endpoints_of(config)]
-    state_metrics = StateMetrics(database, broker, config.accounts, endpoints, config.checks.give_up)
+    state_metrics = StateMetrics(
+        database, broker, config.accounts, endpoints, config.checks.give_up, config.archive.max_size
+    )
     metrics.registry.register(state_metrics)
     return state_metrics
 
@@ -57,9 +59,11 @@ class StateMetrics(Collector):
         accounts: Collection[Account],
         endpoints: Collection[str],
         give_up: float,
+        archive_max_size: int,
     ) -> None:
         self._database, self._broker = database, broker
         self._accounts, self._endpoints, self._give_up = accounts, endpoints, give_up
+        self._archive_max_size = archive_max_size
         self._providers = sorted({account.provider.name for account in accounts})
         self._reading = asyncio.Lock()
         self._until = 0.0
@@ -94,11 +98,16 @@ class StateMetrics(Collector):
     def collect(self) -> Iterator[GaugeMetricFamily]:
         give_up = "payproof_checks_give_up_seconds"
         yield GaugeMetricFamily(give_up, f"The configured give_up{SAME}", value=self._give_up)
+        bound = "payproof_archive_max_bytes"
+        yield GaugeMetricFamily(bound, f"The configured bound of the archive{SAME}", value=self._archive_max_size)
         up = float(self._state is not None)
         yield GaugeMetricFamily("payproof_database_up", "1 while Postgres answers this process within 2 s", value=up)
         if self._state is not None:
             yield from self._payments(self._state)
             yield from self._events(self._state)
+            archive = _gauge("payproof_archive_bytes", "Size of the archive of callbacks on disk, with its indexes")
+            archive.add_metric([], self._state.archive_bytes)
+            yield archive
             yield from _of_accounts(self._state.accounts)
             yield from _of_endpoints(self._state.endpoints)
         yield from self._claims(self._state, self._at_broker)

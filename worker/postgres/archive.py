@@ -5,10 +5,13 @@ Payments, their facts, timelines, events and resolutions are kept for good, and 
 
 from __future__ import annotations
 
+from contextlib import suppress
 from datetime import timedelta
 
 from msgspec import Struct
 
+from schemas.callbacks import read_claim
+from schemas.own_json import NotOurs
 from worker.postgres.database import Database
 from worker.runtime.encryption import ArchiveCipher
 
@@ -59,4 +62,12 @@ async def read_archived(database: Database, claim_id: str, cipher: ArchiveCipher
     """The claim as JSON with its callback; None where none was archived, or it is deleted. Raises NotDecrypted."""
     for row in await database.fetch(_READ, claim_id):
         return cipher.decrypt(row["claim_id"], row["key_id"], row["body"])
+    return None
+
+
+def digest_only(archived: bytes) -> str | None:
+    """Why only a digest of a callback is stored, in words; None if all of it is, or a newer release wrote it."""
+    with suppress(NotOurs):
+        callback = read_claim(archived).callback
+        return str(callback.omitted) if callback is not None and callback.omitted is not None else None
     return None

@@ -1,7 +1,7 @@
 """The queue `payproof.expected`: a shop publishes there a payment that it opened itself, to have it registered.
 
-A broker accepts messages of many megabytes. So only few messages are in hand at a time, and a message that is far too
-large is rejected: the broker dead-letters it, and it is not sent through us again.
+Only few messages are in hand at a time. The dead letter of a message that is too large holds its size and digest, so
+that a shop's mistake does not fill the broker's disk (`worker/amqp/message_size.py`).
 """
 
 from __future__ import annotations
@@ -14,7 +14,9 @@ from aiormq.abc import DeliveredMessage
 
 from consumers.ports.unavailable import BusUnavailable, DatabaseUnavailable, Unavailable, error_name
 from schemas.secret import Secret
+from schemas.wire import MAX_BODY
 from worker.amqp.consumer_pool import ConsumerPool
+from worker.amqp.message_size import describe
 from worker.amqp.messages import CODE, FIELD, REASON, expected_dead_letter_message, strangers_id
 from worker.amqp.publisher import Publisher
 from worker.amqp.rabbit_bus import REST_SECONDS
@@ -26,8 +28,7 @@ from worker.telemetry.metrics import Metrics
 
 NAME = "expected"
 PREFETCH = 5
-"""How many messages are registered at once. Each uses a connection to the database, and holds a body of any size."""
-LARGEST_LETTER = 1024 * 1024
+"""How many messages are registered at once. Each uses a connection to the database."""
 LONGEST_WORDS = 1000
 WAIT_SECONDS = 60.0
 
@@ -86,7 +87,7 @@ class ExpectedConsumer:
         self._pool.resume(NAME)
 
     async def _process(self, message: DeliveredMessage) -> bool:
-        """Register a message, or dead-letter it with the reason. Returns whether it was acknowledged or rejected."""
+        """Register a message, or dead-letter it with the reason. Returns whether it was acknowledged."""
         try:
             result = await self._register(message)
             if result == "later":
@@ -123,15 +124,12 @@ class ExpectedConsumer:
     async def _dead_letter(self, message: DeliveredMessage, refusal: Refusal) -> None:
         """Dead-letter a message with the refusal in its headers. Raises BusUnavailable."""
         log.warning("expected.refused", message_id=_id(message), code=refusal.code)
-        if len(message.body) > LARGEST_LETTER:
-            await self._pool.reject([message])
-            return
         told = {REASON: refusal.reason, CODE: refusal.code, FIELD: refusal.field}
         headers = {name: _printable(text) for name, text in told.items() if text}
         letter = expected_dead_letter_message(
             _id(message),
             message.routing_key or "",
-            message.body,
+            message.body if len(message.body) <= MAX_BODY else describe(message.body),
             headers,
             self._clock.now(),
         )

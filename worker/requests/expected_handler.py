@@ -15,6 +15,7 @@ from consumers.commands.open_payment import CheckoutStore, OpeningFailed
 from consumers.rules import Rules
 from schemas.requests import EXPECTED_PAYMENT, Wrong
 from schemas.wire import MAX_BODY, Unreadable, UnsoundText, read_json
+from worker.amqp.message_size import describe, described
 from worker.amqp.topology import EXPECTED
 from worker.config import Config, Merchant
 from worker.requests.payment_request import TO_BLAME, InvalidRequest, track
@@ -48,8 +49,8 @@ class ExpectedPaymentHandler:
 
     async def handle(self, key: str, body: bytes) -> Handled | Refusal:
         """Register the payment of a message, published with the routing key `key`. Raises the ledger's errors."""
-        if len(body) > MAX_BODY:
-            return Refusal(code="too_large", reason="a body has at most 64 KiB")
+        if too_large := described(body if len(body) <= MAX_BODY else describe(body)):
+            return Refusal(code="too_large", reason=f"a body has at most 64 KiB; {too_large}")
         try:
             merchant, wanted = self._read(key, read_json(body))
             payment_id, now = new_payment_id(), self._clock.now()

@@ -23,6 +23,7 @@ from prometheus_client import (
 
 from consumers.account import Account
 from schemas.answers import Trouble
+from schemas.callbacks import Omission
 from schemas.payments import Change, Payment
 from schemas.words import Authenticity, EventType, Hold, QuestionKind, Source, Status
 from worker.telemetry.old_names import Registry
@@ -80,6 +81,11 @@ class Metrics:
             "payproof_callbacks_total",
             "Callbacks by kind, by whether they prove their sender, and by what became of them",
             *("provider", "source", "authenticity", "result"),
+        )
+        self.digests = self._counter(
+            "payproof_callbacks_digested_total",
+            "Callbacks stored as a digest, by the budget that had no room",
+            "because",
         )
         self.question_seconds = self._histogram(
             *("payproof_question_seconds", "Time a gateway took over a question", GATEWAY_SECONDS),
@@ -175,6 +181,8 @@ class Metrics:
             claims = (self.claims, self.dead_lettered, self.dropped, self.spooled, self.rebuilt)
             for counter in (self.completed, self.refunded, *claims):
                 counter.labels(name)
+        for because in Omission:
+            self.digests.labels(because.value)
         for result in DELIVERED:
             self.deliveries.labels(result)
         for result in EXPECTED_RESULTS:

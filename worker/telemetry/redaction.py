@@ -37,6 +37,7 @@ def masked_callback(callback: Callback, claim: Claim) -> dict[str, Any]:
             [_name(key), value if key in HARMLESS_HEADERS else _masked(value, shown)] for key, value in callback.headers
         ],
         "body": {"bytes": len(callback.body), "fields": fields},
+        "omitted": callback.omitted,
     }
 
 

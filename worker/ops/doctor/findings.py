@@ -11,7 +11,8 @@ from typing import Literal
 from msgspec import Struct
 
 from worker.amqp.diagnose import Diagnosis
-from worker.amqp.topology import DEAD
+from worker.amqp.message_size import MAX_MESSAGE
+from worker.amqp.topology import DEAD, EXPECTED
 from worker.config import Config
 from worker.postgres.server.identity import NOT_AS_ROOT, is_root
 
@@ -42,6 +43,11 @@ def broker_findings(examined: Diagnosis) -> Iterator[Finding]:
         waits = "claims that fail again and again cannot be put aside" if queue == DEAD else "its gateway's claims wait"
         words = f"it does not answer, as a queue that lost its leader; {waits}, and the other queues flow"
         yield Finding("no", f"queue {queue}", words, _ELECT)
+    if examined.trouble is None and not examined.bounded:
+        seen = "it takes messages" if examined.bounded is False else "it did not show whether it takes messages"
+        words = f"{seen} of more than 1 MiB; who may write to {EXPECTED} could fill its memory and its disk"
+        to_do = f"max_message_size = {MAX_MESSAGE} in its rabbitmq.conf, as in deploy/rabbitmq/payproof.conf"
+        yield Finding("!!", "broker", words, to_do)
     if examined.dead:
         yield Finding(
             "!!", "dead letters", f"{examined.dead} waiting at the broker", "look at them with payproof dead list"

@@ -14,6 +14,8 @@ from worker.config import Config
 from worker.ops.doctor.findings import Finding
 from worker.postgres.database import Database
 from worker.postgres.reads.snapshots import ACCOUNTS
+from worker.postgres.spent_bytes import archive_bytes
+from worker.runtime.sizes import GB
 
 MOST_APART = timedelta(seconds=2)
 LATE, VERY_LATE = timedelta(minutes=2), timedelta(minutes=15)
@@ -44,6 +46,8 @@ async def inspect_installation(database: Database, config: Config) -> AsyncItera
         if row["count"]:
             words = f"{row['count']} waiting in Postgres, the oldest since {row['since']:%Y-%m-%d %H:%M:%SZ}"
             yield Finding("!!", "dead letters", words, "look at them with payproof dead list")
+    if found := archive_fills(await archive_bytes(database), config.archive.max_size):
+        yield found
     silent = await database.fetch(_SILENT, accounts, ACCOUNT_BREAKER.threshold)
     asked = sorted({*accounts} - {row["account"] for row in silent})  # payments of a silent gateway wait for it
     for row in await database.fetch(_OLDEST_DUE, asked):
@@ -63,6 +67,15 @@ async def inspect_installation(database: Database, config: Config) -> AsyncItera
             yield Finding("no", subject, f"{words}; {waiting} of them are not settled", to_do)
         else:
             yield Finding("!!", subject, f"{words}; all of them are settled")
+
+
+def archive_fills(size: int, max_size: int) -> Finding | None:
+    """A finding where the archive has more than nine tenths of its bound; both in bytes."""
+    if size <= max_size * 9 // 10:
+        return None
+    words = f"callbacks as received have {size / GB:.1f} of {max_size / GB:.1f} GB"
+    to_do = "past that only digests are stored; raise [archive] max_size if the disk allows, or lower retention"
+    return Finding("!!", "archive.max_size", words, to_do)
 
 
 def overdue(account: str, at: datetime, now: datetime) -> Finding | None:

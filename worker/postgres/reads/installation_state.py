@@ -19,6 +19,7 @@ from consumers.ports.call_limits import AccountLimits
 from consumers.webhook_policy import ENDPOINT_BREAKER
 from worker.postgres.database import Connection, Database
 from worker.postgres.events.publish_cursor import BROKER
+from worker.postgres.spent_bytes import ARCHIVE_BYTES
 
 MOST = 10_000
 """No row is counted beyond this: more of them would be no more alarming."""
@@ -120,7 +121,7 @@ class DatabaseState(Struct, frozen=True, kw_only=True):
     `held`: payments by gateway and hold. By gateway: `stopped` are payments that failed by themselves, `queued` and
     `low_priority` are claims in Postgres. `unsequenced` and `unpublished`: age in seconds of the oldest event without a
     position, and of the oldest that is not at the broker yet. `newest`: Unix time of the newest event in the log.
-    `dead`: dead letters.
+    `dead`: dead letters. `archive_bytes`: the size of the archive on disk.
     """
 
     held: Mapping[tuple[str, str], int]
@@ -133,6 +134,7 @@ class DatabaseState(Struct, frozen=True, kw_only=True):
     newest: float | None
     unpublished: float
     dead: int
+    archive_bytes: int
 
 
 async def read_state(database: Database, accounts: Collection[Account], endpoints: Collection[str]) -> DatabaseState:
@@ -154,6 +156,7 @@ async def read_state(database: Database, accounts: Collection[Account], endpoint
             newest=log["newest"],
             unpublished=log["unpublished"] or 0,
             dead=log["dead"],
+            archive_bytes=await connection.fetchval(ARCHIVE_BYTES),
         )
 
 
