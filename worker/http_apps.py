@@ -19,6 +19,7 @@ from worker.ingress.webhooks import Webhooks
 from worker.ops.health import Ops
 from worker.postgres.database import Database
 from worker.postgres.ledger.postgres_ledger import PostgresLedger
+from worker.postgres.reads.read_turns import ReadTurns
 from worker.runtime.http_listener import guarded
 from worker.telemetry.metrics import Metrics
 from worker.verify.gateways import Gateways
@@ -28,17 +29,20 @@ def public_app(
     config: Config,
     rules: Rules,
     database: Database,
+    reading: Database,
     ledger: PostgresLedger,
     bus: ClaimPublisher,
     gateways: Gateways,
     waiters: PaymentWaiters,
     metrics: Metrics,
 ) -> web.Application:
+    """`reading` is the pool for what shops read: see ReadTurns."""
     ingress = ingress_of(config, ledger, bus, database.clock, waiters, metrics)
     api = Api(
         config=config,
         rules=rules,
         database=database,
+        reads=ReadTurns(reading),
         ledger=ledger,
         bus=bus,
         open_checkout=gateways.open,

@@ -120,14 +120,17 @@ async def parts_of(
         yield parts, None
         return
     ledger, public = _ledger(shared, relay), None
-    async with gateways(PostgresTokens(shared.database), shared.database.clock.now) as asking:
+    async with (
+        shared.database.reading() as reading,
+        gateways(PostgresTokens(shared.database), shared.database.clock.now) as asking,
+    ):
         try:
             if "consume" in roles:
                 parts += _consume(shared, ledger, asking)
             if "ingress" in roles:
                 parts += _expected(shared)
                 public = public_app(
-                    *(shared.config, shared.rules, shared.database, ledger, shared.publisher, asking),
+                    *(shared.config, shared.rules, shared.database, reading, ledger, shared.publisher, asking),
                     *(shared.waiters, shared.metrics),
                 )
             yield parts, public

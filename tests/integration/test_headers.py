@@ -36,7 +36,7 @@ KEYED = {"Authorization": f"Bearer {KEYS['shop']}"}
 async def public(database: Database, config: Config = QUICK) -> AsyncIterator[tuple[TestClient, web.Application]]:
     bus, ledger, metrics = PostgresBus(database), PostgresLedger(database), Metrics()
     async with gateways(PostgresTokens(database)) as asking:
-        app = public_app(config, RULES, database, ledger, bus, asking, PaymentWaiters(), metrics)
+        app = public_app(config, RULES, database, database, ledger, bus, asking, PaymentWaiters(), metrics)
         app.router.add_get("/breaks", breaks)
         async with TestClient(TestServer(app)) as client:
             yield client, app

@@ -82,7 +82,7 @@ async def public(database: Database, config: Config) -> AsyncIterator[str]:
     bus, ledger, metrics = PostgresBus(database), PostgresLedger(database), Metrics()
     rules = replace(RULES, public_url=config.settings.public_url)
     async with gateways(PostgresTokens(database)) as asking:
-        app = public_app(config, rules, database, ledger, bus, asking, PaymentWaiters(), metrics)
+        app = public_app(config, rules, database, database, ledger, bus, asking, PaymentWaiters(), metrics)
         async with listening(app, config.settings.public_path) as url:
             yield url
 
