@@ -1,8 +1,8 @@
 """`python -m tests.bench.lists`: what a buyer who returns waits for while a shop looks at its lists.
 
 A Postgres of its own holds `--payments` payments of one shop. `--lists` readers ask for its list without a pause, and a
-payment is looked up by its id all the while. Side by side: as 0.3 read (one pool for all, and sums of all that match), and
-as it is read now.
+payment is looked up by its id all the while. Side by side: as 0.3 read (one pool for all, and sums of all that match),
+and as it is read now.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from worker.postgres.server.migrate import apply_migrations
 PAYMENTS, LISTS, SECONDS, PAGE = 600_000, 20, 10.0, 50
 LOOK_PAUSE_SECONDS = 0.005
 
-_PAGE = f"SELECT {PAYMENT} FROM payments p WHERE merchant = $1 ORDER BY opened_at DESC, id DESC LIMIT {PAGE + 1}"  # noqa: S608
+_PAGE = f"SELECT {PAYMENT} FROM payments p WHERE merchant = $1 ORDER BY opened_at DESC, id DESC LIMIT {PAGE + 1}"
 _SUMS = """
     SELECT count(*), count(*) FILTER (WHERE status = 'completed' AND hold IS NULL),
         count(*) FILTER (WHERE status = 'failed'),
