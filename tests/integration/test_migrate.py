@@ -20,7 +20,8 @@ import pytest
 from tests.contract import ROOT
 from tests.processes import until
 from worker.postgres.server import migrate
-from worker.postgres.server.dbmate import MigrationError
+from worker.postgres.server.concurrent_indexes import forget_unfinished, sole_migrator
+from worker.postgres.server.dbmate import MigrationError, dbmate_url, run_dbmate
 from worker.postgres.server.embedded import embedded_here
 from worker.postgres.server.migrate import apply_migrations
 
@@ -200,6 +201,21 @@ async def test_the_build_of_a_killed_migrator_is_waited_for(database: str, direc
     await applying
     assert await valid(database) is True
     assert await apply_migrations(database, directory=directory) == ()
+
+
+async def test_an_index_that_was_passed_over_unfinished_counts_as_not_applied(database: str, directory: Path) -> None:
+    """As after a migrator that was killed, whose dbmate went on and failed."""
+    await apply_migrations(database, directory=directory)
+    write_index(directory)
+    file = directory / "0003_index.sql"
+    await ask(database, "CREATE INDEX first_n ON first (n)")
+    await ask(database, "UPDATE pg_index SET indisvalid = false WHERE indexrelid = 'first_n'::regclass")
+    assert await run_dbmate(await dbmate_url(database), [file]) == ["0003_index.sql"]
+    async with sole_migrator(database, SECONDS) as session:
+        assert await forget_unfinished(session, file)
+        assert not await forget_unfinished(session, directory / "0001_first.sql")
+    assert await apply_migrations(database, directory=directory) == ("0003_index.sql",)
+    assert await valid(database) is True
 
 
 async def until_migrating(url: str) -> None:

@@ -61,23 +61,44 @@ async def apply_migrations(dsn: str, *, directory: Path | None = None) -> tuple[
 
 
 async def _apply(dsn: str, url: str, directory: Path) -> tuple[str, ...]:
-    """Apply the new files in their order: concurrent ones each by itself, the others together."""
+    """Apply the new files in their order, those of one kind together."""
     applied: list[str] = []
     try:
         async with sole_migrator(dsn, MIGRATE_SECONDS) as session:
             known = await _known(session)
             new = [file for file in await asyncio.to_thread(_listed, directory) if _version(file) not in known]
             for concurrent, alike in groupby(new, is_concurrent):
-                if concurrent:
-                    for file in alike:
-                        applied += await _apply_concurrent(session, url, file)
-                else:
-                    applied += await _apply_locking(url, [*alike])
+                wait = 0 if concurrent else LOCK_SECONDS  # 0: without end
+                bounded = f"{url}&lock_timeout={wait * 1000:.0f}&statement_timeout=0"
+                applied += await _apply_alike(session, bounded, [*alike])
     except TimeoutError:
         raise MigrationError(f"another migration did not end within {MIGRATE_SECONDS} s") from None
     except DRIVER_ERRORS as error:
         raise MigrationError(f"the database cannot be used: {scrubbed(str(error), dsn)}") from None
     return tuple(applied)
+
+
+async def _apply_alike(session: Session, url: str, new: Sequence[Path]) -> list[str]:
+    """Apply files. Where other transactions are in the way, or an index is not finished, begin again after a pause."""
+    applied: list[str] = []
+    for left in reversed(range(TRIES)):
+        for file in new:
+            await drop_unfinished(session, file, MIGRATE_SECONDS)
+        try:
+            applied += await run_dbmate(url, new)
+        except LockedOut as error:
+            applied += error.applied
+            if not left:
+                raise
+        else:
+            unfinished = [file.name for file in new if await forget_unfinished(session, file)]
+            if not unfinished:
+                return applied
+            applied = [name for name in applied if name not in unfinished]
+        await asyncio.sleep(PAUSE_SECONDS)
+    raise MigrationError(
+        f"{new[-1].name}: an index is built again and again, and is never valid: look at the server's log"
+    )
 
 
 def _listed(directory: Path) -> list[Path]:
@@ -93,36 +114,6 @@ async def _known(session: Session) -> frozenset[str]:
         return frozenset(row["version"] for row in await session.fetch("SELECT version FROM schema_migrations"))
     except asyncpg.UndefinedTableError:
         return frozenset()
-
-
-async def _apply_locking(url: str, new: Sequence[Path]) -> list[str]:
-    """Apply files, each in a transaction. Where other transactions are in the way, begin again after a pause."""
-    bounded, applied = f"{url}&lock_timeout={LOCK_SECONDS * 1000:.0f}&statement_timeout=0", list[str]()
-    for left in reversed(range(TRIES)):
-        try:
-            return applied + await run_dbmate(bounded, new)
-        except LockedOut as error:
-            if not left:
-                raise
-            applied += error.applied
-        await asyncio.sleep(PAUSE_SECONDS)
-    raise AssertionError("the last try ends the loop")
-
-
-async def _apply_concurrent(session: Session, url: str, file: Path) -> list[str]:
-    """Apply a file without a transaction until its index is whole. The old programs' migrators may be in the way."""
-    for left in reversed(range(TRIES)):
-        await drop_unfinished(session, file, MIGRATE_SECONDS)
-        try:
-            applied = await run_dbmate(f"{url}&lock_timeout=0&statement_timeout=0", [file])
-        except LockedOut:
-            if not left:
-                raise
-        else:
-            if not await forget_unfinished(session, file):
-                return applied
-        await asyncio.sleep(PAUSE_SECONDS)
-    raise MigrationError(f"{file.name}: its index is built, and not valid: drop it, and run this again")
 
 
 async def _create_missing(dsn: str) -> None:
