@@ -1,8 +1,8 @@
 """What in a migration stops the writers of a table for the time of a scan or a rewrite, read from its text.
 
-squawk parses the SQL, and knows the lock of each statement. It does not know how big a table is, nor what a `do` block
-does. So a finding that is well considered is silenced above the statement: by `-- squawk-ignore RULE` for a rule of
-squawk's, by `-- locks: why` for one of ours.
+squawk parses the SQL, and knows the lock of each statement. It does not know how big a table is, and of a `do` block
+only the words are read here. So a finding that is well considered is silenced above the statement: by `-- squawk-ignore
+RULE` for a rule of squawk's, by `-- locks: why` for one of ours.
 """
 
 from __future__ import annotations
@@ -36,6 +36,12 @@ _PIECE = re.compile(r"(--[^\n]*|/\*.*?\*/)|('(?:[^']|'')*'|\$(\w*)\$.*?\$\3\$)|(
 _WHOLE = re.compile(r"(?:update(?:\s+only)?|delete\s+from(?:\s+only)?|merge\s+into)\s+(\w+)", re.IGNORECASE)
 _STRONG = re.compile(r"(?:truncate|vacuum|cluster|lock|refresh\s+materialized)\b", re.IGNORECASE)
 _BLOCK = re.compile(r"do\b", re.IGNORECASE)
+_IN_A_BLOCK = re.compile(
+    r"\b(index|trigger|constraint|foreign\s+key|update|delete|merge|truncate|vacuum|cluster|lock|attach|detach"
+    r"|(?:add|alter)\s+column|set\s+not\s+null|type|references)\b",
+    re.IGNORECASE,
+)
+"""Words of statements that may lock a table for long. squawk does not read a `do` block, which may make its SQL."""
 _CONCURRENT = re.compile(r"(?:create|drop|reindex)\b.*\bconcurrently\b", re.IGNORECASE | re.DOTALL)
 _ALONE = re.compile(
     r"create\s+(?:unique\s+)?index\s+concurrently\s+if\s+not\s+exists\s+\w+\s+on\b"
@@ -73,7 +79,7 @@ def _read_here(sql: str, *, outside: bool) -> Iterator[str]:
     statements = [*_statements(sql)]
     if outside and (len(statements) != 1 or not _ALONE.match(statements[0][0])):
         yield "outside: a file without a transaction holds one statement, which can be run again"
-    for statement, comments in statements:
+    for statement, body, comments in statements:
         if "-- locks: " in comments:
             continue
         if not outside and _CONCURRENT.match(statement):
@@ -82,21 +88,22 @@ def _read_here(sql: str, *, outside: bool) -> Iterator[str]:
             yield f"whole-table: its rows stay locked until the commit: {statement.splitlines()[0]}"
         elif _STRONG.match(statement):
             yield f"strong-lock: everyone waits: {statement.splitlines()[0]}"
-        elif _BLOCK.match(statement):
-            yield "block: what it does is not read here: say what it locks"
+        elif _BLOCK.match(statement) and (word := _IN_A_BLOCK.search(body)):
+            yield f"block: say what it locks: {word[0]}"
 
 
-def _statements(sql: str) -> Iterator[tuple[str, str]]:
-    """Each statement with its strings and bodies emptied, and the comments within and above it."""
-    statement = comments = ""
+def _statements(sql: str) -> Iterator[tuple[str, str, str]]:
+    """Each statement with its strings and bodies emptied, these, and the comments within and above it."""
+    statement = bodies = comments = ""
     for piece in _PIECE.finditer(sql):
         comment, quoted, _, end = piece.groups()
         if end:
-            yield statement.strip(), comments
-            statement = comments = ""
+            yield statement.strip(), bodies, comments
+            statement = bodies = comments = ""
         elif comment:
             comments += comment + "\n"
         else:
             statement += "''" if quoted else piece[0]
+            bodies += quoted or ""
     if statement.strip():
-        yield statement.strip(), comments
+        yield statement.strip(), bodies, comments

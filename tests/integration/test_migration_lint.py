@@ -65,6 +65,8 @@ def test_what_makes_writers_wait_is_told(sql: str, rule: str) -> None:
         "create function f() returns void language sql as $$ delete from events; $$;",
         "-- squawk-ignore require-concurrent-index-creation\ncreate index a on small (n);",
         "alter table payments set (autovacuum_vacuum_scale_factor = 0.02);",
+        "do $$ begin execute format('alter table %I set (autovacuum_enabled = on)', 'payments'); end $$;",
+        "-- locks: payments, for a moment\ndo $$ begin execute 'create trigger ' || 'x'; end $$;",
     ],
 )
 def test_what_makes_nobody_wait_is_free_to(sql: str) -> None:
