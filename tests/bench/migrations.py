@@ -2,7 +2,8 @@
 
 A Postgres of its own gets the schema of `--since`, and `--payments` payments with an entry and an event each. A writer
 for each of these tables writes without a pause while the later migrations run, one after the other. The longest time
-between a writer's commits is told for each, beside the longest while nothing was migrated.
+between a writer's commits is told for each, beside the longest while nothing was migrated. With `--in-transaction`
+indexes are built as before 0.4, while the writers wait.
 """
 
 from __future__ import annotations
@@ -115,7 +116,14 @@ async def writers(url: str, payments: int) -> AsyncIterator[Pauses]:
             ended.set()
 
 
-async def paused(url: str, since: str, payments: int, tell: Callable[[str, dict[str, float]], None]) -> int:
+async def paused(
+    url: str,
+    since: str,
+    payments: int,
+    tell: Callable[[str, dict[str, float]], None],
+    *,
+    concurrent: bool = True,
+) -> int:
     """Fill the schema of migration `since`, and tell the pauses for each later one. Returns the number of writes."""
     files = sorted((ROOT / "schemas/sql").glob("*.sql"))
     with directory() as place:
@@ -129,7 +137,10 @@ async def paused(url: str, since: str, payments: int, tell: Callable[[str, dict[
             tell("nothing", pauses.end())
             for file in files:
                 if _version(file) > since:
-                    shutil.copy(file, place)
+                    text = file.read_text("utf-8")
+                    if not concurrent:
+                        text = text.replace(" transaction:false", "").replace(" concurrently", "")
+                    (place / file.name).write_text(text, "utf-8")
                     pauses.begin()
                     await apply_migrations(url, directory=place)
                     tell(file.stem, pauses.end())
@@ -151,12 +162,14 @@ async def main() -> None:
     parser.add_argument(
         "--since", default=SINCE, help="the last migration that is applied before the tables are filled"
     )
+    parser.add_argument("--in-transaction", action="store_true", help="build and drop indexes while the writers wait")
     words = parser.parse_args()
     with directory() as home:
         home.chmod(0o755)  # the server's own user must get through
         with embedded_here(home / "data") as url:
             print(f"{words.payments:,} payments on the schema of {words.since}; the longest pause of a writer:")
-            written = await paused(url, words.since, words.payments, _show)
+            concurrent = not words.in_transaction
+            written = await paused(url, words.since, words.payments, _show, concurrent=concurrent)
             print(f"{written:,} writes, none failed")
 
 
