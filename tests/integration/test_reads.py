@@ -14,7 +14,7 @@ from asyncpg.connection import LoggedQuery
 from consumers.ports.unavailable import DatabaseUnavailable
 from schemas.requests import ListQuery
 from schemas.words import Status
-from tests.integration.shops import Shops, serving
+from tests.integration.shops import Got, Shops, serving
 from worker.postgres import database as pools
 from worker.postgres.database import READ_CONNECTIONS, Database, connect
 from worker.postgres.reads.read_turns import ReadTurns
@@ -84,18 +84,26 @@ async def test_sums_end_at_a_number_and_say_so(shops: Shops) -> None:
 
 
 @asynccontextmanager
-async def reading(database: Database, *, wait: float) -> AsyncIterator[tuple[Shops, ReadTurns, str]]:
+async def reading(database: Database) -> AsyncIterator[tuple[Shops, ReadTurns, str]]:
     """The API with its pool for reading, its turns, and the path of a payment."""
     async with database.reading() as pool:
-        turns = ReadTurns(pool, wait=wait)
+        turns = ReadTurns(pool, wait=SECONDS)
         async with serving(database, reads=turns) as shops:
             payment = await shops.opened()
             yield shops, turns, f"/v1/payments/{payment['payment_id']}"
 
 
+async def refused_list(shops: Shops, turns: ReadTurns) -> Got:
+    """The answer to a list that has no turn for a moment."""
+    turns.wait = 0.05
+    got = await shops.get("/v1/payments")
+    turns.wait = SECONDS
+    return got
+
+
 async def test_lists_of_a_shop_wait_for_each_other_and_nobody_waits_for_them(database: Database) -> None:
-    async with reading(database, wait=0.05) as (shops, turns, payment), turns.of("shop", "list").connection():
-        refused = await shops.get("/v1/payments")
+    async with reading(database) as (shops, turns, payment), turns.of("shop", "list").connection():
+        refused = await refused_list(shops, turns)
         assert refused.problem == (503, "unavailable", None)
         assert refused.headers["Retry-After"] == "5"
         assert (await shops.get("/v1/payments", shop="other")).status == 200
@@ -105,8 +113,16 @@ async def test_lists_of_a_shop_wait_for_each_other_and_nobody_waits_for_them(dat
     assert await database.fetch("SELECT 1") != []
 
 
+async def test_the_lists_of_all_shops_leave_room_for_events(database: Database) -> None:
+    async with reading(database) as (shops, turns, _), AsyncExitStack() as stack:
+        for nth in range(READ_CONNECTIONS - 1):
+            await stack.enter_async_context(turns.of(f"shop {nth}", "list").connection())
+        assert (await refused_list(shops, turns)).status == 503
+        assert (await shops.get("/v1/events")).status == 200
+
+
 async def test_a_list_has_its_turn_after_the_one_before_it(database: Database) -> None:
-    async with reading(database, wait=SECONDS) as (shops, turns, _):
+    async with reading(database) as (shops, turns, _):
         async with turns.of("shop", "list").connection():
             waiting = asyncio.create_task(shops.get("/v1/payments"))
             assert (await shops.get("/v1/payments", shop="other")).status == 200
@@ -118,7 +134,7 @@ async def test_reads_that_hang_delay_no_look_up(database: Database, dsn: str) ->
     """Every connection for reading waits for a table that is locked; a payment is looked up all the same."""
     locking = await asyncpg.connect(dsn)
     try:
-        async with reading(database, wait=SECONDS) as (shops, turns, payment), AsyncExitStack() as stack:
+        async with reading(database) as (shops, turns, payment), AsyncExitStack() as stack:
             for nth in range(READ_CONNECTIONS - 1):
                 await stack.enter_async_context(turns.of(f"shop {nth}", "list").connection())
             async with locking.transaction():
@@ -139,7 +155,7 @@ async def test_a_list_that_takes_too_long_is_ended_by_the_server(
     monkeypatch.setattr(pools, "READ_SECONDS", 0.1)
     locking = await asyncpg.connect(dsn)
     try:
-        async with reading(database, wait=SECONDS) as (shops, _, _):
+        async with reading(database) as (shops, _, _):
             async with locking.transaction():
                 await locking.execute("LOCK TABLE payments")
                 got = await shops.get("/v1/payments")

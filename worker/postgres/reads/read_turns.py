@@ -1,8 +1,8 @@
 """The reads of shops: they take turns, over connections of their own.
 
 So the dashboard of a shop delays no buyer, no webhook and no other shop. A merchant has one read of each kind at a
-time, and its next ones wait for WAIT_SECONDS at most. The server ends a statement of theirs after READ_SECONDS: see
-`Database.reading`.
+time, and its next ones wait for WAIT_SECONDS at most. All lists together leave one connection free for events, because
+shops learn by events of their money. The server ends a statement after READ_SECONDS: see `Database.reading`.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import asyncpg
 from msgspec import Struct
 
 from consumers.ports.unavailable import DatabaseBusy
-from worker.postgres.database import Connection, Database
+from worker.postgres.database import READ_CONNECTIONS, Connection, Database
 
 WAIT_SECONDS = 5.0
 
@@ -37,18 +37,20 @@ class ReadTurns:
 
     def __init__(self, database: Database, *, wait: float = WAIT_SECONDS) -> None:
         self._database = database
-        self._wait = wait
+        self.wait = wait
         self._turns: dict[tuple[str, Kind], asyncio.Lock] = defaultdict(asyncio.Lock)
+        self._lists = asyncio.Semaphore(READ_CONNECTIONS - 1)
 
     def of(self, merchant: str, kind: Kind) -> MerchantReads:
-        return MerchantReads(self._database, self._turns[merchant, kind], self._wait)
+        turn = self._turns[merchant, kind]
+        return MerchantReads(self._database, (turn, self._lists) if kind == "list" else (turn,), self.wait)
 
 
 class MerchantReads(Struct, frozen=True):
     """The merchant's turn at one kind of reads: like a Database, and it raises ReadsBusy and ReadTooLong as well."""
 
     database: Database
-    turn: asyncio.Lock
+    turns: tuple[asyncio.Lock | asyncio.Semaphore, ...]
     wait: float
 
     @asynccontextmanager
@@ -56,7 +58,8 @@ class MerchantReads(Struct, frozen=True):
         async with AsyncExitStack() as stack:
             try:
                 async with asyncio.timeout(self.wait):
-                    await stack.enter_async_context(self.turn)
+                    for turn in self.turns:
+                        await stack.enter_async_context(turn)
                     connection = await stack.enter_async_context(self.database.connection())
             except TimeoutError:
                 raise ReadsBusy(f"no turn within {self.wait:g} s") from None
