@@ -12,12 +12,16 @@ from schemas.words import EntryKind
 
 
 class Summary(Struct, frozen=True, kw_only=True):
-    """Of all payments that match, not of the page alone. Completed means status `completed` and no hold."""
+    """Of all payments that match, not of the page alone. Completed means status `completed` and no hold.
+
+    `capped`: more than the newest 50,000 may match, and the sums are of those alone. `from` and `to` ask for fewer.
+    """
 
     count: int
     completed_count: int
     failed_count: int
     completed_amount: ShownMoney
+    capped: bool
 
 
 class PaymentPage(Struct, frozen=True, kw_only=True):

@@ -20,6 +20,7 @@ from worker.ingress.webhooks import Webhooks
 from worker.ops.health import Ops
 from worker.postgres.database import Database
 from worker.postgres.ledger.postgres_ledger import PostgresLedger
+from worker.postgres.reads.read_turns import ReadTurns
 from worker.runtime.http_listener import guarded
 from worker.telemetry.metrics import Metrics
 from worker.verify.gateways import Gateways
@@ -29,6 +30,7 @@ def public_app(
     config: Config,
     rules: Rules,
     database: Database,
+    reading: Database,
     ledger: PostgresLedger,
     bus: ClaimPublisher,
     gateways: Gateways,
@@ -36,11 +38,13 @@ def public_app(
     budgets: ByteBudgets,
     metrics: Metrics,
 ) -> web.Application:
+    """`reading` is the pool for what shops read: see ReadTurns."""
     ingress = ingress_of(config, ledger, bus, database.clock, waiters, budgets, metrics)
     api = Api(
         config=config,
         rules=rules,
         database=database,
+        reads=ReadTurns(reading),
         ledger=ledger,
         bus=bus,
         open_checkout=gateways.open,

@@ -121,7 +121,10 @@ async def parts_of(
         yield parts, None
         return
     ledger, public = _ledger(shared, relay), None
-    async with gateways(PostgresTokens(shared.database), shared.database.clock.now) as asking:
+    async with (
+        shared.database.reading() as reading,
+        gateways(PostgresTokens(shared.database), shared.database.clock.now) as asking,
+    ):
         try:
             if "consume" in roles:
                 parts += _consume(shared, ledger, asking)
@@ -130,7 +133,7 @@ async def parts_of(
                 budgets = ByteBudgets(shared.config.archive.max_size, shared.database.clock.now)
                 parts.append(ProcessPart("byte budgets", partial(budgets.run, shared.database)))
                 public = public_app(
-                    *(shared.config, shared.rules, shared.database, ledger, shared.publisher, asking),
+                    *(shared.config, shared.rules, shared.database, reading, ledger, shared.publisher, asking),
                     *(shared.waiters, budgets, shared.metrics),
                 )
             yield parts, public

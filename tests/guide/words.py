@@ -148,7 +148,7 @@ CODES = {
     "transaction_used": "Another payment has the transaction that the resolution names.",
     "cursor_expired": "The events after this cursor are gone. Begin without `after`.",
     "internal": "Our fault, and logged. Send it again later; an `Idempotency-Key` makes that safe.",
-    "unavailable": "The database or the broker is away. Send it again after `Retry-After`.",
+    "unavailable": "The database or the broker is away, or a list took too long. Send it again after `Retry-After`.",
 }
 
 LOGS = {
@@ -214,7 +214,7 @@ LOGS = {
     "failure.count_failed": "The database was away as a failing reply was to be counted.",
     "reply.dead_letter_failed": "The database was away as the reply of a locked payment was to be kept. Tried again.",
     "request.failed": "A request ended in 500 by an error of ours.",
-    "request.unavailable": "A request was answered with 503, as the database or the broker is away.",
+    "request.unavailable": "A request was answered with 503: the database or the broker is away, or a shop's reads are busy.",
     "request.unreadable": "A stranger sent bytes that are no HTTP.",
     "schema.migrated": "Migrations were applied.",
     "server.taken_over": "The database is on another PostgreSQL server since then. No Execute is sent for a minute.",

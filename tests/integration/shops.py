@@ -36,6 +36,7 @@ from worker.postgres.database import Database
 from worker.postgres.events.event_log import assign_positions
 from worker.postgres.ledger.postgres_ledger import PostgresLedger
 from worker.postgres.queue.claim_queue import PostgresBus
+from worker.postgres.reads.read_turns import ReadTurns
 
 PUBLIC = "http://pay.test"
 NEAR = "http://127.0.0.1:9"
@@ -193,6 +194,7 @@ async def serving(database: Database, *, bus: Bus | None = None, **changes: Any)
         "config": CONFIG,
         "rules": RULES,
         "database": database,
+        "reads": ReadTurns(database),
         "ledger": PostgresLedger(database),
         "bus": bus or PostgresBus(database),
         "open_checkout": checkout,

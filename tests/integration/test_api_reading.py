@@ -152,14 +152,26 @@ async def test_the_summary_is_over_all_matches(shops: Shops) -> None:
     more = await shops.opened(reference="e", amount="50.25")
     await shops.answered(more, Status.COMPLETED)
     got = (await shops.get("/v1/payments", limit="1")).body
-    assert got["summary"] == {"count": 5, "completed_count": 2, "failed_count": 1, "completed_amount": "150.25"}
+    assert got["summary"] == {
+        "count": 5,
+        "completed_count": 2,
+        "failed_count": 1,
+        "completed_amount": "150.25",
+        "capped": False,
+    }
     got = (await shops.get("/v1/payments", limit="1", cursor=got["next_cursor"], account="shop-one")).body
-    assert got["summary"] == {"count": 3, "completed_count": 2, "failed_count": 0, "completed_amount": "150.25"}
+    assert got["summary"] == {
+        "count": 3,
+        "completed_count": 2,
+        "failed_count": 0,
+        "completed_amount": "150.25",
+        "capped": False,
+    }
     got = (await shops.get("/v1/payments", shop="other")).body
     assert got == {
         "payments": [],
         "next_cursor": None,
-        "summary": {"count": 0, "completed_count": 0, "failed_count": 0, "completed_amount": "0.00"},
+        "summary": {"count": 0, "completed_count": 0, "failed_count": 0, "completed_amount": "0.00", "capped": False},
     }
 
 

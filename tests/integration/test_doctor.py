@@ -16,6 +16,7 @@ from consumers.providers.ipay import IPay
 from schemas.secret import Secret
 from tests.integration.shops import CONFIG, Shops
 from worker.config import Config
+from worker.ops.doctor import installation
 from worker.ops.doctor.address import named_locally, not_public, public_url
 from worker.ops.doctor.gateway_check import ask, clock_skew
 from worker.ops.doctor.installation import inspect_installation, overdue
@@ -173,3 +174,14 @@ async def test_what_waits_for_a_silent_gateway_is_not_the_sweeps_fault(shops: Sh
     await shops.database.execute("INSERT INTO allowances (account, troubles) VALUES ('shop-ipay', 10)")
     found = [one async for one in inspect_installation(shops.database, CONFIG)]
     assert [(one.mark, one.subject) for one in found[1:]] == [("!!", "account shop-ipay")]
+
+
+async def test_few_free_connections_are_told(shops: Shops, monkeypatch: pytest.MonkeyPatch) -> None:
+    subjects = [found.subject async for found in inspect_installation(shops.database, CONFIG)]
+    assert "database connections" not in subjects
+    monkeypatch.setattr(installation, "PROCESS_CONNECTIONS", 1_000)
+    (told,) = [
+        found async for found in inspect_installation(shops.database, CONFIG) if found.subject == "database connections"
+    ]
+    assert told.mark == "!!"
+    assert told.words.endswith("are free, and a process of all roles opens 1000")

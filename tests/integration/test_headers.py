@@ -41,6 +41,7 @@ async def public(database: Database, config: Config = QUICK) -> AsyncIterator[tu
             config,
             RULES,
             database,
+            database,
             ledger,
             bus,
             asking,

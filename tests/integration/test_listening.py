@@ -87,6 +87,7 @@ async def public(database: Database, config: Config) -> AsyncIterator[str]:
             config,
             rules,
             database,
+            database,
             ledger,
             bus,
             asking,

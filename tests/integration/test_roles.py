@@ -24,7 +24,8 @@ from worker.postgres.ledger.postgres_ledger import PostgresLedger
 from worker.postgres.ledger.rows import MOVING
 from worker.postgres.queue.claim_queue import PostgresBus
 from worker.postgres.queue.dead_table import PostgresDead
-from worker.postgres.server.migrate import MigrationError, apply_migrations
+from worker.postgres.server.dbmate import MigrationError
+from worker.postgres.server.migrate import apply_migrations
 from worker.postgres.server.schema import SchemaOlder, bring_up_to_date, expect_present, granted
 
 EVERYBODY = [

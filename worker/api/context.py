@@ -13,19 +13,21 @@ from consumers.rules import Rules
 from worker.config import Config
 from worker.postgres.database import Database
 from worker.postgres.ledger.postgres_ledger import PostgresLedger
+from worker.postgres.reads.read_turns import ReadTurns
 from worker.runtime.ids import new_payment_id
 
 
 class Api(Struct, frozen=True, kw_only=True):
-    """`open_checkout` runs a gateway's `open()`; it ends within the lease of an opening.
+    """`reads` are for what may take long. `open_checkout` runs a gateway's `open()`.
 
-    `twin_wait` is how many seconds a POST waits for another with its Idempotency-Key. Events up to the position
-    `retained_after` are deleted, so a cursor below it is refused.
+    It ends within the lease of an opening. `twin_wait` is how many seconds a POST waits for another with its
+    Idempotency-Key. Events up to the position `retained_after` are deleted, so a cursor below it is refused.
     """
 
     config: Config
     rules: Rules
     database: Database
+    reads: ReadTurns
     ledger: PostgresLedger
     bus: ClaimPublisher
     open_checkout: Callable[[Account, Opening], Awaitable[OpeningOutcome]]

@@ -20,9 +20,10 @@ from schemas.shown import PAYMENT_ID
 from worker.api.auth import merchant_of
 from worker.api.bodies import read_query
 from worker.api.context import Api
-from worker.api.problems import ApiReply, Problem, invalid, json_reply, no_such_payment
+from worker.api.problems import ApiReply, Problem, invalid, json_reply, no_such_payment, unavailable
 from worker.api.streaming import send_entries
 from worker.postgres.events import event_log as log
+from worker.postgres.reads.read_turns import ReadTooLong
 from worker.postgres.reads.reading import Position, read_page, read_payment
 from worker.postgres.reads.timeline import timeline_pages
 
@@ -47,7 +48,8 @@ class PaymentReads:
         payment = await read_payment(self._api.database, merchant_of(request).id, request.match_info["payment_id"])
         if payment is None:
             raise no_such_payment()
-        return await send_entries(request, timeline_pages(self._api.database, payment.id))
+        reads = self._api.reads.of(payment.merchant, "timeline")
+        return await send_entries(request, timeline_pages(reads, payment.id))
 
     async def payments(self, request: web.Request) -> web.Response:
         merchant = merchant_of(request)
@@ -57,7 +59,10 @@ class PaymentReads:
         named = {{"from": "since", "to": "until"}.get(name, name): value for name, value in found.items()}
         query = ListQuery(**named)
         after = None if query.cursor is None else _position(query.cursor)
-        page = await read_page(self._api.database, merchant.id, query, after)
+        try:
+            page = await read_page(self._api.reads.of(merchant.id, "list"), merchant.id, query, after)
+        except ReadTooLong:
+            raise unavailable("too many payments have to be looked at: ask for fewer with `from` and `to`") from None
         shown = PaymentPage(
             payments=[view(payment) for payment in page.payments],
             next_cursor=None if page.next is None else _cursor(*page.next),
@@ -73,7 +78,9 @@ class PaymentReads:
             raise Problem(
                 410, "cursor_expired", "events after this cursor are gone; begin without `after`", field="after"
             )
-        rows = await log.read(self._api.database, merchant, after, found.get("limit", DEFAULT_EVENTS))
+        rows = await log.read(
+            self._api.reads.of(merchant, "events"), merchant, after, found.get("limit", DEFAULT_EVENTS)
+        )
         following = _events_cursor(merchant, rows[-1]["place"] if rows else after)
         bodies = b",".join(row["body"] for row in rows)
         return ApiReply(status=200, body=b'{"events":[%b],"next":"%b"}' % (bodies, following.encode())).response()

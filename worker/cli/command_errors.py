@@ -13,8 +13,8 @@ from rich.console import Console
 from consumers.ports.unavailable import DatabaseUnavailable, error_name
 from worker.amqp.refusals import BrokerRefusedError, TopologyError
 from worker.config import ConfigError
+from worker.postgres.server.dbmate import MigrationError
 from worker.postgres.server.embedded import EmbeddedError
-from worker.postgres.server.migrate import MigrationError
 from worker.postgres.server.session_check import SessionsLent
 
 

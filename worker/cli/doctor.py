@@ -23,8 +23,8 @@ from worker.ops.doctor.findings import Finding, broker_findings, secret_findings
 from worker.ops.doctor.gateway_check import ask
 from worker.ops.doctor.installation import inspect_installation
 from worker.postgres.database import Database
+from worker.postgres.server.dbmate import MigrationError
 from worker.postgres.server.embedded import EmbeddedError
-from worker.postgres.server.migrate import MigrationError
 from worker.postgres.server.opened import opened_as_it_is
 from worker.postgres.server.schema import SchemaNewer, SchemaOlder
 from worker.postgres.tokens import PostgresTokens

@@ -69,7 +69,8 @@ def list_payments_command(
     sums = found.summary
     all_shown = "" if found.next is None else f", the newest {len(found.payments)} are shown"
     completed = f"{sums.completed_count} completed for {sums.completed_amount} BDT"
-    print(f"{sums.count} in all{all_shown}; {completed}, {sums.failed_count} failed")
+    count = f"the newest {sums.count} that match" if sums.capped else f"{sums.count} in all"
+    print(f"{count}{all_shown}; {completed}, {sums.failed_count} failed")
     return 0
 
 

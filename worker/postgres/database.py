@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager, suppress
-from typing import Any, TypeVar
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
+from typing import Any, Protocol, TypeVar
 
 import asyncpg
 import msgspec
@@ -22,6 +22,8 @@ from worker.runtime.clock import DatabaseClock, set_within
 
 CHANNEL = "payproof"
 CONNECTIONS = 10
+READ_CONNECTIONS = 4
+READ_SECONDS = 3  # after which the server ends a statement of `reading`
 COMMAND_SECONDS = 30.0
 ACQUIRE_SECONDS = 10.0
 CLOSE_SECONDS = 5.0
@@ -72,6 +74,14 @@ async def despite_others(transaction: Callable[[], Awaitable[_T]]) -> _T:
     return await transaction()
 
 
+class Reads(Protocol):
+    """What only reads needs no more than this of a Database, so that its turns can be bounded: see MerchantReads."""
+
+    def connection(self) -> AbstractAsyncContextManager[Connection[asyncpg.Record]]: ...
+
+    async def fetch(self, sql: str, *values: Any) -> list[asyncpg.Record]: ...
+
+
 class Database:
     """A pool of connections; made by `connect`. What reads or writes here raises DatabaseUnavailable."""
 
@@ -110,6 +120,23 @@ class Database:
                 command_timeout=COMMAND_SECONDS,
                 server_settings={"application_name": f"payproof {name}", **_SESSION, **settings},
             )
+
+    @asynccontextmanager
+    async def reading(self) -> AsyncIterator[Database]:
+        """A small pool of its own on the same database, for reads that may take long. It connects when it is used.
+
+        The server ends its statements after READ_SECONDS: they raise DatabaseUnavailable.
+        """
+        settings = _SETTINGS | {"statement_timeout": f"{READ_SECONDS}s", "default_transaction_read_only": "on"}
+        pool = _pool(self._dsn, settings, smallest=0, size=READ_CONNECTIONS)
+        with translated():
+            await pool
+        try:
+            yield Database(pool, self._dsn, self.clock)
+        finally:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(CLOSE_SECONDS):
+                    await pool.close()
 
     async def fetch(self, sql: str, *values: Any) -> list[asyncpg.Record]:
         async with self.connection() as connection:
@@ -199,16 +226,7 @@ class Database:
 @asynccontextmanager
 async def connect(dsn: str, *, size: int = CONNECTIONS) -> AsyncIterator[Database]:
     """Open the pool and read the database's clock, within ten seconds. Raises DatabaseUnavailable."""
-    pool = asyncpg.create_pool(
-        dsn,
-        min_size=1,
-        max_size=size,
-        init=_prepare,
-        reset=_leave,
-        command_timeout=COMMAND_SECONDS,
-        timeout=ACQUIRE_SECONDS,
-        server_settings=_SETTINGS,
-    )
+    pool = _pool(dsn, _SETTINGS, smallest=1, size=size)
     database = Database(pool, dsn, DatabaseClock())
     try:
         with translated():
@@ -221,6 +239,19 @@ async def connect(dsn: str, *, size: int = CONNECTIONS) -> AsyncIterator[Databas
             async with asyncio.timeout(CLOSE_SECONDS):
                 await database.notified()
                 await pool.close()
+
+
+def _pool(dsn: str, settings: dict[str, str], *, smallest: int, size: int) -> asyncpg.Pool[asyncpg.Record]:
+    return asyncpg.create_pool(
+        dsn,
+        min_size=smallest,
+        max_size=size,
+        init=_prepare,
+        reset=_leave,
+        command_timeout=COMMAND_SECONDS,
+        timeout=ACQUIRE_SECONDS,
+        server_settings=settings,
+    )
 
 
 async def _prepare(con: asyncpg.Connection[asyncpg.Record], /) -> None:

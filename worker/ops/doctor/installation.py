@@ -1,4 +1,4 @@
-"""Findings from the database: its clock, dead letters, overdue payments, silent gateways, unconfigured accounts.
+"""Findings from the database: its clock, free connections, dead letters, overdue payments, silent and unknown accounts.
 
 Every query here is answered from an index, so that a full table costs no more.
 """
@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 from consumers.checks.limits import ACCOUNT_BREAKER
 from worker.config import Config
 from worker.ops.doctor.findings import Finding
-from worker.postgres.database import Database
+from worker.postgres.database import CONNECTIONS, READ_CONNECTIONS, Database
 from worker.postgres.reads.snapshots import ACCOUNTS
 from worker.postgres.spent_bytes import archive_bytes
 from worker.runtime.sizes import GB
@@ -20,6 +20,14 @@ from worker.runtime.sizes import GB
 MOST_APART = timedelta(seconds=2)
 LATE, VERY_LATE = timedelta(minutes=2), timedelta(minutes=15)
 
+PROCESS_CONNECTIONS = CONNECTIONS + READ_CONNECTIONS + 3
+"""Of a process of all roles: its pools, and one each for wakeups, for locks and for publishing."""
+
+_FREE = """
+    SELECT current_setting('max_connections')::int AS most, current_setting('max_connections')::int
+        - current_setting('superuser_reserved_connections')::int
+        - (SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backend')::int AS free
+"""
 _OLDEST_DUE = f"""
     WITH accounts AS ({ACCOUNTS})
     SELECT a.account, due.at, clock_timestamp() AS now FROM accounts a CROSS JOIN LATERAL (
@@ -42,6 +50,10 @@ _SILENT = """
 async def inspect_installation(database: Database, config: Config) -> AsyncIterator[Finding]:
     accounts = [account.id for account in config.accounts]
     yield await _clock(database)
+    for row in await database.fetch(_FREE):
+        if row["free"] < PROCESS_CONNECTIONS:
+            words = f"{row['free']} of {row['most']} are free, and a process of all roles opens {PROCESS_CONNECTIONS}"
+            yield Finding("!!", "database connections", words, "raise max_connections")
     for row in await database.fetch("SELECT count(*) AS count, min(died_at) AS since FROM dead"):
         if row["count"]:
             words = f"{row['count']} waiting in Postgres, the oldest since {row['since']:%Y-%m-%d %H:%M:%SZ}"

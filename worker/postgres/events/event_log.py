@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 from asyncpg import Record
 from msgspec import Struct
 
-from worker.postgres.database import Connection, Database
+from worker.postgres.database import Connection, Database, Reads
 
 SEQUENCING_LOCK = 7_242_001
 """The lock of the writer that assigns positions; see places_are_ours() and place_left_events() in schemas/sql."""
@@ -66,7 +66,7 @@ async def _assign_positions(connection: Connection[Record], most: int) -> int:
     return placed
 
 
-async def read(database: Database, merchant: str, after: int, limit: int) -> list[Record]:
+async def read(database: Reads, merchant: str, after: int, limit: int) -> list[Record]:
     """The merchant's first `limit` events after a position, in order, as rows of (place, body)."""
     return await database.fetch(READ, merchant, after, limit)
 

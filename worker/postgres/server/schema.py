@@ -19,7 +19,8 @@ from msgspec import Struct
 
 from worker.postgres.database import Database
 from worker.postgres.driver_errors import DRIVER_ERRORS
-from worker.postgres.server.migrate import CONNECT_SECONDS, MigrationError, apply_migrations, scrubbed
+from worker.postgres.server.dbmate import CONNECT_SECONDS, MigrationError, scrubbed
+from worker.postgres.server.migrate import apply_migrations
 
 _OWNER = """
     SELECT pg_get_userbyid(relowner) AS owner, pg_has_role(relowner, 'USAGE') AS may_migrate
