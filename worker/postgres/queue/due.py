@@ -96,7 +96,8 @@ async def take_due(
         bounds = {account: marks[account].bound(now) for account in allowed}
         found = await connection.fetch(_DUE, list(allowed), list(allowed.values()), list(bounds.values()))
         # By ids, and not in one statement: a planner that expects more rows would read the whole table.
-        rows = await connection.fetch(_TAKE, [row["id"] for row in found])
+        # An empty list might be looked for in any index.
+        rows = await connection.fetch(_TAKE, [row["id"] for row in found]) if found else []
         taken = [(row["id"], row["account"], row["provider"]) for row in rows]
         used = {account: sum(taken_of == account for _, taken_of, _ in taken) for account in allowed}
         budgeted = [account for account, rate in accounts.items() if rate is not None and used.get(account)]
