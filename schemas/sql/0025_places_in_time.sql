@@ -75,7 +75,9 @@ exception
 end
 $$;
 
--- As in 0022, but what it looks for begins at the oldest event that has no position.
+-- As in 0022, but for two things. What it looks for begins at the oldest event without a position. And the events of a
+-- payment are found by the payment: "place is null" let a planner that had not seen the backlog yet read all of it by
+-- events_unplaced for each payment.
 create or replace function place_left_events(most int) returns int
 language plpgsql set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off as $$
 declare
@@ -94,7 +96,7 @@ begin
         select e.id, e.payment_id, e.version,
             max(e.time) over (partition by e.payment_id order by e.version) as time
         from (select payment_id, max(version) as version from oldest group by payment_id) as o
-        join events e on e.payment_id = o.payment_id and e.version <= o.version and e.place is null),
+        join events e on e.payment_id = o.payment_id and e.version <= o.version and coalesce(e.place, 0) = 0),
     unplaced as (select id, row_number() over (order by time, payment_id, version) as nth from whole)
     update events e set place = (select coalesce(max(place), 0) from events) + unplaced.nth
     from unplaced where e.id = unplaced.id;
