@@ -64,6 +64,7 @@ async def old_snapshot(dsn: str) -> AsyncIterator[None]:
         await holder.execute("BEGIN ISOLATION LEVEL REPEATABLE READ")
         await holder.execute("SELECT FROM payments LIMIT 1")
         yield
+        await holder.execute("ROLLBACK")
     finally:
         await holder.close()
 

@@ -8,6 +8,7 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from tests.fakes.providers import PLAIN, account
+from tests.integration.old_snapshot import old_snapshot
 from worker.ops.state_metrics import StateMetrics
 from worker.postgres.database import Database, connect
 from worker.postgres.reads import installation_state as state
@@ -77,6 +78,14 @@ async def test_what_waits_is_told_with_its_age_and_counted_up_to_a_bound(crowded
     assert (endpoint.waiting, endpoint.given_up, endpoint.disabled, endpoint.breaker_open) == (1000, 0, False, False)
     assert endpoint.oldest == pytest.approx(1999, abs=60)
     assert sum(found.queued.values()) <= state.MOST
+
+
+async def test_the_oldest_snapshot_is_told_in_transactions(dsn: str, database: Database) -> None:
+    async with old_snapshot(dsn):
+        for _ in range(60):
+            await database.execute("SELECT pg_current_xact_id()")
+        assert (await state.read_state(database, [], [])).snapshot >= 60
+    assert (await state.read_state(database, [], [])).snapshot < 60
 
 
 async def test_it_is_read_once_however_often_it_is_scraped(database: Database) -> None:

@@ -99,6 +99,12 @@ class StateMetrics(Collector):
         if self._state is not None:
             yield from self._payments(self._state)
             yield from self._events(self._state)
+            snapshot = _gauge(
+                "payproof_oldest_snapshot_transactions",
+                "Transactions since the oldest snapshot began that keeps dead rows: of a dump, a standby, a session",
+            )
+            snapshot.add_metric([], self._state.snapshot)
+            yield snapshot
             yield from _of_accounts(self._state.accounts)
             yield from _of_endpoints(self._state.endpoints)
         yield from self._claims(self._state, self._at_broker)

@@ -54,12 +54,13 @@ _QUEUE = f"""
 _LOG = f"""
     SELECT
         extract(epoch FROM clock_timestamp() - (
-            SELECT time FROM events WHERE place IS NULL ORDER BY time LIMIT 1))::float8 AS unsequenced,
+            SELECT time FROM events WHERE place IS NULL AND time >= (SELECT unplaced_since('60 s'))
+            ORDER BY time LIMIT 1))::float8 AS unsequenced,
         extract(epoch FROM (
             SELECT time FROM events WHERE place IS NOT NULL ORDER BY place DESC LIMIT 1))::float8 AS newest,
         extract(epoch FROM clock_timestamp() - (
             SELECT time FROM events WHERE place > r.place ORDER BY place LIMIT 1))::float8 AS unpublished,
-        (SELECT count(*) FROM (SELECT FROM dead LIMIT {MOST}) AS counted) AS dead
+        (SELECT count(*) FROM (SELECT FROM dead LIMIT {MOST}) AS counted) AS dead, oldest_snapshot() AS snapshot
     FROM (SELECT (SELECT place FROM relays WHERE name = $1) AS place) AS r
 """  # noqa: S608
 _STOPPED = f"""
@@ -120,7 +121,7 @@ class DatabaseState(Struct, frozen=True, kw_only=True):
     `held`: payments by gateway and hold. By gateway: `stopped` are payments that failed by themselves, `queued` and
     `low_priority` are claims in Postgres. `unsequenced` and `unpublished`: age in seconds of the oldest event without a
     position, and of the oldest that is not at the broker yet. `newest`: Unix time of the newest event in the log.
-    `dead`: dead letters.
+    `dead`: dead letters. `snapshot`: how many transactions have begun since the oldest snapshot that is still held.
     """
 
     held: Mapping[tuple[str, str], int]
@@ -133,6 +134,7 @@ class DatabaseState(Struct, frozen=True, kw_only=True):
     newest: float | None
     unpublished: float
     dead: int
+    snapshot: int
 
 
 async def read_state(database: Database, accounts: Collection[Account], endpoints: Collection[str]) -> DatabaseState:
@@ -154,6 +156,7 @@ async def read_state(database: Database, accounts: Collection[Account], endpoint
             newest=log["newest"],
             unpublished=log["unpublished"] or 0,
             dead=log["dead"],
+            snapshot=log["snapshot"],
         )
 
 
