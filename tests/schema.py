@@ -81,7 +81,7 @@ MENDED = {
         "function places_are_ours() e2b28da1ec8c8e036d3c0d2ddf75ee9e"
     ),
     "function place_left_events(integer) 04255be144be4a64d8b08767e932fabe": (
-        "function place_left_events(integer) 1304665d0c38e1ebb96c2775b3d2a60a"
+        "function place_left_events(integer) c67db6a8959665d8c808f973b9d66204"
     ),
 }
 """Functions that were corrected: for an older program they do what they did, or what they should have done."""

@@ -24,10 +24,23 @@ create function unplaced_since(patience interval) returns timestamptz language s
     from events_placed_until placed, events_searched_at searched
 $$;
 
+-- The oldest events from `since` on and before `until` without a position, `most` at most. It may only use events_unplaced,
+-- which has the order of time: the index of `place` keeps an entry for each null that was one.
+create function left_events(since timestamptz, until timestamptz, most int)
+returns table (payment_id text, version int, "time" timestamptz)
+language plpgsql set enable_seqscan = off set enable_sort = off as $$
+begin
+    return query
+    select e.payment_id, e.version, e.time from events e
+    where e.place is null and e.time >= since and e.time < until
+    order by e.time, e.payment_id, e.version limit most;
+end
+$$;
+
 -- The time of the oldest event before `until` without a position; null if there is none. It notes how far it looked. A
 -- note is kept even if this transaction is rolled back, so it tells only what others have committed.
 create function oldest_unplaced(until timestamptz, patience interval) returns timestamptz
-language plpgsql set enable_seqscan = off as $$
+language plpgsql as $$
 declare
     since constant timestamptz := unplaced_since(patience);
     looked_at constant timestamptz := clock_timestamp();
@@ -38,7 +51,7 @@ begin
     if since >= until then
         return null;
     end if;
-    select time into oldest from events where place is null and time >= since and time < until order by time limit 1;
+    oldest := (select e.time from left_events(since, until, 1) e);
     placed_until := coalesce(oldest, least(until, looked_at));
     if oldest is null and since > '-infinity' then
         placed_until := greatest(placed_until, least(noted, looked_at));
@@ -90,8 +103,7 @@ begin
     end if;
     perform pg_advisory_xact_lock(7242001); -- before the statement that looks, so that it sees what others gave
     with oldest as (
-        select payment_id, version from events where place is null and time >= since
-        order by time, payment_id, version limit most),
+        select e.payment_id, e.version from left_events(since, 'infinity', most) e),
     whole as (
         select e.id, e.payment_id, e.version,
             max(e.time) over (partition by e.payment_id order by e.version) as time
@@ -138,6 +150,7 @@ exception
 end
 $$;
 drop function oldest_unplaced(timestamptz, interval);
+drop function left_events(timestamptz, timestamptz, int);
 drop function unplaced_since(interval);
 delete from access where relation in ('events_placed_until', 'events_searched_at');
 drop sequence events_placed_until, events_searched_at;

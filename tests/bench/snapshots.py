@@ -115,17 +115,21 @@ async def _measured(database: Database, looks: Looks, title: str) -> Table:
     """A table of this moment. Each statement runs twice, and the second run counts."""
     table = Table("look", "before", "from the start", "from the mark", title=f"{title}: blocks and milliseconds")
     for name in looks.by_name:
-        sql, values = BEFORE[name]
-        async with database.connection() as connection:
-            await connection.execute("SET enable_seqscan = off")  # as in the functions of the schema
-            for _ in range(2):
-                before = await explained(connection, sql, *values)
-            await connection.execute("RESET enable_seqscan")
+        before = await _before(database, *BEFORE[name]) if name in BEFORE else None
         await looks.cost(name)
         marked = await looks.cost(name)
         start = await Looks(database).cost(name, events_from_the_start=True)
-        table.add_row(name, _shown(before), _shown(start), _shown(marked))
+        table.add_row(name, "" if before is None else _shown(before), _shown(start), _shown(marked))
     return table
+
+
+async def _before(database: Database, sql: str, values: tuple[Any, ...]) -> Cost:
+    async with database.connection() as connection:
+        await connection.execute("SET enable_seqscan = off")  # as in the functions of the schema
+        await explained(connection, sql, *values)
+        cost = await explained(connection, sql, *values)
+        await connection.execute("RESET enable_seqscan")
+    return cost
 
 
 def _shown(cost: Cost) -> str:

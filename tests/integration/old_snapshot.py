@@ -14,11 +14,13 @@ import asyncpg
 import msgspec
 from msgspec import Struct
 
+from tests.fakes.providers import PLAIN, account
 from worker.postgres.database import Connection, Database
 from worker.postgres.events.deliveries import lease_deliveries, next_delivery_at
 from worker.postgres.events.event_log import assign_positions
 from worker.postgres.queue.claim_looks import ClaimLooks
 from worker.postgres.queue.due import next_due_at, take_due
+from worker.postgres.reads.installation_state import read_state
 from worker.postgres.watermark import Watermark, Watermarks
 
 ENDPOINT, ACCOUNT, PROVIDER = "wh_000000000001", "shop-a", "ipay"
@@ -131,6 +133,7 @@ class Looks:
         self._recording = recording = _Recording(database)
         self._claims, self._due, self._mark = ClaimLooks(recording), Watermarks(), Watermark()
         self._claims.providers.add(PROVIDER)
+        self._state = Watermarks()
         accounts = {ACCOUNT: None}
         self.by_name: dict[str, Callable[[], Awaitable[object]]] = {
             "queue: claims that are free": lambda: self._claims.take(PROVIDER, 50, low_priority=True, holder=1),
@@ -142,6 +145,9 @@ class Looks:
             "events: may a write give positions": lambda: recording.fetch("SELECT places_are_ours()"),
             "deliveries: those that are due": self._lease,
             "deliveries: when the next is due": self._next,
+            "metrics: all that every process tells": lambda: read_state(
+                recording, [account(ACCOUNT, PLAIN.provider.capabilities)], [ENDPOINT], self._state
+            ),
         }
 
     async def _lease(self) -> object:

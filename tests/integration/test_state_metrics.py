@@ -12,6 +12,7 @@ from tests.integration.old_snapshot import old_snapshot
 from worker.ops.state_metrics import StateMetrics
 from worker.postgres.database import Database, connect
 from worker.postgres.reads import installation_state as state
+from worker.postgres.watermark import START
 
 ENDPOINT = "wh_000000000001"
 MUCH = (
@@ -56,11 +57,11 @@ async def crowded(database: Database) -> Database:
     ("query", "about"),
     [
         (state._HELD, ()),
-        (state._ACCOUNTS, (["shop-0", "shop-1"],)),
-        (state._QUEUE, (["ipay", "moneybag"],)),
+        (state._ACCOUNTS, (["shop-0", "shop-1"], [START] * 2, [START] * 2)),
+        (state._QUEUE, (["ipay", "moneybag"], [False, True], [START] * 2)),
         (state._LOG, ("rabbitmq",)),
         (state._STOPPED, ()),
-        (state._ENDPOINTS, ([ENDPOINT],)),
+        (state._ENDPOINTS, ([ENDPOINT], [START])),
     ],
 )
 async def test_no_table_that_grows_is_read_as_a_whole(crowded: Database, query: str, about: tuple[object, ...]) -> None:

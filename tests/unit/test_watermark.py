@@ -46,3 +46,10 @@ def test_a_mark_is_never_later_than_its_look_nor_the_clock(mark: Watermark) -> N
     mark.saw(START, NOON + timedelta(hours=1), NOON)
     assert mark.bound(NOON) == NOON - LATE
     assert mark.bound(NOON - timedelta(hours=1)) == NOON - timedelta(hours=1) - LATE
+
+
+def test_a_look_from_the_start_that_takes_too_long_is_put_off(mark: Watermark, ticks: list[float]) -> None:
+    mark.skip(NOON)
+    assert mark.bound(NOON) == NOON - LATE
+    ticks.append(WHOLE_SECONDS)
+    assert mark.bound(NOON) == START

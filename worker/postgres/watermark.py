@@ -50,6 +50,12 @@ class Watermark:
         if bound == START:
             self._whole_at = self._ticking()
 
+    def skip(self, now: datetime) -> None:
+        """Put off the look from the start if it is due: it takes longer than its reader may wait."""
+        if self.bound(now) == START:
+            self._whole_at = self._ticking()
+            self._mark = now if self._mark == START else self._mark
+
 
 class Watermarks(dict[Hashable, Watermark]):
     """A watermark for each of several ranges, made when it is first asked for."""
