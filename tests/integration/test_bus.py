@@ -433,7 +433,7 @@ async def test_who_looks_for_lost_claims_reads_only_what_is_in_hand(database: Da
     async with database.connection() as connection:
         await connection.execute(
             """INSERT INTO queue (claim_id, provider, body, holder, available_at)
-               SELECT i::text, 'ipay', '', CASE WHEN held THEN i % 7 END,
+               SELECT i::text, 'ipay', '', CASE WHEN held THEN -1 - i % 7 END,
                    now() + CASE WHEN held THEN interval '40 s' ELSE interval '0' END
                FROM (SELECT i, i % 500 = 0 AS held FROM generate_series(1, 50000) AS i) AS one"""
         )

@@ -38,7 +38,7 @@ _FREE = """
         FROM unnest($1::text[]) AS g (provider) CROSS JOIN unnest(ARRAY[false, true]) AS l (later) CROSS JOIN LATERAL (
             SELECT q.id, q.holder, q.available_at FROM queue q
             WHERE q.provider = g.provider AND q.later = l.later
-                AND q.available_at > greatest($2, statement_timestamp()) AND q.holder IS NOT NULL
+                AND q.available_at > greatest($2, statement_timestamp()) AND coalesce(q.holder, 0) <> 0
             ORDER BY q.available_at) AS taken),
     gone AS MATERIALIZED (
         SELECT DISTINCT holder FROM held WHERE holder NOT IN (
@@ -55,7 +55,10 @@ _FREE = """
         RETURNING provider)
     SELECT (SELECT min(available_at) FROM held) AS oldest, ARRAY(SELECT provider FROM freed) AS providers
 """
-"""Frees claims whose holder is a lock that no session has. A claim whose lease has ended is free without it."""
+"""Frees claims whose holder is a lock that no session has. A claim whose lease has ended is free without it.
+
+"holder IS NOT NULL" would let a planner choose the index queue_held, which has no order of time and so no mark.
+"""
 
 _ALL = "SELECT provider, count(*) AS waiting, min(available_at) AS oldest FROM queue WHERE NOT later GROUP BY provider"
 _COUNT = """
