@@ -116,6 +116,7 @@ async def _measured(database: Database, looks: Looks, title: str) -> Table:
     table = Table("look", "before", "from the start", "from the mark", title=f"{title}: blocks and milliseconds")
     for name in looks.by_name:
         before = await _before(database, *BEFORE[name]) if name in BEFORE else None
+        await looks.by_name["events: positions given by the relay"]()  # as a relay does every few seconds
         await looks.cost(name)
         marked = await looks.cost(name)
         start = await Looks(database).cost(name, events_from_the_start=True)
