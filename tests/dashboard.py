@@ -335,6 +335,12 @@ ROWS = {
             {"{{queue}}": same("payproof_consumer_up", "queue")},
         ),
         Panel(
+            "Transactions since the oldest snapshot",
+            "A dump, a standby or a forgotten session keeps the dead rows of all of them.",
+            "short",
+            {"transactions": same("payproof_oldest_snapshot_transactions")},
+        ),
+        Panel(
             "Consumers built anew in an hour",
             "RabbitMQ had forgotten them.",
             "short",

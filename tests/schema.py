@@ -78,7 +78,10 @@ GAVE_WAY = {
 """
 MENDED = {
     "function places_are_ours() b401555711277e997e5644ee0b50f9d1": (
-        "function places_are_ours() 1275aa1425272462d20b588debac6fc4"
+        "function places_are_ours() e2b28da1ec8c8e036d3c0d2ddf75ee9e"
+    ),
+    "function place_left_events(integer) 04255be144be4a64d8b08767e932fabe": (
+        "function place_left_events(integer) c67db6a8959665d8c808f973b9d66204"
     ),
 }
 """Functions that were corrected: for an older program they do what they did, or what they should have done."""

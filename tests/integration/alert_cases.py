@@ -71,6 +71,7 @@ CASES: dict[str, Case] = {
     "PayproofNotReady": gauge("payproof_process_ready", "0", "1"),
     "PayproofDatabaseAway": gauge("payproof_database_up", "0", "1"),
     "PayproofClockSkew": gauge("payproof_clock_skew_seconds", "-7", "-0.2"),
+    "PayproofOldSnapshot": gauge("payproof_oldest_snapshot_transactions", "500001", "400000"),
     "PayproofMoneyHeld": Case({HELD % "amount_mismatch": "1x60"}, {HELD % "unresolved": "1x60"}),
     "PayproofPaymentsWait": Case({HELD % "unverifiable": "1x60"}, {HELD % "amount_mismatch": "1x60"}),
     "PayproofUnresolvedTooOld": Case(

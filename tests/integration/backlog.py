@@ -31,6 +31,7 @@ from worker.postgres.queue.claim_queue import PostgresBus
 from worker.postgres.queue.due import _DUE, _TAKE, SHARE, SWEEP_BURST_SECONDS
 from worker.postgres.server.embedded import embedded_here
 from worker.postgres.server.migrate import apply_migrations
+from worker.postgres.watermark import START
 from worker.telemetry.metrics import Metrics
 from worker.verify.sweep import BATCH, Sweep
 
@@ -144,7 +145,7 @@ async def unindexed(database: Database) -> list[str]:
     """The steps of the sweep's plans that read the whole table."""
     async with database.connection() as connection:
         plans = [
-            *await connection.fetch(f"EXPLAIN {_DUE}", list(RATES), [BATCH] * len(RATES)),
+            *await connection.fetch(f"EXPLAIN {_DUE}", list(RATES), [BATCH] * len(RATES), [START] * len(RATES)),
             *await connection.fetch(f"EXPLAIN {_TAKE}", [f"pay_{n:x>26}" for n in range(1, BATCH)]),
         ]
     assert any("payments_due" in row[0] for row in plans), plans

@@ -32,6 +32,7 @@ from worker.postgres.database import Database, connect
 from worker.postgres.events.deliveries import _DUE, _RECORD, _TAKE
 from worker.postgres.events.endpoint_rows import _ENQUEUE, enable_endpoint, list_endpoints
 from worker.postgres.reads.timeline import timeline_pages
+from worker.postgres.watermark import START
 from worker.runtime.cancellation import end_one
 
 
@@ -115,7 +116,7 @@ async def test_each_attempt_is_an_entry_of_the_payments_timeline(database: Datab
         (event_id,) = await happen(database)
         await turned(worker)
         hook.answers = 204
-        await database.execute("UPDATE deliveries SET next_at = now() - interval '1 minute'")
+        await database.execute("UPDATE deliveries SET next_at = now() - interval '1 second'")
         await turned(worker)
     timeline = [entry async for page in timeline_pages(database, event_id.removesuffix(".1")) for entry in page]
     first, second = timeline
@@ -140,7 +141,7 @@ async def test_an_attempt_after_another_keeps_its_id_and_is_signed_anew(database
         (event_id,) = await happen(database)
         await turned(worker)
         hook.answers = 200
-        await database.execute("UPDATE deliveries SET next_at = now() - interval '1 minute'")
+        await database.execute("UPDATE deliveries SET next_at = now() - interval '1 second'")
         await turned(worker)
     assert hook.heard == [(event_id, 500), (event_id, 200)]
     for headers, body in hook.requests:
@@ -207,7 +208,7 @@ async def test_after_five_failures_one_delivery_at_a_time_probes_and_the_rest_go
         assert len(waiting) == tried + 1, "all that were never attempted are there"
         rows = await database.fetch("SELECT max(next_at) - now() AS longest FROM deliveries WHERE next_at IS NOT NULL")
         assert rows[0]["longest"] < timedelta(minutes=1)
-        await database.execute("UPDATE deliveries SET next_at = now() - interval '1 minute' WHERE next_at IS NOT NULL")
+        await database.execute("UPDATE deliveries SET next_at = now() - interval '1 second' WHERE next_at IS NOT NULL")
         await turned(worker)
         assert set((await deliveries(database, endpoint)).values()) == {"delivered"}
         assert set(hook.taken) == set(events)
@@ -230,7 +231,7 @@ async def test_the_last_attempt_gives_up_and_says_so(database: Database, sending
         worker = await worker_of(endpoint, database, sending)
         (event_id,) = await happen(database)
         await turned(worker)
-        await database.execute("UPDATE deliveries SET next_at = now() - interval '1 minute', step = $1", len(DELAYS))
+        await database.execute("UPDATE deliveries SET next_at = now() - interval '1 second', step = $1", len(DELAYS))
         await turned(worker)
         assert await deliveries(database, endpoint) == {event_id: "given up"}
         timeline = [entry async for page in timeline_pages(database, event_id.removesuffix(".1")) for entry in page]
@@ -362,7 +363,7 @@ async def test_a_great_backlog_is_worked_off_by_its_indexes(database: Database, 
     now = database.clock.now()
     values = {
         _RECORD: [endpoint.id, [event_id], [now], [0], [None], [now], [None], ["it answered 204"]],
-        _DUE: [endpoint.id, now, 8],
+        _DUE: [endpoint.id, now, 8, START],
         _TAKE: [endpoint.id, [event_id], now],
         _ENQUEUE: [endpoint.id, "m", 0, 500, ["payment.completed"], now],
     }

@@ -8,9 +8,11 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from tests.fakes.providers import PLAIN, account
+from tests.integration.old_snapshot import old_snapshot
 from worker.ops.state_metrics import StateMetrics
 from worker.postgres.database import Database, connect
 from worker.postgres.reads import installation_state as state
+from worker.postgres.watermark import START
 
 ENDPOINT = "wh_000000000001"
 MUCH = (
@@ -55,11 +57,11 @@ async def crowded(database: Database) -> Database:
     ("query", "about"),
     [
         (state._HELD, ()),
-        (state._ACCOUNTS, (["shop-0", "shop-1"],)),
-        (state._QUEUE, (["ipay", "moneybag"],)),
+        (state._ACCOUNTS, (["shop-0", "shop-1"], [START] * 2, [START] * 2)),
+        (state._QUEUE, (["ipay", "moneybag"], [False, True], [START] * 2)),
         (state._LOG, ("rabbitmq",)),
         (state._STOPPED, ()),
-        (state._ENDPOINTS, ([ENDPOINT],)),
+        (state._ENDPOINTS, ([ENDPOINT], [START])),
     ],
 )
 async def test_no_table_that_grows_is_read_as_a_whole(crowded: Database, query: str, about: tuple[object, ...]) -> None:
@@ -77,6 +79,14 @@ async def test_what_waits_is_told_with_its_age_and_counted_up_to_a_bound(crowded
     assert (endpoint.waiting, endpoint.given_up, endpoint.disabled, endpoint.breaker_open) == (1000, 0, False, False)
     assert endpoint.oldest == pytest.approx(1999, abs=60)
     assert sum(found.queued.values()) <= state.MOST
+
+
+async def test_the_oldest_snapshot_is_told_in_transactions(dsn: str, database: Database) -> None:
+    async with old_snapshot(dsn):
+        for _ in range(60):
+            await database.execute("SELECT pg_current_xact_id()")
+        assert (await state.read_state(database, [], [])).snapshot >= 60
+    assert (await state.read_state(database, [], [])).snapshot < 60
 
 
 async def test_it_is_read_once_however_often_it_is_scraped(database: Database) -> None:

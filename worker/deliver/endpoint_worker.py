@@ -46,6 +46,7 @@ from worker.postgres.events.endpoint_rows import (
     note_success,
     save_health,
 )
+from worker.postgres.watermark import Watermark
 from worker.runtime.clock import set_within
 from worker.telemetry.metrics import Metrics
 from worker.telemetry.tracing import OFF, Tracing, traceparent_of
@@ -82,6 +83,7 @@ class EndpointWorker:
     ) -> None:
         self._endpoint, self._database, self._sender = endpoint, database, sender
         self._metrics, self._now, self._tracing = metrics, now, tracing
+        self._mark = Watermark()
         self._wake = asyncio.Event()
         self._stopping = False
         self._sending: set[asyncio.Task[None]] = set()
@@ -177,18 +179,18 @@ class EndpointWorker:
         free = MAX_IN_FLIGHT - len(self._sending)
         most = capacity(health, free, now)
         probe = health.probing
-        taken = await lease_deliveries(connection, endpoint.id, most, now, probe=probe) if most else []
+        taken = await lease_deliveries(connection, endpoint.id, most, now, self._mark, probe=probe) if most else []
         early_at = health.shut_until + EARLY_PROBE_AFTER if probe and health.shut_until else None
         if most and not taken and early_at is not None and early_at <= now:
-            await expedite_one(connection, endpoint.id, now)
-            taken = await lease_deliveries(connection, endpoint.id, most, now, probe=probe)
+            await expedite_one(connection, endpoint.id, now, self._mark)
+            taken = await lease_deliveries(connection, endpoint.id, most, now, self._mark, probe=probe)
         if taken and probe:  # nothing else is sent until this probe has ended, or its lease is over
             await save_health(connection, endpoint.id, Health(failures=health.failures, shut_until=taken[0].lease))
         if enqueued == BATCH:
             return taken, now
         if len(taken) == free or not free or (taken and probe):
             return taken, None
-        at = await next_delivery_at(connection, endpoint.id)
+        at = await next_delivery_at(connection, endpoint.id, now, self._mark)
         if at is not None and health.shut_until is not None:
             at = max(at, health.shut_until)
             at = min(at, early_at) if early_at is not None and early_at > now else at

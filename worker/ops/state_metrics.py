@@ -23,6 +23,7 @@ from worker.config import Config
 from worker.config.webhook_endpoints import endpoints_of
 from worker.postgres.database import Database
 from worker.postgres.reads.installation_state import AccountState, DatabaseState, EndpointState, read_state
+from worker.postgres.watermark import Watermarks
 from worker.telemetry.metrics import Metrics
 
 READ_SECONDS = 2.0
@@ -50,7 +51,11 @@ def state_metrics_of(config: Config, database: Database, broker: Broker | None, 
 
 
 class StateMetrics(Collector):
-    """Read by `refresh`, at most once in KEEP_SECONDS. A gauge that could not be read is left out."""
+    """Read by `refresh`, at most once in KEEP_SECONDS. A gauge that could not be read is left out.
+
+    Where an old snapshot keeps very many dead rows, a reading from the start ends at its deadline. It is then put off
+    for half a minute, so that the database does not count as away. Rows that it alone would find are missing meanwhile.
+    """
 
     def __init__(
         self,
@@ -65,6 +70,7 @@ class StateMetrics(Collector):
         self._accounts, self._endpoints, self._give_up = accounts, endpoints, give_up
         self._archive_max_size = archive_max_size
         self._providers = sorted({account.provider.name for account in accounts})
+        self._marks = Watermarks()
         self._reading = asyncio.Lock()
         self._until = 0.0
         self._state: DatabaseState | None = None
@@ -84,9 +90,11 @@ class StateMetrics(Collector):
     async def _read(self) -> DatabaseState | None:
         try:
             async with asyncio.timeout(READ_SECONDS):
-                return await read_state(self._database, self._accounts, self._endpoints)
+                return await read_state(self._database, self._accounts, self._endpoints, self._marks)
         except (DatabaseUnavailable, TimeoutError) as error:
             log.warning("state_metrics.read_failed", error=error_name(error))
+            for mark in self._marks.values():  # it may be too much to read from the start; see the class
+                mark.skip(self._database.clock.now())
             return None
 
     async def _ask_broker(self) -> BrokerState | None:
@@ -108,6 +116,12 @@ class StateMetrics(Collector):
             archive = _gauge("payproof_archive_bytes", "Size of the archive of callbacks on disk, with its indexes")
             archive.add_metric([], self._state.archive_bytes)
             yield archive
+            snapshot = _gauge(
+                "payproof_oldest_snapshot_transactions",
+                "Transactions since the oldest snapshot began that keeps dead rows: of a dump, a standby, a session",
+            )
+            snapshot.add_metric([], self._state.snapshot)
+            yield snapshot
             yield from _of_accounts(self._state.accounts)
             yield from _of_endpoints(self._state.endpoints)
         yield from self._claims(self._state, self._at_broker)

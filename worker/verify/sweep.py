@@ -19,6 +19,7 @@ from consumers.ports.unavailable import DatabaseUnavailable, Unavailable, error_
 from schemas.words import Source
 from worker.postgres.database import Database
 from worker.postgres.queue.due import MOST_WAITING, POLL_SECONDS, next_due_at, take_due
+from worker.postgres.watermark import Watermarks
 from worker.runtime.clock import set_within
 from worker.telemetry.metrics import Metrics
 from worker.verify.own_claims import own_claim
@@ -47,6 +48,7 @@ class Sweep:
         self._wake = asyncio.Event()
         self._until: datetime | None = None
         self._looked_in_vain = 0
+        self._marks = Watermarks()
 
     def wake_if_due(self, due_at: datetime | None) -> None:
         """Look at once if a payment is due at `due_at`, before the next planned look."""
@@ -69,7 +71,7 @@ class Sweep:
     async def _sweep(self) -> int:
         """Publish claims about at most BATCH due payments of each account. Returns how many."""
         waiting = await self._bus.depths()
-        due = await take_due(self._database, BATCH, self._budgets(waiting))
+        due = await take_due(self._database, BATCH, self._budgets(waiting), self._marks)
         if due:
             now = self._database.clock.now()
             await self._bus.publish([own_claim(Source.SWEEP, *payment, now) for payment in due])
@@ -93,7 +95,7 @@ class Sweep:
         now = self._database.clock.now()
         self._until = now + timedelta(seconds=POLL_SECONDS)
         with suppress(DatabaseUnavailable):
-            due_at = await next_due_at(self._database, self._budgets({}))
+            due_at = await next_due_at(self._database, self._budgets({}), self._marks)
             overdue = due_at is not None and due_at <= now
             self._looked_in_vain = self._looked_in_vain + 1 if overdue else 0
             if due_at is not None:

@@ -6,6 +6,8 @@ a success always counts.
 
 A timeline entry needs a lock on its payment's row, and another process may hold that row. Attempts whose payments are
 locked are recorded in a later cycle. So nothing here waits, and no deadlock is possible.
+
+`mark` is the endpoint's watermark in this process, kept from look to look: see worker/postgres/watermark.py.
 """
 
 from __future__ import annotations
@@ -20,14 +22,15 @@ from msgspec import Struct
 from consumers.timing import TIMING
 from consumers.webhook_policy import MAX_EXPEDITED
 from worker.postgres.database import Connection
+from worker.postgres.watermark import Watermark
 
 _DUE = """
-    SELECT event_id FROM deliveries WHERE endpoint = $1 AND next_at <= $2
+    SELECT event_id, next_at FROM deliveries WHERE endpoint = $1 AND next_at >= $4 AND next_at <= $2
     ORDER BY next_at, place LIMIT $3 FOR UPDATE SKIP LOCKED
 """
 _EARLY = """
     UPDATE deliveries SET next_at = $2, step = greatest(step - 1, 0) WHERE endpoint = $1 AND event_id = (
-        SELECT event_id FROM deliveries WHERE endpoint = $1 AND next_at IS NOT NULL AND attempts - step < $3
+        SELECT event_id FROM deliveries WHERE endpoint = $1 AND next_at >= $4 AND attempts - step < $3
         ORDER BY next_at, place LIMIT 1 FOR UPDATE SKIP LOCKED)
 """
 _TAKE = """
@@ -52,7 +55,7 @@ _EXPEDITE = """
     UPDATE deliveries SET next_at = $2::timestamptz + $3::interval * random(), step = greatest(step - 1, 0)
     WHERE endpoint = $1 AND next_at > $2::timestamptz + $3::interval AND attempts - step < $4
 """
-_NEXT = "SELECT next_at FROM deliveries WHERE endpoint = $1 AND next_at IS NOT NULL ORDER BY next_at LIMIT 1"
+_NEXT = "SELECT next_at FROM deliveries WHERE endpoint = $1 AND next_at >= $2 ORDER BY next_at LIMIT 1"
 
 
 class LeasedDelivery(Struct, frozen=True, kw_only=True):
@@ -85,10 +88,13 @@ class AttemptResult(Struct, frozen=True, kw_only=True):
 
 
 async def lease_deliveries(
-    connection: Connection[asyncpg.Record], endpoint: str, most: int, now: datetime, *, probe: bool
+    connection: Connection[asyncpg.Record], endpoint: str, most: int, now: datetime, mark: Watermark, *, probe: bool
 ) -> list[LeasedDelivery]:
     """Take at most `most` due deliveries, those that wait longest. Returns them in the order of the event log."""
-    due = [row["event_id"] for row in await connection.fetch(_DUE, endpoint, now, most)]
+    bound = mark.bound(now)
+    rows = await connection.fetch(_DUE, endpoint, now, most, bound)
+    mark.saw(bound, min((row["next_at"] for row in rows), default=None), now)
+    due = [row["event_id"] for row in rows]
     if not due:
         return []
     # By ids, and not in one statement: a planner that expects more rows would read a whole table.
@@ -148,11 +154,13 @@ async def expedite_deliveries(connection: Connection[asyncpg.Record], endpoint: 
     return int(done.split()[-1])
 
 
-async def expedite_one(connection: Connection[asyncpg.Record], endpoint: str, now: datetime) -> None:
+async def expedite_one(connection: Connection[asyncpg.Record], endpoint: str, now: datetime, mark: Watermark) -> None:
     """Make the next delivery due now, as a probe. Does nothing if all were expedited MAX_EXPEDITED times."""
-    await connection.execute(_EARLY, endpoint, now, MAX_EXPEDITED)
+    await connection.execute(_EARLY, endpoint, now, MAX_EXPEDITED, mark.near(now))
 
 
-async def next_delivery_at(connection: Connection[asyncpg.Record], endpoint: str) -> datetime | None:
-    at: datetime | None = await connection.fetchval(_NEXT, endpoint)
+async def next_delivery_at(
+    connection: Connection[asyncpg.Record], endpoint: str, now: datetime, mark: Watermark
+) -> datetime | None:
+    at: datetime | None = await connection.fetchval(_NEXT, endpoint, mark.near(now))
     return at

@@ -17,10 +17,10 @@ from asyncpg import Record
 
 from consumers.ports.bus import ClaimMessage
 from consumers.ports.unavailable import BusUnavailable, DatabaseUnavailable, error_name
-from consumers.timing import TIMING
 from schemas.callbacks import Claim, read_claim
 from schemas.own_json import NotOurs
 from worker.postgres.database import Database
+from worker.postgres.queue.claim_looks import ClaimLooks
 from worker.postgres.wakeups import Wakeup
 from worker.runtime.clock import set_within
 
@@ -30,38 +30,11 @@ POLL_SECONDS = 5.0
 
 log = structlog.get_logger()
 
-_LEASE_SECONDS = TIMING.claim_lease.total_seconds()
-_TAKE = f"""
-    UPDATE queue
-    SET holder = $4, available_at = clock_timestamp() + interval '{_LEASE_SECONDS:g} s', attempts = attempts + 1
-    WHERE id = ANY(ARRAY(
-        SELECT id FROM queue WHERE provider = $1 AND available_at <= clock_timestamp() AND later <= $3
-        ORDER BY later, available_at, id LIMIT $2 FOR UPDATE SKIP LOCKED))
-    RETURNING id, claim_id, attempts, failures, queued_at, body
-"""  # noqa: S608 - the lease is our own number
 _POSTPONE = """
     UPDATE queue SET holder = NULL, attempts = greatest(attempts - $3, 0), failures = failures + $4,
         available_at = clock_timestamp() + make_interval(secs => $2)
     WHERE id = ANY($1)
 """
-_FREE = """
-    WITH RECURSIVE holders (holder) AS (
-        SELECT min(holder) FROM queue
-        UNION ALL
-        SELECT (SELECT min(q.holder) FROM queue q WHERE q.holder > holders.holder)
-        FROM holders WHERE holders.holder IS NOT NULL)
-    UPDATE queue SET holder = NULL, available_at = clock_timestamp()
-    WHERE id = ANY(ARRAY(
-        SELECT id FROM queue
-        WHERE holder = ANY(ARRAY(
-            SELECT holder FROM holders WHERE holder IS NOT NULL AND holder NOT IN (
-                SELECT classid::bigint << 32 | objid::bigint FROM pg_locks
-                WHERE locktype = 'advisory' AND objsubid = 1 AND granted AND database = (
-                    SELECT oid FROM pg_database WHERE datname = current_database()))))
-        FOR UPDATE SKIP LOCKED))
-    RETURNING provider
-"""
-"""Frees claims whose holder is a lock that no session has. It costs a step for each holder, not for each claim."""
 
 
 async def no_holder() -> None:
@@ -77,6 +50,7 @@ class PostgresBus:
         self._queued = defaultdict[str, asyncio.Event](asyncio.Event)
         self._returning = dict[object, str]()
         """Claims that were given back, but not yet in the database: the provider of each, by its tag."""
+        self._looks = ClaimLooks(database)
 
     async def free_lost(self) -> None:
         """Until cancelled: free the claims of workers that died, and retry `requeue` where it failed."""
@@ -90,13 +64,14 @@ class PostgresBus:
 
     async def _free(self) -> None:
         await self._holder()  # if the session broke, this also locks the turns of our questions again
-        if freed := await self._database.fetch(_FREE):
-            log.info("claims.freed", claims=len(freed))
-            self._tell({row["provider"] for row in freed})
+        if freed := await self._looks.free_lost():
+            log.info("claims.freed", claims=sum(freed.values()))
+            self._tell(freed)
 
     def wake(self, providers: Iterable[str]) -> None:
         """Let `receive` look for claims of these providers at once."""
         for provider in providers:
+            self._looks.providers.add(provider)
             self._queued[provider].set()
 
     async def publish(self, claims: Sequence[Claim], *, low_priority: bool = False) -> None:
@@ -128,7 +103,7 @@ class PostgresBus:
     async def lease(self, provider: str, most: int, *, low_priority: bool = True) -> list[ClaimMessage]:
         """Take the claims that are there now, at most `most`. Claims of low priority come last, if they are wanted."""
         while True:
-            rows = await self._database.fetch(_TAKE, provider, most, low_priority, await self._holder())
+            rows = await self._looks.take(provider, most, low_priority=low_priority, holder=await self._holder())
             messages = [await self._claim_message(row) for row in sorted(rows, key=lambda row: row["id"])]
             readable = [message for message in messages if message is not None]
             if readable or not rows:
@@ -224,7 +199,4 @@ class PostgresBus:
 
     async def depths(self) -> dict[str, int]:
         """How many claims wait or are in hand, by provider, without claims of low priority."""
-        rows = await self._database.fetch(
-            "SELECT provider, count(*) AS waiting FROM queue WHERE NOT later GROUP BY provider"
-        )
-        return {row["provider"]: row["waiting"] for row in rows}
+        return await self._looks.count()

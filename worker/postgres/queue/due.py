@@ -15,6 +15,7 @@ import asyncpg
 from consumers.checks.limits import ACCOUNT_BREAKER
 from consumers.pacing import TokenBucket
 from worker.postgres.database import Connection, Database
+from worker.postgres.watermark import Watermarks
 
 POLL_SECONDS = 5.0
 """The sweep looks for due payments at least so often, even without a wakeup."""
@@ -55,9 +56,17 @@ _SILENT = """
     FROM allowances WHERE account = ANY($1) AND (troubles >= $2 OR shut_until > clock_timestamp())
 """
 _DUE = """
-    SELECT due.id FROM unnest($1::text[], $2::int[]) AS a (account, most) CROSS JOIN LATERAL (
-        SELECT p.id FROM payments p WHERE p.account = a.account AND p.next_check_at <= clock_timestamp()
+    SELECT due.* FROM unnest($1::text[], $2::int[], $3::timestamptz[]) AS a (account, most, since) CROSS JOIN LATERAL (
+        SELECT p.id, p.account, p.next_check_at FROM payments p
+        WHERE p.account = a.account AND p.next_check_at >= a.since AND p.next_check_at <= statement_timestamp()
         ORDER BY p.next_check_at LIMIT a.most FOR UPDATE SKIP LOCKED) AS due
+"""
+"""By clock_timestamp() no index can be searched: where few payments are due, all that are due later would be read."""
+
+_NEXT = """
+    SELECT min(due.at) AS at FROM unnest($1::text[], $2::timestamptz[]) AS a (account, since) CROSS JOIN LATERAL (
+        SELECT p.next_check_at AS at FROM payments p
+        WHERE p.account = a.account AND p.next_check_at >= a.since ORDER BY p.next_check_at LIMIT 1) AS due
 """
 _TAKE = f"""
     UPDATE payments SET next_check_at = clock_timestamp()
@@ -71,17 +80,24 @@ def sweep_bucket(rate: float) -> TokenBucket:
     return TokenBucket.of_seconds(rate * SHARE, SWEEP_BURST_SECONDS)
 
 
-async def take_due(database: Database, most: int, accounts: Mapping[str, float | None]) -> list[tuple[str, str, str]]:
+async def take_due(
+    database: Database, most: int, accounts: Mapping[str, float | None], marks: Watermarks | None = None
+) -> list[tuple[str, str, str]]:
     """Take due payments of these accounts. Returns them as (payment id, account, provider), in no certain order.
 
     `accounts` has the budget of each account in calls per second, None for no budget. Of each account at most `most`
     payments are taken, those that wait longest. A taken payment is due again after SWEPT_SECONDS, if its claim is lost.
+    `marks` are the watermarks of the accounts, kept from look to look; None: look from the start.
     """
+    marks = Watermarks() if marks is None else marks
+    now = database.clock.now()
     async with database.connection() as connection, connection.transaction():
         allowed = await _allowed(connection, most, accounts)
-        found = await connection.fetch(_DUE, list(allowed), list(allowed.values()))
+        bounds = {account: marks[account].bound(now) for account in allowed}
+        found = await connection.fetch(_DUE, list(allowed), list(allowed.values()), list(bounds.values()))
         # By ids, and not in one statement: a planner that expects more rows would read the whole table.
-        rows = await connection.fetch(_TAKE, [row["id"] for row in found])
+        # An empty list might be looked for in any index.
+        rows = await connection.fetch(_TAKE, [row["id"] for row in found]) if found else []
         taken = [(row["id"], row["account"], row["provider"]) for row in rows]
         used = {account: sum(taken_of == account for _, taken_of, _ in taken) for account in allowed}
         budgeted = [account for account, rate in accounts.items() if rate is not None and used.get(account)]
@@ -92,6 +108,9 @@ async def take_due(database: Database, most: int, accounts: Mapping[str, float |
                 budgeted,
                 [used[account] for account in budgeted],
             )
+    for account, bound in bounds.items():
+        due = [row["next_check_at"] for row in found if row["account"] == account]
+        marks[account].saw(bound, min(due, default=None), now)
     return taken
 
 
@@ -114,16 +133,14 @@ async def _allowed(
     return {account: allowed[account] for account in sorted(allowed) if allowed[account] > 0}
 
 
-async def next_due_at(database: Database, accounts: Mapping[str, float | None]) -> datetime | None:
-    """When the next payment of these accounts is due; None if none has a next check.
+async def next_due_at(
+    database: Database, accounts: Mapping[str, float | None], marks: Watermarks | None = None
+) -> datetime | None:
+    """When the next payment of these accounts is due; None if none has a next check. `marks`: see `take_due`.
 
     It is in the past if due payments are locked or must wait.
     """
-    rows = await database.fetch(
-        """SELECT min(due.at) AS at FROM unnest($1::text[]) AS a (account) CROSS JOIN LATERAL (
-               SELECT p.next_check_at AS at FROM payments p
-               WHERE p.account = a.account AND p.next_check_at IS NOT NULL ORDER BY p.next_check_at LIMIT 1) AS due""",
-        list(accounts),
-    )
+    marks, now = Watermarks() if marks is None else marks, database.clock.now()
+    rows = await database.fetch(_NEXT, list(accounts), [marks[account].near(now) for account in accounts])
     at: datetime | None = rows[0]["at"]
     return at

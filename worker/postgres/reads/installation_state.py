@@ -1,8 +1,9 @@
 """The state of the database, for operators: counts and ages of waiting and held work.
 
 Every process reads it every few seconds, also with a million payments and a hundred thousand waiting rows. So each part
-ends at an index's first row, or counts no further than MOST. That is why the queries have an ORDER BY: without it, a
-planner may read the whole table for a few rows.
+ends at an index's first row, or counts no further than MOST. Looks for open work begin at a watermark; see
+worker/postgres/watermark.py. That is why the queries have an ORDER BY: without it, a planner may read the whole table
+for a few rows.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from consumers.webhook_policy import ENDPOINT_BREAKER
 from worker.postgres.database import Connection, Database
 from worker.postgres.events.publish_cursor import BROKER
 from worker.postgres.spent_bytes import ARCHIVE_BYTES
+from worker.postgres.watermark import Watermarks
 
 MOST = 10_000
 """No row is counted beyond this: more of them would be no more alarming."""
@@ -33,34 +35,32 @@ _HELD = f"""
 """  # noqa: S608 - the bound is our own number
 _ACCOUNTS = """
     SELECT a.account, clock_timestamp() AS now,
-        extract(epoch FROM clock_timestamp() - (
-            SELECT p.opened_at FROM payments p WHERE p.account = a.account AND p.status = 'pending' AND p.hold IS NULL
-            ORDER BY p.opened_at LIMIT 1))::float8 AS unresolved,
-        extract(epoch FROM clock_timestamp() - (
-            SELECT p.next_check_at FROM payments p WHERE p.account = a.account AND p.next_check_at IS NOT NULL
-            ORDER BY p.next_check_at LIMIT 1))::float8 AS overdue,
+        (SELECT p.opened_at FROM payments p
+         WHERE p.account = a.account AND p.status = 'pending' AND p.hold IS NULL AND p.opened_at >= a.pending_from
+         ORDER BY p.opened_at LIMIT 1) AS pending_since,
+        (SELECT p.next_check_at FROM payments p WHERE p.account = a.account AND p.next_check_at >= a.due_from
+         ORDER BY p.next_check_at LIMIT 1) AS due_since,
         l.calls, l.at, l.troubles, l.shut_until, l.unknown_by
-    FROM unnest($1::text[]) AS a (account) LEFT JOIN allowances l ON l.account = a.account
+    FROM unnest($1::text[], $2::timestamptz[], $3::timestamptz[]) AS a (account, pending_from, due_from)
+    LEFT JOIN allowances l ON l.account = a.account
 """
 _QUEUE = f"""
-    SELECT g.provider,
-        (SELECT count(*) FROM (
-            SELECT FROM queue q WHERE q.provider = g.provider AND NOT q.later
-            ORDER BY q.available_at LIMIT {MOST}) AS counted) AS waiting,
-        (SELECT count(*) FROM (
-            SELECT FROM queue q WHERE q.provider = g.provider AND q.later
-            ORDER BY q.available_at LIMIT {MOST}) AS counted) AS later
-    FROM unnest($1::text[]) AS g (provider)
+    SELECT g.provider, g.later, counted.*
+    FROM unnest($1::text[], $2::bool[], $3::timestamptz[]) AS g (provider, later, since) CROSS JOIN LATERAL (
+        SELECT count(*) AS waiting, min(available_at) AS oldest FROM (
+            SELECT q.available_at FROM queue q
+            WHERE q.provider = g.provider AND q.later = g.later AND q.available_at >= g.since
+            ORDER BY q.available_at LIMIT {MOST}) AS next) AS counted
 """  # noqa: S608
 _LOG = f"""
     SELECT
         extract(epoch FROM clock_timestamp() - (
-            SELECT time FROM events WHERE place IS NULL ORDER BY time LIMIT 1))::float8 AS unsequenced,
+            SELECT time FROM left_events(unplaced_since('60 s'), 'infinity', 1)))::float8 AS unsequenced,
         extract(epoch FROM (
             SELECT time FROM events WHERE place IS NOT NULL ORDER BY place DESC LIMIT 1))::float8 AS newest,
         extract(epoch FROM clock_timestamp() - (
             SELECT time FROM events WHERE place > r.place ORDER BY place LIMIT 1))::float8 AS unpublished,
-        (SELECT count(*) FROM (SELECT FROM dead LIMIT {MOST}) AS counted) AS dead
+        (SELECT count(*) FROM (SELECT FROM dead LIMIT {MOST}) AS counted) AS dead, oldest_snapshot() AS snapshot
     FROM (SELECT (SELECT place FROM relays WHERE name = $1) AS place) AS r
 """  # noqa: S608
 _STOPPED = f"""
@@ -70,7 +70,7 @@ _STOPPED = f"""
     GROUP BY p.provider
 """  # noqa: S608
 _ENDPOINTS = f"""
-    SELECT e.id, e.failures, e.disabled_at IS NOT NULL AS disabled, due.waiting,
+    SELECT e.id, e.failures, e.disabled_at IS NOT NULL AS disabled, due.waiting, due.due_since,
         (SELECT count(*) FROM (
             SELECT FROM deliveries d WHERE d.endpoint = e.id AND d.given_up_at IS NOT NULL
             ORDER BY d.place LIMIT {MOST}) AS lost
@@ -80,11 +80,10 @@ _ENDPOINTS = f"""
             (SELECT v.time FROM events v WHERE (v.merchant, v.place) > (e.merchant, e.place)
                 AND (v.merchant, v.place) <= (e.merchant, {2**63 - 1}) AND v.place IS NOT NULL
              ORDER BY v.merchant, v.place LIMIT 1)))::float8 AS oldest
-    FROM endpoints e CROSS JOIN LATERAL (
-        SELECT count(*) AS waiting, min(place) AS first FROM (
-            SELECT d.place FROM deliveries d WHERE d.endpoint = e.id AND d.next_at IS NOT NULL
+    FROM unnest($1::text[], $2::timestamptz[]) AS wanted (id, since) JOIN endpoints e USING (id) CROSS JOIN LATERAL (
+        SELECT count(*) AS waiting, min(place) AS first, min(next_at) AS due_since FROM (
+            SELECT d.place, d.next_at FROM deliveries d WHERE d.endpoint = e.id AND d.next_at >= wanted.since
             ORDER BY d.next_at, d.place LIMIT {MOST}) AS next) AS due
-    WHERE e.id = ANY($1)
 """  # noqa: S608
 
 
@@ -121,7 +120,8 @@ class DatabaseState(Struct, frozen=True, kw_only=True):
     `held`: payments by gateway and hold. By gateway: `stopped` are payments that failed by themselves, `queued` and
     `low_priority` are claims in Postgres. `unsequenced` and `unpublished`: age in seconds of the oldest event without a
     position, and of the oldest that is not at the broker yet. `newest`: Unix time of the newest event in the log.
-    `dead`: dead letters. `archive_bytes`: the size of the archive on disk.
+    `dead`: dead letters. `archive_bytes`: the size of the archive on disk. `snapshot`: how many transactions have begun
+    since the oldest snapshot that is still held.
     """
 
     held: Mapping[tuple[str, str], int]
@@ -135,34 +135,62 @@ class DatabaseState(Struct, frozen=True, kw_only=True):
     unpublished: float
     dead: int
     archive_bytes: int
+    snapshot: int
 
 
-async def read_state(database: Database, accounts: Collection[Account], endpoints: Collection[str]) -> DatabaseState:
-    """Read the state, with these accounts, and the endpoints that have these ids. Raises DatabaseUnavailable."""
+async def read_state(
+    database: Database, accounts: Collection[Account], endpoints: Collection[str], marks: Watermarks | None = None
+) -> DatabaseState:
+    """Read the state, with these accounts, and the endpoints that have these ids. Raises DatabaseUnavailable.
+
+    `marks` are the watermarks of its looks, kept from reading to reading; None: look from the start.
+    """
+    marks, now = Watermarks() if marks is None else marks, database.clock.now()
     providers = sorted({account.provider.name for account in accounts})
     async with database.connection() as connection:
         held = await connection.fetch(_HELD)
-        queue = await connection.fetch(_QUEUE, providers)
+        queue = await _queue(connection, providers, marks, now)
         log = await connection.fetchrow(_LOG, BROKER)
         assert log is not None, "a query over one row has one row"
         return DatabaseState(
             stopped={row["provider"]: row["count"] for row in await connection.fetch(_STOPPED)},
             held={(row["provider"], row["hold"]): row["count"] for row in held},
-            accounts=await _accounts(connection, accounts),
-            endpoints=await _endpoints(connection, endpoints),
-            queued={row["provider"]: row["waiting"] for row in queue},
-            low_priority={row["provider"]: row["later"] for row in queue},
+            accounts=await _accounts(connection, accounts, marks, now),
+            endpoints=await _endpoints(connection, endpoints, marks, now),
+            queued={provider: queue[provider, False] for provider in providers},
+            low_priority={provider: queue[provider, True] for provider in providers},
             unsequenced=log["unsequenced"] or 0,
             newest=log["newest"],
             unpublished=log["unpublished"] or 0,
             dead=log["dead"],
             archive_bytes=await connection.fetchval(ARCHIVE_BYTES),
+            snapshot=log["snapshot"],
         )
 
 
-async def _accounts(connection: Connection[asyncpg.Record], accounts: Collection[Account]) -> list[AccountState]:
+async def _queue(
+    connection: Connection[asyncpg.Record], providers: Sequence[str], marks: Watermarks, now: datetime
+) -> dict[tuple[str, bool], int]:
+    """How many claims wait, by provider and whether of low priority."""
+    kinds = [(provider, later) for provider in providers for later in (False, True)]
+    bounds = {kind: marks["queue", kind].bound(now) for kind in kinds}
+    columns = [[provider for provider, _ in kinds], [later for _, later in kinds], list(bounds.values())]
+    rows = {(row["provider"], row["later"]): row for row in await connection.fetch(_QUEUE, *columns)}
+    for kind, bound in bounds.items():
+        marks["queue", kind].saw(bound, rows[kind]["oldest"], now)
+    return {kind: row["waiting"] for kind, row in rows.items()}
+
+
+async def _accounts(
+    connection: Connection[asyncpg.Record], accounts: Collection[Account], marks: Watermarks, now: datetime
+) -> list[AccountState]:
     known = {account.id: account for account in accounts}
-    rows = await connection.fetch(_ACCOUNTS, list(known))
+    bounds = {kind: [marks[kind, one].bound(now) for one in known] for kind in ("pending", "due")}
+    rows = await connection.fetch(_ACCOUNTS, list(known), *bounds.values())
+    found = {row["account"]: row for row in rows}
+    for kind, since in bounds.items():
+        for one, bound in zip(known, since, strict=True):
+            marks[kind, one].saw(bound, found[one][f"{kind}_since"], now)
     return [_account(known[row["account"]], row) for row in rows]
 
 
@@ -172,12 +200,16 @@ def _account(account: Account, row: asyncpg.Record) -> AccountState:
     return AccountState(
         account=account.id,
         provider=account.provider.name,
-        unresolved=row["unresolved"] or 0,
-        overdue=max(0, row["overdue"] or 0),
+        unresolved=_age(row["pending_since"], now),
+        overdue=max(0, _age(row["due_since"], now)),
         breaker_open=breaker_open(account_limits),
         forgetful=forgetful(account_limits),
         calls=None if rate is None or account_limits is None else refilled(account_limits, rate, now).calls,
     )
+
+
+def _age(since: datetime | None, now: datetime) -> float:
+    return 0.0 if since is None else (now - since).total_seconds()
 
 
 def _account_limits(row: asyncpg.Record, now: datetime) -> AccountLimits | None:
@@ -188,9 +220,15 @@ def _account_limits(row: asyncpg.Record, now: datetime) -> AccountLimits | None:
     return AccountLimits(**kept, at=min(row["at"], now), unknown_by=tuple(row["unknown_by"]))
 
 
-async def _endpoints(connection: Connection[asyncpg.Record], endpoints: Collection[str]) -> list[EndpointState]:
+async def _endpoints(
+    connection: Connection[asyncpg.Record], endpoints: Collection[str], marks: Watermarks, now: datetime
+) -> list[EndpointState]:
     if not endpoints:
         return []
+    bounds = {one: marks["endpoint", one].bound(now) for one in endpoints}
+    rows = await connection.fetch(_ENDPOINTS, list(bounds), list(bounds.values()))
+    for row in rows:
+        marks["endpoint", row["id"]].saw(bounds[row["id"]], row["due_since"], now)
     return [
         EndpointState(
             endpoint=row["id"],
@@ -200,5 +238,5 @@ async def _endpoints(connection: Connection[asyncpg.Record], endpoints: Collecti
             given_up=row["given_up"],
             oldest=max(0, row["oldest"] or 0),
         )
-        for row in await connection.fetch(_ENDPOINTS, list(endpoints))
+        for row in rows
     ]
