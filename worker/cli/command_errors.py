@@ -15,7 +15,7 @@ from worker.amqp.refusals import BrokerRefusedError, TopologyError
 from worker.config import ConfigError
 from worker.postgres.server.embedded import EmbeddedError
 from worker.postgres.server.migrate import MigrationError
-from worker.postgres.server.session_check import SessionsLent
+from worker.postgres.server.session_check import WrongPooler
 
 
 class CommandFailed(Exception):
@@ -30,7 +30,7 @@ EXPLAINED_ERRORS = (
     ConfigError,
     EmbeddedError,
     MigrationError,
-    SessionsLent,
+    WrongPooler,
     BrokerRefusedError,
     TopologyError,
     CommandFailed,
@@ -44,7 +44,7 @@ def explain_failure(error: BaseException, console: Console) -> int:
         case BrokenPipeError():  # the reader of our output has read enough, as `head` has
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             return 1
-        case ConfigError() | SessionsLent() | BrokerRefusedError() | TopologyError():
+        case ConfigError() | WrongPooler() | BrokerRefusedError() | TopologyError():
             why, code = str(error), 2
         case WrongUsage():
             why, code = str(error), 2

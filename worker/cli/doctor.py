@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.text import Text
 
 from consumers.ports.gateway import Token
+from consumers.ports.unavailable import DatabaseUnavailable, error_name
 from worker.amqp.diagnose import diagnose as diagnose_broker
 from worker.cli.configured import configuration
 from worker.config import Config
@@ -27,6 +28,7 @@ from worker.postgres.server.embedded import EmbeddedError
 from worker.postgres.server.migrate import MigrationError
 from worker.postgres.server.opened import opened_as_it_is
 from worker.postgres.server.schema import SchemaNewer, SchemaOlder
+from worker.postgres.server.session_check import WrongPooler, expect_urls
 from worker.postgres.tokens import PostgresTokens
 from worker.verify.gateways import Tokens, gateways
 
@@ -72,6 +74,14 @@ async def _findings(config: Config) -> AsyncIterator[Finding]:
 
 
 async def _database(config: Config, stack: AsyncExitStack) -> tuple[Database | None, Finding]:
+    settings = config.settings
+    try:
+        await expect_urls(settings.database_url, settings.database_direct_url, pooled=True)
+    except WrongPooler as error:
+        return None, Finding("no", "database", str(error))
+    except DatabaseUnavailable as error:
+        words = f"PAYPROOF_DATABASE_URL or PAYPROOF_DATABASE_DIRECT_URL cannot be used ({error_name(error)})"
+        return None, Finding("no", "database", words, "try each with psql")
     try:
         database = await stack.enter_async_context(opened_as_it_is(config))
     except SchemaOlder as error:

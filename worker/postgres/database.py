@@ -51,6 +51,13 @@ _SETTINGS = {
 }
 
 
+# A statement may run in another session than the one before it: none is prepared in advance, and asyncpg then sends the
+# whole statement each time. The pooler refuses our settings; its own configuration makes them (`session_check.py`).
+_THROUGH_POOLER: dict[str, Any] = {
+    "statement_cache_size": 0,
+    "server_settings": {"application_name": _SETTINGS["application_name"]},
+}
+
 _SESSION = {
     "tcp_keepalives_idle": "5",
     "tcp_keepalives_interval": "2",
@@ -73,7 +80,10 @@ async def despite_others(transaction: Callable[[], Awaitable[_T]]) -> _T:
 
 
 class Database:
-    """A pool of connections; made by `connect`. What reads or writes here raises DatabaseUnavailable."""
+    """A pool of connections; made by `connect`. What reads or writes here raises DatabaseUnavailable.
+
+    `dsn` is for the connections outside the pool, which need a session of their own.
+    """
 
     def __init__(self, pool: asyncpg.Pool[asyncpg.Record], dsn: str, clock: DatabaseClock) -> None:
         self._pool = pool
@@ -197,17 +207,21 @@ class Database:
 
 
 @asynccontextmanager
-async def connect(dsn: str, *, size: int = CONNECTIONS) -> AsyncIterator[Database]:
-    """Open the pool and read the database's clock, within ten seconds. Raises DatabaseUnavailable."""
+async def connect(dsn: str, *, size: int = CONNECTIONS, pooled: str | None = None) -> AsyncIterator[Database]:
+    """Open the pool and read the database's clock, within ten seconds. Raises DatabaseUnavailable.
+
+    `pooled` is the URL of the same database through a pooler that lends sessions for a transaction. Then the pool goes
+    through it; sessions and LISTEN go to `dsn`. `expect_pooled` says what has to hold for it.
+    """
     pool = asyncpg.create_pool(
-        dsn,
+        pooled or dsn,
         min_size=1,
         max_size=size,
         init=_prepare,
         reset=_leave,
         command_timeout=COMMAND_SECONDS,
         timeout=ACQUIRE_SECONDS,
-        server_settings=_SETTINGS,
+        **(_THROUGH_POOLER if pooled else {"server_settings": _SETTINGS}),
     )
     database = Database(pool, dsn, DatabaseClock())
     try:
