@@ -10,6 +10,7 @@ import asyncio
 from collections.abc import Collection
 
 from aio_pika.abc import AbstractConnection
+from aiormq.exceptions import ChannelAccessRefused, ChannelNotFoundEntity
 from msgspec import Struct
 
 from schemas.secret import Secret
@@ -52,6 +53,9 @@ async def diagnose(url: Secret, providers: Collection[str]) -> Diagnosis:
                 return Diagnosis(trouble=words, silent=found.silent, dead=found.dead)
     except (BrokerRefusedError, TopologyError) as error:
         return Diagnosis(trouble=str(error))
+    except ChannelNotFoundEntity as error:
+        words = f"it lets us in, and something is missing that this user may not make: start consume first ({error})"
+        return Diagnosis(trouble=words)
     except UNREACHABLE as error:
         words = (
             f"it cannot be reached ({type(error).__name__}); check PAYPROOF_AMQP_URL, and whether RabbitMQ runs there; "
@@ -72,6 +76,8 @@ async def _answers(connection: AbstractConnection, name: str, waiting: int | Non
             if (message := await queue.get(fail=False, timeout=None)) is not None:  # it came just now, and goes back
                 await message.nack(requeue=True)
             await channel.close()
+    except ChannelAccessRefused:  # it cannot be told: this role reads no such queue
+        return True
     except UNREACHABLE:
         return False
     return True

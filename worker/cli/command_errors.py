@@ -11,6 +11,7 @@ import asyncpg
 from rich.console import Console
 
 from consumers.ports.unavailable import DatabaseUnavailable, error_name
+from schemas.secret import SecretElsewhere
 from worker.amqp.refusals import BrokerRefusedError, TopologyError
 from worker.config import ConfigError
 from worker.postgres.server.embedded import EmbeddedError
@@ -33,6 +34,7 @@ EXPLAINED_ERRORS = (
     WrongPooler,
     BrokerRefusedError,
     TopologyError,
+    SecretElsewhere,
     CommandFailed,
 )
 FAILURES = (*EXPLAINED_ERRORS, asyncpg.InsufficientPrivilegeError, DatabaseUnavailable, OSError)
@@ -46,7 +48,7 @@ def explain_failure(error: BaseException, console: Console) -> int:
             return 1
         case ConfigError() | WrongPooler() | BrokerRefusedError() | TopologyError():
             why, code = str(error), 2
-        case WrongUsage():
+        case WrongUsage() | SecretElsewhere():
             why, code = str(error), 2
         case CommandFailed() | EmbeddedError() | MigrationError():
             why, code = str(error), 1
