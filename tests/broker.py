@@ -37,16 +37,19 @@ _ELECT = (
 
 
 class RabbitMQ:
-    """One node; `url` is where it is reached. It keeps its data when it is stopped, killed and started again."""
+    """One node; `url` is where it is reached. It keeps its data when it is stopped, killed and started again.
 
-    def __init__(self, place: Path) -> None:
+    `more`: further lines of its configuration.
+    """
+
+    def __init__(self, place: Path, more: str = "") -> None:
         self.place = place
         self.port, distribution, self._epmd_port = free_ports(3)
         self.url = f"amqp://guest:guest@127.0.0.1:{self.port}/"
         self._node = f"payproof-{self.port}@localhost"
         for name in ("home", "data", "log"):
             (place / name).mkdir(exist_ok=True)
-        (place / "rabbitmq.conf").write_text(CONFIG.format(port=self.port))
+        (place / "rabbitmq.conf").write_text(CONFIG.format(port=self.port) + more)
         (place / "enabled_plugins").write_text("[].")
         self._environment = os.environ | {
             "HOME": str(place / "home"),
@@ -170,10 +173,10 @@ class RabbitMQ:
 
 
 @contextmanager
-def rabbitmq() -> Iterator[RabbitMQ]:
-    """A running node; everything is ended afterwards."""
+def rabbitmq(more: str = "") -> Iterator[RabbitMQ]:
+    """A running node, with `more` lines of configuration; everything is ended afterwards."""
     with directory() as place:
-        broker = RabbitMQ(place)
+        broker = RabbitMQ(place, more)
         try:
             broker.start()
             yield broker

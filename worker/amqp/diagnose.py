@@ -15,7 +15,7 @@ from msgspec import Struct
 
 from schemas.secret import Secret
 from worker.amqp.dead_queue import GET_SECONDS
-from worker.amqp.link import CONNECT_SECONDS, UNREACHABLE, connected, open_channel
+from worker.amqp.link import CONNECT_SECONDS, UNREACHABLE, connected, open_channel, why_away
 from worker.amqp.publisher import probe
 from worker.amqp.refusals import BrokerRefusedError, TopologyError
 from worker.amqp.topology import DEAD, DECLARE_SECONDS, declared
@@ -58,7 +58,7 @@ async def diagnose(url: Secret, providers: Collection[str]) -> Diagnosis:
         return Diagnosis(trouble=words)
     except UNREACHABLE as error:
         words = (
-            f"it cannot be reached ({type(error).__name__}); check PAYPROOF_AMQP_URL, and whether RabbitMQ runs there; "
+            f"it cannot be reached ({why_away(error)}); check PAYPROOF_AMQP_URL, and whether RabbitMQ runs there; "
             "until it can, claims go through Postgres"
         )
         return Diagnosis(trouble=words)

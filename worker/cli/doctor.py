@@ -23,6 +23,7 @@ from worker.ops.doctor.address import public_url
 from worker.ops.doctor.findings import Finding, broker_findings, secret_findings
 from worker.ops.doctor.gateway_check import ask
 from worker.ops.doctor.installation import inspect_installation
+from worker.ops.doctor.transport import transport_findings
 from worker.postgres.database import Database
 from worker.postgres.server.embedded import EmbeddedError
 from worker.postgres.server.migrate import MigrationError
@@ -59,6 +60,8 @@ async def _findings(config: Config, roles: Collection[str]) -> AsyncIterator[Fin
         names = {account.provider.name for account in config.accounts}
         for found in broker_findings(await diagnose_broker(config.settings.amqp_url, names)):
             yield found
+    async for found in transport_findings(config.settings):
+        yield found
     async with AsyncExitStack() as stack:
         database, found = await _database(config, stack)
         yield found
