@@ -22,3 +22,19 @@ class Secret:
 
     def __hash__(self) -> int:
         return hash(self._text)
+
+
+class SecretElsewhere(ValueError):
+    """A secret is used that this process was not given. The message names its place, and holds nothing of it."""
+
+
+class ElsewhereSecret(Secret):
+    """A secret that this process was not given, because its roles do not use it. `reveal` raises SecretElsewhere."""
+
+    __slots__ = ()
+
+    def __init__(self, why: str) -> None:
+        super().__init__(why)
+
+    def reveal(self) -> str:
+        raise SecretElsewhere(self._text)

@@ -45,10 +45,10 @@ _ELECT = (
 class RabbitMQ:
     """One node; `url` is where it is reached. It keeps its data when it is stopped, killed and started again.
 
-    `exports`: its exporter for Prometheus runs too, at the address `exporter`.
+    `more`: further lines of its configuration. `exports`: its exporter for Prometheus runs too, at the address `exporter`.
     """
 
-    def __init__(self, place: Path, *, exports: bool = False) -> None:
+    def __init__(self, place: Path, more: str = "", *, exports: bool = False) -> None:
         self.place = place
         self.port, distribution, self._epmd_port, exporter = free_ports(4)
         self.exporter = f"127.0.0.1:{exporter}"
@@ -57,7 +57,7 @@ class RabbitMQ:
         for name in ("home", "data", "log"):
             (place / name).mkdir(exist_ok=True)
         config = (CONFIG + EXPORTER * exports).format(port=self.port, max_message=MAX_MESSAGE, exporter=exporter)
-        (place / "rabbitmq.conf").write_text(config)
+        (place / "rabbitmq.conf").write_text(config + more)
         (place / "enabled_plugins").write_text("[rabbitmq_prometheus]." if exports else "[].")
         self._environment = os.environ | {
             "HOME": str(place / "home"),
@@ -193,10 +193,10 @@ class RabbitMQ:
 
 
 @contextmanager
-def rabbitmq(*, exports: bool = False) -> Iterator[RabbitMQ]:
-    """A running node; everything is ended afterwards."""
+def rabbitmq(more: str = "", *, exports: bool = False) -> Iterator[RabbitMQ]:
+    """A running node, made with these parameters; everything is ended afterwards."""
     with directory() as place:
-        broker = RabbitMQ(place, exports=exports)
+        broker = RabbitMQ(place, more, exports=exports)
         try:
             broker.start()
             yield broker

@@ -19,7 +19,7 @@ START_SECONDS = 20.0
 STOP_SECONDS = 10.0
 CONFIG = """\
 [databases]
-* = host={host} port={port} user={user}
+* = host={host} port={port} user={user}{connect_query}
 [pgbouncer]
 listen_addr = 127.0.0.1
 listen_port = {listen}
@@ -31,10 +31,11 @@ server_round_robin = {in_turn}
 
 
 @contextmanager
-def pooler(url: str, mode: str, *, in_turn: int = 0) -> Iterator[str]:
+def pooler(url: str, mode: str, *, in_turn: int = 0, connect_query: str | None = None) -> Iterator[str]:
     """The URL of the same database through a pooler; `url` is of a server that is reached by its socket. Blocks.
 
     `in_turn`: 1 where it lends all of its sessions in turn, 0 where it lends the last returned session again.
+    `connect_query`: run in each session of the server before it is lent.
     """
     parts = urlsplit(url)
     query = parse_qs(parts.query)
@@ -45,9 +46,9 @@ def pooler(url: str, mode: str, *, in_turn: int = 0) -> Iterator[str]:
     with directory() as place:
         host, port = query["host"][0], query["port"][0]
         config = place / "pgbouncer.ini"
-        config.write_text(
-            CONFIG.format(host=host, port=port, user=parts.username, listen=listen, mode=mode, in_turn=in_turn)
-        )
+        query = "" if connect_query is None else f" connect_query='{connect_query}'"
+        names = {"host": host, "port": port, "user": parts.username, "connect_query": query}
+        config.write_text(CONFIG.format(**names, listen=listen, mode=mode, in_turn=in_turn))
         place.chmod(0o755)
         owner = Path(host).stat()  # PgBouncer refuses root: the socket's owner runs it
         as_root = os.geteuid() == 0

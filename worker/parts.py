@@ -181,9 +181,11 @@ def _sweep(shared: Shared) -> ProcessPart:
 
 
 def _ledger(shared: Shared, relay: Relay | None) -> PostgresLedger:
+    # Only consume writes into the archive, so only consume is given its keys.
+    keys = shared.config.archive.cipher_keys if "consume" in shared.roles else ()
     return PostgresLedger(
         shared.database,
-        ArchiveCipher(shared.config.archive.cipher_keys),
+        ArchiveCipher(keys),
         _changed(shared.metrics, shared.waiters),
         shared.metrics.drop,
         _sequenced(shared, relay) if "consume" in shared.roles else None,

@@ -30,7 +30,7 @@ from worker.postgres.database import Database
 from worker.postgres.events.publish_cursor import start_publishing
 from worker.postgres.server.identity import NOT_AS_ROOT, is_root
 from worker.postgres.server.opened import keep_postgres, opened
-from worker.postgres.server.session_check import expect_sessions
+from worker.postgres.server.session_check import expect_urls
 from worker.runtime.cancellation import ended_at_exit
 from worker.runtime.clock import set_within
 from worker.runtime.http_listener import Runner
@@ -46,7 +46,7 @@ log = structlog.get_logger()
 def serve_roles(config: Config, roles: Collection[str] = ROLES) -> None:
     """Run these roles until SIGTERM or SIGINT; returns when everything is drained.
 
-    Raises SessionsLent where a role needs a session of its own and PAYPROOF_DATABASE_URL leads to a transaction pooler.
+    Raises WrongPooler where the database's URLs cannot be used as they are.
     """
     allow_files()
     look_less_for_garbage()
@@ -58,10 +58,9 @@ def serve_roles(config: Config, roles: Collection[str] = ROLES) -> None:
             loop.add_signal_handler(sign, stop.set)
         if config.settings.database_url is None and is_root():
             log.warning("embedded.as_root", to_do=NOT_AS_ROOT)
-        url, carries = config.settings.database_url, "relay" in roles and config.settings.amqp_url is not None
-        if url is not None and ("consume" in roles or carries):
-            await expect_sessions(url.reveal())
-        async with opened(config) as database:
+        pooled = "consume" not in roles  # it keeps prepared statements and plans, and most transactions are its own
+        await expect_urls(config.settings.database_url, config.settings.database_direct_url, pooled=pooled)
+        async with opened(config, pooled=pooled) as database:
             await run_roles(config, roles, database, stop, tracing_of(os.environ))
 
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:

@@ -1,11 +1,17 @@
 #!/bin/bash
-# The image of Postgres runs this once, when it makes the database. It makes the users that payproof's processes log in as,
-# each a member of the group whose rights it needs (schemas/sql/0009_roles.sql grants them). Only the owner migrates. For a
-# database that is older than this file, run the statements below by hand: `psql` as the owner.
+# Makes the users that payproof's processes log in as, each a member of the group whose rights it needs
+# (schemas/sql/0009_roles.sql grants them), and gives each its password. Only the owner of the tables migrates. $1 is the
+# folder of the owner's secrets, the other arguments are the logins; PGHOST, PGUSER and PGDATABASE say where. It may run
+# again at any time.
 set -eu
-keys=/run/payproof
-psql --set ON_ERROR_STOP=1 --username "$POSTGRES_USER" --dbname "$POSTGRES_DB" \
-    --set ingress="$(cat "$keys/ingress-password")" --set worker="$(cat "$keys/worker-password")" <<'SQL'
+secrets="$1"
+shift
+PGPASSWORD="$(cat "$secrets/postgres-password")"
+export PGPASSWORD
+run() {
+    psql --no-psqlrc --quiet --set ON_ERROR_STOP=1 "$@"
+}
+run <<'SQL'
 do $$
 declare
     name text;
@@ -16,6 +22,13 @@ begin
         end if;
     end loop;
 end $$;
-create role app_ingress login password :'ingress' in role payproof_ingress;
-create role app_worker login password :'worker' in role payproof_worker;
 SQL
+for login in "$@"; do
+    group=payproof_worker
+    [ "$login" != ingress ] || group=payproof_ingress
+    run --set login="app_$login" --set group="$group" --set password="$(cat "$secrets/$login-password")" <<'SQL'
+select format('create role %I login', :'login') where not exists (select from pg_roles where rolname = :'login') \gexec
+alter role :"login" login password :'password';
+grant :"group" to :"login";
+SQL
+done

@@ -18,8 +18,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
-import asyncpg
 from msgspec import Struct
 
 from tests.broker import RabbitMQ, rabbitmq
@@ -33,12 +33,9 @@ INSTALL_SECONDS = 240
 START_SECONDS = 60.0
 ONE_SHOT_SECONDS = 60
 NOBODY = 65534
-DATABASE_URLS = {
-    "keys-owner/database-url": "payproof",
-    "keys/ingress-database-url": "app_ingress",
-    "keys/worker-database-url": "app_worker",
-}
-"""The users of the database, by the path that `keys` writes their URL to; each folder stands for a volume."""
+LOGINS = ("ingress", "consume", "relay", "deliver")
+DATABASE_USERS = {"owner": "payproof"} | {login: f"app_{login}" for login in LOGINS}
+"""The users of the database, by the folder that `keys` writes their URL into; each folder stands for a volume."""
 LISTENING = {"ingress": 8080, "sandbox": 8090}
 """The services that others reach, and their ports there; every service of ours has an ops port besides."""
 
@@ -94,45 +91,57 @@ class Boxes:
         self._listening = {name: next(ports) for name in LISTENING}
         self.ops = {name: next(ports) for name in self.services}
         self._running: dict[str, subprocess.Popen[bytes]] = {}
-        self.keys, self.owners = place / "keys", place / "keys-owner"
+        self.keys = place / "keys"
         self.configuration, self.home = place / "configuration", place / "home"
         self.url = f"http://127.0.0.1:{self._listening['ingress']}"
         self.sandbox_url = f"http://127.0.0.1:{self._listening['sandbox']}"
 
     @property
     def key(self) -> str:
-        return (self.keys / "shop-api-key").read_text()
+        return (self.keys / "shop" / "shop-api-key").read_text()
 
     def draw_keys(self) -> None:
         """Do the work of the service `keys` by its own script.
 
         Also make the configuration folder that compose mounts.
         """
-        for folder in (self.keys, self.owners, self.configuration, self.home):
-            folder.mkdir(mode=0o755, exist_ok=True)
+        for place in (self.keys, self.configuration, self.home):
+            place.mkdir(mode=0o755, exist_ok=True)
         words = [self._here(word, "keys") for word in self.services["keys"]["entrypoint"]]
         _run(*words, environment=self._environment("keys"))
-        for name, login in DATABASE_URLS.items():
-            (self._place / name).unlink()
-            (self._place / name).write_text(as_user(self._database_url, login) if self._database_url else "")
+        for folder, user in DATABASE_USERS.items():
+            file = self.keys / folder / "database-url"
+            file.unlink()
+            file.write_text(as_user(self._database_url, user) if self._database_url else "")
         written = (DEPLOY / "sandbox" / "payproof.toml").read_text()
-        (self.configuration / "payproof.toml").write_text(self._here(written, "ingress"))
+        for name in self.services:
+            (self.configuration / name).mkdir(mode=0o755, exist_ok=True)
+            (self.configuration / name / "payproof.toml").write_text(self._here(written, name))
 
     async def make_logins(self) -> None:
-        """Run the script that compose gives to the image of Postgres for a new database."""
-        script = (DEPLOY / "postgres" / "logins.sh").read_text()
-        statements = script.partition("<<'SQL'\n")[2].partition("\nSQL\n")[0]
-        for login in ("ingress", "worker"):
-            statements = statements.replace(f":'{login}'", f"'{(self.keys / f'{login}-password').read_text()}'")
-        connection = await asyncpg.connect(self._database_url, database="postgres")  # users are the whole server's
-        try:
-            await connection.execute(statements)
-        finally:
-            await connection.close()
+        """Do the work of the service `logins` by its own script, twice, as it runs at every start."""
+        service = compose()["services"]["logins"]
+        query = parse_qs(urlsplit(self._database_url).query)
+        where = {
+            "PGHOST": query["host"][0],
+            "PGPORT": query["port"][0],
+            "PGDATABASE": "postgres",
+        }  # users are the server's
+        environment = {"PATH": os.environ["PATH"]} | service["environment"] | where
+        words = [
+            word.replace("/etc/payproof-logins.sh", str(DEPLOY / "postgres" / "logins.sh"))
+            for word in service["entrypoint"]
+        ]
+        for _ in range(2):
+            await asyncio.to_thread(
+                _run,
+                *(word.replace("/run/payproof", str(self.keys / "owner")) for word in words),
+                environment=environment,
+            )
 
     async def up(self) -> None:
         """Start every service when the services it depends on are in the state it wants, as compose does."""
-        done = {"keys", "postgres", "rabbitmq"}
+        done = {"keys", "logins", "postgres", "rabbitmq"}
         left = [name for name in self.services if name not in done]
         while left:
             ready = [name for name in left if set(self.services[name]["depends_on"]) <= done]
@@ -166,6 +175,12 @@ class Boxes:
         self._start(name)
         await self._arrives(name)
 
+    def folder(self, name: str) -> Path:
+        """The folder that stands for the volume that this service mounts at /run/payproof."""
+        mounted = [mount.split(":") for mount in self.services[name].get("volumes", [])]
+        found = [source for source, target, *_ in mounted if target == "/run/payproof"]
+        return self.keys / found[0] if found else self.keys
+
     def close(self) -> None:
         for process in self._running.values():
             if process.poll() is None:
@@ -175,11 +190,11 @@ class Boxes:
     def words(self, name: str) -> str:
         return (self._place / f"{name}.log").read_text(errors="replace")
 
-    def payproof(self, *words: str | Path, **settings: str) -> subprocess.CompletedProcess[str]:
-        """A command of payproof in the box of `consume`, with other settings where they are given."""
+    def payproof(self, *words: str | Path, box: str = "consume", **settings: str) -> subprocess.CompletedProcess[str]:
+        """A command of payproof in a service's box, with other settings where they are given."""
         return subprocess.run(
             [self._venv / "bin/payproof", *words],
-            env=self._environment("consume") | settings,
+            env=self._environment(box) | settings,
             cwd=self.home,
             user=self._owner.uid,
             group=self._owner.gid,
@@ -238,8 +253,8 @@ class Boxes:
         public = self._listening.get(name, 0)
         swapped = {
             "/etc/payproof-keys.sh": str(DEPLOY / "keys.sh"),
-            "/etc/payproof": str(self.configuration),
-            "/run/payproof": str(self.keys),
+            "/etc/payproof": str(self.configuration / name),
+            "/run/payproof": str(self.folder(name)),
             "0.0.0.0:9090": f"127.0.0.1:{self.ops[name]}",
             "'127.0.0.1', 9090": f"'127.0.0.1', {self.ops[name]}",
             "0.0.0.0:8080": f"127.0.0.1:{public}",
@@ -273,8 +288,7 @@ def boxes_beside(venv: Path, *, exports: bool = False) -> Iterator[tuple[Boxes, 
             place, venv, _owner(venv, database / "postgres"), database_url=server.url, broker=f"127.0.0.1:{broker.port}"
         )
         boxes.draw_keys()
-        broker.ctl("add_user", "payproof", (boxes.keys / "rabbitmq-password").read_text())
-        broker.ctl("set_permissions", "payproof", ".*", ".*", ".*")
+        broker.ctl("import_definitions", str(boxes.keys / "broker" / "definitions.json"))
         try:
             yield boxes, broker, server
         finally:

@@ -36,7 +36,7 @@ def boxes(venv: Path) -> Iterator[Boxes]:
 async def test_a_payment_is_paid_through_composes_services_and_each_ends_in_time(boxes: Boxes) -> None:
     await boxes.make_logins()
     await boxes.up()
-    async with await aio_pika.connect((boxes.keys / "amqp-url").read_text()) as connection:
+    async with await aio_pika.connect((boxes.keys / "owner" / "amqp-url").read_text()) as connection:
         channel = await connection.channel()
         subscriber = await channel.declare_queue(exclusive=True)
         await subscriber.bind(EVENTS, "payment.completed.#")
@@ -53,8 +53,12 @@ async def test_a_payment_is_paid_through_composes_services_and_each_ends_in_time
     listed = boxes.payproof("payments", "list")
     assert (listed.returncode, payment["payment_id"] in listed.stdout) == (0, True), listed.stderr
 
-    examined = boxes.payproof("doctor")
-    assert examined.returncode == 0, examined.stdout + examined.stderr
+    for box, its in (("ingress", "ingress"), ("consume", "consume"), ("sweep", "sweep,relay"), ("deliver", "deliver")):
+        examined = boxes.payproof("doctor", "--roles", its, box=box)
+        assert examined.returncode == 0, examined.stdout + examined.stderr
+    for box in ("ingress", "consume", "sweep", "deliver"):
+        migrated = boxes.payproof("migrate", "--restored", box=box)
+        assert (migrated.returncode, "may not do this" in migrated.stderr) == (1, True), migrated.stderr
 
     roles = {"ingress", "consume", "sweep", "deliver", "sandbox"}
     ended = boxes.terminate()
@@ -64,7 +68,8 @@ async def test_a_payment_is_paid_through_composes_services_and_each_ends_in_time
         words = boxes.words(name)
         assert "process.stopped" in words
         assert "Traceback" not in words
-        assert not any(secret.read_text() in words for secret in boxes.keys.iterdir())
+        secrets = [file.read_text() for file in boxes.keys.rglob("*") if file.is_file() and file.name != "username"]
+        assert not any(secret in words for secret in secrets)
     assert not list(boxes.home.iterdir()), "nothing was written"
 
 

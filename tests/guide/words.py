@@ -101,6 +101,7 @@ KEYS = {
 ENVIRONMENT = {
     "PAYPROOF_CONFIG": "The configuration file. Paths of secrets in it are relative to its directory.",
     "PAYPROOF_DATABASE_URL": "PostgreSQL 15 or newer, or `file:PATH` of a file that holds the URL. Absent: an embedded server.",
+    "PAYPROOF_DATABASE_DIRECT_URL": "The server's own URL, where `PAYPROOF_DATABASE_URL` is a pooler's; see `deploy/deploying.md`.",
     "PAYPROOF_DATA_DIR": "Where the embedded server keeps its data.",
     "PAYPROOF_AMQP_URL": "RabbitMQ 3.10 or newer, or `file:PATH`. Absent: claims wait in PostgreSQL and no messages are sent.",
     "PAYPROOF_PUBLIC_URL": "Where gateways and browsers reach us; it may have a path. Default: `http://` and the listen address.",

@@ -31,13 +31,34 @@ RESOURCES = table("requests", "limits", requests=WORDS, limits=WORDS)
 LABELS = table("matchLabels", matchLabels=WORDS)
 RELABELING = table("targetLabel", sourceLabels=rows(TEXT), targetLabel=TEXT, replacement=TEXT)
 
+MOUNTS = rows(
+    table("name", name=TEXT, volumeMounts=rows(table("name", "mountPath", name=TEXT, mountPath=TEXT, readOnly=FLAG)))
+)
+SECRETS = rows(table("name", name=TEXT, secret=table("secretName", secretName=TEXT)))
+
 SPECS: Final[dict[tuple[str, str], Schema]] = {
     ("postgresql.cnpg.io/v1", "Cluster"): table(
         "instances",
         "storage",
         instances=COUNT,
         imageName=TEXT,
-        bootstrap=table("initdb", initdb=table(database=TEXT, owner=TEXT, dataChecksums=FLAG, encoding=TEXT)),
+        bootstrap=table(
+            "initdb",
+            initdb=table(database=TEXT, owner=TEXT, dataChecksums=FLAG, encoding=TEXT, postInitSQL=rows(TEXT)),
+        ),
+        managed=table(
+            "roles",
+            roles=rows(
+                table(
+                    "name",
+                    name=TEXT,
+                    ensure={"enum": ["present", "absent"]},
+                    login=FLAG,
+                    inRoles=rows(TEXT),
+                    passwordSecret=table("name", name=TEXT),
+                )
+            ),
+        ),
         postgresql=table(
             synchronous=table("method", "number", method={"enum": ["any", "first"]}, number=COUNT), parameters=WORDS
         ),
@@ -60,6 +81,24 @@ SPECS: Final[dict[tuple[str, str], Schema]] = {
             )
         ),
         rabbitmq=table(additionalConfig=TEXT),
+        tls=table(secretName=TEXT, disableNonTLSListeners=FLAG),
+        override=table(
+            statefulSet=table(spec=table(template=table(spec=table("containers", containers=MOUNTS, volumes=SECRETS))))
+        ),
+    ),
+    ("cert-manager.io/v1", "Issuer"): {
+        "anyOf": [table("selfSigned", selfSigned=table()), table("ca", ca=table("secretName", secretName=TEXT))]
+    },
+    ("cert-manager.io/v1", "Certificate"): table(
+        "secretName",
+        "issuerRef",
+        isCA=FLAG,
+        commonName=TEXT,
+        dnsNames=rows(TEXT),
+        secretName=TEXT,
+        duration={"type": "string", "pattern": r"^\d+h$"},
+        privateKey=table(algorithm=TEXT, size=COUNT, rotationPolicy={"enum": ["Never", "Always"]}),
+        issuerRef=table("name", name=TEXT, kind={"enum": ["Issuer", "ClusterIssuer"]}),
     ),
     ("keda.sh/v1alpha1", "ScaledObject"): table(
         "scaleTargetRef",

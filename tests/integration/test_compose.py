@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
+import json
+import re
 import stat
 import subprocess
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import jsonschema
+import pytest
 from check_jsonschema.builtin_schemas import get_builtin_schema
 
 from consumers.timing import TIMING
 from tests.deployment import DEPLOY, Document, compose, documents, image, settings_read
 from tests.processes import directory
+from worker.amqp.topology import CLAIMS, DEAD, EVENTS
 from worker.config import Config, load
 from worker.process import HTTP_DRAIN_SECONDS, ROLES
 
-ONE_SHOTS = {"keys", "migrate"}
+ONE_SHOTS = {"keys", "logins", "migrate"}
+LOGINS = {"ingress": "ingress", "consume": "consume", "sweep": "relay", "deliver": "deliver"}
+"""The folder of each service: one for each login."""
 UNHURRIED = 2 * HTTP_DRAIN_SECONDS + TIMING.drain.total_seconds()
 
 
@@ -44,11 +50,12 @@ def serving() -> dict[str, list[str]]:
 
 def drawn(place: Path) -> dict[str, str]:
     """The files that `keys` writes, by its own script and with its own environment."""
-    environment = services()["keys"]["environment"] | {"PATH": "/usr/bin:/bin"}
-    owner = place / "owner"
-    owner.mkdir(exist_ok=True)
-    subprocess.run(["sh", DEPLOY / "keys.sh", place, owner], env=environment, check=True, timeout=20)
-    return {file.name: file.read_text() for file in place.rglob("*") if file.is_file()}
+    service = services()["keys"]
+    environment = service["environment"] | {"PATH": "/usr/bin:/bin"}
+    subprocess.run(
+        ["sh", DEPLOY / "keys.sh", place, *service["entrypoint"][3:]], env=environment, check=True, timeout=20
+    )
+    return {str(file.relative_to(place)): file.read_text() for file in place.rglob("*") if file.is_file()}
 
 
 def test_it_fits_the_schema_of_the_compose_specification() -> None:
@@ -137,24 +144,65 @@ def test_every_file_and_volume_that_is_mounted_exists() -> None:
                 assert source in compose()["volumes"], name
 
 
-def test_what_is_the_owners_is_read_by_nobody_who_serves() -> None:
-    mounts = {
-        name: [m for m in service.get("volumes", []) if m.startswith("owner:")] for name, service in services().items()
+def test_each_service_has_the_folder_of_its_own_login_and_no_other() -> None:
+    """What is mounted at /run/payproof, by service. `keys` alone writes, and sees all of it."""
+    found = {name: _mounted(service, "/run/payproof") for name, service in services().items()}
+    assert {name: sources for name, sources in found.items() if sources} == {
+        **{name: [f"{folder}:ro"] for name, folder in LOGINS.items()},
+        "migrate": ["owner:ro"],
+        "logins": ["owner:ro"],
+        "postgres": ["owner:ro"],
+        "rabbitmq": ["broker:ro"],
+        "sandbox": ["shop:ro"],
     }
-    assert {name: found for name, found in mounts.items() if found} == {
-        "keys": ["owner:/run/payproof-owner"],
-        "migrate": ["owner:/run/payproof-owner:ro"],
-        "postgres": ["owner:/run/payproof-owner:ro"],
-    }
+    written = dict(mount.split(":") for mount in services()["keys"]["volumes"] if not mount.startswith("./"))
+    folders = {"owner", "broker", "shop", *LOGINS.values()}
+    assert written == {"keys": "/run/payproof/drawn"} | {name: f"/run/payproof/{name}" for name in folders}
+    assert [name for name, service in services().items() if "keys:" in repr(service.get("volumes"))] == ["keys"]
 
 
-def test_secrets_are_written_by_one_and_read_by_those_who_need_them() -> None:
-    mounts = {
-        name: [m for m in service.get("volumes", []) if m.startswith("keys:")] for name, service in services().items()
+def test_each_folder_holds_what_its_service_uses_and_no_more() -> None:
+    with directory() as place:
+        files = {path for path in drawn(place) if not path.startswith(("drawn/", "owner/", "broker/", "shop/"))}
+    login = {"username", "password", "database-url"}
+    held = {
+        "ingress": {*login, "amqp-url", "shop-api-key", "shop-webhook-secret"},
+        "consume": {*login, "amqp-url", "archive-key"},
+        "relay": {*login, "amqp-url"},
+        "deliver": {*login, "shop-webhook-secret"},
     }
-    assert [name for name, found in mounts.items() if found == ["keys:/run/payproof"]] == ["keys"]
-    readers = {name for name, found in mounts.items() if found == ["keys:/run/payproof:ro"]}
-    assert readers == {"postgres", "rabbitmq", *ours()}
+    assert files == {f"{folder}/{name}" for folder, names in held.items() for name in names}
+
+
+def test_secrets_of_gateways_callbacks_and_endpoints_are_mounted_where_they_are_used() -> None:
+    found = {
+        name: {target for target in ("gateways", "ingress", "webhooks") if _mounted(service, f"/etc/payproof/{target}")}
+        for name, service in ours().items()
+    }
+    assert found == {
+        "ingress": {"gateways", "ingress", "webhooks"},
+        "consume": {"gateways"},
+        "sweep": set(),
+        "deliver": {"webhooks"},
+        "migrate": {"gateways"},  # reconciles, too
+        "sandbox": set(),
+    }
+    assert all(
+        _mounted(service, "/etc/payproof/payproof.toml") for name, service in ours().items() if name != "sandbox"
+    )
+
+
+def test_only_the_relay_writes_events_and_only_consume_makes_queues() -> None:
+    with directory() as place:
+        definitions = json.loads(drawn(place)["broker/definitions.json"])
+    rights = {one["user"]: one for one in definitions["permissions"]}
+    assert rights.keys() == {"payproof", "app_ingress", "app_consume", "app_relay"}
+    assert {one["name"] for one in definitions["users"]} == rights.keys(), "there is no user guest"
+    ours = {user: one for user, one in rights.items() if user != "payproof"}
+    assert [user for user, one in ours.items() if re.fullmatch(one["write"], EVENTS)] == ["app_relay"]
+    assert [user for user, one in ours.items() if re.fullmatch(one["configure"], EVENTS)] == ["app_consume"]
+    assert [user for user, one in ours.items() if re.fullmatch(one["read"], DEAD)] == ["app_consume"]
+    assert all(re.fullmatch(one["write"], CLAIMS) for one in ours.values()), "a probe is published there"
 
 
 def test_every_image_is_pinned_by_a_tag() -> None:
@@ -170,37 +218,62 @@ def test_keys_are_drawn_once_and_kept() -> None:
     with directory() as place:
         other = drawn(place)
         assert first.keys() == other.keys()
-        assert not set(first.values()) & set(other.values())
+        names = {path for path in first if path.endswith("/username")}
+        assert not {first[path] for path in first.keys() - names} & {other[path] for path in other.keys() - names}
+
+
+def test_what_an_older_installation_has_drawn_is_kept() -> None:
+    """The volume of the keys is the one that it was, and holds the archive's key."""
+    with directory() as place:
+        (place / "drawn").mkdir()
+        (place / "drawn" / "archive-key").write_text("older")
+        files = drawn(place)
+    assert (files["consume/archive-key"], files["owner/archive-key"]) == ("older", "older")
 
 
 def test_the_engines_are_reached_by_their_services_names_with_what_was_drawn() -> None:
     with directory() as place:
         keys = drawn(place)
-    for name, engine, port in (("database-url", "postgres", 5432), ("amqp-url", "rabbitmq", 5672)):
-        url = urlsplit(keys[name])
-        assert (url.hostname, url.port, url.username) == (engine, port, "payproof")
-        assert url.password == keys[f"{engine}-password"]
+    users = {"owner": "payproof"} | {folder: f"app_{folder}" for folder in LOGINS.values()}
+    for folder, user in users.items():
+        for name, engine, port in (("database-url", "postgres", 5432), ("amqp-url", "rabbitmq", 5672)):
+            if (written := keys.get(f"{folder}/{name}")) is None:
+                assert (folder, name) == ("deliver", "amqp-url")
+                continue
+            url = urlsplit(written)
+            assert (url.hostname, url.port, url.username) == (engine, port, user)
+            if folder != "owner":
+                assert url.password == keys[f"{folder}/password"]
+    passwords = [keys[f"{folder}/password"] for folder in LOGINS.values()]
+    assert len(set(passwords)) == len(passwords)
 
 
-def test_the_configuration_of_the_sandbox_is_a_good_one() -> None:
-    config = configured()
+@pytest.mark.parametrize("service", [*LOGINS, "migrate"])
+def test_the_configuration_of_the_sandbox_is_a_good_one_in_the_box_of_each_service(service: str) -> None:
+    config = configured(service)
     assert config.settings.database_url is not None
-    assert config.settings.amqp_url is not None
+    assert (config.settings.amqp_url is None) == (service == "deliver")
     assert config.settings.config_path.name == "payproof.toml"
     assert {urlsplit(account.provider.base_url).hostname for account in config.accounts} == {"sandbox"}
 
 
-def configured() -> Config:
-    """The configuration of a role of compose: the image's environment, its own, the mounted folder and the keys."""
+def configured(name: str) -> Config:
+    """The configuration of a service: the image's environment, its own, the mounted file and its own secrets."""
     with directory() as place:
         drawn(place)
-        toml = (DEPLOY / "sandbox" / "payproof.toml").read_text().replace("/run/payproof", str(place))
+        folder = place / LOGINS.get(name, "owner")
+        toml = (DEPLOY / "sandbox" / "payproof.toml").read_text().replace("/run/payproof", str(folder))
         (place / "payproof.toml").write_text(toml)
-        environment = image().environment | services()["consume"]["environment"]
-        swapped = {"/run/payproof": str(place), "/etc/payproof": str(place)}
-        for there, here in swapped.items():
-            environment = {name: value.replace(there, here) for name, value in environment.items()}
-        return load(environment)
+        environment = image().environment | services()[name]["environment"]
+        for there, here in {"/run/payproof": str(folder), "/etc/payproof": str(place)}.items():
+            environment = {variable: value.replace(there, here) for variable, value in environment.items()}
+        return load(environment, roles=serving().get(name, ()))
+
+
+def _mounted(service: Document, target: str) -> list[str]:
+    """What this service mounts there, with how."""
+    mounts = [mount.split(":") for mount in service.get("volumes", [])]
+    return [":".join([source, *how]) for source, place, *how in mounts if place == target]
 
 
 def test_prometheus_asks_every_role_and_is_asked_by_grafana() -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 import shutil
 import subprocess
+from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
 
 import jsonschema
 import kubernetes_validate
@@ -12,19 +14,21 @@ import pytest
 import yaml
 
 from consumers.timing import TIMING
-from tests.deployment import DEPLOY, KUBERNETES, image, kustomization, manifests, settings_read
+from tests.deployment import DEPLOY, KUBERNETES, Document, image, kustomization, manifests, settings_read
 from tests.integration.cluster import containers, deployments, labels, of_kind, pods, selects, toml
 from tests.integration.custom_resources import SPECS
 from worker.amqp.topology import claims_queue
+from worker.config import ConfigError, load
+from worker.ops.doctor.transport import broker_transport
 from worker.process import HTTP_DRAIN_SECONDS, ROLES
 
 OLDEST, NEWEST = "1.30.0", kubernetes_validate.latest_version()
 """Between these lie all supported versions; the manifests use only fields that all of them have."""
 
-MADE_BY_OPERATORS = {
-    ("payproof-database", "Cluster"): ("payproof-database-app", {"uri"}),
-    ("payproof-rabbitmq", "RabbitmqCluster"): ("payproof-rabbitmq-default-user", {"connection_string"}),
-}
+OWNERS = {"name": "payproof-database-app", "key": "uri"}
+"""Made by CloudNativePG, with the login of the owner of the tables."""
+
+LOGINS = (*ROLES, "keda")
 
 
 @pytest.mark.parametrize("version", [OLDEST, NEWEST])
@@ -74,9 +78,12 @@ def test_the_pods_of_all_roles_differ_in_nothing_but_what_is_meant() -> None:
             for name, value in pod["containers"][0].items()
             if name not in ("args", "ports", "readinessProbe", "lifecycle")
         }
+        container["env"] = [one for one in container["env"] if one["name"] != "PAYPROOF_AMQP_URL"]
         text = repr(pod | {"containers": [container]})
-        alike.append(text.replace(repr(labels(role)), "labels"))
+        alike.append(text.replace(repr(labels(role)), "labels").replace(f"'payproof-{role}'", "its own"))
     assert len(set(alike)) == 1
+    brokers = {role for role, container in containers().items() if "PAYPROOF_AMQP_URL" in repr(container["env"])}
+    assert brokers == set(ROLES) - {"deliver"}
 
 
 def test_selectors_find_the_pods_of_their_role_and_no_others() -> None:
@@ -101,7 +108,7 @@ def test_a_disruption_may_take_one_pod_of_a_role_at_a_time() -> None:
 
 
 def test_no_pod_can_become_root_or_write_or_talk_to_the_cluster() -> None:
-    for role, pod in pods().items():
+    for role, pod in (pods() | {"migrate": migrating()}).items():
         user, _, group = image().all("USER")[0].partition(":")
         security = pod["securityContext"]
         assert security["runAsNonRoot"] is True, role
@@ -109,7 +116,8 @@ def test_no_pod_can_become_root_or_write_or_talk_to_the_cluster() -> None:
         assert security["seccompProfile"] == {"type": "RuntimeDefault"}
         assert pod["automountServiceAccountToken"] is False
         assert pod["enableServiceLinks"] is False, "it would set variables that begin with PAYPROOF_"
-        for container in (*pod["initContainers"], *pod["containers"]):
+        assert "initContainers" not in pod
+        for container in pod["containers"]:
             assert container["securityContext"] == {
                 "allowPrivilegeEscalation": False,
                 "readOnlyRootFilesystem": True,
@@ -120,11 +128,13 @@ def test_no_pod_can_become_root_or_write_or_talk_to_the_cluster() -> None:
             assert all(mount["readOnly"] for mount in container["volumeMounts"])
 
 
-def test_the_schema_is_brought_up_to_date_before_a_role_starts() -> None:
-    for pod in pods().values():
-        (first,) = pod["initContainers"]
-        assert first["args"] == ["migrate"]
-        assert all(first[name] == pod["containers"][0][name] for name in ("image", "env", "envFrom", "volumeMounts"))
+def test_only_the_job_that_migrates_is_the_owner_of_the_tables() -> None:
+    (container,) = migrating()["containers"]
+    assert container["args"] == ["migrate"]
+    assert container["env"] == [{"name": "PAYPROOF_DATABASE_URL", "valueFrom": {"secretKeyRef": OWNERS}}]
+    assert [m["metadata"]["name"] for m in manifests() if OWNERS["name"] in repr(m)] == ["payproof-migrate"]
+    steps = (DEPLOY / "deploying.md").read_text()
+    assert "delete job payproof-migrate --ignore-not-found" in steps, "a Job cannot be changed"
 
 
 def test_ports_are_the_images_and_only_ingress_has_the_public_one() -> None:
@@ -161,36 +171,110 @@ def test_every_variable_is_one_that_payproof_reads() -> None:
     named = {literal.partition("=")[0] for literal in settings["literals"]}
     for container in containers().values():
         assert container["envFrom"] == [{"configMapRef": {"name": settings["name"]}}]
-        assert named | {variable["name"] for variable in container["env"]} <= settings_read()
-    assert {"PAYPROOF_PUBLIC_URL", "PAYPROOF_TRUSTED_PROXIES"} == named
+        assert {variable["name"] for variable in container["env"]} <= settings_read()
+    assert named == {"PAYPROOF_PUBLIC_URL", "PAYPROOF_TRUSTED_PROXIES", "PGSSLMODE", "PGSSLROOTCERT"}
+    assert "PAYPROOF_PUBLIC_URL" in settings_read()
 
 
-def test_every_secret_is_made_by_an_operator_or_by_the_command_that_is_written_down() -> None:
-    made = {secret: keys for (name, kind), (secret, keys) in MADE_BY_OPERATORS.items() if _exists(kind, name)}
-    for container in containers().values():
-        for variable in container["env"]:
-            wanted = variable["valueFrom"]["secretKeyRef"]
-            assert wanted["key"] in made[wanted["name"]]
-    for authentication in of_kind("TriggerAuthentication"):
-        assert all(t["key"] in made[t["name"]] for t in authentication["spec"]["secretTargetRef"])
-    steps = (DEPLOY / "deploying.md").read_text()
-    for pod in pods().values():
-        (mounted,) = [volume["secret"]["secretName"] for volume in pod["volumes"] if "secret" in volume]
-        assert f"create secret generic {mounted}" in steps
+def test_every_deployment_has_the_secret_of_its_name_and_no_other() -> None:
+    for role, pod in pods().items():
+        mounted = [volume["secret"]["secretName"] for volume in pod["volumes"] if "secret" in volume]
+        named = {variable["valueFrom"]["secretKeyRef"]["name"] for variable in pod["containers"][0]["env"]}
+        assert (mounted, named) == ([f"payproof-{role}"], {f"payproof-{role}"})
+        authorities = [one["secret"] for v in pod["volumes"] for one in v.get("projected", {}).get("sources", [])]
+        assert all([item["key"] for item in one["items"]] == ["ca.crt"] for one in authorities), "and no private key"
+    (authentication,) = of_kind("TriggerAuthentication")
+    refs = {(t["name"], t["key"]) for t in authentication["spec"]["secretTargetRef"]}
+    assert refs == {("payproof-keda", "amqp-url"), ("payproof-keda", "tls"), ("payproof-rabbitmq-tls", "ca.crt")}
     (ingress,) = of_kind("Ingress")
-    issued = "cert-manager.io/cluster-issuer" in ingress["metadata"]["annotations"]
-    assert issued, "the certificate's secret is made by cert-manager"
+    assert "cert-manager.io/cluster-issuer" in ingress["metadata"]["annotations"], "its certificate's secret is made"
 
 
-def test_every_file_that_the_configuration_names_is_one_that_the_written_command_makes() -> None:
-    (mount,) = {m["mountPath"] for c in containers().values() for m in c["volumeMounts"] if m["name"] == "keys"}
-    named = re.findall(r'"file:([^"]+)"', (KUBERNETES / "payproof.toml").read_text())
-    assert named
+def test_the_written_commands_make_every_key_that_is_used(tmp_path: Path) -> None:
+    """Each role loads its configuration with the secret of its own deployment, and a role without a key does not."""
+    keys = written_keys(tmp_path)
+    for role, container in containers().items():
+        for variable in container["env"]:
+            assert (keys / role / variable["valueFrom"]["secretKeyRef"]["key"]).is_file()
+        load(environment_of(role, tmp_path), roles=[role])
+    assert {"amqp-url", "tls"} <= {file.name for file in (keys / "keda").iterdir()}
+    for secret, role in (("archive-key", "ingress"), ("ipay-api-key", "deliver"), ("shop-api-key", "consume")):
+        assert not (keys / role / secret).exists(), f"{role} was given {secret}"
+    with pytest.raises(ConfigError):
+        load(environment_of("deliver", tmp_path), roles=["consume"])
     steps = (DEPLOY / "deploying.md").read_text()
-    for path in named:
-        folder, _, file = path.rpartition("/")
-        assert folder == mount
-        assert f"keys/{file}" in steps, f"deploying.md does not say how {file} is made"
+    assert f"for login in {' '.join(LOGINS)}; do" in steps
+    assert "create secret generic payproof-$login --type=kubernetes.io/basic-auth --from-file=keys/$login" in steps
+    assert "create secret generic payproof-broker --from-file=keys/broker" in steps
+
+
+def test_both_engines_are_reached_by_verified_tls(tmp_path: Path) -> None:
+    keys = written_keys(tmp_path)
+    (settings,) = [g for g in kustomization()["configMapGenerator"] if "literals" in g]
+    literals = dict(literal.split("=", 1) for literal in settings["literals"])
+    assert (literals["PGSSLMODE"], literals["PGSSLROOTCERT"]) == ("verify-full", "/etc/payproof-ca/database.crt")
+    (broker,) = of_kind("RabbitmqCluster")
+    assert broker["spec"]["tls"] == {"secretName": "payproof-rabbitmq-tls", "disableNonTLSListeners": True}
+    (certificate,) = [c["spec"] for c in of_kind("Certificate") if c["spec"]["secretName"] == "payproof-rabbitmq-tls"]
+    for role, pod in pods().items():
+        (mount,) = [m["mountPath"] for m in pod["containers"][0]["volumeMounts"] if m["name"] == "authorities"]
+        paths = {
+            f"{mount}/{item['path']}": source["secret"]["name"]
+            for volume in pod["volumes"]
+            for source in volume.get("projected", {}).get("sources", [])
+            for item in source["secret"]["items"]
+        }
+        assert paths[literals["PGSSLROOTCERT"]] == "payproof-database-ca"
+        if role == "deliver":
+            continue
+        found = broker_transport(url := (keys / role / "amqp-url").read_text())
+        assert (found.host in certificate["dnsNames"], found.verified, found.protocol) == (True, True, "TLS")
+        assert paths[parse_qs(urlsplit(url).query)["cafile"][0]] == "payproof-rabbitmq-tls"
+
+
+def test_the_databases_users_are_the_deployments_each_in_one_group() -> None:
+    (cluster,) = of_kind("Cluster")
+    managed = cluster["spec"]["managed"]["roles"]
+    assert {role["name"]: (role["passwordSecret"]["name"], role["inRoles"]) for role in managed} == {
+        f"app_{role}": (f"payproof-{role}", ["payproof_ingress" if role == "ingress" else "payproof_worker"])
+        for role in ROLES
+    }
+    assert all((role["ensure"], role["login"]) == ("present", True) for role in managed)
+
+
+def test_the_brokers_users_come_from_the_definitions_that_are_drawn() -> None:
+    (broker,) = of_kind("RabbitmqCluster")
+    pod = broker["spec"]["override"]["statefulSet"]["spec"]["template"]["spec"]
+    (mount,) = pod["containers"][0]["volumeMounts"]
+    (volume,) = pod["volumes"]
+    assert (volume["name"], volume["secret"]["secretName"]) == (mount["name"], "payproof-broker")
+    assert f"load_definitions = {mount['mountPath']}/definitions.json" in broker["spec"]["rabbitmq"]["additionalConfig"]
+
+
+def migrating() -> Document:
+    """The pod of the Job that migrates."""
+    (job,) = of_kind("Job")
+    found: Document = job["spec"]["template"]["spec"]
+    return found
+
+
+def written_keys(place: Path) -> Path:
+    """The folder of keys that the commands of deploying.md make, run as they are written; each empty file is filled."""
+    steps = (DEPLOY / "deploying.md").read_text()
+    commands = steps[
+        steps.index("mkdir -m 0700 keys") : steps.index("kubectl apply -f deploy/kubernetes/namespace.yaml")
+    ]
+    touched = re.sub(r"(?m)^touch ([^#\n]+).*$", r"for file in \1; do echo secret >$file; done", commands)
+    script = touched.replace("deploy/keys.sh", str(DEPLOY / "keys.sh"))
+    subprocess.run(["sh", "-eu", "-c", script], cwd=place, check=True, timeout=60)
+    return place / "keys"
+
+
+def environment_of(role: str, place: Path) -> dict[str, str]:
+    """The variables of a deployment, with its files where `written_keys` made them."""
+    toml = (KUBERNETES / "payproof.toml").read_text().replace("/etc/payproof-keys", str(place / "keys" / role))
+    (place / "payproof.toml").write_text(toml)
+    return {"PAYPROOF_CONFIG": str(place / "payproof.toml")}
 
 
 def test_the_configuration_is_where_the_image_looks_for_it() -> None:
@@ -221,7 +305,3 @@ def test_an_autoscaler_and_an_apply_do_not_fight_over_how_many() -> None:
     for deployment in of_kind("Deployment"):
         assert ("replicas" in deployment["spec"]) == (deployment["metadata"]["name"] not in targets)
     assert all(deployment["spec"].get("replicas", 2) >= 2 for deployment in of_kind("Deployment"))
-
-
-def _exists(kind: str, name: str) -> bool:
-    return name in {manifest["metadata"]["name"] for manifest in of_kind(kind)}

@@ -46,7 +46,7 @@ def test_pods_reach_the_engines_the_dns_and_gateways_over_tls() -> None:
             if selects(policy["spec"]["podSelector"], role):
                 opened[role] |= _ports(policy, "egress")
     callers = {"ingress", "consume", "deliver"}
-    assert opened == {role: {53, 5432, 5672} | ({443} if role in callers else set()) for role in ROLES}
+    assert opened == {role: {53, 5432, 5671} | ({443} if role in callers else set()) for role in ROLES}
 
 
 def test_every_role_is_scraped_and_says_which_it_is() -> None:

@@ -1,4 +1,4 @@
-"""A pooler that lends sessions for a transaction at a time: the role consume refuses to start on it, and says why."""
+"""Poolers that lend sessions for a transaction at a time: what may go through them, and what is refused in words."""
 
 from __future__ import annotations
 
@@ -10,10 +10,19 @@ from contextlib import asynccontextmanager
 import asyncpg
 import pytest
 
+from schemas.secret import Secret
 from tests.harness import System, environment
 from tests.pooler import pooler
 from tests.processes import directory, told_until_its_end
-from worker.postgres.server.session_check import WHY, SessionsLent, expect_sessions
+from worker.postgres.server.session_check import (
+    CONNECT_QUERY,
+    DIRECT_IS_POOLED,
+    ELSEWHERE,
+    WHY,
+    SessionsLent,
+    expect_sessions,
+    expect_urls,
+)
 
 SECONDS = 30
 
@@ -53,17 +62,59 @@ async def test_whatever_else_is_wrong_is_for_others_to_say(dsn: str) -> None:
     await expect_sessions("postgresql://payproof@/payproof?host=/nonexistent&port=1")
 
 
-async def test_consume_does_not_start_on_them_and_says_why(dsn: str) -> None:
+@pytest.mark.parametrize("roles", ["consume,sweep", "ingress"])
+async def test_no_role_starts_on_them_alone_and_says_why(dsn: str, roles: str) -> None:
+    """Without sessions of their own, locks would be lost, and wakeups would never come."""
     async with pooled(dsn, "transaction") as url:
-        with directory() as place:
-            system = System(place)
-            system.configure()
-            process = await asyncio.create_subprocess_exec(
-                *(sys.executable, "-P", "-m", "worker.cli", "serve", "--roles=consume,sweep"),
-                cwd=place,
-                env=environment() | system.settings | {"PAYPROOF_DATABASE_URL": url},
-                stdout=asyncio.subprocess.PIPE,
-                stderr=asyncio.subprocess.PIPE,
-            )
-            out, err = await told_until_its_end(process, SECONDS)
-    assert (process.returncode, err.decode().strip()) == (2, WHY), out.decode()
+        assert await command("serve", f"--roles={roles}", PAYPROOF_DATABASE_URL=url) == (2, "", WHY)
+
+
+async def test_a_pooled_and_a_direct_url_of_one_database_are_taken(dsn: str) -> None:
+    with pooler(dsn, "transaction", in_turn=1, connect_query=CONNECT_QUERY) as url:
+        await expect_urls(Secret(url), Secret(dsn), pooled=True)
+    with pooler(dsn, "transaction") as url:
+        await expect_urls(Secret(url), Secret(dsn), pooled=False)  # a process that uses the direct one alone
+
+
+async def test_each_wrong_pair_is_refused_by_serve_and_by_doctor_in_the_same_words(dsn: str) -> None:
+    """A pooler in place of the server; another database of the same server; a session without our settings."""
+    other = dsn.replace("/test_", "/postgres_")
+    assert other != dsn
+    admin = await asyncpg.connect(dsn)
+    try:
+        await admin.execute(f'CREATE DATABASE "{other.partition("@/")[2].partition("?")[0]}"')
+    finally:
+        await admin.close()
+    with (
+        pooler(dsn, "transaction", connect_query=CONNECT_QUERY) as right,
+        pooler(other, "transaction", connect_query=CONNECT_QUERY) as elsewhere,
+        pooler(dsn, "transaction") as plain,
+    ):
+        for url, direct, why in [
+            (right, None, WHY),
+            (right, right, DIRECT_IS_POOLED),
+            (elsewhere, dsn, ELSEWHERE),
+            (right, other, ELSEWHERE),
+            (plain, dsn, f"connect_query='{CONNECT_QUERY}'"),
+        ]:
+            urls = {"PAYPROOF_DATABASE_URL": url} | ({"PAYPROOF_DATABASE_DIRECT_URL": direct} if direct else {})
+            code, _, told = await command("serve", "--roles=ingress", **urls)
+            assert (code, why in told) == (2, True), told
+            code, found, told = await command("doctor", **urls)
+            assert (code, "no  database: " in found, why in found) == (1, True, True), found
+
+
+async def command(*words: str, **settings: str) -> tuple[int | None, str, str]:
+    """The exit code of a command of payproof, its output and its errors."""
+    with directory() as place:
+        system = System(place)
+        system.configure()
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-P", "-m", "worker.cli", *words),
+            cwd=place,
+            env=environment() | system.settings | settings,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+        )
+        out, err = await told_until_its_end(process, SECONDS)
+    return process.returncode, out.decode(), err.decode().strip()

@@ -12,7 +12,7 @@ from msgspec import Meta, Struct, field
 from consumers.ports.gateway import Misconfigured
 from consumers.providers.payparse import NotFound, PayParse
 from schemas.checks import Checks
-from schemas.secret import Secret
+from schemas.secret import Secret, SecretElsewhere
 from schemas.words import EventType, Status
 from worker.config import Config, ConfigError, load
 
@@ -456,6 +456,69 @@ class TestTheFile:
         }
 
 
+class TestSecretsOfOtherRoles:
+    """A process is given the secrets that its roles use; one of another role may be missing."""
+
+    TEXT = """
+    [archive]
+    keys = ["file:archive-key"]
+    [[merchants]]
+    id = "shop"
+    api_keys = ["file:shop-key"]
+    [[merchants.webhooks]]
+    url = "https://shop.example/hook"
+    secret = "file:webhook-secret"
+    previous_secrets = ["file:older-secret"]
+    [[merchants.accounts]]
+    id = "shop-one"
+    provider = "moneybag"
+    base_url = "https://one.example"
+    api_key = "file:gateway-key"
+    webhook_secret = "file:gateway-webhook-secret"
+    [[merchants.accounts]]
+    id = "shop-two"
+    provider = "moneybag"
+    base_url = "https://one.example"
+    api_key = "file:gateway-key"
+    webhook_secret = "file:gateway-webhook-secret"
+    """
+    USED: ClassVar[dict[str, set[str]]] = {
+        "ingress": {
+            "merchants[0].api_keys[0]",
+            "merchants[0].webhooks[0].secret",
+            *(f"merchants[0].accounts[{n}].{name}" for n in (0, 1) for name in ("api_key", "webhook_secret")),
+        },
+        "consume": {"archive.keys[0]", "merchants[0].accounts[0].api_key", "merchants[0].accounts[1].api_key"},
+        "sweep": set[str](),
+        "relay": set[str](),
+        "deliver": {"merchants[0].webhooks[0].secret", "merchants[0].webhooks[0].previous_secrets[0]"},
+    }
+
+    @pytest.mark.parametrize("role", list(USED))
+    def test_each_role_names_exactly_those_that_it_uses_and_has_not(self, tmp_path: Path, role: str) -> None:
+        (tmp_path / "payproof.toml").write_text(self.TEXT)
+        environ = {"PAYPROOF_CONFIG": str(tmp_path / "payproof.toml")}
+        if not self.USED[role]:
+            load(environ, roles=[role])
+            return
+        with pytest.raises(ConfigError) as raised:
+            load(environ, roles=[role])
+        assert {problem.path for problem in raised.value.problems} == self.USED[role]
+
+    def test_one_that_is_elsewhere_says_so_where_it_is_used(self, tmp_path: Path) -> None:
+        (tmp_path / "payproof.toml").write_text(self.TEXT)
+        config = load({"PAYPROOF_CONFIG": str(tmp_path / "payproof.toml")}, roles=["sweep"])
+        with pytest.raises(SecretElsewhere, match=r"^archive.keys\[0\]: the file archive-key cannot be read"):
+            _ = config.archive.cipher_keys
+
+    def test_one_that_is_there_is_checked_by_every_role(self, tmp_path: Path) -> None:
+        (tmp_path / "payproof.toml").write_text(self.TEXT)
+        (tmp_path / "archive-key").write_text("weak")
+        with pytest.raises(ConfigError) as raised:
+            load({"PAYPROOF_CONFIG": str(tmp_path / "payproof.toml")}, roles=["sweep"])
+        assert {problem.path for problem in raised.value.problems} == {"archive.keys[0]"}
+
+
 class TestTheEnvironment:
     def test_what_is_absent_or_empty_has_its_default(self, tmp_path: Path) -> None:
         settings = read(tmp_path, GOOD, PAYPROOF_DATABASE_URL="", PAYPROOF_LISTEN="").settings
@@ -500,6 +563,14 @@ class TestTheEnvironment:
             "PAYPROOF_DATABASE_URL": "the file other cannot be read: No such file or directory",
             "PAYPROOF_AMQP_URL": "must begin with amqp:// or amqps://",
         }
+
+    def test_a_direct_url_of_the_database_stands_beside_the_poolers(self, tmp_path: Path) -> None:
+        pooled, direct = "postgresql://me@pooler/payproof", "postgresql://me@db/payproof"
+        settings = read(tmp_path, GOOD, PAYPROOF_DATABASE_URL=pooled, PAYPROOF_DATABASE_DIRECT_URL=direct).settings
+        assert (settings.database_url, settings.sessions_url) == (Secret(pooled), Secret(direct))
+        assert read(tmp_path, GOOD, PAYPROOF_DATABASE_URL=pooled).settings.sessions_url == Secret(pooled)
+        found = problems(tmp_path, GOOD, PAYPROOF_DATABASE_DIRECT_URL=direct)
+        assert found.keys() == {"PAYPROOF_DATABASE_DIRECT_URL"}
 
     def test_the_public_url_follows_the_listening_address(self, tmp_path: Path) -> None:
         assert read(tmp_path, GOOD, PAYPROOF_LISTEN="[::1]:81").settings.public_url == "http://[::1]:81"

@@ -10,13 +10,13 @@ import asyncio
 from collections.abc import Collection
 
 from aio_pika.abc import AbstractConnection
-from aiormq.exceptions import ChannelPreconditionFailed
+from aiormq.exceptions import ChannelAccessRefused, ChannelNotFoundEntity, ChannelPreconditionFailed
 from msgspec import Struct
 from msgspec.structs import replace
 
 from schemas.secret import Secret
 from worker.amqp.dead_queue import GET_SECONDS
-from worker.amqp.link import CONNECT_SECONDS, UNREACHABLE, connected, open_channel
+from worker.amqp.link import CONNECT_SECONDS, UNREACHABLE, connected, open_channel, why_away
 from worker.amqp.message_size import MAX_MESSAGE
 from worker.amqp.publisher import confirm, probe, probe_message
 from worker.amqp.refusals import BrokerRefusedError, TopologyError
@@ -60,9 +60,12 @@ async def diagnose(url: Secret, providers: Collection[str]) -> Diagnosis:
             found = replace(found, bounded=await _bounded(connection))
     except (BrokerRefusedError, TopologyError) as error:
         return Diagnosis(trouble=str(error))
+    except ChannelNotFoundEntity as error:
+        words = f"it lets us in, and something is missing that this user may not make: start consume first ({error})"
+        return Diagnosis(trouble=words)
     except UNREACHABLE as error:
         words = (
-            f"it cannot be reached ({type(error).__name__}); check PAYPROOF_AMQP_URL, and whether RabbitMQ runs there; "
+            f"it cannot be reached ({why_away(error)}); check PAYPROOF_AMQP_URL, and whether RabbitMQ runs there; "
             "until it can, claims go through Postgres"
         )
         return Diagnosis(trouble=words)
@@ -92,6 +95,8 @@ async def _answers(connection: AbstractConnection, name: str, waiting: int | Non
             if (message := await queue.get(fail=False, timeout=None)) is not None:  # it came just now, and goes back
                 await message.nack(requeue=True)
             await channel.close()
+    except ChannelAccessRefused:  # it cannot be told: this role reads no such queue
+        return True
     except UNREACHABLE:
         return False
     return True

@@ -7,6 +7,7 @@ user of a connection declares everything again on a new connection.
 from __future__ import annotations
 
 import asyncio
+import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
 from datetime import timedelta
@@ -70,7 +71,7 @@ async def run_with_reconnect(url: Secret, name: str, *, prepare: Use, use: Use, 
                 raise
             log.error("broker.refused", connection=name, why=str(error))  # noqa: TRY400 - its words say it all
         except UNREACHABLE as error:
-            log.warning("broker.away", connection=name, error=type(error).__name__)
+            log.warning("broker.away", connection=name, error=why_away(error))
             failed()
         await asyncio.sleep(RECONNECT.pause(failures).total_seconds())
         failures += 1
@@ -106,6 +107,14 @@ def using_connection() -> Iterator[None]:
 def ended_in_good_order(error: BaseException) -> bool:
     """Whether aiormq raised this for a connection that was closed in good order: it has no type of its own then."""
     return type(error) is Exception
+
+
+def why_away(error: BaseException) -> str:
+    """The kind of one of UNREACHABLE; of a certificate that is not accepted, why."""
+    cause = error.__cause__
+    if isinstance(cause, ssl.SSLCertVerificationError):
+        return f"its certificate is not accepted: {cause.verify_message}"
+    return type(error).__name__
 
 
 async def open_channel(connection: AbstractConnection, *, confirms: bool) -> AbstractChannel:

@@ -29,7 +29,7 @@ from worker.amqp.link import (
     using_connection,
 )
 from worker.amqp.messages import OutgoingMessage
-from worker.amqp.topology import DEAD, EVENTS, claims_queue, declare
+from worker.amqp.topology import CLAIMS, DEAD, claims_queue, declare
 
 CONFIRM_SECONDS = 2.0
 PROBE_SECONDS = 1.0
@@ -165,6 +165,8 @@ class Publisher:
 async def probe(channel: AbstractChannel) -> None:
     """Publish a message that no queue gets. Raises TimeoutError if the broker does not confirm it within a second.
 
+    It goes to the exchange of claims, which every role may write to; that of events is for the relay alone.
+
     The probe has a body, because a broker in alarm stops reading after a header, and confirms a message without a body.
     """
     async with asyncio.timeout(PROBE_SECONDS):
@@ -174,7 +176,7 @@ async def probe(channel: AbstractChannel) -> None:
 def probe_message(body: bytes) -> OutgoingMessage:
     """A message that no queue gets."""
     return OutgoingMessage(
-        exchange=EVENTS,
+        exchange=CLAIMS,
         routing_key=PROBE_KEY,
         body=body,
         properties=spec.Basic.Properties(delivery_mode=DeliveryMode.NOT_PERSISTENT.value),

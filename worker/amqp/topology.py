@@ -1,7 +1,8 @@
 """The topology at the broker: four exchanges, and queues for each gateway, expected payments and dead letters.
 
 The broker refuses to declare a queue that exists with other arguments. No restart mends that, so it is an error that
-names the queue, and it is never worked around.
+names the queue, and it is never worked around. A user without the right to make them finds what others have made: only
+the role consume needs that right.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from typing import Any, Final, TypeVar
 import structlog
 from aio_pika import ExchangeType
 from aio_pika.abc import AbstractConnection
-from aiormq.exceptions import ChannelPreconditionFailed
+from aiormq.exceptions import ChannelAccessRefused, ChannelPreconditionFailed
 
 from worker.amqp.link import open_channel
 from worker.amqp.refusals import TopologyError
@@ -34,6 +35,12 @@ NO_LIMIT = 1_000_000_000
 T = TypeVar("T")
 log = structlog.get_logger()
 
+_EXCHANGES = {
+    DEAD: ExchangeType.FANOUT,
+    EVENTS: ExchangeType.TOPIC,
+    EXPECTED: ExchangeType.TOPIC,
+    CLAIMS: ExchangeType.DIRECT,
+}
 _WORK_ARGUMENTS: dict[str, Any] = {
     "x-queue-type": "quorum",
     "x-delivery-limit": DELIVERY_LIMIT,
@@ -63,20 +70,39 @@ async def declared(connection: AbstractConnection, providers: Collection[str]) -
 
     0 may also mean that it does not answer: RabbitMQ says 0 of a queue whose leader is silent.
     """
-    async with await open_channel(connection, confirms=False) as channel:
-        await _agreed(DEAD, channel.declare_exchange(DEAD, ExchangeType.FANOUT, durable=True))
-        await _agreed(EVENTS, channel.declare_exchange(EVENTS, ExchangeType.TOPIC, durable=True))
-        await _agreed(EXPECTED, channel.declare_exchange(EXPECTED, ExchangeType.TOPIC, durable=True))
-        await _agreed(CLAIMS, channel.declare_exchange(CLAIMS, ExchangeType.DIRECT, durable=True))
+    found = False
+    try:
+        await _exchanges(connection, found=False)
+    except ChannelAccessRefused:
+        found = True
+        await _exchanges(connection, found=True)
     queues = [(claims_queue(provider), _WORK_ARGUMENTS, CLAIMS, provider) for provider in sorted(providers)]
     wanted = [(DEAD, _DEAD_ARGUMENTS, DEAD, ""), (EXPECTED, _WORK_ARGUMENTS, EXPECTED, "#"), *queues]
-    results = await asyncio.gather(*[_queue(connection, *queue) for queue in wanted], return_exceptions=True)
+    results = await asyncio.gather(
+        *[_found(connection, queue[0]) if found else _queue(connection, *queue) for queue in wanted],
+        return_exceptions=True,
+    )
     waiting: dict[str, int | None] = {}
     for (name, *_), result in zip(wanted, results, strict=True):
         if isinstance(result, BaseException) and not isinstance(result, TimeoutError):
             raise result
         waiting[name] = None if isinstance(result, TimeoutError) else result
     return waiting
+
+
+async def _exchanges(connection: AbstractConnection, *, found: bool) -> None:
+    """Declare the exchanges, or only look whether they are `found`. Raises ChannelNotFoundEntity where they are not."""
+    async with await open_channel(connection, confirms=False) as channel:
+        for name, kind in _EXCHANGES.items():
+            await _agreed(name, channel.declare_exchange(name, kind, durable=True, passive=found))
+
+
+async def _found(connection: AbstractConnection, name: str) -> int:
+    """How many messages wait in a queue that is there. Raises ChannelNotFoundEntity where it is not."""
+    async with asyncio.timeout(DECLARE_SECONDS):
+        async with await open_channel(connection, confirms=False) as channel:
+            queue = await channel.declare_queue(name, passive=True)
+    return queue.declaration_result.message_count or 0
 
 
 async def _queue(connection: AbstractConnection, name: str, arguments: dict[str, Any], exchange: str, key: str) -> int:

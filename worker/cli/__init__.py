@@ -42,6 +42,7 @@ app.command(sandbox)
 app.command(bench)
 app.command(archive)
 
+Roles = Annotated[str | None, Parameter(help="Some of ingress,consume,sweep,relay,deliver.")]
 DONE, DID_NOT_HOLD, WRONG_USAGE = 0, 1, 2
 
 
@@ -61,18 +62,14 @@ def init(path: Path = Path("payproof.toml")) -> int:
 
 
 @app.command
-def serve(
-    *, roles: Annotated[str | None, Parameter(help="Some of ingress,consume,sweep,relay,deliver.")] = None
-) -> int:
+def serve(*, roles: Roles = None) -> int:
     """Run the service until SIGTERM; without --roles, all of them in one process."""
     from worker import process
     from worker.cli.configured import configuration
 
-    chosen = process.ROLES if roles is None else tuple(role.strip() for role in roles.split(","))
-    if unknown := sorted(set(chosen) - set(process.ROLES)):
-        raise WrongUsage(f"--roles: {', '.join(unknown)} is none of {', '.join(process.ROLES)}")
+    chosen = _chosen(roles)
     try:
-        process.serve_roles(configuration(), chosen)
+        process.serve_roles(configuration(chosen), chosen)
     except ExceptionGroup as group:
         failure = only_failure(group)
         if failure is None:
@@ -125,11 +122,14 @@ def key(*, archive: bool = False) -> int:
 
 
 @app.command
-def doctor() -> int:
-    """Check the configuration, the broker, the database and each account's gateway, in plain words."""
+def doctor(*, roles: Roles = None) -> int:
+    """Check the configuration, the broker, the database and each account's gateway, in plain words.
+
+    --roles, in a process's own place: with the secrets that these roles use, and no others.
+    """
     from worker.cli.doctor import examine
 
-    return DONE if examine() else DID_NOT_HOLD
+    return DONE if examine(_chosen(roles)) else DID_NOT_HOLD
 
 
 @app.command
@@ -138,6 +138,16 @@ def demo(*, exit: bool = False) -> int:  # noqa: A002 - the option is called --e
     from worker.playground.demo import play_demo as run
 
     return run(exit_after=exit)
+
+
+def _chosen(roles: str | None) -> tuple[str, ...]:
+    """The roles of the option; without it, all of them. Raises WrongUsage."""
+    from worker.process import ROLES
+
+    chosen = ROLES if roles is None else tuple(role.strip() for role in roles.split(","))
+    if unknown := sorted(set(chosen) - set(ROLES)):
+        raise WrongUsage(f"--roles: {', '.join(unknown)} is none of {', '.join(ROLES)}")
+    return chosen
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -11,11 +11,12 @@ import asyncpg
 from rich.console import Console
 
 from consumers.ports.unavailable import DatabaseUnavailable, error_name
+from schemas.secret import SecretElsewhere
 from worker.amqp.refusals import BrokerRefusedError, TopologyError
 from worker.config import ConfigError
 from worker.postgres.server.dbmate import MigrationError
 from worker.postgres.server.embedded import EmbeddedError
-from worker.postgres.server.session_check import SessionsLent
+from worker.postgres.server.session_check import WrongPooler
 
 
 class CommandFailed(Exception):
@@ -30,9 +31,10 @@ EXPLAINED_ERRORS = (
     ConfigError,
     EmbeddedError,
     MigrationError,
-    SessionsLent,
+    WrongPooler,
     BrokerRefusedError,
     TopologyError,
+    SecretElsewhere,
     CommandFailed,
 )
 FAILURES = (*EXPLAINED_ERRORS, asyncpg.InsufficientPrivilegeError, DatabaseUnavailable, OSError)
@@ -44,9 +46,9 @@ def explain_failure(error: BaseException, console: Console) -> int:
         case BrokenPipeError():  # the reader of our output has read enough, as `head` has
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             return 1
-        case ConfigError() | SessionsLent() | BrokerRefusedError() | TopologyError():
+        case ConfigError() | WrongPooler() | BrokerRefusedError() | TopologyError():
             why, code = str(error), 2
-        case WrongUsage():
+        case WrongUsage() | SecretElsewhere():
             why, code = str(error), 2
         case CommandFailed() | EmbeddedError() | MigrationError():
             why, code = str(error), 1

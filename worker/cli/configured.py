@@ -6,6 +6,7 @@ A command's output on stdout goes down pipes, so logs never go there.
 from __future__ import annotations
 
 import os
+from collections.abc import Collection
 from importlib.resources import files
 from pathlib import Path
 
@@ -14,9 +15,12 @@ from worker.config import Config, load
 from worker.telemetry import logs
 
 
-def configuration() -> Config:
-    """Load the configuration, and set up logging by it. Raises worker.config.ConfigError with every problem."""
-    config = load(os.environ)
+def configuration(roles: Collection[str] = ()) -> Config:
+    """Load the configuration, and set up logging by it. Raises worker.config.ConfigError with every problem.
+
+    The secrets that `roles` use have to be there. Others may be missing: a command reveals few of them, or none.
+    """
+    config = load(os.environ, roles=roles)
     logs.configure(config.settings.log)
     return config
 

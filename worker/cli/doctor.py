@@ -6,7 +6,7 @@ It does not stop at the first problem: without a database the gateways are asked
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime
 
@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.text import Text
 
 from consumers.ports.gateway import Token
+from consumers.ports.unavailable import DatabaseUnavailable, error_name
 from worker.amqp.diagnose import diagnose as diagnose_broker
 from worker.cli.configured import configuration
 from worker.config import Config
@@ -22,25 +23,27 @@ from worker.ops.doctor.address import public_url
 from worker.ops.doctor.findings import Finding, broker_findings, secret_findings
 from worker.ops.doctor.gateway_check import ask
 from worker.ops.doctor.installation import inspect_installation
+from worker.ops.doctor.transport import transport_findings
 from worker.postgres.database import Database
 from worker.postgres.server.dbmate import MigrationError
 from worker.postgres.server.embedded import EmbeddedError
 from worker.postgres.server.opened import opened_as_it_is
 from worker.postgres.server.schema import SchemaNewer, SchemaOlder
+from worker.postgres.server.session_check import WrongPooler, expect_urls
 from worker.postgres.tokens import PostgresTokens
 from worker.verify.gateways import Tokens, gateways
 
 _STYLES = {"ok": "green", "!!": "yellow", "no": "red"}
 
 
-def examine() -> bool:
-    """Print a line for each finding. Returns whether none of them is wrong."""
-    return asyncio.run(_examine(configuration(), Console(highlight=False)))
+def examine(roles: Collection[str]) -> bool:
+    """Print a line for each finding about a process of these roles. Returns whether none of them is wrong."""
+    return asyncio.run(_examine(configuration(roles), roles, Console(highlight=False)))
 
 
-async def _examine(config: Config, console: Console) -> bool:
+async def _examine(config: Config, roles: Collection[str], console: Console) -> bool:
     well = True
-    async for found in _findings(config):
+    async for found in _findings(config, roles):
         well &= found.mark != "no"
         to_do = f"; {found.to_do}" if found.to_do else ""
         words = Text.assemble((found.subject, "bold"), f": {found.words}{to_do}")
@@ -48,7 +51,7 @@ async def _examine(config: Config, console: Console) -> bool:
     return well
 
 
-async def _findings(config: Config) -> AsyncIterator[Finding]:
+async def _findings(config: Config, roles: Collection[str]) -> AsyncIterator[Finding]:
     yield Finding("ok", "configuration", f"merchants: {len(config.merchants)}, accounts: {len(config.accounts)}")
     for found in secret_findings(config):
         yield found
@@ -57,6 +60,8 @@ async def _findings(config: Config) -> AsyncIterator[Finding]:
         names = {account.provider.name for account in config.accounts}
         for found in broker_findings(await diagnose_broker(config.settings.amqp_url, names)):
             yield found
+    async for found in transport_findings(config.settings):
+        yield found
     async with AsyncExitStack() as stack:
         database, found = await _database(config, stack)
         yield found
@@ -66,12 +71,21 @@ async def _findings(config: Config) -> AsyncIterator[Finding]:
         tokens: Tokens = PostgresTokens(database) if database else _NewTokens()
         now = database.clock.now if database else _wall_clock
         asking = await stack.enter_async_context(gateways(tokens))
-        for said in await asyncio.gather(*(ask(asking, account, now) for account in config.accounts)):
+        asked = () if {"ingress", "consume"}.isdisjoint(roles) else config.accounts  # others know no gateway's key
+        for said in await asyncio.gather(*(ask(asking, account, now) for account in asked)):
             for found in said:
                 yield found
 
 
 async def _database(config: Config, stack: AsyncExitStack) -> tuple[Database | None, Finding]:
+    settings = config.settings
+    try:
+        await expect_urls(settings.database_url, settings.database_direct_url, pooled=True)
+    except WrongPooler as error:
+        return None, Finding("no", "database", str(error))
+    except DatabaseUnavailable as error:
+        words = f"PAYPROOF_DATABASE_URL or PAYPROOF_DATABASE_DIRECT_URL cannot be used ({error_name(error)})"
+        return None, Finding("no", "database", words, "try each with psql")
     try:
         database = await stack.enter_async_context(opened_as_it_is(config))
     except SchemaOlder as error:

@@ -6,7 +6,7 @@ Nothing else in the process reads the configuration's variables or the file.
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any, cast
 
@@ -15,12 +15,13 @@ from msgspec.structs import asdict, replace
 
 from consumers.account import Account
 from consumers.providers import PROVIDERS
-from schemas.secret import Secret
+from schemas.secret import ElsewhereSecret, Secret
 from worker.config.config_problems import ConfigError, ConfigProblem
 from worker.config.consistency import DocumentRules, rules_for
 from worker.config.environment import config_path, read_settings
 from worker.config.keys import hashed, is_hashed
 from worker.config.read_toml import BAD, Reader, WrittenNumber, type_info
+from worker.config.secret_use import used
 from worker.config.secrets import Secrets
 from worker.config.shapes import Archive, Config, File, Merchant, Settings, Webhook, rules_of
 
@@ -28,10 +29,14 @@ __all__ = ["Archive", "Config", "ConfigError", "File", "Merchant", "Problem", "S
 
 
 def load(
-    environ: Mapping[str, str], *, providers: Mapping[str, type[Struct]] = cast("Mapping[str, type[Struct]]", PROVIDERS)
+    environ: Mapping[str, str],
+    *,
+    roles: Collection[str] | None = None,
+    providers: Mapping[str, type[Struct]] = cast("Mapping[str, type[Struct]]", PROVIDERS),
 ) -> Config:
     """Read the environment and the file that it names. `providers` are the gateways' classes by their names.
 
+    With `roles`, a secret that none of them uses may be missing; it then raises SecretElsewhere when it is revealed.
     Raises ConfigError with every problem that was found; no message holds a secret.
     """
     problems: list[ConfigProblem] = []
@@ -41,7 +46,12 @@ def load(
     if document is None:
         raise ConfigError(problems)
     rules = DocumentRules(document, providers)
-    reader = Reader(Secrets(environ, path.parent), rules=rules_for(rules), specials={Account: rules.account})
+    reader = Reader(
+        Secrets(environ, path.parent),
+        rules=rules_for(rules),
+        specials={Account: rules.account},
+        needs=lambda place: roles is None or used(place, roles),
+    )
     file = reader.read(type_info(File), document, "")
     problems += reader.problems
     if problems or file is BAD:
@@ -67,7 +77,7 @@ def _config(file: File, settings: Settings, literals: tuple[str, ...]) -> Config
     merchants = tuple(
         replace(
             merchant,
-            api_keys=tuple(key if is_hashed(key) else Secret(hashed(key.reveal())) for key in merchant.api_keys),
+            api_keys=tuple(_as_hash(key) for key in merchant.api_keys),
             accounts=tuple(replace(account, merchant=merchant.id) for account in merchant.accounts),
         )
         for merchant in file.merchants
@@ -75,3 +85,7 @@ def _config(file: File, settings: Settings, literals: tuple[str, ...]) -> Config
     hosts = frozenset(host.lower() for host in file.allow_http_hosts)
     values = {**asdict(file), "merchants": merchants, "allow_http_hosts": hosts}
     return Config(**values, settings=settings, literal_secrets=literals)
+
+
+def _as_hash(key: Secret) -> Secret:
+    return key if isinstance(key, ElsewhereSecret) or is_hashed(key) else Secret(hashed(key.reveal()))

@@ -9,7 +9,7 @@ import base64
 import binascii
 import ipaddress
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Annotated, Any
 from urllib.parse import urlsplit
 
@@ -17,7 +17,7 @@ from msgspec import Meta, Struct
 
 from consumers.account import Account
 from schemas.checks import Delay
-from schemas.secret import Secret
+from schemas.secret import ElsewhereSecret, Secret
 from schemas.statements import StatementMap
 from schemas.words import EventType
 from worker.config.config_problems import suggestion
@@ -52,7 +52,7 @@ class DocumentRules:
 
     def merchant(self, reader: Reader, values: Mapping[str, Any], path: str) -> None:
         self._once(reader, ("merchant", values.get("id")), join(path, "id"), "is the id of {first} too")
-        for index, key in enumerate(values.get("api_keys", ())):
+        for index, key in _here(values.get("api_keys", ())):
             place = f"{path}.api_keys[{index}]"
             if not re.fullmatch(r"[!-~]+", key.reveal()):
                 reader.note(place, "an API key is of ASCII letters, digits and signs, without spaces")
@@ -64,7 +64,7 @@ class DocumentRules:
                 reader.literals.remove(place)  # a hash is no secret
 
     def archive(self, reader: Reader, values: Mapping[str, Any], path: str) -> None:
-        for index, key in enumerate(values.get("keys", ())):
+        for index, key in _here(values.get("keys", ())):
             place = f"{path}.keys[{index}]"
             try:
                 self._once(reader, ("archive_key", key_of(key.reveal())), place, "is there already")
@@ -76,9 +76,10 @@ class DocumentRules:
             reader.note(join(path, "url"), wrong)
         merchant = path.rpartition(".")[0]
         self._once(reader, ("webhook", merchant, values.get("url")), join(path, "url"), "is the url of {first} too")
-        secrets = {f"previous_secrets[{index}]": one for index, one in enumerate(values.get("previous_secrets", ()))}
-        for name, secret in [("secret", values.get("secret")), *secrets.items()]:
-            if secret is not None and not _is_webhook_secret(secret.reveal()):
+        secrets = {f"previous_secrets[{index}]": one for index, one in _here(values.get("previous_secrets", ()))}
+        own = [("secret", secret) for _, secret in _here([values["secret"]] if "secret" in values else [])]
+        for name, secret in [*own, *secrets.items()]:
+            if not _is_webhook_secret(secret.reveal()):
                 reader.note(f"{path}.{name}", "a webhook secret is whsec_ and the base64 of 24 bytes or more")
         for index, event in enumerate(values.get("events", ())):
             if event not in EVENT_NAMES:
@@ -137,7 +138,10 @@ class DocumentRules:
             )
 
     def _credentials(self, reader: Reader, cls: type[Struct], values: Mapping[str, Any], path: str) -> None:
-        secrets = tuple(sorted((key, value.reveal()) for key, value in values.items() if isinstance(value, Secret)))
+        found = {key: value for key, value in values.items() if isinstance(value, Secret)}
+        if any(isinstance(value, ElsewhereSecret) for value in found.values()):
+            return  # a process with the whole of them compares them
+        secrets = tuple(sorted((key, value.reveal()) for key, value in found.items()))
         if "base_url" in values and secrets:
             thing = ("credentials", cls, values["base_url"].rstrip("/").lower(), secrets)
             self._once(reader, thing, join(path, "provider"), "has the gateway, base_url and credentials of {first}")
@@ -186,6 +190,11 @@ def is_loopback(host: str) -> bool:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return False
+
+
+def _here(secrets: Iterable[Secret]) -> Iterator[tuple[int, Secret]]:
+    """The secrets that this process was given, with their indices: the others cannot be checked."""
+    return ((index, one) for index, one in enumerate(secrets) if not isinstance(one, ElsewhereSecret))
 
 
 def _is_webhook_secret(text: str) -> bool:

@@ -33,6 +33,7 @@ def read_settings(environ: Mapping[str, str], problems: list[ConfigProblem]) -> 
     return Settings(
         config_path=config_path(environ),
         database_url=_url(environ, "PAYPROOF_DATABASE_URL", ("postgres", "postgresql"), problems),
+        database_direct_url=_direct_url(environ, problems),
         data_dir=Path(environ.get("PAYPROOF_DATA_DIR") or DEFAULT_DATA_DIR),
         amqp_url=_url(environ, "PAYPROOF_AMQP_URL", ("amqp", "amqps"), problems),
         public_url=_public_url(environ, listen, problems),
@@ -95,6 +96,13 @@ def _url(
     if not text.startswith(tuple(f"{scheme}://" for scheme in schemes)):
         problems.append(ConfigProblem(name, f"must begin with {' or '.join(f'{scheme}://' for scheme in schemes)}"))
     return Secret(text)
+
+
+def _direct_url(environ: Mapping[str, str], problems: list[ConfigProblem]) -> Secret | None:
+    name = "PAYPROOF_DATABASE_DIRECT_URL"
+    if environ.get(name) and not environ.get("PAYPROOF_DATABASE_URL"):
+        problems.append(ConfigProblem(name, "is set without PAYPROOF_DATABASE_URL, which would be the pooler's"))
+    return _url(environ, name, ("postgres", "postgresql"), problems)
 
 
 def _networks(environ: Mapping[str, str], problems: list[ConfigProblem]) -> tuple[IPv4Network | IPv6Network, ...]:

@@ -17,7 +17,7 @@ from typing import Any, Self, TypeGuard
 from msgspec import Struct, inspect
 
 from consumers.ports.gateway import Misconfigured
-from schemas.secret import Secret
+from schemas.secret import ElsewhereSecret, Secret
 from worker.config.config_problems import ConfigProblem, suggestion
 from worker.config.secrets import SecretError, Secrets
 from worker.runtime.durations import IN_WORDS, read_duration
@@ -57,13 +57,22 @@ Special = Callable[["Reader", Mapping[str, Any], str], Any]
 class Reader:
     """Reads values of every type that a field of the configuration may have.
 
-    `problems` grows as it reads; `literals` are the paths of secrets that are written in the file itself.
+    `problems` grows as it reads; `literals` are the paths of secrets that are written in the file itself. `needs` tells
+    of a secret's path whether it has to be there; another that cannot be read becomes an ElsewhereSecret.
     """
 
-    def __init__(self, secrets: Secrets, *, rules: Mapping[type, Rule], specials: Mapping[type, Special]) -> None:
+    def __init__(
+        self,
+        secrets: Secrets,
+        *,
+        rules: Mapping[type, Rule],
+        specials: Mapping[type, Special],
+        needs: Callable[[str], bool] = lambda _: True,
+    ) -> None:
         self.problems: list[ConfigProblem] = []
         self.literals: list[str] = []
         self._secrets = secrets
+        self._needs = needs
         self._rules = rules
         self._specials = specials
 
@@ -179,7 +188,7 @@ class Reader:
         try:
             secret, literal = self._secrets.resolve(value)
         except SecretError as error:
-            return self.note(path, str(error))
+            return self.note(path, str(error)) if self._needs(path) else ElsewhereSecret(f"{path}: {error}")
         if literal:
             self.literals.append(path)
         return secret

@@ -106,12 +106,14 @@ class File(Struct, frozen=True, kw_only=True):
 class Settings(Struct, frozen=True, kw_only=True):
     """The settings of the environment. Without `database_url` PostgreSQL is embedded, in `data_dir`.
 
+    With `database_direct_url`, the server's own, `database_url` may be of a pooler that lends sessions.
     Without `amqp_url` claims and events stay in Postgres. `public_url` has no slash at its end. `X-Forwarded-For` is
     trusted from `trusted_proxies` alone.
     """
 
     config_path: Path
     database_url: Secret | None
+    database_direct_url: Secret | None = None
     data_dir: Path
     amqp_url: Secret | None
     public_url: str
@@ -119,6 +121,11 @@ class Settings(Struct, frozen=True, kw_only=True):
     ops_listen: tuple[str, int]
     log: Literal["json", "console"]
     trusted_proxies: tuple[IPv4Network | IPv6Network, ...] = ()
+
+    @property
+    def sessions_url(self) -> Secret | None:
+        """The database's URL for connections that need a session of their own: the direct one where it is set."""
+        return self.database_direct_url or self.database_url
 
     @property
     def public_path(self) -> str:

@@ -53,6 +53,13 @@ _SETTINGS = {
 }
 
 
+# A statement may run in another session than the one before it: none is prepared in advance, and asyncpg then sends the
+# whole statement each time. The pooler refuses our settings; its own configuration makes them (`session_check.py`).
+_THROUGH_POOLER: dict[str, Any] = {
+    "statement_cache_size": 0,
+    "server_settings": {"application_name": _SETTINGS["application_name"]},
+}
+
 _SESSION = {
     "tcp_keepalives_idle": "5",
     "tcp_keepalives_interval": "2",
@@ -83,7 +90,10 @@ class Reads(Protocol):
 
 
 class Database:
-    """A pool of connections; made by `connect`. What reads or writes here raises DatabaseUnavailable."""
+    """A pool of connections; made by `connect`. What reads or writes here raises DatabaseUnavailable.
+
+    `dsn` is for the connections outside the pool, which need a session of their own.
+    """
 
     def __init__(self, pool: asyncpg.Pool[asyncpg.Record], dsn: str, clock: DatabaseClock) -> None:
         self._pool = pool
@@ -128,7 +138,7 @@ class Database:
         The server ends its statements after READ_SECONDS: they raise DatabaseUnavailable.
         """
         settings = _SETTINGS | {"statement_timeout": f"{READ_SECONDS}s", "default_transaction_read_only": "on"}
-        pool = _pool(self._dsn, settings, smallest=0, size=READ_CONNECTIONS)
+        pool = _pool(self._dsn, {"server_settings": settings}, smallest=0, size=READ_CONNECTIONS)
         with translated():
             await pool
         try:
@@ -224,9 +234,13 @@ class Database:
 
 
 @asynccontextmanager
-async def connect(dsn: str, *, size: int = CONNECTIONS) -> AsyncIterator[Database]:
-    """Open the pool and read the database's clock, within ten seconds. Raises DatabaseUnavailable."""
-    pool = _pool(dsn, _SETTINGS, smallest=1, size=size)
+async def connect(dsn: str, *, size: int = CONNECTIONS, pooled: str | None = None) -> AsyncIterator[Database]:
+    """Open the pool and read the database's clock, within ten seconds. Raises DatabaseUnavailable.
+
+    `pooled` is the URL of the same database through a pooler that lends sessions for a transaction. Then the pool goes
+    through it; sessions, LISTEN and the pool for reading go to `dsn`. `expect_pooled` says what has to hold for it.
+    """
+    pool = _pool(pooled or dsn, _THROUGH_POOLER if pooled else {"server_settings": _SETTINGS}, smallest=1, size=size)
     database = Database(pool, dsn, DatabaseClock())
     try:
         with translated():
@@ -241,7 +255,7 @@ async def connect(dsn: str, *, size: int = CONNECTIONS) -> AsyncIterator[Databas
                 await pool.close()
 
 
-def _pool(dsn: str, settings: dict[str, str], *, smallest: int, size: int) -> asyncpg.Pool[asyncpg.Record]:
+def _pool(dsn: str, session: dict[str, Any], *, smallest: int, size: int) -> asyncpg.Pool[asyncpg.Record]:
     return asyncpg.create_pool(
         dsn,
         min_size=smallest,
@@ -250,7 +264,7 @@ def _pool(dsn: str, settings: dict[str, str], *, smallest: int, size: int) -> as
         reset=_leave,
         command_timeout=COMMAND_SECONDS,
         timeout=ACQUIRE_SECONDS,
-        server_settings=settings,
+        **session,
     )
 
 

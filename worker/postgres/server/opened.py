@@ -21,8 +21,10 @@ log = structlog.get_logger()
 
 
 @asynccontextmanager
-async def opened(config: Config) -> AsyncIterator[Database]:
+async def opened(config: Config, *, pooled: bool = False) -> AsyncIterator[Database]:
     """Open the database of the configuration, or the embedded database, and bring it to the present schema.
+
+    `pooled`: the pool of connections may go through a pooler that lends sessions for a transaction at a time.
 
     Raises MigrationError; of these, SchemaNewer if a newer program has removed a part of the schema that this program
     needs.
@@ -31,7 +33,9 @@ async def opened(config: Config) -> AsyncIterator[Database]:
         applied = await bring_up_to_date(dsn)
         if applied:
             log.info("schema.migrated", files=list(applied))
-        async with connect(dsn) as database:
+        settings = config.settings
+        through = settings.database_url if pooled and settings.database_direct_url else None
+        async with connect(dsn, pooled=through.reveal() if through else None) as database:
             yield database
 
 
@@ -46,7 +50,7 @@ async def opened_as_it_is(config: Config) -> AsyncIterator[Database]:
 
 @asynccontextmanager
 async def _server(config: Config) -> AsyncIterator[str]:
-    url = config.settings.database_url
+    url = config.settings.sessions_url
     if url is not None:
         yield url.reveal()
         return

@@ -1,0 +1,116 @@
+"""The whole service over two URLs: PgBouncer in transaction mode for some, the server for the rest."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from tests.e2e.buyers import Payproof
+from tests.fault.postgres import postgres
+from tests.harness import READY_SECONDS, Child, System, free_ports, staged
+from tests.pooler import pooler
+from tests.processes import directory, loud
+from worker.postgres.server.migrate import apply_migrations
+from worker.postgres.server.session_check import CONNECT_QUERY
+
+PROCESSES = {"ingress": "ingress", "consume": "consume", "clockwork": "sweep,relay", "deliver": "deliver"}
+
+
+class Pooled:
+    """The installation: four processes, each with the pooled and the direct URL."""
+
+    def __init__(self, system: System, url: str, direct: str) -> None:
+        self.system = system
+        shared = system.settings | {"PAYPROOF_DATABASE_URL": url, "PAYPROOF_DATABASE_DIRECT_URL": direct}
+        self.children: dict[str, tuple[Child, str]] = {}
+        for name, roles in PROCESSES.items():
+            settings = dict(shared)
+            if name != "ingress":
+                settings["PAYPROOF_OPS_LISTEN"] = f"127.0.0.1:{free_ports(1)[0]}"
+            child = Child(
+                name, "worker.cli", "serve", f"--roles={roles}", log=system.place / f"{name}.log", settings=settings
+            )
+            self.children[name] = child, f"http://{settings['PAYPROOF_OPS_LISTEN']}"
+
+    def start(self) -> None:
+        self.system.sandbox.start()
+        self.system.sandbox.wait_for(f"{self.system.sandbox_url}/_control/troubles", seconds=READY_SECONDS)
+        for child, _ in self.children.values():
+            child.start()
+        for child, ops in self.children.values():
+            child.wait_for(f"{ops}/readyz", seconds=READY_SECONDS)
+
+    def stop(self) -> None:
+        for child, _ in self.children.values():
+            child.stop()
+        self.system.sandbox.stop()
+
+
+@pytest.fixture(scope="module")
+def installed() -> Iterator[Pooled]:
+    """The pooler lends its sessions in turn, so that nothing passes because a session came back by chance."""
+    with directory() as place, directory() as database, postgres(database) as server:
+        url = server.url
+        with ThreadPoolExecutor(1) as aside:
+            aside.submit(asyncio.run, _migrated(url)).result()
+        with pooler(url, "transaction", in_turn=1, connect_query=CONNECT_QUERY) as through:
+            system = System(place)
+            system.configure()
+            pooled = Pooled(system, through, url)
+            try:
+                pooled.start()
+                yield pooled
+            finally:
+                pooled.stop()
+
+
+async def _migrated(url: str) -> None:
+    await apply_migrations(url)
+
+
+@pytest.fixture
+async def payproof(installed: Pooled) -> AsyncIterator[Payproof]:
+    """Afterwards every process runs, and none has logged an error."""
+    async with staged(installed.system) as stage:
+        yield Payproof(installed.system, stage)
+    for child, _ in installed.children.values():
+        assert child.running, child.name
+        assert loud(child.log.read_text()) == [], child.name
+
+
+@pytest.mark.parametrize("name", ["payparse", "onepaybd", "shadhinpay", "moneybag", "ipay"])
+async def test_a_buyer_pays_and_the_shop_is_told(payproof: Payproof, name: str) -> None:
+    """Opened, called back, asked, recorded, placed and sent as a webhook."""
+    scene = await payproof.opened(name, order=f"order-{name}")
+    await scene.returns(await scene.at_gateway("pay"))
+    await scene.until("opened", "completed")
+
+
+async def test_a_buyer_who_never_comes_back_is_found_by_the_sweep(payproof: Payproof) -> None:
+    scene = await payproof.opened("ipay")
+    await scene.at_gateway("pay", webhook=False)
+    await scene.until("opened", "completed")
+
+
+async def test_many_at_once_are_paid(payproof: Payproof) -> None:
+    """Statements of many transactions share the pooler's sessions, and none gets another's."""
+    scenes = [await payproof.opened("payparse", order=f"many-{n}") for n in range(20)]
+
+    async def pays(n: int) -> None:
+        await scenes[n].returns(await scenes[n].at_gateway("pay"))
+        await scenes[n].until("opened", "completed")
+
+    await asyncio.gather(*(pays(n) for n in range(len(scenes))))
+
+
+async def test_what_does_not_fit_is_held_and_a_person_resolves_it(payproof: Payproof) -> None:
+    scene = await payproof.opened("moneybag", order="held")
+    await scene.returns(await scene.at_gateway("pay", amount="1.00"))
+    await scene.until("opened", "held")
+    decision = {"status": "completed", "actor": "anik", "reason": "seen at the bank"}
+    path = f"/v1/payments/{scene.payment['payment_id']}/resolve"
+    assert (await payproof.shop_calls("POST", path, json=decision)).status == 200
+    await scene.until("opened", "held", "completed")
