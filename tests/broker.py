@@ -45,7 +45,7 @@ _ELECT = (
 class RabbitMQ:
     """One node; `url` is where it is reached. It keeps its data when it is stopped, killed and started again.
 
-    `more`: further lines of its configuration. `exports`: its exporter for Prometheus runs too, at the address `exporter`.
+    `more`: further lines of its configuration. `exports`: its exporter for Prometheus runs too, at `exporter`.
     """
 
     def __init__(self, place: Path, more: str = "", *, exports: bool = False) -> None:
