@@ -17,7 +17,9 @@ from asyncpg.pool import PoolConnectionProxy
 
 from consumers.ports.unavailable import DatabaseUnavailable, TransactionRolledBack, error_name
 from worker.postgres.driver_errors import translated
+from worker.postgres.primary import Primary
 from worker.postgres.wakeups import Wakeup, Wakeups
+from worker.postgres.witness import Witness
 from worker.runtime.clock import DatabaseClock, set_within
 
 CHANNEL = "payproof"
@@ -75,11 +77,11 @@ async def despite_others(transaction: Callable[[], Awaitable[_T]]) -> _T:
 class Database:
     """A pool of connections; made by `connect`. What reads or writes here raises DatabaseUnavailable."""
 
-    def __init__(self, pool: asyncpg.Pool[asyncpg.Record], dsn: str, clock: DatabaseClock) -> None:
+    def __init__(self, pool: asyncpg.Pool[asyncpg.Record], dsn: str, primary: Primary) -> None:
         self._pool = pool
         self._dsn = dsn
         self._wakeups = Wakeups(self._send)
-        self.clock = clock
+        self.primary, self.witness, self.clock = primary, Witness(), DatabaseClock()
 
     @asynccontextmanager
     async def connection(self) -> AsyncIterator[Connection[asyncpg.Record]]:
@@ -104,12 +106,21 @@ class Database:
     async def session(self, name: str, **settings: str) -> asyncpg.Connection[asyncpg.Record]:
         """A connection outside the pool, for locks that last. The caller closes it. See `translated`."""
         with translated():
-            return await asyncpg.connect(
+            session = await asyncpg.connect(
                 self._dsn,
                 timeout=ACQUIRE_SECONDS,
                 command_timeout=COMMAND_SECONDS,
                 server_settings={"application_name": f"payproof {name}", **_SESSION, **settings},
             )
+        return await self._met(session)
+
+    async def _met(self, connection: asyncpg.Connection[asyncpg.Record]) -> asyncpg.Connection[asyncpg.Record]:
+        try:
+            await self.primary.meet(connection)
+        except BaseException:
+            connection.terminate()
+            raise
+        return connection
 
     async def fetch(self, sql: str, *values: Any) -> list[asyncpg.Record]:
         async with self.connection() as connection:
@@ -184,7 +195,7 @@ class Database:
 
     async def _listen(self, connected: Callable[[], Awaitable[None]], probe: float) -> None:
         """Pass on wakeups over one connection until it breaks."""
-        connection = await asyncpg.connect(self._dsn, timeout=ACQUIRE_SECONDS)
+        connection = await self._met(await asyncpg.connect(self._dsn, timeout=ACQUIRE_SECONDS))
         try:
             broken = asyncio.Event()
             connection.add_termination_listener(lambda _: broken.set())
@@ -199,17 +210,23 @@ class Database:
 @asynccontextmanager
 async def connect(dsn: str, *, size: int = CONNECTIONS) -> AsyncIterator[Database]:
     """Open the pool and read the database's clock, within ten seconds. Raises DatabaseUnavailable."""
+    primary = Primary()
+
+    async def prepare(connection: asyncpg.Connection[asyncpg.Record], /) -> None:
+        await primary.meet(connection)
+        await _prepare(connection)
+
     pool = asyncpg.create_pool(
         dsn,
         min_size=1,
         max_size=size,
-        init=_prepare,
+        init=prepare,
         reset=_leave,
         command_timeout=COMMAND_SECONDS,
         timeout=ACQUIRE_SECONDS,
         server_settings=_SETTINGS,
     )
-    database = Database(pool, dsn, DatabaseClock())
+    database = Database(pool, dsn, primary)
     try:
         with translated():
             await pool
@@ -223,8 +240,8 @@ async def connect(dsn: str, *, size: int = CONNECTIONS) -> AsyncIterator[Databas
                 await pool.close()
 
 
-async def _prepare(con: asyncpg.Connection[asyncpg.Record], /) -> None:
-    await con.set_type_codec(
+async def _prepare(connection: asyncpg.Connection[asyncpg.Record]) -> None:
+    await connection.set_type_codec(
         "jsonb",
         schema="pg_catalog",
         encoder=lambda value: msgspec.json.encode(value).decode(),

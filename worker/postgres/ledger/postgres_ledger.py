@@ -5,7 +5,7 @@ Other processes are told of a change once it is committed. A write that gives ev
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from datetime import datetime, timedelta
 from functools import partial
@@ -24,7 +24,7 @@ from worker.postgres.driver_errors import translated
 from worker.postgres.events.event_log import SequencedEvent
 from worker.postgres.idempotency_keys import came_to
 from worker.postgres.ledger.account_limits import PostgresLimits, open_limits
-from worker.postgres.ledger.batch import BatchEnd, CommittedBatch, PostgresBatch, open_batch, referenced
+from worker.postgres.ledger.batch import BatchEnd, CommittedBatch, PostgresBatch, open_batch, referenced, server_of
 from worker.postgres.ledger.claims import names_of, record_unfound
 from worker.postgres.ledger.kept_claims import keep_early_claims, wait_for_turns
 from worker.postgres.ledger.look import look
@@ -34,6 +34,7 @@ from worker.postgres.ledger.store import store
 from worker.postgres.ledger.unexpected_rows import insert, withdraw
 from worker.postgres.ledger.write import PostgresLockedLedger, Tried, open_locked, put, write_all
 from worker.postgres.wakeups import Wakeup
+from worker.postgres.witness import SeenEvent
 from worker.runtime.encryption import ArchiveCipher
 
 _FIND = f"""
@@ -110,6 +111,7 @@ class PostgresLedger:
     def _tell(self, batch: CommittedBatch) -> None:
         for before, change in batch.changes:
             self._changed(before, change)
+        self._database.witness.saw(_events_of([change for _, change in batch.changes]), batch.since)
         self._count_dropped(batch.dropped)
         if batch.wakeup is not None:
             self._database.notify(batch.wakeup)
@@ -143,6 +145,7 @@ class PostgresLedger:
         """Tell of committed writes. If their events got `places`, the statement itself has sent the wakeup."""
         for write in writes:
             self._changed(write.reading.case.payment, write.change)
+            self._database.witness.saw(_events_of([write.change]), write.reading.since)
         if (news := self._news(writes, places)) is None:
             return
         if self._sequenced is None or not places:
@@ -231,6 +234,18 @@ class PostgresInsertedBatch(PostgresBatch):
         self.cases = {key: case for key, case in self.cases.items() if key not in payment_ids}
 
 
+def _events_of(changes: Iterable[Change]) -> Iterator[SeenEvent]:
+    for change in changes:
+        if (event := change.event) is not None:
+            yield SeenEvent(
+                id=event.id,
+                type=event.type,
+                merchant=event.merchant,
+                account=event.account,
+                reference=change.payment.reference,
+            )
+
+
 def _in_their_order(writes: Sequence[Write], places: Mapping[str, int]) -> list[SequencedEvent]:
     placed = [
         SequencedEvent(
@@ -257,9 +272,9 @@ async def _open_inserted(
     connection: Connection[asyncpg.Record], payments: Sequence[Payment], end: BatchEnd
 ) -> PostgresInsertedBatch:
     new = await insert(connection, payments)
-    now: datetime = await connection.fetchval("SELECT clock_timestamp()")
-    cases = {payment.id: Case(payment=payment) for payment in payments if payment.id in new}
-    return PostgresInsertedBatch(connection, now, dict(sorted(cases.items())), end)
+    server = await server_of(connection)
+    cases = {payment.id: Case(payment=payment, version_floor=server.version_floor) for payment in payments if payment.id in new}
+    return PostgresInsertedBatch(connection, server, dict(sorted(cases.items())), end)
 
 
 async def _create(

@@ -51,6 +51,15 @@ _QUEUE = f"""
             ORDER BY q.available_at LIMIT {MOST}) AS counted) AS later
     FROM unnest($1::text[]) AS g (provider)
 """  # noqa: S608
+LOST = """
+    SELECT * FROM (
+        SELECT l.id, l.account, l.reference, l.found_at, coalesce(
+            (SELECT false FROM payments p WHERE p.id = l.payment_id),
+            (SELECT false FROM payments p WHERE p.account = l.account AND p.reference = l.reference), true) AS missing
+        FROM lost_events l) AS lost
+    WHERE missing OR found_at > clock_timestamp() - interval '1 day' ORDER BY found_at DESC, id
+"""
+"""The events that a failover lost: for a day, and until the shop has posted a lost payment again. `missing`: it has not."""
 _LOG = f"""
     SELECT
         extract(epoch FROM clock_timestamp() - (
@@ -59,7 +68,9 @@ _LOG = f"""
             SELECT time FROM events WHERE place IS NOT NULL ORDER BY place DESC LIMIT 1))::float8 AS newest,
         extract(epoch FROM clock_timestamp() - (
             SELECT time FROM events WHERE place > r.place ORDER BY place LIMIT 1))::float8 AS unpublished,
-        (SELECT count(*) FROM (SELECT FROM dead LIMIT {MOST}) AS counted) AS dead
+        (SELECT count(*) FROM (SELECT FROM dead LIMIT {MOST}) AS counted) AS dead,
+        (SELECT count(*) FROM ({LOST} LIMIT {MOST}) AS counted) AS lost,
+        extract(epoch FROM (SELECT since FROM servers))::float8 AS took_over
     FROM (SELECT (SELECT place FROM relays WHERE name = $1) AS place) AS r
 """  # noqa: S608
 _STOPPED = f"""
@@ -120,7 +131,8 @@ class DatabaseState(Struct, frozen=True, kw_only=True):
     `held`: payments by gateway and hold. By gateway: `stopped` are payments that failed by themselves, `queued` and
     `low_priority` are claims in Postgres. `unsequenced` and `unpublished`: age in seconds of the oldest event without a
     position, and of the oldest that is not at the broker yet. `newest`: Unix time of the newest event in the log.
-    `dead`: dead letters.
+    `dead`: dead letters. `lost`: events that a failover lost. `took_over`: Unix time since when the server that took
+    over is the primary; None for the first server.
     """
 
     held: Mapping[tuple[str, str], int]
@@ -133,6 +145,8 @@ class DatabaseState(Struct, frozen=True, kw_only=True):
     newest: float | None
     unpublished: float
     dead: int
+    lost: int
+    took_over: float | None
 
 
 async def read_state(database: Database, accounts: Collection[Account], endpoints: Collection[str]) -> DatabaseState:
@@ -154,6 +168,8 @@ async def read_state(database: Database, accounts: Collection[Account], endpoint
             newest=log["newest"],
             unpublished=log["unpublished"] or 0,
             dead=log["dead"],
+            lost=log["lost"],
+            took_over=log["took_over"],
         )
 
 
