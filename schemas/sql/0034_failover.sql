@@ -46,6 +46,9 @@ begin
         return query select at.name, at.since, at.version_floor, false;
         return;
     end if;
+    if not exists (select from events where place is not null) then
+        perform place_left_events(500);
+    end if;
     update events e set place = e.place + 1000000 where e.place = (select max(place) from events);
     return query
     update servers s set name = here, since = clock_timestamp(), version_floor = s.version_floor + 1000,
