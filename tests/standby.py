@@ -1,4 +1,4 @@
-"""A primary and its streaming standby: two real servers, of PostgreSQL's own programs, that a test promotes and cuts off.
+"""A primary and its streaming standby: two real servers that a test cuts off, kills and promotes.
 
 `url` names both servers and takes the one that can be written to, as a deployment does that has no proxy. `moved_url`
 leads to one server by a link in the file system, as a proxy or a name does that an operator moves.

@@ -9,20 +9,22 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Collection
 from contextlib import suppress
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import partial
 
 import structlog
 
-from consumers.ports.unavailable import DatabaseUnavailable, error_name
+from consumers.ports.bus import ClaimPublisher
+from consumers.ports.unavailable import DatabaseUnavailable, Unavailable, error_name
 from worker.postgres.database import Database, despite_others
 from worker.postgres.driver_errors import translated
+from worker.postgres.lost_events import lost_claims, write_lost
 from worker.postgres.wakeups import Wakeup
-from worker.postgres.witness import write_lost
 
 WATCH_SECONDS = 5.0
 CLOSE_SECONDS = 1.0
 BATCH = 500
+CLAIMS_WAIT = timedelta(days=1)
 NAMED = 100
 """How many lost events are named in the log. All of them are in `lost_events`."""
 
@@ -47,15 +49,16 @@ _ASKED = "UPDATE servers SET asked_again_at = clock_timestamp() WHERE since = $1
 log = structlog.get_logger()
 
 
-async def watch_primary(database: Database, roles: Collection[str]) -> None:
+async def watch_primary(database: Database, bus: ClaimPublisher, roles: Collection[str]) -> None:
     """Run until cancelled. With the role `sweep`, payments are made due after a failover."""
     while True:
         try:
             await meet_anew(database)
             await find_lost(database)
+            await publish_lost_claims(database, bus)
             if "sweep" in roles:
                 await ask_again(database)
-        except DatabaseUnavailable as error:
+        except Unavailable as error:
             log.info("failover.watch_failed", error=error_name(error))
         await asyncio.sleep(WATCH_SECONDS)
 
@@ -70,18 +73,40 @@ async def meet_anew(database: Database) -> None:
 async def find_lost(database: Database) -> int:
     """Look for the events that this process saw on the servers before. Returns how many are missing."""
     server, witness = database.primary.server, database.witness
-    if server is None or not (seen := witness.before(server.since)):
+    if server is None or not (seen := witness.events.before(server.since)):
         return 0
     async with database.connection() as connection, connection.transaction():
         if await connection.fetchval("SELECT since FROM servers") != server.since:
             return 0  # another server took over meanwhile
         lost = await write_lost(connection, seen)
-    witness.forget_before(server.since)
+    witness.events.forget_before(server.since)
     for row in lost[:NAMED]:
         log.error("event.lost", event_id=row["id"], account=row["account"], reference=row["reference"])
     if lost:
         log.error("failover.lost", events=len(lost), payments=len({row["payment_id"] for row in lost}))
         database.notify(Wakeup(look_at=database.clock.now()))
+    return len(lost)
+
+
+async def publish_lost_claims(database: Database, bus: ClaimPublisher) -> int:
+    """Publish the claims again that this process took on the servers before, and that are missing. Returns how many.
+
+    A gateway whose callback was answered does not send it again, and some payments can only be asked about by an id
+    that a callback brought. Claims about a payment that is gone wait until the shop has posted it again. Raises
+    Unavailable.
+    """
+    claims, since = database.witness.claims, database.primary.since
+    if not (heard := claims.before(since)):
+        return 0
+    missing, gone = await lost_claims(database, heard)
+    oldest = database.clock.now() - CLAIMS_WAIT
+    late = {one.claim.id for one in heard if one.claim.received_at < oldest}
+    waiting = {one.claim.id for one in heard if (one.payment_id or one.claim.payment_id) in gone} - late
+    lost = [claim for claim in missing if claim.id not in waiting]
+    if lost:
+        await bus.publish(lost)
+        log.warning("failover.claims_published", claims=len(lost))
+    claims.forget_before(since, unless=lambda one: one.claim.id in waiting)
     return len(lost)
 
 

@@ -19,8 +19,8 @@ from worker.config.webhook_endpoints import endpoints_of
 from worker.deliver.relay import Relay
 from worker.deliver.role import Deliver
 from worker.deliver.traced_relay import TracedRelay, trace_positions
-from worker.http_apps import public_app
 from worker.failover import watch_primary
+from worker.http_apps import public_app
 from worker.ingress.waiters import PaymentWaiters
 from worker.postgres.database import Database
 from worker.postgres.events.event_log import SequencedEvent
@@ -160,7 +160,7 @@ def wakeups_part(shared: Shared, parts: Sequence[ProcessPart]) -> ProcessPart:
 def _of_every_role(shared: Shared) -> list[ProcessPart]:
     parts = [
         ProcessPart("clock", shared.database.keep_clock),
-        ProcessPart("failover", partial(watch_primary, shared.database, shared.roles)),
+        ProcessPart("failover", partial(watch_primary, shared.database, shared.publisher, shared.roles)),
         ProcessPart("housekeeping", partial(run_retention, shared.database, shared.config, shared.roles)),
     ]
     return [*parts, ProcessPart("publisher", shared.broker.publisher.run)] if shared.broker else parts

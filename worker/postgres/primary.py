@@ -23,6 +23,7 @@ _MEET = "SELECT name, since, version_floor, took_over FROM meet_server()"
 
 log = structlog.get_logger()
 
+
 class ServerReplaced(DatabaseUnavailable):
     """The connection leads to a server that another server has replaced."""
 
@@ -67,6 +68,11 @@ class Primary:
     def __init__(self) -> None:
         self.server: MetServer | None = None
         self._names = WeakKeyDictionary[Any, str]()
+
+    @property
+    def since(self) -> datetime | None:
+        """When the newest server took over; None for the first server."""
+        return None if self.server is None else self.server.since
 
     async def meet(self, connection: asyncpg.Connection[asyncpg.Record]) -> None:
         """Meet the server of a new connection.

@@ -13,8 +13,10 @@ from consumers.checks.limits import ACCOUNT_BREAKER
 from worker.config import Config
 from worker.ops.doctor.findings import Finding
 from worker.postgres.database import Database
+from worker.postgres.lost_events import read_lost
 from worker.postgres.reads.snapshots import ACCOUNTS
 
+NAMED = 20
 MOST_APART = timedelta(seconds=2)
 LATE, VERY_LATE = timedelta(minutes=2), timedelta(minutes=15)
 
@@ -44,6 +46,8 @@ async def inspect_installation(database: Database, config: Config) -> AsyncItera
         if row["count"]:
             words = f"{row['count']} waiting in Postgres, the oldest since {row['since']:%Y-%m-%d %H:%M:%SZ}"
             yield Finding("!!", "dead letters", words, "look at them with payproof dead list")
+    for finding in await _lost(database):
+        yield finding
     silent = await database.fetch(_SILENT, accounts, ACCOUNT_BREAKER.threshold)
     asked = sorted({*accounts} - {row["account"] for row in silent})  # payments of a silent gateway wait for it
     for row in await database.fetch(_OLDEST_DUE, asked):
@@ -63,6 +67,19 @@ async def inspect_installation(database: Database, config: Config) -> AsyncItera
             yield Finding("no", subject, f"{words}; {waiting} of them are not settled", to_do)
         else:
             yield Finding("!!", subject, f"{words}; all of them are settled")
+
+
+async def _lost(database: Database) -> list[Finding]:
+    """A finding for events that a failover lost, and one for the payments that are gone with them."""
+    findings, rows = [], await read_lost(database)
+    if rows:
+        words = f"a server took over without the last commits: {len(rows)} events that were sent or confirmed are lost"
+        findings.append(Finding("!!", "failover", words, "runbook: PayproofFailoverLostTransactions"))
+    gone = sorted({f"{row['account']} {row['reference'] or row['id']}" for row in rows if row["missing"]})
+    if gone:
+        words = f"{len(gone)} payments were lost: {', '.join(gone[:NAMED])}{', …' if len(gone) > NAMED else ''}"
+        findings.append(Finding("no", "failover", words, "the shop posts them again, with the same references"))
+    return findings
 
 
 def overdue(account: str, at: datetime, now: datetime) -> Finding | None:

@@ -102,9 +102,7 @@ class PostgresBatch:
     async def commit(self) -> None:
         await self._end.commit()
         wakeup = news_of([change for _, change in self._changes], self.now, self._queued)
-        self._end.tell(
-            CommittedBatch(changes=self._changes, since=self._since, wakeup=wakeup, dropped=self._dropped)
-        )
+        self._end.tell(CommittedBatch(changes=self._changes, since=self._since, wakeup=wakeup, dropped=self._dropped))
 
 
 async def referenced(

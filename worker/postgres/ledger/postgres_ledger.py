@@ -53,6 +53,11 @@ _PEEK = f"SELECT {', '.join(Glance.__struct_fields__)} FROM payments WHERE id = 
 _HOLDER = f"""
     SELECT {PAYMENT} FROM sessions s JOIN payments p ON p.id = s.payment_id WHERE s.account = $1 AND s.session_id = $2
 """  # noqa: S608 - our own names
+_LOST = """
+    SELECT clock_timestamp() AS now, (
+        SELECT l.payment_id FROM lost_events l WHERE l.account = $1 AND l.reference = $2
+            AND (SELECT true FROM payments p WHERE p.id = l.payment_id) IS NULL LIMIT 1) AS lost_id
+"""
 _LOCK_BY_REFERENCE = f"SELECT {PAYMENT} FROM payments p WHERE account = $1 AND reference = $2 FOR UPDATE"  # noqa: S608 - our own names
 
 
@@ -146,6 +151,7 @@ class PostgresLedger:
         for write in writes:
             self._changed(write.reading.case.payment, write.change)
             self._database.witness.saw(_events_of([write.change]), write.reading.since)
+            self._database.witness.heard(write.claims, write.change.payment.id, write.reading.since)
         if (news := self._news(writes, places)) is None:
             return
         if self._sequenced is None or not places:
@@ -167,6 +173,7 @@ class PostgresLedger:
     async def set_aside(self, claims: Sequence[Claim]) -> None:
         async with self._database.connection() as connection:
             await record_unfound(connection, self._cipher, sorted(claims, key=lambda claim: claim.id))
+        self._database.witness.heard(claims, None, self._database.primary.since)
 
     async def referenced(self, names: Collection[tuple[str, str]]) -> frozenset[tuple[str, str]]:
         async with self._database.connection() as connection:
@@ -186,6 +193,7 @@ class PostgresLedger:
                 connection, self._cipher, [claim for claim in claims if claim.id not in found]
             )
         self._count_dropped(dropped)
+        self._database.witness.heard(claims, None, self._database.primary.since)
         return found
 
     def _count_dropped(self, dropped: Mapping[str, int]) -> None:
@@ -273,7 +281,11 @@ async def _open_inserted(
 ) -> PostgresInsertedBatch:
     new = await insert(connection, payments)
     server = await server_of(connection)
-    cases = {payment.id: Case(payment=payment, version_floor=server.version_floor) for payment in payments if payment.id in new}
+    cases = {
+        payment.id: Case(payment=payment, version_floor=server.version_floor)
+        for payment in payments
+        if payment.id in new
+    }
     return PostgresInsertedBatch(connection, server, dict(sorted(cases.items())), end)
 
 
@@ -282,13 +294,17 @@ async def _create(
 ) -> ReadyToOpen | ReferenceTaken | None:
     """Insert the payment's row, or go on with the row that has its reference, if that has no checkout yet.
 
-    None: the row that had the reference has just been discarded.
+    A payment that a failover lost gets its id again, which the shop and the buyer's browser know. None: the row that
+    had the reference has just been discarded.
     """
-    now: datetime = await connection.fetchval("SELECT clock_timestamp()")
-    payment = msgspec.structs.replace(payment, opening_until=now + lease)
-    if await connection.fetchval(INSERT, payment) is not None:
-        await connection.execute("INSERT INTO openings VALUES ($1, $2)", payment.id, request)
-        return ReadyToOpen(payment)
+    (found,) = await connection.fetch(_LOST, payment.account, payment.reference)
+    now: datetime = found["now"]
+    made = msgspec.structs.replace(payment, id=found["lost_id"] or payment.id, opening_until=now + lease)
+    if await connection.fetchval(INSERT, made) is not None:
+        await connection.execute("INSERT INTO openings VALUES ($1, $2)", made.id, request)
+        if made.id != payment.id:
+            await came_to(connection, payment.id, made.id)
+        return ReadyToOpen(made)
     row = await connection.fetchrow(_LOCK_BY_REFERENCE, payment.account, payment.reference)
     if row is None:
         return None
@@ -297,8 +313,8 @@ async def _create(
     asked_for = "SELECT request - 'proposed_id' FROM openings WHERE payment_id = $1"
     before = await connection.fetchval(asked_for, present.id)
     equal = before == msgspec.json.decode(msgspec.json.encode(request))
-    made = reopen_or_reject(present, payment, equal=equal, until=now + lease, now=now)
-    if isinstance(made, ReadyToOpen):
-        await store(connection, [(present, Change(payment=made.payment))])
+    result = reopen_or_reject(present, made, equal=equal, until=now + lease, now=now)
+    if isinstance(result, ReadyToOpen):
+        await store(connection, [(present, Change(payment=result.payment))])
         await came_to(connection, payment.id, present.id)
-    return made
+    return result

@@ -19,6 +19,7 @@ from consumers.ports.call_limits import AccountLimits
 from consumers.webhook_policy import ENDPOINT_BREAKER
 from worker.postgres.database import Connection, Database
 from worker.postgres.events.publish_cursor import BROKER
+from worker.postgres.lost_events import LOST
 
 MOST = 10_000
 """No row is counted beyond this: more of them would be no more alarming."""
@@ -51,15 +52,6 @@ _QUEUE = f"""
             ORDER BY q.available_at LIMIT {MOST}) AS counted) AS later
     FROM unnest($1::text[]) AS g (provider)
 """  # noqa: S608
-LOST = """
-    SELECT * FROM (
-        SELECT l.id, l.account, l.reference, l.found_at, coalesce(
-            (SELECT false FROM payments p WHERE p.id = l.payment_id),
-            (SELECT false FROM payments p WHERE p.account = l.account AND p.reference = l.reference), true) AS missing
-        FROM lost_events l) AS lost
-    WHERE missing OR found_at > clock_timestamp() - interval '1 day' ORDER BY found_at DESC, id
-"""
-"""The events that a failover lost: for a day, and until the shop has posted a lost payment again. `missing`: it has not."""
 _LOG = f"""
     SELECT
         extract(epoch FROM clock_timestamp() - (
@@ -69,7 +61,7 @@ _LOG = f"""
         extract(epoch FROM clock_timestamp() - (
             SELECT time FROM events WHERE place > r.place ORDER BY place LIMIT 1))::float8 AS unpublished,
         (SELECT count(*) FROM (SELECT FROM dead LIMIT {MOST}) AS counted) AS dead,
-        (SELECT count(*) FROM ({LOST} LIMIT {MOST}) AS counted) AS lost,
+        (SELECT count(*) FROM ({LOST}) AS counted) AS lost,
         extract(epoch FROM (SELECT since FROM servers))::float8 AS took_over
     FROM (SELECT (SELECT place FROM relays WHERE name = $1) AS place) AS r
 """  # noqa: S608

@@ -22,10 +22,10 @@ _LEAVE_PLACES = """
 """
 
 _TAKE_OVER = """
-    INSERT INTO servers AS s (name, since, version_floor, asked_again_at)
-    VALUES (server_name(), clock_timestamp(), $1, clock_timestamp()) ON CONFLICT (one)
-    DO UPDATE SET name = excluded.name, since = excluded.since, version_floor = s.version_floor + $1,
-        asked_again_at = excluded.asked_again_at
+    INSERT INTO servers AS s (name, raised_for, since, version_floor, asked_again_at)
+    VALUES (server_name(), server_name(), clock_timestamp(), $1, clock_timestamp()) ON CONFLICT (one)
+    DO UPDATE SET name = excluded.name, raised_for = excluded.raised_for, since = excluded.since,
+        version_floor = s.version_floor + $1, asked_again_at = excluded.asked_again_at
 """
 
 _RAISE = """
