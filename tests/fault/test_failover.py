@@ -249,12 +249,19 @@ async def assert_nothing_came_with_two_contents(shop: Shop) -> None:
     fleet, feed, receiver = shop.fleet, shop.stage.feed, shop.receiver
     log = await everything_told(shop.stage.shop)
 
-    async def all_of_it() -> bool:
+    def missing() -> list[str]:
         wanted = {one.id: one.raw for one in log}
-        ways = ({one.id: one.raw for one in feed.all}, fleet.subscriber.heard, receiver.heard)
-        return all(wanted.items() <= way.items() for way in ways)
+        ways = {
+            "feed": {one.id: one.raw for one in feed.all},
+            "RabbitMQ": fleet.subscriber.heard,
+            "webhook": receiver.heard,
+        }
+        return [f"{one} by {name}" for name, way in ways.items() for one in wanted if way.get(one) != wanted[one]]
 
-    await until(all_of_it, what="every event of the log came by every way", seconds=SECONDS)
+    try:
+        await until(lambda: not missing(), what="every event of the log came by every way", seconds=SECONDS)
+    except AssertionError:
+        raise AssertionError("not told, or told otherwise:\n" + "\n".join(missing())) from None
     assert (feed.conflicts, fleet.subscriber.conflicts, receiver.conflicts) == ([], [], [])
     for way in (fleet.subscriber.heard, receiver.heard, {one.id: one.raw for one in feed.all}):
         for event_id, body in way.items():

@@ -4,23 +4,26 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from msgspec.structs import replace
 from structlog.testing import capture_logs
 
+from consumers.commands.open_payment import ReadyToOpen
 from consumers.ports.ledger import Write
 from consumers.ports.unavailable import DatabaseUnavailable
-from schemas.payments import Payment
-from schemas.words import EventType, Status
-from tests.integration.conformance_ledger import a_payment, keys, told
+from schemas.callbacks import Claim
+from schemas.payments import Change, Payment
+from schemas.words import Authenticity, EventType, Status
+from tests.integration.conformance_ledger import a_claim, a_payment, keys, told
 from tests.processes import directory
 from tests.standby import Pair
-from worker.failover import ask_again, find_lost, meet_anew
+from worker.failover import ask_again, find_lost, meet_anew, publish_lost_claims
 from worker.postgres.database import Database, connect
 from worker.postgres.events.event_log import assign_positions, newest_position, read
 from worker.postgres.ledger.postgres_ledger import PostgresLedger
+from worker.postgres.queue.claim_queue import PostgresBus
 from worker.postgres.server.migrate import apply_migrations
 
 
@@ -171,6 +174,71 @@ async def test_events_that_had_no_position_yet_get_one_after_all_lost_ones(serve
         await assign_positions(database, 10)
         rows = await database.fetch("SELECT place FROM events")
         assert [row["place"] > cursor for row in rows] == [True]
+
+
+async def test_a_claim_that_was_lost_is_published_again_and_waits_for_a_payment_that_is_gone(servers: Pair) -> None:
+    """A gateway does not send a callback again that was answered."""
+    async with connect(servers.url) as database:
+        ledger, queue = PostgresLedger(database), PostgresBus(database, holder)
+        payment = await opened(database)
+        survives = await heard(ledger, payment)
+        await asyncio.to_thread(servers.caught_up)
+        await asyncio.to_thread(servers.cut)
+        lost_of_it, queued = await heard(ledger, payment), a_claim(payment_id=payment.id)
+        await queue.publish([queued])
+        gone = await opened(database)
+        lost_with_it = await heard(ledger, gone)
+        await asyncio.to_thread(servers.kill)
+        await asyncio.to_thread(servers.promote)
+        await until_it_answers(database)
+        await meet_anew(database)
+
+        assert await publish_lost_claims(database, queue) == 2
+        assert await publish_lost_claims(database, queue) == 0
+        assert await claims_in(database) == {lost_of_it.id, queued.id}
+        await ledger.create(gone, {}, timedelta(seconds=45))
+        assert await publish_lost_claims(database, queue) == 1
+        assert await publish_lost_claims(database, queue) == 0
+        assert await claims_in(database) == {lost_of_it.id, queued.id, lost_with_it.id}
+        assert survives.id not in await claims_in(database)
+
+
+async def holder() -> int:
+    return 0
+
+
+async def heard(ledger: PostgresLedger, payment: Payment) -> Claim:
+    """Write a claim about the payment, as a worker does that takes it."""
+    now, signed = datetime.now(UTC), Authenticity.SIGNED
+    claim = a_claim(payment_id=payment.id, account=payment.account, authenticity=signed, received_at=now)
+    reading = (await ledger.look([claim], [payment.id])).readings[payment.id]
+    write = Write(reading=reading, change=Change(payment=reading.case.payment), keys=keys(payment), claims=(claim,))
+    assert (await ledger.write([write])).done == {payment.id}
+    return claim
+
+
+async def claims_in(database: Database) -> set[str]:
+    return {row["claim_id"] for row in await database.fetch("SELECT claim_id FROM queue")}
+
+
+async def test_a_lost_payment_that_is_posted_again_has_its_id_again(servers: Pair) -> None:
+    """The shop has stored that id, and the gateway sends the buyer's browser to its address."""
+    async with connect(servers.url) as database:
+        await asyncio.to_thread(servers.caught_up)
+        await asyncio.to_thread(servers.cut)
+        gone = await opened(database)
+        await completed(database, gone)
+        await asyncio.to_thread(servers.kill)
+        await asyncio.to_thread(servers.promote)
+        await until_it_answers(database)
+        await meet_anew(database)
+        assert await find_lost(database) == 1
+        ledger = PostgresLedger(database)
+        other_id = a_payment().id
+        made = await ledger.create(replace(gone, id=other_id), {}, timedelta(seconds=45))
+        assert isinstance(made, ReadyToOpen)
+        assert made.payment.id == gone.id
+        assert await completed(database, gone) == f"{gone.id}.1001"
 
 
 async def server_of(database: Database) -> str:
