@@ -14,7 +14,6 @@ from typing import Any
 import asyncpg
 import msgspec
 from msgspec import Struct
-from msgspec.structs import replace
 
 from consumers.ports.ledger import Keys
 from schemas.answers import Fact
@@ -29,10 +28,11 @@ from worker.postgres.ledger.unexpected_rows import announce
 from worker.postgres.primary import meet
 from worker.postgres.wakeups import Wakeup
 
-_LOCK = """
-    SELECT (l.payment).*, l.known_facts, l.known_resolutions, l.locked_at FROM lock_payments($1) AS l
-"""
 _SERVER = "SELECT since, version_floor, name = server_name() AS known, clock_timestamp() AS now FROM servers"
+_LOCK = f"""
+    SELECT (l.payment).*, l.known_facts, l.known_resolutions, l.locked_at, s.since, s.version_floor, s.known
+    FROM lock_payments($1) AS l LEFT JOIN ({_SERVER}) AS s ON true
+"""  # noqa: S608 - our own words
 _REFERENCED = """
     SELECT account, reference FROM unnest($1::text[], $2::text[]) AS n (account, reference)
     WHERE EXISTS (SELECT FROM payments p WHERE (p.account, p.reference) = (n.account, n.reference))
@@ -115,8 +115,14 @@ async def referenced(
 
 async def open_batch(connection: Connection[asyncpg.Record], payment_ids: list[str], end: BatchEnd) -> PostgresBatch:
     """Lock these payments in the order of their ids, read them, and make the batch. Unknown ids are left out."""
-    server = await server_of(connection)
     rows = await connection.fetch(_LOCK, payment_ids) if payment_ids else []
+    if rows and not rows[0]["known"]:
+        await meet(connection)
+        rows = await connection.fetch(_LOCK, payment_ids)
+    if rows:
+        server = BatchServer(rows[0]["locked_at"], rows[0]["since"], rows[0]["version_floor"])
+    else:
+        server = await server_of(connection)
     cases = {
         row["id"]: Case(
             payment=payment_of(row),
@@ -126,8 +132,7 @@ async def open_batch(connection: Connection[asyncpg.Record], payment_ids: list[s
         )
         for row in rows
     }
-    now = rows[0]["locked_at"] if rows else server.now
-    return PostgresBatch(connection, replace(server, now=now), cases, end)
+    return PostgresBatch(connection, server, cases, end)
 
 
 async def server_of(connection: Connection[asyncpg.Record]) -> BatchServer:
