@@ -64,7 +64,7 @@ async def apply_changes(batch: Batch, rules: Rules, pending_changes: Iterable[Pe
 
 def change_of(pending: PendingChange, folded: Folded, rules: Rules, now: datetime) -> Change:
     capabilities = rules.capabilities(pending.payment)
-    step = advance(pending.payment, folded)
+    step = advance(pending.case, folded)
     payment, entries = step.payment, list(pending.entries)
     ended = payment.status.paid or (payment.status.closed and not in_doubt(payment, now))
     if payment.execute_state is not None and ended:

@@ -207,11 +207,16 @@ class Resolution(Struct, frozen=True, kw_only=True):
 
 
 class Case(Struct, frozen=True, kw_only=True):
-    """All that the rules of money need to judge one payment. `resolutions` are in the order in which they were made."""
+    """All that the rules of money need to judge one payment. `resolutions` are in the order in which they were made.
+
+    `version_floor`: its next version is above it, because a database server that was replaced may have given the
+    versions up to it, and their events may be missing here.
+    """
 
     payment: Payment
     facts: tuple[Fact, ...] = ()
     resolutions: tuple[Resolution, ...] = ()
+    version_floor: int = 0
 
 
 class TakenKeys(Struct, frozen=True, kw_only=True):

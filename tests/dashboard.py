@@ -305,6 +305,13 @@ ROWS = {
             {"last event": "time() - max(payproof_newest_event_timestamp_seconds)"},
             "stat",
         ),
+        Panel(
+            "Events that a failover lost",
+            "For a day, and until the shop has posted a lost payment again.",
+            "short",
+            {"lost": same("payproof_events_lost")},
+            "stat",
+        ),
     ],
     "Machinery": [
         Panel(

@@ -19,6 +19,7 @@ from worker.config.webhook_endpoints import endpoints_of
 from worker.deliver.relay import Relay
 from worker.deliver.role import Deliver
 from worker.deliver.traced_relay import TracedRelay, trace_positions
+from worker.failover import watch_primary
 from worker.http_apps import public_app
 from worker.ingress.byte_budgets import ByteBudgets
 from worker.ingress.waiters import PaymentWaiters
@@ -165,6 +166,7 @@ def wakeups_part(shared: Shared, parts: Sequence[ProcessPart]) -> ProcessPart:
 def _of_every_role(shared: Shared) -> list[ProcessPart]:
     parts = [
         ProcessPart("clock", shared.database.keep_clock),
+        ProcessPart("failover", partial(watch_primary, shared.database, shared.publisher, shared.roles)),
         ProcessPart("housekeeping", partial(run_retention, shared.database, shared.config, shared.roles)),
     ]
     return [*parts, ProcessPart("publisher", shared.broker.publisher.run)] if shared.broker else parts

@@ -20,6 +20,7 @@ from worker.postgres.database import Database
 from worker.postgres.idempotency_keys import forget_old
 from worker.postgres.ledger.failures import forget_healed
 from worker.postgres.ledger.kept_claims import forget_kept
+from worker.postgres.lost_events import forget_lost
 from worker.postgres.spent_bytes import forget_spent
 
 EVERY_SECONDS = 3600
@@ -38,6 +39,7 @@ async def run_retention(database: Database, config: Config, roles: Collection[st
                 await forget_kept(database)
                 await _keep_archive(database, timedelta(seconds=config.archive.retention))
                 await forget_healed(database)
+                await forget_lost(database)
         except (DatabaseUnavailable, asyncpg.PostgresError) as error:  # a chore that failed is done an hour later
             log.warning("retention.failed", error=error_name(error))
         await asyncio.sleep(EVERY_SECONDS)

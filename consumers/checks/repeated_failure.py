@@ -101,7 +101,7 @@ async def stop_asking(ledger: Ledger, rules: Rules, failing: Failing) -> Change 
             if Hold.UNRESOLVED not in holds:
                 holds.add(Hold.UNRESOLVED)
                 payment = replace(payment, unresolved_at=batch.now)
-        step = advance(payment, _folded(payment, tuple(hold for hold in Hold if hold in holds)))
+        step = advance(replace(case, payment=payment), _folded(payment, tuple(hold for hold in Hold if hold in holds)))
         payment, entries, event = step.payment, [], None
         if step.event is not None:
             event = write_event(payment, step.event, batch.now, rules.public_url)

@@ -21,7 +21,7 @@ from consumers.ports.ledger import Keys, Ledger
 from consumers.rules import Rules
 from consumers.timing import TIMING
 from schemas.answers import Inconclusive, Trouble
-from schemas.payments import Change, Entry, Payment
+from schemas.payments import Case, Change, Entry, Payment
 from schemas.words import EntryKind, EventType, Hold, Status
 
 LONGEST_LIFETIME = timedelta(days=31)
@@ -206,14 +206,14 @@ async def _record(
 ) -> Payment:
     """Record the outcome of an opening. `tracked`: the shop opened the checkout, so unsigned early claims count too."""
     async with checkouts.batch([payment_id]) as batch:
-        row = batch.cases[payment_id].payment
+        case = batch.cases[payment_id]
         if isinstance(outcome, Opened):
-            key = Keys.of(row, sessions=[outcome.session_id])
+            key = Keys.of(case.payment, sessions=[outcome.session_id])
             if outcome.session_id in (await batch.reserve([key]))[payment_id].sessions:
                 outcome = Inconclusive(
                     trouble=Trouble.UNREADABLE, detail="the gateway named the session of another payment"
                 )
-        change = _change(row, outcome, rules, batch.now)
+        change = _change(case, outcome, rules, batch.now)
         await batch.queue_early_claims(change.payment, signed_only=not tracked)
         await batch.store([change])
         await batch.commit()
@@ -231,9 +231,9 @@ async def _record(
             raise OpeningFailed("gateway_unavailable", detail, payment_id=payment_id, retry_after=retry_after)
 
 
-def _change(row: Payment, outcome: Opened | ReferenceUsed | Inconclusive, rules: Rules, now: datetime) -> Change:
-    capabilities = rules.capabilities(row)
-    row = replace(row, opening_until=None)
+def _change(case: Case, outcome: Opened | ReferenceUsed | Inconclusive, rules: Rules, now: datetime) -> Change:
+    capabilities = rules.capabilities(case.payment)
+    row = replace(case.payment, opening_until=None)
     if not isinstance(outcome, Opened):
         said = outcome.trouble if isinstance(outcome, Inconclusive) else "reference used at the gateway"
         entry = Entry(kind=EntryKind.DECISION, at=now, data={"change": "no checkout", "why": said})
@@ -249,7 +249,7 @@ def _change(row: Payment, outcome: Opened | ReferenceUsed | Inconclusive, rules:
     )
     if payment.version > 0 or payment.status is not Status.PENDING:
         return Change(payment=reschedule(payment, capabilities, rules.checks, now))
-    payment = reschedule(replace(payment, version=1), capabilities, rules.checks, now)
+    payment = reschedule(replace(payment, version=case.version_floor + 1), capabilities, rules.checks, now)
     event = write_event(payment, EventType.OPENED, now, rules.public_url)
     return Change(payment=payment, entries=(event_entry(event),), event=event)
 

@@ -121,12 +121,13 @@ class Advance(Struct, frozen=True, kw_only=True):
     change: str = ""
 
 
-def advance(payment: Payment, folded: Folded) -> Advance:
-    """Apply a fold. A change of status, hold or refunded amount is one version and one event.
+def advance(case: Case, folded: Folded) -> Advance:
+    """Apply a fold to the case's payment. A change of status, hold or refunded amount is one version and one event.
 
     The status and the refunded amount only rise. A payment without a checkout and without an event closes without an
     event. A payment is `refunded` exactly when all of its money went back; the database refuses anything else.
     """
+    payment = case.payment
     status = max(payment.status, folded.status, key=lambda status: status.rank)
     hold = folded.holds[0] if folded.holds else None
     refunded = max(payment.refunded_amount, folded.refunded_amount)
@@ -156,7 +157,7 @@ def advance(payment: Payment, folded: Folded) -> Advance:
     event = _event(payment, after)
     after = replace(
         after,
-        version=payment.version + 1,
+        version=max(payment.version, case.version_floor) + 1,
         completed_told=payment.completed_told or event is EventType.COMPLETED,
         closing_told=payment.closing_told or event in (EventType.EXPIRED, EventType.CANCELLED, EventType.FAILED),
     )

@@ -93,6 +93,8 @@ class FakeLedger:
         self._limiting = asyncio.Lock()
         self.since: datetime | None = None
         """When this server took over from another."""
+        self.version_floor = 0
+        """The versions up to it may have been given by the server before."""
 
     # -- the ports -----------------------------------------------------------------------------------------------------
 
@@ -296,7 +298,12 @@ class FakeLedger:
         if payment is None:
             return None
         resolutions = tuple(one for owner, one in self._tables.resolutions if owner == payment_id)
-        return Case(payment=payment, facts=self.facts(payment_id), resolutions=resolutions)
+        return Case(
+            payment=payment,
+            facts=self.facts(payment_id),
+            resolutions=resolutions,
+            version_floor=self.version_floor,
+        )
 
     def facts(self, payment_id: str) -> tuple[Fact, ...]:
         return tuple(self._tables.facts.get(payment_id, {}).values())

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,6 +16,7 @@ from tests.fault.postgres import Postgres, postgres
 from tests.fault.subscriber import Subscriber
 from tests.harness import READY_SECONDS, Child, System, free_ports
 from tests.processes import directory, loud
+from tests.standby import Pair
 
 SETTINGS = """\
 return_wait = "1s"
@@ -71,8 +72,17 @@ class Member:
 class Fleet:
     """`url`, `key` and `sandbox_url` are the installation's, as in tests.harness.System."""
 
-    def __init__(self, place: Path, database: Postgres, broker: RabbitMQ, settings: str = SETTINGS) -> None:
-        self._system = System(place, settings=settings)
+    def __init__(
+        self,
+        place: Path,
+        database: Postgres | Pair,
+        broker: RabbitMQ,
+        settings: str = SETTINGS,
+        *,
+        merchants: str = "",
+        roles: Mapping[str, str] = ROLES,
+    ) -> None:
+        self._system = System(place, settings=settings, merchants=merchants)
         self.place, self.database, self.broker = place, database, broker
         self.url, self.key, self.sandbox_url = self._system.url, self._system.key, self._system.sandbox_url
         self.settings = self._system.settings | {
@@ -80,7 +90,7 @@ class Fleet:
             "PAYPROOF_AMQP_URL": broker.url,
         }
         self.subscriber = Subscriber(broker.url)
-        self.members = {name: Member(self, name, roles) for name, roles in ROLES.items()}
+        self.members = {name: Member(self, name, role) for name, role in roles.items()}
         self._read: dict[Path, int] = {}
 
     def start(self) -> None:

@@ -103,6 +103,7 @@ CASES: dict[str, Case] = {
         {OVERDUE: "1000x60"},
         {OVERDUE: "1000x60", 'payproof_account_breaker_open{provider="ipay", account="shop-ipay"}': "1x60"},
     ),
+    "PayproofFailoverLostTransactions": gauge("payproof_events_lost", "3", "0"),
     "PayproofEventsNotSequenced": gauge("payproof_oldest_unsequenced_event_seconds", "61", "40"),
     "PayproofEventsNotPublished": gauge("payproof_oldest_unpublished_event_seconds", "130", "100"),
     "PayproofWebhooksLate": Case(

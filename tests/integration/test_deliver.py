@@ -28,6 +28,7 @@ from tests.integration.endpoints import (
 from tests.processes import until
 from worker.deliver.endpoint_worker import EndpointWorker
 from worker.deliver.sender import Sender, sender
+from worker.failover import find_lost, meet_anew
 from worker.postgres.database import Database, connect
 from worker.postgres.events.deliveries import _DUE, _RECORD, _TAKE
 from worker.postgres.events.endpoint_rows import _ENQUEUE, enable_endpoint, list_endpoints
@@ -301,6 +302,29 @@ async def test_a_payment_that_somebody_holds_keeps_no_other_from_being_recorded(
 
             await until(done, what="it is recorded too")
     assert Counter(hook.taken) == Counter(events)
+
+
+async def test_an_attempt_about_a_payment_that_a_failover_lost_is_dropped_and_its_event_is_found_missing(
+    database: Database, sending: Sender
+) -> None:
+    """The event and its payment vanish while the endpoint answers."""
+
+    async def vanish(_: web.Request) -> web.StreamResponse:
+        for table in ("deliveries", "events", "payments"):
+            await database.execute(f"DELETE FROM {table}")
+        return web.Response()
+
+    async with hooking(Hook(vanish)) as hook:
+        worker = await worker_of(endpoint_at(hook.url), database, sending)
+        (event,) = await happen(database)
+        async with asyncio.timeout(10):
+            await turned(worker)
+        assert not worker.busy
+        await database.execute("UPDATE servers SET name = '7000000000000000000/00000001'")
+        await meet_anew(database)
+        assert await find_lost(database) == 1
+        (lost,) = await database.fetch("SELECT id, account FROM lost_events")
+    assert (lost["id"], lost["account"]) == (event, "a")
 
 
 async def test_what_is_being_sent_when_the_process_is_asked_to_end_is_recorded(

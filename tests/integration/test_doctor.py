@@ -168,6 +168,23 @@ async def test_the_database_tells_who_waits_in_vain(shops: Shops) -> None:
     assert [one.mark for one in found[1:]] == ["!!"]
 
 
+async def test_what_a_failover_lost_is_told_and_a_payment_until_it_is_posted_again(shops: Shops) -> None:
+    there = await shops.opened(account="shop-ipay", reference="one")
+    row = """INSERT INTO lost_events (id, payment_id, type, merchant, account, reference)
+        VALUES ($1 || '.1', $1, 'payment.opened', 'shop', 'shop-ipay', $2)"""
+    await shops.database.execute(row, there["payment_id"], "one")
+    found = [one async for one in inspect_installation(shops.database, CONFIG)]
+    assert [(one.mark, one.subject) for one in found[1:]] == [("!!", "failover")]
+    gone = "pay_00000000000000000000000009"
+    await shops.database.execute(row, gone, "two")
+    await shops.database.execute("UPDATE lost_events SET found_at = found_at - interval '2 days'")
+    found = [one async for one in inspect_installation(shops.database, CONFIG)]
+    assert [(one.mark, one.subject) for one in found[1:]] == [("!!", "failover"), ("no", "failover")]
+    assert found[2].words == "1 payments were lost: shop-ipay two"
+    assert (await shops.opened(account="shop-ipay", reference="two"))["payment_id"] == gone
+    assert [one.mark async for one in inspect_installation(shops.database, CONFIG)] == ["ok"]
+
+
 async def test_what_waits_for_a_silent_gateway_is_not_the_sweeps_fault(shops: Shops) -> None:
     await shops.opened(account="shop-ipay", reference="one")
     await shops.database.execute("UPDATE payments SET next_check_at = clock_timestamp() - interval '1 hour'")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from datetime import timedelta
 from typing import Any
 
@@ -13,8 +14,10 @@ from consumers.ports.ledger import Reading
 from consumers.ports.unavailable import DatabaseUnavailable
 from schemas.payments import Payment
 from schemas.words import Status
+from tests.contract import ROOT
 from tests.integration.conformance_ledger import a_payment
 from tests.integration.conformance_looking import a_write
+from tests.integration.test_paging import filled
 from tests.processes import directory
 from worker.postgres.database import Database, connect
 from worker.postgres.ledger.postgres_ledger import PostgresLedger
@@ -122,6 +125,42 @@ async def test_a_backup_that_was_restored_counts_as_another_server(
     assert since is not None
     await raise_versions(database)
     assert (await reading_of(ledger, row)).since != since
+
+
+async def test_versions_and_positions_rise_once_for_a_server_also_where_an_older_program_noted_it_first(
+    database: Database, ledger: PostgresLedger, row: Payment
+) -> None:
+    """A program of the last release notes the name alone."""
+    await ledger.look([], [row.id])
+    assert await floor(database) == 0
+    await database.execute(ANOTHER)
+    for _ in range(2):
+        await ledger.look([], [row.id])
+    assert await floor(database) == 1000
+    await database.execute(f"{ANOTHER}, raised_for = '7000000000000000000/00000001'")
+    await database.execute("UPDATE servers SET name = server_name(), since = clock_timestamp()")
+    async with connect(database._dsn) as another:
+        await another.fetch("SELECT")
+    assert await floor(database) == 2000
+    assert (await reading_of(ledger, row)).case.version_floor == 2000
+
+
+async def test_the_floor_begins_above_what_restored_backups_have_raised(database: Database) -> None:
+    """As the migration finds it: each time the newest event went up by a billion, and all versions by 1,000."""
+    (migration,) = (ROOT / "schemas/sql").glob("0034_*.sql")
+    (statement,) = re.findall(r"^update servers set .*?;", migration.read_text(), re.DOTALL | re.MULTILINE)
+    await filled(database, 3)
+    await raise_versions(database)
+    await raise_versions(database)
+    await database.execute("UPDATE servers SET version_floor = 0")
+    await database.execute(statement)
+    assert await floor(database) == 2000
+
+
+async def floor(database: Database) -> int:
+    (met,) = await database.fetch("SELECT version_floor FROM servers")
+    value: int = met["version_floor"]
+    return value
 
 
 async def test_a_standby_that_is_promoted_counts_as_another_server() -> None:

@@ -292,6 +292,19 @@ def test_statuses_rise_one_event_each(bench: Bench) -> None:
     assert [event.version for event in bench.drive.ledger.events_of(payment_id)] == [1, 2, 3, 4, 5, 6]
 
 
+def test_after_a_failover_a_version_is_above_all_that_the_server_before_may_have_given(bench: Bench) -> None:
+    payment_id = bench.open()
+    bench.says(payment_id, EXPIRED, 10)
+    before = bench.drive.payment(payment_id).version
+    bench.drive.ledger.version_floor = 1000
+    assert bench.says(payment_id, PENDING, 20).version == before, "what changes nothing has no version"
+    for asked, status in ((30, FAILED), (40, COMPLETED)):
+        bench.says(payment_id, status, asked)
+    events = bench.drive.ledger.events_of(payment_id)[-2:]
+    assert [event.id for event in events] == [f"{payment_id}.1001", f"{payment_id}.1002"]
+    assert [msgspec.json.decode(event.body)["data"]["version"] for event in events] == [1001, 1002]
+
+
 @pytest.mark.parametrize("paid_at", [None, NOON + timedelta(seconds=4)])
 def test_it_is_completed_when_the_gateway_says_it_was_paid_else_when_that_was_first_answered(
     bench: Bench, paid_at: datetime | None

@@ -37,6 +37,7 @@ from worker.postgres.events.deliveries import (
     lease_deliveries,
     lockable_payments,
     next_delivery_at,
+    payments_here,
     record_attempts,
 )
 from worker.postgres.events.endpoint_rows import (
@@ -47,6 +48,7 @@ from worker.postgres.events.endpoint_rows import (
     save_health,
 )
 from worker.postgres.watermark import Watermark
+from worker.postgres.witness import SeenEvent
 from worker.runtime.clock import set_within
 from worker.telemetry.metrics import Metrics
 from worker.telemetry.tracing import OFF, Tracing, traceparent_of
@@ -146,6 +148,9 @@ class EndpointWorker:
         if not self._ended:
             return health, []
         free = await lockable_payments(connection, [one.taken.payment_id for one in self._ended])
+        if len(free) < len({one.taken.payment_id for one in self._ended}):
+            here = await payments_here(connection, [one.taken.payment_id for one in self._ended])
+            self._ended = [one for one in self._ended if one.taken.payment_id in here]  # others were lost by a failover
         ended = [one for one in self._ended if one.taken.payment_id in free]
         if not ended:
             return health, []
@@ -206,6 +211,10 @@ class EndpointWorker:
         at = self._now()
         became = outcome(sent.response, taken.step, at, random.random())  # noqa: S311 - jitter is no secret
         self._ended.append(FinishedAttempt(taken=taken, sent=sent, became=became, at=at))
+        if isinstance(became, Delivered):
+            merchant = self._endpoint.merchant
+            seen = SeenEvent(id=event_id, type=taken.type, merchant=merchant, account=taken.account)
+            self._database.witness.saw([seen], taken.since)
         self._wake.set()
 
     async def _finish(self) -> None:

@@ -20,6 +20,7 @@ from worker.amqp.messages import OutgoingMessage, event_message
 from worker.postgres.database import Database
 from worker.postgres.events.event_log import SequencedEvent
 from worker.postgres.events.publish_cursor import PublishCursor, publish_cursor
+from worker.postgres.witness import SeenEvent
 from worker.runtime.clock import set_within
 from worker.telemetry.metrics import Metrics
 from worker.telemetry.tracing import Tracing, traceparent_of
@@ -135,6 +136,7 @@ class EventPublisher:
                 await asyncio.sleep(BROKER_AWAY_SECONDS)
                 return True
             at.place = events[-1].place
+            self._database.witness.saw(map(_seen, events), at.since)
             self._metrics.published.inc(len(events))
             self._remembered = {place: one for place, one in self._remembered.items() if place > at.place}
         return bool(events)
@@ -153,3 +155,7 @@ class EventPublisher:
                 for one, trace in zip(events, traces, strict=True)
             ]
             await self._publisher.publish(messages, seconds=CONFIRM_SECONDS)
+
+
+def _seen(event: SequencedEvent) -> SeenEvent:
+    return SeenEvent(id=event.id, type=event.type, merchant=event.merchant, account=event.account)

@@ -15,6 +15,7 @@ from worker.amqp.consumer_pool import ConsumerPool
 from worker.broker import Broker
 from worker.ops.state_metrics import StateMetrics
 from worker.postgres.database import Database
+from worker.postgres.lost_events import read_lost
 from worker.telemetry.metrics import Metrics
 
 ASK_SECONDS = 2.0
@@ -24,7 +25,7 @@ class Ops(Struct, frozen=True):
     """The routes of the operators' port. `missing` names the parts of this process that do not run.
 
     Without the role ingress, a queue that RabbitMQ does not deliver from makes the process unready. With it the process
-    goes on taking callbacks, into the spool, and only reports the queue.
+    goes on taking callbacks, into the spool, and only reports the queue. Events that a failover lost are only reported.
     """
 
     database: Database
@@ -47,14 +48,12 @@ class Ops(Struct, frozen=True):
     async def readyz(self, _: web.Request) -> web.Response:
         try:
             async with asyncio.timeout(ASK_SECONDS):
-                await self.database.fetch("SELECT 1")
+                lost, answered = len(await read_lost(self.database)), True
         except (DatabaseUnavailable, TimeoutError):
-            answered = False
-        else:
-            answered = True
+            lost, answered = None, False
         unheard = self._unheard()
         missing = self._missing(unheard, answered=answered)
-        told = {"ready": not missing, "missing": missing, "unheard": unheard}
+        told = {"ready": not missing, "missing": missing, "unheard": unheard, "lost_events": lost}
         return web.json_response(told, status=503 if missing else 200)
 
     async def scrape(self, _: web.Request) -> web.Response:

@@ -17,7 +17,9 @@ from asyncpg.pool import PoolConnectionProxy
 
 from consumers.ports.unavailable import DatabaseUnavailable, TransactionRolledBack, error_name
 from worker.postgres.driver_errors import translated
+from worker.postgres.primary import Primary
 from worker.postgres.wakeups import Wakeup, Wakeups
+from worker.postgres.witness import Witness
 from worker.runtime.clock import DatabaseClock, set_within
 
 CHANNEL = "payproof"
@@ -95,11 +97,11 @@ class Database:
     `dsn` is for the connections outside the pool, which need a session of their own.
     """
 
-    def __init__(self, pool: asyncpg.Pool[asyncpg.Record], dsn: str, clock: DatabaseClock) -> None:
+    def __init__(self, pool: asyncpg.Pool[asyncpg.Record], dsn: str, primary: Primary) -> None:
         self._pool = pool
         self._dsn = dsn
         self._wakeups = Wakeups(self._send)
-        self.clock = clock
+        self.primary, self.witness, self.clock = primary, Witness(), DatabaseClock()
 
     @asynccontextmanager
     async def connection(self) -> AsyncIterator[Connection[asyncpg.Record]]:
@@ -124,12 +126,21 @@ class Database:
     async def session(self, name: str, **settings: str) -> asyncpg.Connection[asyncpg.Record]:
         """A connection outside the pool, for locks that last. The caller closes it. See `translated`."""
         with translated():
-            return await asyncpg.connect(
+            session = await asyncpg.connect(
                 self._dsn,
                 timeout=ACQUIRE_SECONDS,
                 command_timeout=COMMAND_SECONDS,
                 server_settings={"application_name": f"payproof {name}", **_SESSION, **settings},
             )
+        return await self._met(session)
+
+    async def _met(self, connection: asyncpg.Connection[asyncpg.Record]) -> asyncpg.Connection[asyncpg.Record]:
+        try:
+            await self.primary.meet(connection)
+        except BaseException:
+            connection.terminate()
+            raise
+        return connection
 
     @asynccontextmanager
     async def reading(self) -> AsyncIterator[Database]:
@@ -137,12 +148,20 @@ class Database:
 
         The server ends its statements after READ_SECONDS: they raise DatabaseUnavailable.
         """
-        settings = _SETTINGS | {"statement_timeout": f"{READ_SECONDS}s", "default_transaction_read_only": "on"}
-        pool = _pool(self._dsn, {"server_settings": settings}, smallest=0, size=READ_CONNECTIONS)
+
+        async def prepare(connection: asyncpg.Connection[asyncpg.Record], /) -> None:
+            await self.primary.meet(connection)  # it writes, where a server took over
+            await connection.execute("SET default_transaction_read_only = on")
+            await _prepare(connection)
+
+        session = {"server_settings": _SETTINGS | {"statement_timeout": f"{READ_SECONDS}s"}}
+        pool = _pool(self._dsn, session, prepare, smallest=0, size=READ_CONNECTIONS)
         with translated():
             await pool
         try:
-            yield Database(pool, self._dsn, self.clock)
+            reading = Database(pool, self._dsn, self.primary)
+            reading.clock = self.clock
+            yield reading
         finally:
             with suppress(TimeoutError):
                 async with asyncio.timeout(CLOSE_SECONDS):
@@ -221,7 +240,7 @@ class Database:
 
     async def _listen(self, connected: Callable[[], Awaitable[None]], probe: float) -> None:
         """Pass on wakeups over one connection until it breaks."""
-        connection = await asyncpg.connect(self._dsn, timeout=ACQUIRE_SECONDS)
+        connection = await self._met(await asyncpg.connect(self._dsn, timeout=ACQUIRE_SECONDS))
         try:
             broken = asyncio.Event()
             connection.add_termination_listener(lambda _: broken.set())
@@ -240,8 +259,15 @@ async def connect(dsn: str, *, size: int = CONNECTIONS, pooled: str | None = Non
     `pooled` is the URL of the same database through a pooler that lends sessions for a transaction. Then the pool goes
     through it; sessions, LISTEN and the pool for reading go to `dsn`. `expect_pooled` says what has to hold for it.
     """
-    pool = _pool(pooled or dsn, _THROUGH_POOLER if pooled else {"server_settings": _SETTINGS}, smallest=1, size=size)
-    database = Database(pool, dsn, DatabaseClock())
+    primary = Primary()
+
+    async def prepare(connection: asyncpg.Connection[asyncpg.Record], /) -> None:
+        await primary.meet(connection)
+        await _prepare(connection)
+
+    session = _THROUGH_POOLER if pooled else {"server_settings": _SETTINGS}
+    pool = _pool(pooled or dsn, session, prepare, smallest=1, size=size)
+    database = Database(pool, dsn, primary)
     try:
         with translated():
             await pool
@@ -255,12 +281,19 @@ async def connect(dsn: str, *, size: int = CONNECTIONS, pooled: str | None = Non
                 await pool.close()
 
 
-def _pool(dsn: str, session: dict[str, Any], *, smallest: int, size: int) -> asyncpg.Pool[asyncpg.Record]:
+def _pool(
+    dsn: str,
+    session: dict[str, Any],
+    prepare: Callable[[asyncpg.Connection[asyncpg.Record]], Awaitable[None]],
+    *,
+    smallest: int,
+    size: int,
+) -> asyncpg.Pool[asyncpg.Record]:
     return asyncpg.create_pool(
         dsn,
         min_size=smallest,
         max_size=size,
-        init=_prepare,
+        init=prepare,
         reset=_leave,
         command_timeout=COMMAND_SECONDS,
         timeout=ACQUIRE_SECONDS,
@@ -268,8 +301,8 @@ def _pool(dsn: str, session: dict[str, Any], *, smallest: int, size: int) -> asy
     )
 
 
-async def _prepare(con: asyncpg.Connection[asyncpg.Record], /) -> None:
-    await con.set_type_codec(
+async def _prepare(connection: asyncpg.Connection[asyncpg.Record]) -> None:
+    await connection.set_type_codec(
         "jsonb",
         schema="pg_catalog",
         encoder=lambda value: msgspec.json.encode(value).decode(),

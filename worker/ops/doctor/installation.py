@@ -13,10 +13,12 @@ from consumers.checks.limits import ACCOUNT_BREAKER
 from worker.config import Config
 from worker.ops.doctor.findings import Finding
 from worker.postgres.database import CONNECTIONS, READ_CONNECTIONS, Database
+from worker.postgres.lost_events import read_lost
 from worker.postgres.reads.snapshots import ACCOUNTS
 from worker.postgres.spent_bytes import archive_bytes
 from worker.runtime.sizes import GB
 
+NAMED = 20
 MOST_APART = timedelta(seconds=2)
 LATE, VERY_LATE = timedelta(minutes=2), timedelta(minutes=15)
 
@@ -60,6 +62,8 @@ async def inspect_installation(database: Database, config: Config) -> AsyncItera
             yield Finding("!!", "dead letters", words, "look at them with payproof dead list")
     if found := archive_fills(await archive_bytes(database), config.archive.max_size):
         yield found
+    for finding in await _lost(database):
+        yield finding
     silent = await database.fetch(_SILENT, accounts, ACCOUNT_BREAKER.threshold)
     asked = sorted({*accounts} - {row["account"] for row in silent})  # payments of a silent gateway wait for it
     for row in await database.fetch(_OLDEST_DUE, asked):
@@ -88,6 +92,19 @@ def archive_fills(size: int, max_size: int) -> Finding | None:
     words = f"callbacks as received have {size / GB:.1f} of {max_size / GB:.1f} GB"
     to_do = "past that only digests are stored; raise [archive] max_size if the disk allows, or lower retention"
     return Finding("!!", "archive.max_size", words, to_do)
+
+
+async def _lost(database: Database) -> list[Finding]:
+    """A finding for events that a failover lost, and one for the payments that are gone with them."""
+    findings, rows = [], await read_lost(database)
+    if rows:
+        words = f"a server took over without the last commits: {len(rows)} events that were sent or confirmed are lost"
+        findings.append(Finding("!!", "failover", words, "runbook: PayproofFailoverLostTransactions"))
+    gone = sorted({f"{row['account']} {row['reference'] or row['id']}" for row in rows if row["missing"]})
+    if gone:
+        words = f"{len(gone)} payments were lost: {', '.join(gone[:NAMED])}{', …' if len(gone) > NAMED else ''}"
+        findings.append(Finding("no", "failover", words, "the shop posts them again, with the same references"))
+    return findings
 
 
 def overdue(account: str, at: datetime, now: datetime) -> Finding | None:

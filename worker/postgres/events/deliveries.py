@@ -46,6 +46,10 @@ _RECORD = """
         AND (d.next_at = s.lease OR (s.delivered_at IS NOT NULL AND d.delivered_at IS NULL))
 """
 _FREE = "SELECT id FROM payments WHERE id = ANY($1) ORDER BY id FOR KEY SHARE SKIP LOCKED"
+_THERE = "SELECT id FROM payments WHERE id = ANY($1)"
+_EVENTS = """
+    SELECT id, payment_id, type, account, body, (SELECT since FROM servers) AS since FROM events WHERE id = ANY($1)
+"""
 _TELL = """
     INSERT INTO entries (payment_id, at, kind, data)
     SELECT payment_id, at, 'delivery', data
@@ -59,11 +63,16 @@ _NEXT = "SELECT next_at FROM deliveries WHERE endpoint = $1 AND next_at >= $2 OR
 
 
 class LeasedDelivery(Struct, frozen=True, kw_only=True):
-    """A delivery that this worker has until `lease`. `probe`: it is sent alone, to see whether the endpoint is back."""
+    """A delivery that this worker has until `lease`. `probe`: it is sent alone, to see whether the endpoint is back.
+
+    `since`: see consumers.ports.ledger.Reading.
+    """
 
     event_id: str
     payment_id: str
     type: str
+    account: str
+    since: datetime | None
     body: bytes
     attempt: int
     step: int
@@ -100,13 +109,15 @@ async def lease_deliveries(
     # By ids, and not in one statement: a planner that expects more rows would read a whole table.
     lease = now + TIMING.delivery_lease
     taken = await connection.fetch(_TAKE, endpoint, due, lease)
-    found = await connection.fetch("SELECT id, payment_id, type, body FROM events WHERE id = ANY($1)", due)
+    found = await connection.fetch(_EVENTS, due)
     events = {row["id"]: row for row in found}
     return [
         LeasedDelivery(
             event_id=row["event_id"],
             payment_id=events[row["event_id"]]["payment_id"],
             type=events[row["event_id"]]["type"],
+            account=events[row["event_id"]]["account"],
+            since=events[row["event_id"]]["since"],
             body=events[row["event_id"]]["body"],
             attempt=row["attempts"],
             step=row["step"],
@@ -120,6 +131,11 @@ async def lease_deliveries(
 async def lockable_payments(connection: Connection[asyncpg.Record], payments: Sequence[str]) -> set[str]:
     """Lock the payments that no other transaction holds, so that their timelines can be written. Returns their ids."""
     return {row["id"] for row in await connection.fetch(_FREE, list(payments))}
+
+
+async def payments_here(connection: Connection[asyncpg.Record], payments: Sequence[str]) -> set[str]:
+    """Those of the payments that the server has. One that took over may lack the last ones."""
+    return {row["id"] for row in await connection.fetch(_THERE, list(payments))}
 
 
 async def record_attempts(

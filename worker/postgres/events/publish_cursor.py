@@ -18,7 +18,6 @@ from consumers.ports.unavailable import DatabaseUnavailable
 from worker.postgres.database import Database
 from worker.postgres.driver_errors import translated
 from worker.postgres.events.event_log import SequencedEvent
-from worker.postgres.ledger.look import meet
 
 BROKER = "rabbitmq"
 """The name of the row of `relays` that holds the cursor."""
@@ -94,7 +93,6 @@ async def publish_cursor(database: Database, *, still_seconds: float = STILL_SEC
     try:
         with translated():
             await _lock(session)
-            await meet(session)
             row = await session.fetchrow(_PLACE, BROKER)
         assert row is not None, "it was begun"
         yield PublishCursor(session, row["place"], row["since"])

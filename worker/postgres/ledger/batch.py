@@ -25,11 +25,14 @@ from worker.postgres.ledger.reserve import reserve
 from worker.postgres.ledger.rows import payment_of
 from worker.postgres.ledger.store import store
 from worker.postgres.ledger.unexpected_rows import announce
+from worker.postgres.primary import meet
 from worker.postgres.wakeups import Wakeup
 
-_LOCK = """
-    SELECT (l.payment).*, l.known_facts, l.known_resolutions, l.locked_at FROM lock_payments($1) AS l
-"""
+_SERVER = "SELECT since, version_floor, name = server_name() AS known, clock_timestamp() AS now FROM servers"
+_LOCK = f"""
+    SELECT (l.payment).*, l.known_facts, l.known_resolutions, l.locked_at, s.since, s.version_floor, s.known
+    FROM lock_payments($1) AS l LEFT JOIN ({_SERVER}) AS s ON true
+"""  # noqa: S608 - our own words
 _REFERENCED = """
     SELECT account, reference FROM unnest($1::text[], $2::text[]) AS n (account, reference)
     WHERE EXISTS (SELECT FROM payments p WHERE (p.account, p.reference) = (n.account, n.reference))
@@ -39,10 +42,11 @@ _REFERENCED = """
 class CommittedBatch(Struct, frozen=True, kw_only=True):
     """The committed changes of a batch, each with its payment as it was before, and the wakeup that tells of them.
 
-    `dropped` is how many early claims were given up, by gateway.
+    `since`: see consumers.ports.ledger.Reading. `dropped` is how many early claims were given up, by gateway.
     """
 
     changes: Sequence[tuple[Payment, Change]]
+    since: datetime | None
     wakeup: Wakeup | None
     dropped: Mapping[str, int]
 
@@ -54,17 +58,25 @@ class BatchEnd(Struct, frozen=True):
     tell: Callable[[CommittedBatch], None]
 
 
+class BatchServer(Struct, frozen=True):
+    """The database server of a batch, at `now` by its clock. The rest: see worker.postgres.primary.MetServer."""
+
+    now: datetime
+    since: datetime | None
+    version_floor: int
+
+
 class PostgresBatch:
     """One transaction; see consumers.ports.ledger.Batch."""
 
     def __init__(
         self,
         connection: Connection[asyncpg.Record],
-        now: datetime,
+        server: BatchServer,
         cases: Mapping[str, Case],
         end: BatchEnd,
     ) -> None:
-        self.now = now
+        self.now, self._since = server.now, server.since
         self.cases = cases
         self._connection, self._end = connection, end
         self._changes: Sequence[tuple[Payment, Change]] = ()
@@ -90,7 +102,7 @@ class PostgresBatch:
     async def commit(self) -> None:
         await self._end.commit()
         wakeup = news_of([change for _, change in self._changes], self.now, self._queued)
-        self._end.tell(CommittedBatch(changes=self._changes, wakeup=wakeup, dropped=self._dropped))
+        self._end.tell(CommittedBatch(changes=self._changes, since=self._since, wakeup=wakeup, dropped=self._dropped))
 
 
 async def referenced(
@@ -104,13 +116,30 @@ async def referenced(
 async def open_batch(connection: Connection[asyncpg.Record], payment_ids: list[str], end: BatchEnd) -> PostgresBatch:
     """Lock these payments in the order of their ids, read them, and make the batch. Unknown ids are left out."""
     rows = await connection.fetch(_LOCK, payment_ids) if payment_ids else []
-    now = rows[0]["locked_at"] if rows else await connection.fetchval("SELECT clock_timestamp()")
+    if rows and not rows[0]["known"]:
+        await meet(connection)
+        rows = await connection.fetch(_LOCK, payment_ids)
+    if rows:
+        server = BatchServer(rows[0]["locked_at"], rows[0]["since"], rows[0]["version_floor"])
+    else:
+        server = await server_of(connection)
     cases = {
         row["id"]: Case(
             payment=payment_of(row),
             facts=tuple(msgspec.convert(row["known_facts"], list[Fact])),
             resolutions=tuple(msgspec.convert(row["known_resolutions"], list[Resolution])),
+            version_floor=server.version_floor,
         )
         for row in rows
     }
-    return PostgresBatch(connection, now, cases, end)
+    return PostgresBatch(connection, server, cases, end)
+
+
+async def server_of(connection: Connection[asyncpg.Record]) -> BatchServer:
+    """The server of this connection, which is noted in `servers` before anything is written on it."""
+    row = await connection.fetchrow(_SERVER)
+    if row is None or not row["known"]:
+        await meet(connection)
+        row = await connection.fetchrow(_SERVER)
+    assert row is not None, "the server is noted"
+    return BatchServer(row["now"], row["since"], row["version_floor"])

@@ -10,7 +10,6 @@ from typing import Any
 
 import asyncpg
 import msgspec
-import structlog
 
 from consumers.ports.call_limits import AccountLimits
 from consumers.ports.ledger import ExecuteRequest, LookResult, Order, Reading
@@ -21,20 +20,15 @@ from schemas.words import Authenticity
 from worker.postgres.database import Connection
 from worker.postgres.ledger.claims import names_of
 from worker.postgres.ledger.rows import payment_of
+from worker.postgres.primary import meet
 
 _LOOK = """
     SELECT (l.payment).*, l.known_facts, l.known_resolutions, l.known_allowance, l.own_sessions, l.own_transactions,
         l.order_paid_by, l.order_executing, l.order_wishes, l.order_unheard, l.heard, l.looked_at,
-        (SELECT since FROM servers) AS since, (SELECT name = server_name() FROM servers) AS known
+        (SELECT since FROM servers) AS since, (SELECT version_floor FROM servers) AS version_floor,
+        (SELECT name = server_name() FROM servers) AS known
     FROM look_at_payments($1, $2, $3, $4, $5, $6, $7, $8) AS l
 """
-_MEET = """
-    INSERT INTO servers (name) VALUES (server_name()) ON CONFLICT (one)
-    DO UPDATE SET name = excluded.name, since = clock_timestamp() WHERE servers.name <> excluded.name RETURNING since
-"""
-"""The first process that looks at a server notes its name, and when it took over from the server noted before."""
-
-log = structlog.get_logger()
 
 
 async def look(
@@ -62,19 +56,13 @@ async def look(
     )
 
 
-async def meet(connection: Connection[asyncpg.Record] | asyncpg.Connection[asyncpg.Record]) -> None:
-    """Note the name of this database server in `servers`, unless a process has noted it already."""
-    since = await connection.fetchval(_MEET)
-    if since is not None:
-        log.warning("server.taken_over", since=since.isoformat())
-
-
 def _reading(row: asyncpg.Record) -> Reading:
     return Reading(
         case=Case(
             payment=payment_of(row),
             facts=tuple(msgspec.convert(row["known_facts"], list[Fact])),
             resolutions=tuple(msgspec.convert(row["known_resolutions"], list[Resolution])),
+            version_floor=row["version_floor"],
         ),
         revision=row["revision"],
         sessions=frozenset(row["own_sessions"]),

@@ -5,7 +5,7 @@ Other processes are told of a change once it is committed. A write that gives ev
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from datetime import datetime, timedelta
 from functools import partial
@@ -24,7 +24,7 @@ from worker.postgres.driver_errors import translated
 from worker.postgres.events.event_log import SequencedEvent
 from worker.postgres.idempotency_keys import came_to
 from worker.postgres.ledger.account_limits import PostgresLimits, open_limits
-from worker.postgres.ledger.batch import BatchEnd, CommittedBatch, PostgresBatch, open_batch, referenced
+from worker.postgres.ledger.batch import BatchEnd, CommittedBatch, PostgresBatch, open_batch, referenced, server_of
 from worker.postgres.ledger.claims import names_of, record_unfound
 from worker.postgres.ledger.kept_claims import keep_early_claims, wait_for_turns
 from worker.postgres.ledger.look import look
@@ -34,6 +34,7 @@ from worker.postgres.ledger.store import store
 from worker.postgres.ledger.unexpected_rows import insert, withdraw
 from worker.postgres.ledger.write import PostgresLockedLedger, Tried, open_locked, put, write_all
 from worker.postgres.wakeups import Wakeup
+from worker.postgres.witness import SeenEvent
 from worker.runtime.encryption import ArchiveCipher
 
 _FIND = f"""
@@ -52,6 +53,11 @@ _PEEK = f"SELECT {', '.join(Glance.__struct_fields__)} FROM payments WHERE id = 
 _HOLDER = f"""
     SELECT {PAYMENT} FROM sessions s JOIN payments p ON p.id = s.payment_id WHERE s.account = $1 AND s.session_id = $2
 """  # noqa: S608 - our own names
+_LOST = """
+    SELECT clock_timestamp() AS now, (
+        SELECT l.payment_id FROM lost_events l WHERE l.account = $1 AND l.reference = $2
+            AND (SELECT true FROM payments p WHERE p.id = l.payment_id) IS NULL LIMIT 1) AS lost_id
+"""
 _LOCK_BY_REFERENCE = f"SELECT {PAYMENT} FROM payments p WHERE account = $1 AND reference = $2 FOR UPDATE"  # noqa: S608 - our own names
 
 
@@ -110,6 +116,7 @@ class PostgresLedger:
     def _tell(self, batch: CommittedBatch) -> None:
         for before, change in batch.changes:
             self._changed(before, change)
+        self._database.witness.saw(_events_of([change for _, change in batch.changes]), batch.since)
         self._count_dropped(batch.dropped)
         if batch.wakeup is not None:
             self._database.notify(batch.wakeup)
@@ -143,6 +150,8 @@ class PostgresLedger:
         """Tell of committed writes. If their events got `places`, the statement itself has sent the wakeup."""
         for write in writes:
             self._changed(write.reading.case.payment, write.change)
+            self._database.witness.saw(_events_of([write.change]), write.reading.since)
+            self._database.witness.heard(write.claims, write.change.payment.id, write.reading.since)
         if (news := self._news(writes, places)) is None:
             return
         if self._sequenced is None or not places:
@@ -164,6 +173,7 @@ class PostgresLedger:
     async def set_aside(self, claims: Sequence[Claim]) -> None:
         async with self._database.connection() as connection:
             await record_unfound(connection, self._cipher, sorted(claims, key=lambda claim: claim.id))
+        self._database.witness.heard(claims, None, self._database.primary.since)
 
     async def referenced(self, names: Collection[tuple[str, str]]) -> frozenset[tuple[str, str]]:
         async with self._database.connection() as connection:
@@ -183,6 +193,7 @@ class PostgresLedger:
                 connection, self._cipher, [claim for claim in claims if claim.id not in found]
             )
         self._count_dropped(dropped)
+        self._database.witness.heard(claims, None, self._database.primary.since)
         return found
 
     def _count_dropped(self, dropped: Mapping[str, int]) -> None:
@@ -231,6 +242,18 @@ class PostgresInsertedBatch(PostgresBatch):
         self.cases = {key: case for key, case in self.cases.items() if key not in payment_ids}
 
 
+def _events_of(changes: Iterable[Change]) -> Iterator[SeenEvent]:
+    for change in changes:
+        if (event := change.event) is not None:
+            yield SeenEvent(
+                id=event.id,
+                type=event.type,
+                merchant=event.merchant,
+                account=event.account,
+                reference=change.payment.reference,
+            )
+
+
 def _in_their_order(writes: Sequence[Write], places: Mapping[str, int]) -> list[SequencedEvent]:
     placed = [
         SequencedEvent(
@@ -257,9 +280,13 @@ async def _open_inserted(
     connection: Connection[asyncpg.Record], payments: Sequence[Payment], end: BatchEnd
 ) -> PostgresInsertedBatch:
     new = await insert(connection, payments)
-    now: datetime = await connection.fetchval("SELECT clock_timestamp()")
-    cases = {payment.id: Case(payment=payment) for payment in payments if payment.id in new}
-    return PostgresInsertedBatch(connection, now, dict(sorted(cases.items())), end)
+    server = await server_of(connection)
+    cases = {
+        payment.id: Case(payment=payment, version_floor=server.version_floor)
+        for payment in payments
+        if payment.id in new
+    }
+    return PostgresInsertedBatch(connection, server, dict(sorted(cases.items())), end)
 
 
 async def _create(
@@ -267,13 +294,17 @@ async def _create(
 ) -> ReadyToOpen | ReferenceTaken | None:
     """Insert the payment's row, or go on with the row that has its reference, if that has no checkout yet.
 
-    None: the row that had the reference has just been discarded.
+    A payment that a failover lost gets its id again, which the shop and the buyer's browser know. None: the row that
+    had the reference has just been discarded.
     """
-    now: datetime = await connection.fetchval("SELECT clock_timestamp()")
-    payment = msgspec.structs.replace(payment, opening_until=now + lease)
-    if await connection.fetchval(INSERT, payment) is not None:
-        await connection.execute("INSERT INTO openings VALUES ($1, $2)", payment.id, request)
-        return ReadyToOpen(payment)
+    (found,) = await connection.fetch(_LOST, payment.account, payment.reference)
+    now: datetime = found["now"]
+    made = msgspec.structs.replace(payment, id=found["lost_id"] or payment.id, opening_until=now + lease)
+    if await connection.fetchval(INSERT, made) is not None:
+        await connection.execute("INSERT INTO openings VALUES ($1, $2)", made.id, request)
+        if made.id != payment.id:
+            await came_to(connection, payment.id, made.id)
+        return ReadyToOpen(made)
     row = await connection.fetchrow(_LOCK_BY_REFERENCE, payment.account, payment.reference)
     if row is None:
         return None
@@ -282,8 +313,8 @@ async def _create(
     asked_for = "SELECT request - 'proposed_id' FROM openings WHERE payment_id = $1"
     before = await connection.fetchval(asked_for, present.id)
     equal = before == msgspec.json.decode(msgspec.json.encode(request))
-    made = reopen_or_reject(present, payment, equal=equal, until=now + lease, now=now)
-    if isinstance(made, ReadyToOpen):
-        await store(connection, [(present, Change(payment=made.payment))])
+    result = reopen_or_reject(present, made, equal=equal, until=now + lease, now=now)
+    if isinstance(result, ReadyToOpen):
+        await store(connection, [(present, Change(payment=result.payment))])
         await came_to(connection, payment.id, present.id)
-    return made
+    return result

@@ -87,6 +87,7 @@ class PostgresBus:
             )
         except DatabaseUnavailable as error:
             raise BusUnavailable(error_name(error)) from error
+        self._database.witness.heard(claims, None, self._database.primary.since)
         self._tell({claim.provider for claim in claims})
 
     async def receive(self, provider: str, most: int) -> list[ClaimMessage]:

@@ -20,6 +20,7 @@ from consumers.ports.call_limits import AccountLimits
 from consumers.webhook_policy import ENDPOINT_BREAKER
 from worker.postgres.database import Connection, Database
 from worker.postgres.events.publish_cursor import BROKER
+from worker.postgres.lost_events import LOST
 from worker.postgres.spent_bytes import ARCHIVE_BYTES
 from worker.postgres.watermark import Watermarks
 
@@ -60,7 +61,9 @@ _LOG = f"""
             SELECT time FROM events WHERE place IS NOT NULL ORDER BY place DESC LIMIT 1))::float8 AS newest,
         extract(epoch FROM clock_timestamp() - (
             SELECT time FROM events WHERE place > r.place ORDER BY place LIMIT 1))::float8 AS unpublished,
-        (SELECT count(*) FROM (SELECT FROM dead LIMIT {MOST}) AS counted) AS dead, oldest_snapshot() AS snapshot
+        (SELECT count(*) FROM (SELECT FROM dead LIMIT {MOST}) AS counted) AS dead, oldest_snapshot() AS snapshot,
+        (SELECT count(*) FROM ({LOST}) AS counted) AS lost,
+        extract(epoch FROM (SELECT since FROM servers))::float8 AS took_over
     FROM (SELECT (SELECT place FROM relays WHERE name = $1) AS place) AS r
 """  # noqa: S608
 _STOPPED = f"""
@@ -121,7 +124,8 @@ class DatabaseState(Struct, frozen=True, kw_only=True):
     `low_priority` are claims in Postgres. `unsequenced` and `unpublished`: age in seconds of the oldest event without a
     position, and of the oldest that is not at the broker yet. `newest`: Unix time of the newest event in the log.
     `dead`: dead letters. `archive_bytes`: the size of the archive on disk. `snapshot`: how many transactions have begun
-    since the oldest snapshot that is still held.
+    since the oldest snapshot that is still held. `lost`: events that a failover lost. `took_over`: Unix time since when
+    the server that took over is the primary; None for the first server.
     """
 
     held: Mapping[tuple[str, str], int]
@@ -136,6 +140,8 @@ class DatabaseState(Struct, frozen=True, kw_only=True):
     dead: int
     archive_bytes: int
     snapshot: int
+    lost: int
+    took_over: float | None
 
 
 async def read_state(
@@ -165,6 +171,8 @@ async def read_state(
             dead=log["dead"],
             archive_bytes=await connection.fetchval(ARCHIVE_BYTES),
             snapshot=log["snapshot"],
+            lost=log["lost"],
+            took_over=log["took_over"],
         )
 
 

@@ -22,8 +22,10 @@ _LEAVE_PLACES = """
 """
 
 _TAKE_OVER = """
-    INSERT INTO servers (name, since) VALUES (server_name(), clock_timestamp()) ON CONFLICT (one)
-    DO UPDATE SET name = excluded.name, since = excluded.since
+    INSERT INTO servers AS s (name, raised_for, since, version_floor, asked_again_at)
+    VALUES (server_name(), server_name(), clock_timestamp(), $1, clock_timestamp()) ON CONFLICT (one)
+    DO UPDATE SET name = excluded.name, raised_for = excluded.raised_for, since = excluded.since,
+        version_floor = s.version_floor + $1, asked_again_at = excluded.asked_again_at
 """
 
 _RAISE = """
@@ -41,6 +43,6 @@ async def raise_versions(database: Database) -> int:
     """
     async with database.connection() as connection, connection.transaction():
         await connection.execute(_LEAVE_PLACES, PLACES, SEQUENCING_LOCK, timeout=SECONDS)
-        await connection.execute(_TAKE_OVER, timeout=SECONDS)
+        await connection.execute(_TAKE_OVER, VERSIONS, timeout=SECONDS)
         done = await connection.execute(_RAISE, VERSIONS, timeout=SECONDS)
     return int(done.split()[-1])

@@ -1,0 +1,80 @@
+"""What a process knows to be committed or sent, to be compared with the server that takes over.
+
+A server that took over cannot tell what it lacks. A process that saw a commit or sent an event can. It remembers the
+last events and claims with the server that they were on, and looks for them when another server has taken over. What
+only processes knew that have ended since is not found missing.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable
+from datetime import datetime
+from typing import Generic, TypeVar
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from schemas.callbacks import Claim
+from schemas.words import Source
+
+REMEMBERED = 10_000
+"""Of each kind: those of the last seconds under a full load. More may be lost where a standby is further behind."""
+
+_T = TypeVar("_T")
+
+
+class SeenEvent(Struct, frozen=True, kw_only=True):
+    """An event that was committed or sent. `reference` is its payment's, or None where it is not known here."""
+
+    id: str
+    type: str
+    merchant: str
+    account: str
+    reference: str | None = None
+
+    @property
+    def payment_id(self) -> str:
+        return self.id.rpartition(".")[0]
+
+
+class HeardClaim(Struct, frozen=True):
+    """A claim that was acknowledged, without its callback, and the id of its payment; None where that is not known."""
+
+    claim: Claim
+    payment_id: str | None
+
+
+class Memory(Generic[_T]):
+    """The last REMEMBERED items, each with `since`: when the server that had it took over."""
+
+    def __init__(self) -> None:
+        self._items: deque[tuple[datetime | None, _T]] = deque(maxlen=REMEMBERED)
+
+    def add(self, items: Iterable[_T], since: datetime | None) -> None:
+        self._items.extend((since, item) for item in items)
+
+    def before(self, since: datetime | None) -> list[_T]:
+        """The items of other servers than the one that took over at `since`."""
+        return [item for at, item in self._items if at != since]
+
+    def forget_before(self, since: datetime | None, unless: Callable[[_T], bool] = lambda _: False) -> None:
+        """Forget the items of other servers, as they were looked for."""
+        self._items = deque((one for one in self._items if one[0] == since or unless(one[1])), maxlen=REMEMBERED)
+
+
+class Witness:
+    """The last events and claims of this process."""
+
+    def __init__(self) -> None:
+        self.events = Memory[SeenEvent]()
+        self.claims = Memory[HeardClaim]()
+
+    def saw(self, events: Iterable[SeenEvent], since: datetime | None) -> None:
+        """Remember events whose commit or sending was confirmed."""
+        self.events.add(events, since)
+
+    def heard(self, claims: Iterable[Claim], payment_id: str | None, since: datetime | None) -> None:
+        """Remember claims that were committed. The sweep makes its own claims again."""
+        others = (claim for claim in claims if claim.source is not Source.SWEEP)
+        self.claims.add((HeardClaim(replace(claim, callback=None), payment_id) for claim in others), since)
