@@ -96,7 +96,10 @@ class Listener:
         return web.Response(text="well")
 
     async def _read(self, request: web.Request) -> web.Response:
-        return web.Response(text=str(len(await request.read())))
+        try:
+            return web.Response(text=str(len(await request.read())))
+        except (ConnectionError, web.RequestPayloadError):
+            raise web.HTTPBadRequest from None  # as the handlers of callbacks and of the API answer
 
     async def _wait(self, _: web.Request) -> web.Response:
         self.waiting.release()
