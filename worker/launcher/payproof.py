@@ -1,8 +1,8 @@
 """The command `payproof`, and `python -m payproof`, started from the packages that were installed with this file.
 
-Our packages have common names, and a shop may have a `worker.py` of its own in its directory or on PYTHONPATH. So they
-are loaded from their own place before anything looks for them by name. The wheel has this file a second time, beside
-the packages, under a name that is ours alone.
+Our packages have common names, and a shop may have a module `worker` of its own in its directory or on PYTHONPATH. So
+ours are loaded from their own place before anything looks for them by name. The wheel has this file a second time,
+beside the packages, under a name that is ours alone.
 """
 
 from __future__ import annotations

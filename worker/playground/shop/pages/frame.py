@@ -30,7 +30,7 @@ _DOCUMENT = """<!doctype html>
 <body><a class="skip" href="#main">To the content</a>
 <header><a class="brand" href="/">Sreemangal Tea</a><span>a demo shop: no real money moves here</span>
 <nav><a href="/">New order</a><a href="/orders">Orders</a></nav></header>
-<main id="main" tabindex="-1">{body}</main>{again}{script}</body></html>
+<main id="main" tabindex="-1">{body}{again}</main>{script}</body></html>
 """
 
 
