@@ -20,6 +20,7 @@ from schemas.wire import Number, Unreadable, canonical, money, whole
 
 LONGEST_URL = 2000
 _NO_CONTROLS = r"^[^\u0000-\u001f\u007f-\u009f]*$"
+_NO_CONTROLS_BUT_LINES = r"^[^\u0000-\u0008\u000b\u000c\u000e-\u001f\u007f-\u009f]*$"
 _URL = r"^[Hh][Tt][Tt][Pp][Ss]?://[^@/?#\\\s]+([/?#].*)?$"
 _MONEY = r"^(0|[1-9][0-9]{0,11})(\.[0-9]{1,2}0*)?$"
 _MOMENT = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}(:[0-9]{2}(\.[0-9]{1,9})?)?(Z|[+-][0-9]{2}:[0-9]{2})$"
@@ -62,7 +63,7 @@ class Text(Struct, frozen=True, kw_only=True):
         made = {"type": "string", "minLength": self.least, "maxLength": self.most}
         if self.pattern is not None:
             return made | {"pattern": f"^{self.pattern}$"}
-        return made if self.lines else made | {"pattern": _NO_CONTROLS}
+        return made | {"pattern": _NO_CONTROLS_BUT_LINES if self.lines else _NO_CONTROLS}
 
 
 class Address(Struct, frozen=True):

@@ -6,7 +6,7 @@ wrong fields is told of all three.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
@@ -39,9 +39,10 @@ class Field(Struct, frozen=True, kw_only=True):
 
 
 class Shape(Struct, frozen=True):
-    """An object with these fields and no others."""
+    """An object with these fields and no others. `name` is that of its schema in the published documents."""
 
     fields: tuple[Field, ...]
+    name: str = ""
 
     def read(self, value: Any, wrong: list[Wrong], path: str = "") -> dict[str, Any]:
         """Returns the sound fields by name. Every error is added to `wrong`, with the path of its field."""
@@ -77,14 +78,30 @@ class Shape(Struct, frozen=True):
             found[name] = Number(text) if isinstance(kinds.get(name), Whole) else text
         return self.read(found, wrong)
 
-    def schema(self) -> dict[str, Any]:
+    def schema(self, ref: Callable[[str], str] | None = None) -> dict[str, Any]:
+        """The object's JSON Schema. With `ref`, shapes within it are references: `ref` gives the place of a name."""
         required = [one.name for one in self.fields if one.required]
         return {
+            **({"title": self.name} if self.name else {}),
             "type": "object",
-            "properties": {one.name: one.kind.schema() for one in self.fields},
+            "properties": {one.name: _shown(one.kind, ref) for one in self.fields},
             **({"required": required} if required else {}),
             "additionalProperties": False,
         }
+
+    def schemas(self, ref: Callable[[str], str]) -> dict[str, Any]:
+        """The schemas of this shape and of those within it, by name."""
+        found = {self.name: self.schema(ref)}
+        for one in self.fields:
+            if isinstance(one.kind, Shape):
+                found |= one.kind.schemas(ref)
+        return found
+
+
+def _shown(kind: Kind | Shape, ref: Callable[[str], str] | None) -> dict[str, Any]:
+    if not isinstance(kind, Shape):
+        return kind.schema()
+    return kind.schema() if ref is None else {"$ref": ref(kind.name)}
 
 
 class PaymentRequest(Struct, frozen=True, kw_only=True):
@@ -160,10 +177,11 @@ NEW_PAYMENT = Shape(
         Field(name="order", kind=_ORDER),
         Field(name="expires_in", kind=_LIFE),
         Field(name="method", kind=Text(most=50)),
-        Field(name="customer", kind=Shape(_CUSTOMER)),
+        Field(name="customer", kind=Shape(_CUSTOMER, "Customer")),
         Field(name="metadata", kind=_METADATA),
         Field(name="provider_options", kind=Anything(8 * 1024)),
-    )
+    ),
+    "NewPayment",
 )
 TRACKED_PAYMENT = Shape(
     (
@@ -175,9 +193,12 @@ TRACKED_PAYMENT = Shape(
         *_SHOP_URLS,
         Field(name="metadata", kind=_METADATA),
         Field(name="expires_in", kind=_LIFE),
-    )
+    ),
+    "TrackedPayment",
 )
-EXPECTED_PAYMENT = Shape((Field(name="merchant", kind=_MERCHANT, required=True), *TRACKED_PAYMENT.fields))
+EXPECTED_PAYMENT = Shape(
+    (Field(name="merchant", kind=_MERCHANT, required=True), *TRACKED_PAYMENT.fields), "ExpectedPayment"
+)
 """The message that a shop publishes to `payproof.expected`: the body of POST /v1/payments/track, and the merchant."""
 RESOLUTION = Shape(
     (
@@ -187,7 +208,8 @@ RESOLUTION = Shape(
         Field(name="transaction_id", kind=_GATEWAY_ID),
         Field(name="evidence", kind=Text(most=4000, least=0, lines=True)),
         Field(name="version", kind=Whole(0, 2**31 - 1)),
-    )
+    ),
+    "Resolution",
 )
 EVENTS_QUERY = Shape((Field(name="after", kind=_CURSOR), Field(name="limit", kind=Whole(1, 1000))))
 

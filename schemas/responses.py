@@ -45,7 +45,7 @@ class Timeline(Struct, frozen=True, kw_only=True):
     entries: list[TimelineEntry]
 
 
-class Events(Struct, frozen=True, kw_only=True):
+class EventPage(Struct, frozen=True, kw_only=True):
     """Oldest first. `next` is what to send as `after` next time, also when there is nothing new."""
 
     events: list[PaymentEvent]

@@ -98,6 +98,27 @@ class PaymentEvent(Struct, frozen=True, kw_only=True):
     ] = UNSET
 
 
+class TrialMessage(Struct, frozen=True, kw_only=True):
+    """No payment: a text for the person who tries the endpoint."""
+
+    message: str
+
+
+class TrialEvent(Struct, frozen=True, kw_only=True):
+    """CloudEvents 1.0, structured JSON: the event of `payproof webhooks test`, signed as every webhook is.
+
+    It is about no payment. Answer it with 2xx, as every `type` that you do not know.
+    """
+
+    specversion: Literal["1.0"]
+    id: Annotated[str, Meta(pattern="^test_[0-9a-f]{16}$")]
+    type: Literal["payproof.test"]
+    source: Annotated[str, Meta(pattern="^/payproof/[^/]+$", description="`/payproof/<merchant>`.")]
+    time: Annotated[ShownTime, Meta(description="When it was made.")]
+    datacontenttype: Literal["application/json"]
+    data: TrialMessage
+
+
 def is_payment_id(text: str) -> bool:
     """Whether the text can be the id of a payment. Only such a text is sent to the database as an id."""
     return _PAYMENT_ID.fullmatch(text) is not None

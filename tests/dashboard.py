@@ -368,6 +368,22 @@ ROWS = {
         Panel("Memory", "", "bytes", {"{{instance}}": "payproof_process_resident_memory_bytes"}),
         Panel("Open files", "Every browser that waits is one.", "short", {"{{instance}}": "payproof_process_open_fds"}),
         Panel(
+            "Connections",
+            "Open at each listener.",
+            "short",
+            {"{{instance}} {{listener}}": "payproof_http_connections"},
+        ),
+        Panel(
+            "Connections refused or cut a minute",
+            "full: honest clients may be turned away. The others end unfinished requests.",
+            "short",
+            {
+                "{{listener}} {{reason}}": a_minute(
+                    "payproof_http_connections_refused_total", "listener", "reason", where=""
+                )
+            },
+        ),
+        Panel(
             "Clock skew",
             "This machine's clock less the database's, by which everything goes.",
             "s",

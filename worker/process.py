@@ -33,12 +33,14 @@ from worker.postgres.server.opened import keep_postgres, opened
 from worker.postgres.server.session_check import expect_urls
 from worker.runtime.cancellation import ended_at_exit
 from worker.runtime.clock import set_within
+from worker.runtime.connection_limits import ConnectionCounters, ConnectionLimits
 from worker.runtime.http_listener import Runner
 from worker.runtime.tuning import allow_files, look_less_for_garbage
 from worker.telemetry.tracing import OFF, Tracing, tracing_of
 
 ROLES = ("ingress", "consume", "sweep", "relay", "deliver")
 HTTP_DRAIN_SECONDS = 10
+OPERATORS_CONNECTIONS = 100
 
 log = structlog.get_logger()
 
@@ -147,15 +149,29 @@ async def _listen(shared: Shared, public: web.Application | None, missing: Calla
     """Listen for operators, and for gateways, browsers and shops where this process serves them."""
     settings, servers = shared.config.settings, list[Runner]()
     if public is not None:
-        servers.append(await _listener(public, "PAYPROOF_LISTEN", settings.listen, settings.public_path))
+        limits = ConnectionLimits(most=settings.max_connections, proxies=settings.trusted_proxies)
+        counters = shared.metrics.connections("public")
+        servers.append(
+            await _listener(public, "PAYPROOF_LISTEN", settings.listen, limits, counters, settings.public_path)
+        )
     state_metrics = state_metrics_of(shared.config, shared.database, shared.broker, shared.metrics)
     ops = Ops(shared.database, shared.broker, shared.metrics, state_metrics, missing, shared.roles)
-    return [*servers, await _listener(ops_app(ops), "PAYPROOF_OPS_LISTEN", settings.ops_listen)]
+    limits, counters = ConnectionLimits(most=OPERATORS_CONNECTIONS), shared.metrics.connections("operators")
+    return [*servers, await _listener(ops_app(ops), "PAYPROOF_OPS_LISTEN", settings.ops_listen, limits, counters)]
 
 
-async def _listener(app: web.Application, setting: str, address: tuple[str, int], path: str = "") -> Runner:
+async def _listener(
+    app: web.Application,
+    setting: str,
+    address: tuple[str, int],
+    limits: ConnectionLimits,
+    counters: ConnectionCounters,
+    path: str = "",
+) -> Runner:
     # A body is read as it was sent. A signature covers those bytes, and a bad gzip stream must not become a 500.
-    runner = Runner(app, path=path, auto_decompress=False, shutdown_timeout=HTTP_DRAIN_SECONDS)
+    runner = Runner(
+        app, path=path, limits=limits, counters=counters, auto_decompress=False, shutdown_timeout=HTTP_DRAIN_SECONDS
+    )
     await runner.setup()
     try:
         await web.TCPSite(runner, *address, reuse_address=True).start()

@@ -47,9 +47,10 @@ from worker.api.problems import Problem
 from worker.api.read import LIST_QUERY, _cursor, _events_cursor, _place, _position
 from worker.ingress.pages.language import preferred
 from worker.ingress.polling import seconds_to_wait, since
-from worker.ingress.rate_limits import RateLimits, _key
+from worker.ingress.rate_limits import RateLimits
 from worker.reconciliation.statements import StatementError
 from worker.requests.expected_consumer import _printable
+from worker.runtime.peer_addresses import sender_key
 from worker.telemetry.tracing import traceparent_of
 
 NOON = datetime(2026, 11, 21, 12, tzinfo=UTC)
@@ -244,7 +245,7 @@ def forwarded() -> Read:
             request: Any = Asked(CIMultiDict([("X-Forwarded-For", text)]), {}, remote)
             limits.allows(request)
             address = limits.client(request)
-            assert address is None or _key(address)
+            assert address is None or sender_key(address)
 
     return read
 

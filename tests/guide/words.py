@@ -109,6 +109,7 @@ ENVIRONMENT = {
     "PAYPROOF_OPS_LISTEN": "Where `/healthz`, `/readyz` and `/metrics` are served.",
     "PAYPROOF_LOG": "`json` or `console`. Default: console on a terminal, else JSON.",
     "PAYPROOF_TRUSTED_PROXIES": "Addresses and networks, with commas, whose `X-Forwarded-For` is believed. Absent: no proxy's.",
+    "PAYPROOF_MAX_CONNECTIONS": "The most connections of the public listener, 10 or more; one address may have a tenth. Default: 4000.",
 }
 
 TO_DO = {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import resource
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
@@ -18,6 +19,7 @@ from tests.integration.shops import CONFIG, Shops
 from worker.config import Config
 from worker.ops.doctor import installation
 from worker.ops.doctor.address import named_locally, not_public, public_url
+from worker.ops.doctor.findings import file_findings
 from worker.ops.doctor.gateway_check import ask, clock_skew
 from worker.ops.doctor.installation import inspect_installation, overdue
 from worker.postgres.tokens import PostgresTokens
@@ -142,6 +144,15 @@ async def test_a_public_url_that_gateways_abroad_cannot_reach_is_wrong(url: str,
 
 async def test_a_public_url_with_https_at_a_public_address_is_well() -> None:
     assert (await public_url(at("https://8.8.8.8"))).mark == "ok"
+
+
+def test_too_few_open_files_for_the_connections_are_told() -> None:
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    few, many = (replace(CONFIG.settings, max_connections=count) for count in (10, 10 * most))
+    assert list(file_findings(replace(CONFIG, settings=few))) == []
+    (found,) = file_findings(replace(CONFIG, settings=many))
+    assert (found.mark, found.subject) == ("!!", "open files")
+    assert f"may open {most} files" in found.words
 
 
 def test_a_payment_that_nobody_looks_at_is_told_the_louder_the_longer() -> None:

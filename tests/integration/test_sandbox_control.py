@@ -13,7 +13,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import schemathesis
+from hypothesis import HealthCheck, Phase, given, settings
 from openapi_spec_validator import OpenAPIV31SpecValidator
+from schemathesis import Case, GenerationMode
+from schemathesis.checks import not_a_server_error
+from schemathesis.specs.openapi.checks import (
+    negative_data_rejection,
+    response_schema_conformance,
+    status_code_conformance,
+)
 
 from tests.integration.sandboxes import DEADLINE, OPENERS, Driver, driving, opened
 from worker.playground.sandbox.sandbox_app import make_app
@@ -177,3 +186,60 @@ async def test_a_state_of_another_version_is_refused_and_reset_takes_it(tmp_path
         make_app(SandboxConfig(state=state))
     async with driving(SandboxConfig(state=state, reset=True)) as sandbox:
         assert (await sandbox.payparse()).status == 201
+
+
+# -- inputs ------------------------------------------------------------------------------------------------------------
+
+WORKS = [not_a_server_error, status_code_conformance, response_schema_conformance]
+
+
+async def moved(sandbox: Driver, seconds: float) -> Any:
+    return await sandbox.call("POST", "/_control/clock", json={"advance_seconds": seconds})
+
+
+@pytest.mark.parametrize("seconds", [-1e30, 1e30, -1e308, -4e9, 4e9, 9e14])
+async def test_the_clock_refuses_a_moment_that_cannot_be_written_and_goes_on(sandbox: Driver, seconds: float) -> None:
+    assert (await moved(sandbox, 901)).status == 200
+    assert (await moved(sandbox, seconds)).status == 400
+    for _ in range(2):
+        after = await moved(sandbox, 0)
+        assert (after.status, after.json["offset_seconds"]) == (200, 901.0)
+
+
+async def test_many_steps_of_the_clock_end_where_one_long_one_would(sandbox: Driver) -> None:
+    said = [(await moved(sandbox, 300_000_000)).status for _ in range(20)]
+    assert said == sorted(said)
+    assert said[-1] == 400
+    assert (await sandbox.call("GET", "/_control/sessions")).status == 200
+
+
+async def test_the_control_api_keeps_to_its_document(sandbox: Driver) -> None:
+    document = (await sandbox.call("GET", "/_control/openapi.json")).json
+    await asyncio.to_thread(_exercise, document, sandbox.base)
+    assert (await moved(sandbox, 0)).status == 200
+
+
+def _exercise(document: dict[str, Any], base: str) -> None:
+    for found in schemathesis.openapi.from_dict(document).get_all_operations():
+        operation = found.ok()
+        body = "requestBody" in operation.definition.raw
+        for mode in GenerationMode if body else [GenerationMode.POSITIVE]:
+            _exercise_one(operation.as_strategy(generation_mode=mode), mode, base)
+
+
+def _exercise_one(cases: Any, mode: GenerationMode, base: str) -> None:
+    @given(case=cases)
+    @settings(
+        max_examples=12,
+        phases=[Phase.generate],
+        derandomize=True,
+        database=None,
+        deadline=None,
+        suppress_health_check=list(HealthCheck),
+    )
+    def check(case: Case) -> None:
+        response = case.call(base_url=base)
+        also = [negative_data_rejection] if mode is GenerationMode.NEGATIVE and case.body else []
+        case.validate_response(response, checks=[*WORKS, *also])
+
+    check()

@@ -375,6 +375,26 @@ async def test_a_form_of_another_site_is_refused(payproof: Payproof, browser: Br
     assert payproof.opened == []
 
 
+async def test_no_page_reloads_by_itself_and_those_that_look_again_have_a_link(
+    payproof: Payproof, browser: Browser
+) -> None:
+    """A reload takes a person who reads or types by keyboard back to the top of the page (WCAG 2.2.1)."""
+    payproof.events = [OPENED]
+    for path in ("/", "/orders", f"/orders/{REFERENCE}", "/orders/order-9"):
+        _, text = await browser.get(path)
+        assert "http-equiv" not in text, path
+        assert ("Look again</a></p></noscript>" in text) == (path != "/"), path
+
+
+@pytest.mark.parametrize("description", ["", "  "])
+async def test_the_link_to_an_order_without_a_description_has_a_name(
+    payproof: Payproof, browser: Browser, description: str
+) -> None:
+    payproof.events = [told("opened", snapshot(description=description))]
+    _, text = await browser.get("/orders")
+    assert f'<a href="/orders/{REFERENCE}">{REFERENCE}</a>' in text
+
+
 async def test_an_attempt_that_was_not_paid_says_so_beside_the_one_that_was(
     payproof: Payproof, browser: Browser
 ) -> None:

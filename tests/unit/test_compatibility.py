@@ -11,6 +11,7 @@ from msgspec.structs import fields
 
 from schemas.shown import PaymentEvent, PaymentView
 from tests.compatibility.documents import breaks
+from tests.compatibility.shapes import resolved
 from tests.contract import todays
 from worker.api.openapi import OPERATIONS
 
@@ -22,7 +23,7 @@ Change = Callable[[Any], Any]
 
 
 def body(api: Any, path: str = "/v1/payments") -> Any:
-    return api["paths"][path]["post"]["requestBody"]["content"]["application/json"]["schema"]
+    return resolved(api["paths"][path]["post"]["requestBody"]["content"]["application/json"]["schema"], api)
 
 
 def listing(api: Any) -> Any:
@@ -34,11 +35,14 @@ def parameter(api: Any, name: str) -> Any:
 
 
 def wish(bus: Any) -> Any:
-    return bus["components"]["messages"]["expectedPayment"]["payload"]
+    return resolved(bus["components"]["messages"]["expectedPayment"]["payload"], bus)
 
 
 def completed(bus: Any) -> Any:
-    return bus["components"]["messages"]["paymentCompleted"]
+    """The message, with its payload and headers in place of the references to them."""
+    message = bus["components"]["messages"]["paymentCompleted"]
+    message.update({part: resolved(message[part], bus) for part in ("payload", "headers")})
+    return message
 
 
 def nullable(schema: Any) -> Any:
@@ -96,7 +100,9 @@ BREAKS_OF_THE_API: dict[str, Change] = {
         "enum"
     ].remove("failed"),
     "fewer names in a map": lambda it: body(it)["properties"]["metadata"].update(maxProperties=1),
-    "a field of a field is gone": lambda it: body(it)["properties"]["customer"]["properties"].pop("email"),
+    "a field of a field is gone": lambda it: resolved(body(it)["properties"]["customer"], it)["properties"].pop(
+        "email"
+    ),
     "a body is needed": lambda it: it["paths"]["/v1/payments/{payment_id}/verify"]["post"].update(
         requestBody={"required": True, "content": {"application/json": {"schema": {"type": "object"}}}}
     ),

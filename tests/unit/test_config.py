@@ -235,11 +235,19 @@ def test_every_problem_is_named_at_once_with_its_path(tmp_path: Path) -> None:
     secret = "{LEAK}"
     events = ["payment.complete", "payment.held"]
     """
-    found = problems(tmp_path, text, PAYPROOF_LISTEN="8080", PAYPROOF_DATABASE_URL=LEAK, PAYPROOF_LOG="loud")
+    found = problems(
+        tmp_path,
+        text,
+        PAYPROOF_LISTEN="8080",
+        PAYPROOF_DATABASE_URL=LEAK,
+        PAYPROOF_LOG="loud",
+        PAYPROOF_MAX_CONNECTIONS="9",
+    )
     assert found == {
         "PAYPROOF_LISTEN": "must be host:port, such as 127.0.0.1:8080 or [::1]:8080",
         "PAYPROOF_DATABASE_URL": "must begin with postgres:// or postgresql://",
         "PAYPROOF_LOG": "must be json or console",
+        "PAYPROOF_MAX_CONNECTIONS": "must be a whole number, 10 or more",
         "return_wate": 'unknown key; did you mean "return_wait"?',
         "allow_http_hosts": "expected a list, found text",
         "checks.claimed[1]": "a duration is text such as 300ms, 2s, 5m, 24h or 7d",

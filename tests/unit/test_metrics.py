@@ -13,7 +13,8 @@ from schemas.payments import Change, Payment
 from schemas.words import EventType, Hold, Status
 from tests.fakes.clock import NOON
 from tests.fakes.providers import PLAIN, account
-from worker.telemetry.metrics import Metrics
+from worker.runtime.connection_limits import REASONS
+from worker.telemetry.metrics import CONNECTION_REFUSALS, Metrics
 
 NAME = PLAIN.provider.name
 PENDING = Payment(
@@ -107,6 +108,21 @@ def test_a_renamed_counter_is_told_under_its_former_name_with_the_same_value(
     metrics.changed(PENDING, told(COMPLETED, EventType.COMPLETED))
     metrics.dead_lettered.labels(NAME).inc(3)
     assert counted(metrics, old, **labels) == counted(metrics, new, **labels) != 0
+
+
+def test_connections_are_counted_by_listener_and_why_they_were_refused() -> None:
+    assert set(CONNECTION_REFUSALS) == set(REASONS)
+    metrics = Metrics()
+    counters = metrics.connections("public")
+    counters.opened()
+    counters.opened()
+    counters.closed()
+    counters.refused("evicted")
+    value = metrics.registry.get_sample_value
+    refused = "payproof_http_connections_refused_total"
+    assert value("payproof_http_connections", {"listener": "public"}) == 1
+    assert value(refused, {"listener": "public", "reason": "evicted"}) == 1
+    assert value(refused, {"listener": "operators", "reason": "full"}) == 0
 
 
 def _ours(text: str) -> list[str]:

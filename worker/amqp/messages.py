@@ -21,6 +21,7 @@ from schemas.shown import CLOUD_EVENT
 from worker.amqp.topology import CLAIMS, DEAD, EVENTS, EXPECTED
 from worker.telemetry.tracing import HEADER
 
+APP = "payproof"
 REASON, PROVIDER = "payproof-reason", "payproof-provider"
 CODE, FIELD = "payproof-code", "payproof-field"
 EXPECTED_TYPE = "expected"
@@ -110,5 +111,5 @@ def _durable(
         content_type=content_type,
         headers=dict(headers or {}),
         timestamp=timestamp,
-        app_id="payproof",
+        app_id=APP,
     )

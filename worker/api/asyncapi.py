@@ -14,12 +14,22 @@ from schemas.contract import components
 from schemas.requests import EXPECTED_PAYMENT
 from schemas.shown import CLOUD_EVENT, EVENT_ID, PaymentEvent
 from schemas.words import EventType
-from worker.amqp.messages import CODE, FIELD, REASON, event_message
+from worker.amqp.messages import APP, CODE, FIELD, REASON, event_message
 from worker.amqp.topology import DEAD, EVENTS, EXPECTED
 from worker.api import samples
+from worker.api.openapi_webhooks import event_name, event_schemas
 
-EXAMPLE_URL = "https://pay.shop.example"
 _BINDING = {"bindingVersion": "0.3.0"}
+_DEAD_LETTER = {"title": "DeadLetter", "description": "Whatever was received, be it JSON or not."}
+_DEAD_LETTER_HEADERS = {
+    "title": "DeadLetterHeaders",
+    "type": "object",
+    "properties": {
+        REASON: {"type": "string", "description": "Why it could not be acted on."},
+        CODE: {"type": "string", "description": "The same as a word, as the API's problems have it."},
+        FIELD: {"type": "string", "description": "The field to blame."},
+    },
+}
 _ABOUT = """\
 A browser redirect is a hint. Payproof turns it into proof.
 
@@ -30,7 +40,7 @@ once; the same bytes go to webhooks and to `GET /v1/events`."""
 
 def asyncapi_document(public_url: str, version: str) -> dict[str, Any]:
     """The AsyncAPI 3.0 document. Only the examples' `dataschema` depends on the address."""
-    example_url = public_url or EXAMPLE_URL
+    example_url = public_url or samples.EXAMPLE_URL
     return {
         "asyncapi": "3.0.0",
         "info": {
@@ -53,12 +63,16 @@ def asyncapi_document(public_url: str, version: str) -> dict[str, Any]:
         },
         "channels": {_name(kind): _channel(kind) for kind in EventType}
         | {"paymentExpected": _expecting(), "deadLetters": _letters()},
-        "operations": {f"send{_title(kind)}": _sending(kind) for kind in EventType}
+        "operations": {f"send{event_name(kind)}": _sending(kind) for kind in EventType}
         | {"receivePaymentExpected": _receiving(), "sendDeadLetter": _parking()},
         "components": {
             "messages": {_name(kind): _message(kind, example_url) for kind in EventType}
             | {"expectedPayment": _expected(), "deadLetter": _dead_letter()},
-            "schemas": components([PaymentEvent], "#/components/schemas/{name}"),
+            "schemas": components([PaymentEvent], "#/components/schemas/{name}")
+            | event_schemas(_schema)
+            | {f"{event_name(kind)}Properties": _properties(kind) for kind in EventType}
+            | EXPECTED_PAYMENT.schemas(_schema)
+            | {"DeadLetter": _DEAD_LETTER, "DeadLetterHeaders": _DEAD_LETTER_HEADERS},
             "parameters": {
                 "merchant": {"description": "The merchant's id, as configured.", "examples": ["shop"]},
                 "account": {"description": "The id of the merchant's account.", "examples": ["shop-moneybag"]},
@@ -144,23 +158,11 @@ def _message(kind: EventType, public_url: str) -> dict[str, Any]:
     properties = {"message_id": sent.message_id, "type": sent.message_type, "app_id": sent.app_id}
     return {
         "name": kind.value,
-        "title": _title(kind),
+        "title": event_name(kind),
         "contentType": sent.content_type,
-        "headers": {
-            "type": "object",
-            "description": "AMQP's own properties of the message, not its table of headers, which is empty but for "
-            "a W3C `traceparent` where payproof is traced.",
-            "properties": {
-                "message_id": {"type": "string", "pattern": f"^{EVENT_ID}$", "description": "The event's `id`."},
-                "type": {"const": kind.value, "description": "The event's `type`."},
-                "app_id": {"const": sent.app_id},
-            },
-            "required": ["message_id", "type", "app_id"],
-        },
+        "headers": _ref("components", "schemas", f"{event_name(kind)}Properties"),
         "correlationId": {"description": "The event's id.", "location": "$message.header#/message_id"},
-        "payload": {
-            "allOf": [_ref("components", "schemas", "PaymentEvent"), {"properties": {"type": {"const": kind.value}}}]
-        },
+        "payload": _ref("components", "schemas", f"{event_name(kind)}Event"),
         "bindings": {"amqp": {"messageType": kind.value, **_BINDING}},
         "examples": [{"name": _name(kind), "headers": properties, "payload": msgspec.json.decode(event.body)}],
     }
@@ -172,7 +174,7 @@ def _expected() -> dict[str, Any]:
         "title": "ExpectedPayment",
         "summary": "The body of `POST /v1/payments/track`, and whose payment it is.",
         "contentType": "application/json",
-        "payload": EXPECTED_PAYMENT.schema(),
+        "payload": _ref("components", "schemas", EXPECTED_PAYMENT.name),
         "examples": [{"name": "expectedPayment", "payload": samples.EXPECTED_SAMPLE}],
     }
 
@@ -183,25 +185,32 @@ def _dead_letter() -> dict[str, Any]:
         "title": "DeadLetter",
         "summary": "What was received, byte for byte.",
         "contentType": "application/json",
-        "headers": {
-            "type": "object",
-            "properties": {
-                REASON: {"type": "string", "description": "Why it could not be acted on."},
-                CODE: {"type": "string", "description": "The same as a word, as the API's problems have it."},
-                FIELD: {"type": "string", "description": "The field to blame."},
-            },
-        },
-        "payload": {"description": "Whatever was received, be it JSON or not."},
+        "headers": _ref("components", "schemas", "DeadLetterHeaders"),
+        "payload": _ref("components", "schemas", "DeadLetter"),
     }
 
 
-def _title(kind: EventType) -> str:
-    """`payment.partially_refunded` is `PaymentPartiallyRefunded`."""
-    return "".join(word.capitalize() for word in kind.value.replace(".", "_").split("_"))
+def _properties(kind: EventType) -> dict[str, Any]:
+    return {
+        "title": f"{event_name(kind)}Properties",
+        "type": "object",
+        "description": "AMQP's own properties of the message, not its table of headers, which is empty but for a W3C "
+        "`traceparent` where payproof is traced.",
+        "properties": {
+            "message_id": {"type": "string", "pattern": f"^{EVENT_ID}$", "description": "The event's `id`."},
+            "type": {"const": kind.value, "description": "The event's `type`."},
+            "app_id": {"const": APP},
+        },
+        "required": ["message_id", "type", "app_id"],
+    }
 
 
 def _name(kind: EventType) -> str:
-    return _title(kind).replace("P", "p", 1)
+    return event_name(kind).replace("P", "p", 1)
+
+
+def _schema(name: str) -> str:
+    return f"#/components/schemas/{name}"
 
 
 def _ref(*path: str) -> dict[str, str]:

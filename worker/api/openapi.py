@@ -11,12 +11,15 @@ from msgspec import Struct
 
 from schemas.contract import components
 from schemas.requests import EVENTS_QUERY, NEW_PAYMENT, RESOLUTION, TRACKED_PAYMENT, Shape
-from schemas.responses import Events, PaymentPage, ProblemDetails, Timeline
-from schemas.shown import EVENT_SCHEMA, PAYMENT_ID, PAYMENT_SCHEMA, PaymentView
+from schemas.responses import EventPage, PaymentPage, ProblemDetails, Timeline
+from schemas.shown import EVENT_SCHEMA, PAYMENT_ID, PAYMENT_SCHEMA, PaymentEvent, PaymentView, TrialEvent
+from worker.api.openapi_webhooks import event_schemas, webhooks
 from worker.api.read import LIST_QUERY
+from worker.api.request_samples import answer_sample, body_sample
 
 _REF = "#/components/schemas/{name}"
-_ANSWERS = (PaymentView, PaymentPage, Timeline, Events, ProblemDetails)
+_BODIES = (NEW_PAYMENT, TRACKED_PAYMENT, RESOLUTION)
+_ANSWERS = (PaymentView, PaymentPage, Timeline, EventPage, ProblemDetails, PaymentEvent, TrialEvent)
 _JSON = "application/json"
 _PAYMENT_ID = {"type": "string", "pattern": f"^{PAYMENT_ID}$"}
 _KEY = {"type": "string", "minLength": 1, "maxLength": 255, "pattern": r"^[!-~]([ -~]*[!-~])?$"}
@@ -136,7 +139,7 @@ OPERATIONS = (
         path="/v1/events",
         name="listEvents",
         summary="Your own events, oldest first",
-        answer=Events,
+        answer=EventPage,
         query=EVENTS_QUERY,
         problems={410: "The cursor is older than what is kept.", 422: "A parameter is unknown, repeated or wrong."},
     ),
@@ -171,7 +174,7 @@ def openapi_document(public_url: str, version: str) -> dict[str, Any]:
     """The OpenAPI 3.1 document of the API at this address, or without `public_url` of the address it is read from."""
     paths: dict[str, dict[str, Any]] = {}
     for operation in OPERATIONS:
-        paths.setdefault(operation.path, {})[operation.method] = _described(operation)
+        paths.setdefault(operation.path, {})[operation.method] = _described(operation, public_url)
     return {
         "openapi": "3.1.0",
         "info": {
@@ -183,19 +186,32 @@ def openapi_document(public_url: str, version: str) -> dict[str, Any]:
         "servers": [{"url": public_url or "/"}],
         "security": [{"apiKey": []}],
         "paths": paths,
+        "webhooks": webhooks(public_url, _place),
         "components": {
-            "schemas": components(_ANSWERS, _REF),
+            "schemas": _schemas(),
             "securitySchemes": {"apiKey": {"type": "http", "scheme": "bearer"}},
         },
     }
 
 
-def _described(operation: Operation) -> dict[str, Any]:
+def _place(name: str) -> str:
+    return _REF.format(name=name)
+
+
+def _schemas() -> dict[str, Any]:
+    """Every body, answer and event by its name. No two names differ in case alone: they become files and classes."""
+    found = components(_ANSWERS, _REF) | event_schemas(_place)
+    for shape in _BODIES:
+        found |= shape.schemas(_place)
+    return dict(sorted(found.items()))
+
+
+def _described(operation: Operation, public_url: str) -> dict[str, Any]:
     problems = (_EVERYWHERE if operation.keyed else {}) | operation.problems
     made: dict[str, Any] = {
         "operationId": operation.name,
         "summary": operation.summary,
-        "responses": {str(operation.status): _answer(operation)}
+        "responses": {str(operation.status): _answer(operation, public_url)}
         | {str(status): _problem(status, problems[status]) for status in sorted(problems)},
     }
     if parameters := _parameters(operation):
@@ -203,7 +219,9 @@ def _described(operation: Operation) -> dict[str, Any]:
     if operation.body is not None:
         made["requestBody"] = {
             "required": True,
-            "content": {_JSON: {"schema": operation.body.schema()}},
+            "content": {
+                _JSON: {"schema": {"$ref": _place(operation.body.name)}, "example": body_sample(operation.name)}
+            },
         }
     return made if operation.keyed else made | {"security": []}
 
@@ -219,11 +237,12 @@ def _parameters(operation: Operation) -> list[dict[str, Any]]:
     return made
 
 
-def _answer(operation: Operation) -> dict[str, Any]:
-    schema: dict[str, Any] = {"type": "object"}
+def _answer(operation: Operation, public_url: str) -> dict[str, Any]:
+    content: dict[str, Any] = {"schema": {"type": "object"}}
     if operation.answer is not None:
-        schema = {"$ref": _REF.format(name=operation.answer.__name__)}
-    made: dict[str, Any] = {"description": operation.summary, "content": {operation.media: {"schema": schema}}}
+        content = {"schema": {"$ref": _place(operation.answer.__name__)}}
+    content["example"] = answer_sample(operation.name, public_url)
+    made: dict[str, Any] = {"description": operation.summary, "content": {operation.media: content}}
     if operation.once:
         replayed = {"description": "The answer was given before", "schema": {"type": "string", "const": "true"}}
         made["headers"] = {"Idempotent-Replayed": replayed}

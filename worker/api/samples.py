@@ -16,6 +16,9 @@ from schemas.events import Event
 from schemas.payments import Payment
 from schemas.words import EventType, Hold, Status
 
+EXAMPLE_URL = "https://pay.shop.example"
+"""Our address in documents that are written without one."""
+
 _OPENED_AT = datetime.fromisoformat("2026-01-31T12:00:00+00:00")
 _PAID_AT = datetime.fromisoformat("2026-01-31T12:03:20+00:00")
 _PAYMENT = Payment(

@@ -20,7 +20,7 @@ from worker.cli.configured import configuration
 from worker.config import Config
 from worker.console import print_line
 from worker.ops.doctor.address import public_url
-from worker.ops.doctor.findings import Finding, broker_findings, secret_findings
+from worker.ops.doctor.findings import Finding, broker_findings, file_findings, secret_findings
 from worker.ops.doctor.gateway_check import ask
 from worker.ops.doctor.installation import inspect_installation
 from worker.ops.doctor.transport import transport_findings
@@ -53,7 +53,7 @@ async def _examine(config: Config, roles: Collection[str], console: Console) -> 
 
 async def _findings(config: Config, roles: Collection[str]) -> AsyncIterator[Finding]:
     yield Finding("ok", "configuration", f"merchants: {len(config.merchants)}, accounts: {len(config.accounts)}")
-    for found in secret_findings(config):
+    for found in (*secret_findings(config), *file_findings(config)):
         yield found
     yield await public_url(config)
     if config.settings.amqp_url is not None:

@@ -15,11 +15,13 @@ from worker.config.config_problems import ConfigProblem
 from worker.config.consistency import split_url
 from worker.config.secrets import SecretError, Secrets
 from worker.config.shapes import Settings
+from worker.runtime.connection_limits import MOST_CONNECTIONS
 
 DEFAULT_CONFIG = "payproof.toml"
 DEFAULT_DATA_DIR = ".payproof"
 DEFAULT_LISTEN = "127.0.0.1:8080"
 DEFAULT_OPS_LISTEN = "127.0.0.1:9090"
+FEWEST_CONNECTIONS = 10
 OWN_PATHS = ("return", "webhooks", "ipn", "v1", "schemas", "docs", "openapi.json", "asyncapi.json")
 
 
@@ -41,6 +43,7 @@ def read_settings(environ: Mapping[str, str], problems: list[ConfigProblem]) -> 
         ops_listen=_listen(environ, "PAYPROOF_OPS_LISTEN", DEFAULT_OPS_LISTEN, problems),
         log=_log(environ, problems),
         trusted_proxies=_networks(environ, problems),
+        max_connections=_connections(environ, problems),
     )
 
 
@@ -115,6 +118,15 @@ def _networks(environ: Mapping[str, str], problems: list[ConfigProblem]) -> tupl
                 ConfigProblem("PAYPROOF_TRUSTED_PROXIES", f"{part.strip()}: must be an address or a network")
             )
     return tuple(found)
+
+
+def _connections(environ: Mapping[str, str], problems: list[ConfigProblem]) -> int:
+    name = "PAYPROOF_MAX_CONNECTIONS"
+    text = environ.get(name) or str(MOST_CONNECTIONS)
+    if re.fullmatch("[0-9]{1,7}", text, re.ASCII) and int(text) >= FEWEST_CONNECTIONS:
+        return int(text)
+    problems.append(ConfigProblem(name, f"must be a whole number, {FEWEST_CONNECTIONS} or more"))
+    return MOST_CONNECTIONS
 
 
 def _log(environ: Mapping[str, str], problems: list[ConfigProblem]) -> Literal["json", "console"]:

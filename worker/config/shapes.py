@@ -22,6 +22,7 @@ from schemas.checks import DAY, Checks, Seconds
 from schemas.secret import Secret
 from schemas.words import EventType
 from worker.config.keys import digest_of
+from worker.runtime.connection_limits import MOST_CONNECTIONS
 from worker.runtime.encryption import key_of
 from worker.runtime.sizes import GB, MB
 
@@ -108,7 +109,7 @@ class Settings(Struct, frozen=True, kw_only=True):
 
     With `database_direct_url`, the server's own, `database_url` may be of a pooler that lends sessions.
     Without `amqp_url` claims and events stay in Postgres. `public_url` has no slash at its end. `X-Forwarded-For` is
-    trusted from `trusted_proxies` alone.
+    trusted from `trusted_proxies` alone. `max_connections` is the most that the public listener holds open.
     """
 
     config_path: Path
@@ -121,6 +122,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     ops_listen: tuple[str, int]
     log: Literal["json", "console"]
     trusted_proxies: tuple[IPv4Network | IPv6Network, ...] = ()
+    max_connections: int = MOST_CONNECTIONS
 
     @property
     def sessions_url(self) -> Secret | None:

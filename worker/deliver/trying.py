@@ -6,24 +6,22 @@ Its type is `payproof.test`, on which no shop acts, and it holds no payment's da
 from __future__ import annotations
 
 import secrets
-from datetime import UTC, datetime
+from datetime import datetime
 
 import msgspec
 
-TYPE = "payproof.test"
+from schemas.shown import TrialEvent, TrialMessage
 
 
 def trial_event(merchant: str, at: datetime) -> tuple[str, bytes]:
     """Make a test event. Returns its id, and a CloudEvent as JSON."""
-    event_id = f"test_{secrets.token_hex(8)}"
-    return event_id, msgspec.json.encode(
-        {
-            "specversion": "1.0",
-            "id": event_id,
-            "type": TYPE,
-            "source": f"/payproof/{merchant}",
-            "time": f"{at.astimezone(UTC):%Y-%m-%dT%H:%M:%S.%fZ}",
-            "datacontenttype": "application/json",
-            "data": {"message": "A test of this endpoint; no payment is meant."},
-        }
+    event = TrialEvent(
+        specversion="1.0",
+        id=f"test_{secrets.token_hex(8)}",
+        type="payproof.test",
+        source=f"/payproof/{merchant}",
+        time=at,
+        datacontenttype="application/json",
+        data=TrialMessage(message="A test of this endpoint; no payment is meant."),
     )
+    return event.id, msgspec.json.encode(event)

@@ -14,20 +14,14 @@ from __future__ import annotations
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
-from functools import lru_cache
-from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 
 from aiohttp import web
 
 from consumers.pacing import TokenBucket
-
-IpAddress = IPv4Address | IPv6Address
-IpNetwork = IPv4Network | IPv6Network
+from worker.runtime.peer_addresses import IpAddress, IpNetwork, is_in, read_address, sender_key
 
 REMEMBERED = 100_000
 """How many keys are remembered. The key that was used longest ago is forgotten, and starts with a full bucket."""
-
-SIXTY_FOUR = 64  # a host with an IPv6 address can use every address of its /64
 
 
 class TokenBuckets:
@@ -73,40 +67,15 @@ class RateLimits:
     def sender(self, request: web.Request) -> str | None:
         """The address that limits count, of IPv6 its /64; None for a request that no limit counts."""
         address = self.client(request)
-        return None if address is None or address.is_loopback else _key(address)
+        return None if address is None or address.is_loopback else sender_key(address)
 
     def client(self, request: web.Request) -> IpAddress | None:
         """The sender's address: the nearest address that is not a trusted proxy. None if the connection has none."""
-        address = _read(request.remote or "")
+        address = read_address(request.remote or "")
         forwarded = ",".join(request.headers.getall("X-Forwarded-For", ())).split(",")
-        while address is not None and self._trusts(address) and forwarded:
-            named = _read(forwarded.pop())
+        while address is not None and is_in(address, self._trusted) and forwarded:
+            named = read_address(forwarded.pop())
             if named is None:
                 break
             address = named
         return address
-
-    def _trusts(self, address: IpAddress) -> bool:
-        return any(address in network for network in self._trusted)
-
-
-@lru_cache(1_000)
-def _read(text: str) -> IpAddress | None:
-    """An address as proxies write it: `203.0.113.7`, `203.0.113.7:4711`, `2001:db8::1`, `[2001:db8::1]:4711`."""
-    text = text.strip()
-    if text.startswith("["):
-        text = text[1:].partition("]")[0]
-    elif text.count(":") == 1:
-        text = text.partition(":")[0]
-    try:
-        address = ip_address(text)
-    except ValueError:
-        return None
-    mapped = address.ipv4_mapped if isinstance(address, IPv6Address) else None
-    return mapped or address
-
-
-def _key(address: IpAddress) -> str:
-    if isinstance(address, IPv6Address):
-        return str(ip_network((address, SIXTY_FOUR), strict=False))
-    return str(address)

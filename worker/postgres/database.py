@@ -6,7 +6,7 @@ A server may be gone without closing its connections, so every command and every
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from typing import Any, Protocol, TypeVar
 
@@ -284,7 +284,7 @@ async def connect(dsn: str, *, size: int = CONNECTIONS, pooled: str | None = Non
 def _pool(
     dsn: str,
     session: dict[str, Any],
-    prepare: Callable[[asyncpg.Connection[asyncpg.Record]], Awaitable[None]],
+    prepare: Callable[[asyncpg.Connection[asyncpg.Record]], Coroutine[Any, Any, None]],
     *,
     smallest: int,
     size: int,

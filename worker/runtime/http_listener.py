@@ -2,6 +2,7 @@
 
 The headers for browsers are set as each answer is sent, so that no handler can forget them. aiohttp itself answers
 bytes that are no request, with its version and the bytes; those answers are replaced by answers of a status alone.
+Every connection keeps the limits of its listener (`worker.runtime.bounded_connection`).
 """
 
 from __future__ import annotations
@@ -14,6 +15,10 @@ from aiohttp import hdrs, web
 from aiohttp.http_parser import RawRequestMessage
 from aiohttp.web_protocol import RequestHandler
 
+from worker.runtime.bounded_connection import BoundedConnection
+from worker.runtime.connection_limits import ConnectionCounters, ConnectionLimits, OpenConnections
+
+BUSY = "503 Service Unavailable\n"
 YEAR_SECONDS = 365 * 24 * 3600
 
 HEADERS: Mapping[str, str] = {
@@ -38,11 +43,20 @@ class Runner(web.AppRunner):
     path, or the proxy has removed it.
     """
 
-    __slots__ = ("_path",)
+    __slots__ = ("_path", "connections")
 
-    def __init__(self, app: web.Application, *, path: str = "", **more: Any) -> None:
+    def __init__(
+        self,
+        app: web.Application,
+        *,
+        path: str = "",
+        limits: ConnectionLimits | None = None,
+        counters: ConnectionCounters | None = None,
+        **more: Any,
+    ) -> None:
         super().__init__(app, access_log=None, **more)
         self._path = path
+        self.connections = OpenConnections(limits or ConnectionLimits(), counters)
 
     async def _make_server(self) -> web.Server:
         made = await super()._make_server()
@@ -51,7 +65,7 @@ class Runner(web.AppRunner):
         def request(message: RawRequestMessage, *more: Any) -> web.BaseRequest:
             return factory(_without(self._path, message), *more)
 
-        return _Server(made.request_handler, request_factory=request, **self._kwargs)
+        return _Server(made.request_handler, request_factory=request, register=self.connections, **self._kwargs)
 
 
 class _Server(web.Server):
@@ -59,7 +73,18 @@ class _Server(web.Server):
         return _Handler(self, loop=self._loop, **self._kwargs)
 
 
-class _Handler(RequestHandler):
+class _Handler(BoundedConnection):
+    busy = "\r\n".join(
+        [
+            "HTTP/1.1 503 Service Unavailable",
+            *(f"{name}: {value}" for name, value in HEADERS.items()),
+            "Content-Type: text/plain; charset=utf-8",
+            f"Content-Length: {len(BUSY)}",
+            "Retry-After: 5",
+            "Connection: close",
+            f"\r\n{BUSY}",
+        ]
+    ).encode()
     __slots__ = ()
 
     def handle_error(
@@ -69,8 +94,12 @@ class _Handler(RequestHandler):
         exc: BaseException | None = None,
         message: str | None = None,
     ) -> web.StreamResponse:
-        """Answer a request that could not be read, or that failed. aiohttp logs it, by worker.telemetry.logs."""
-        super().handle_error(request, status, exc, message)
+        """Answer a request that could not be read, or that failed. aiohttp logs it, by worker.telemetry.logs.
+
+        A head that is too large is counted instead.
+        """
+        if status != HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE:
+            super().handle_error(request, status, exc, message)
         return _plain(status)
 
     async def finish_response(

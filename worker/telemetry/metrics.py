@@ -40,6 +40,8 @@ NOT_SENT = "not_sent"
 OUTCOMES = (*(status.value for status in Status), "unmapped", "stranger", NOT_SENT, *(one.value for one in Trouble))
 DELIVERED = ("delivered", "failed", "given_up", "disabled")
 EXPECTED_RESULTS = ("registered", "known", "refused")
+LISTENERS = ("public", "operators")
+CONNECTION_REFUSALS = ("full", "evicted", "slow", "large")
 UNPROVEN = "unproven"
 """The authenticity of a callback without a proven sender: forged, unreadable, or not looked at."""
 
@@ -71,6 +73,14 @@ class Metrics:
         )
         self.rebuilt = self._counter(
             "payproof_consumers_rebuilt_total", "Consumers that RabbitMQ had forgotten, built anew", "queue"
+        )
+        self.http_connections = self._gauge(
+            "payproof_http_connections", "Connections that are open at a listener of this process", "listener"
+        )
+        self.refused_connections = self._counter(
+            "payproof_http_connections_refused_total",
+            "Connections that were refused or cut at a limit: full, evicted, slow or large",
+            *("listener", "reason"),
         )
         self._count_payments()
         self._count_machinery()
@@ -158,6 +168,10 @@ class Metrics:
         """Count kept claims that gave way to others."""
         self.dropped.labels(provider).inc(count)
 
+    def connections(self, listener: str) -> ConnectionMetrics:
+        """The counters of a listener of LISTENERS."""
+        return ConnectionMetrics(self.http_connections.labels(listener), self.refused_connections, listener)
+
     def polled(self, role: str) -> None:
         """Store that this role has just looked for work without an error."""
         self.last_poll.labels(role).set(time.time())
@@ -188,6 +202,8 @@ class Metrics:
         for result in EXPECTED_RESULTS:
             self.expected.labels(result)
         self.rebuilt.labels("expected")
+        for listener, reason in product(LISTENERS, CONNECTION_REFUSALS):
+            self.refused_connections.labels(listener, reason)
 
     def _counter(self, name: str, says: str, *labels: str) -> Counter:
         return Counter(name, says, labels, registry=self.registry)
@@ -197,6 +213,22 @@ class Metrics:
 
     def _histogram(self, name: str, says: str, buckets: tuple[float, ...], *labels: str) -> Histogram:
         return Histogram(name, says, labels, buckets=buckets, registry=self.registry)
+
+
+class ConnectionMetrics:
+    """The connections of one listener; see worker.runtime.connection_limits.ConnectionCounters."""
+
+    def __init__(self, open_now: Gauge, refused: Counter, listener: str) -> None:
+        self._open, self._refused, self._listener = open_now, refused, listener
+
+    def opened(self) -> None:
+        self._open.inc()
+
+    def closed(self) -> None:
+        self._open.dec()
+
+    def refused(self, reason: str) -> None:
+        self._refused.labels(self._listener, reason).inc()
 
 
 def _callbacks(*, signs: bool) -> Iterator[tuple[str, str, str]]:

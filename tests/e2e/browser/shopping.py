@@ -17,8 +17,6 @@ from playwright.async_api import Locator, Page, expect
 from tests.e2e.browser.chromium import Windows
 from tests.e2e.browser.looking import fits, looked_over_everywhere
 
-# The page reloads when the time is over, and a slow reader loses nothing: it is the same page again.
-RELOADS = ("meta-refresh",)
 KINDS = ("Claim", "Question", "Answer", "Decision", "Event")
 _numbers = count(1)
 
@@ -48,7 +46,7 @@ class Person:
         await expect(self.page.get_by_role("heading", level=1)).to_have_text(title)
         await fits(self.page)
         if self.looks:
-            await looked_over_everywhere(self.windows, self.page, title, but=RELOADS)
+            await looked_over_everywhere(self.windows, self.page, title)
 
     async def sees(self, outcome: str) -> None:
         """Wait until the shop's page of the order shows this outcome."""

@@ -1,10 +1,11 @@
-"""A finding of the doctor, and the findings about secrets in the configuration and about the broker.
+"""A finding of the doctor, and the findings about secrets in the configuration, open files and the broker.
 
 A finding names the place of a secret, and never prints the secret.
 """
 
 from __future__ import annotations
 
+import resource
 from collections.abc import Iterator
 from typing import Literal
 
@@ -15,6 +16,9 @@ from worker.amqp.message_size import MAX_MESSAGE
 from worker.amqp.topology import DEAD, EXPECTED
 from worker.config import Config
 from worker.postgres.server.identity import NOT_AS_ROOT, is_root
+
+FILES_BESIDE_CONNECTIONS = 200
+"""Files that a process opens besides: connections to the database, the broker, gateways and endpoints, and its log."""
 
 Mark = Literal["ok", "!!", "no"]
 """`no` is wrong, and the command ends with 1. `!!` is a warning: it may be meant so."""
@@ -52,6 +56,16 @@ def broker_findings(examined: Diagnosis) -> Iterator[Finding]:
         yield Finding(
             "!!", "dead letters", f"{examined.dead} waiting at the broker", "look at them with payproof dead list"
         )
+
+
+def file_findings(config: Config) -> Iterator[Finding]:
+    """A finding where a process like this one may not open a file for each of its connections."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    needed = config.settings.max_connections + FILES_BESIDE_CONNECTIONS
+    if most != resource.RLIM_INFINITY and most < needed:
+        words = f"a process may open {most} files here, and {needed} are needed for {needed - FILES_BESIDE_CONNECTIONS}"
+        to_do = "raise the limit (ulimit -Hn, LimitNOFILE= of systemd), or set PAYPROOF_MAX_CONNECTIONS lower"
+        yield Finding("!!", "open files", f"{words} connections and {FILES_BESIDE_CONNECTIONS} others", to_do)
 
 
 def secret_findings(config: Config) -> Iterator[Finding]:

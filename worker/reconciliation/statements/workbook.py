@@ -6,6 +6,7 @@ A caller may stop in the middle of the rows. Closing the generator ends the proc
 from __future__ import annotations
 
 import mmap
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -18,6 +19,7 @@ import msgspec
 
 from worker.reconciliation.statements.tables import DateCell, Rows, StatementError, Table
 
+_OUR_PACKAGES = str(Path(__file__).resolve().parents[3])
 _TOO_MUCH = "the workbook takes more memory or time than a statement may, or is damaged; save its sheet as CSV"
 _PASSWORD = "the workbook is protected by a password; save it without one"  # noqa: S105 - words for a person
 _ENCRYPTED = "EncryptedPackage".encode("utf-16-le")
@@ -70,7 +72,14 @@ def _frames(path: Path, form: str, *sheet: str) -> Iterator[dict[str, Any]]:
         form,
         *sheet,
     ]
-    process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)  # noqa: S603
+    found = os.pathsep.join(filter(None, (_OUR_PACKAGES, os.environ.get("PYTHONPATH"))))
+    process = subprocess.Popen(  # noqa: S603
+        command,
+        env=os.environ | {"PYTHONPATH": found},  # before a shop's modules of the same names
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+    )
     assert process.stdout is not None
     try:
         while (content := _frame(process.stdout)) is not None:

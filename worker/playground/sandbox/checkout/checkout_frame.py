@@ -6,7 +6,9 @@ presses the step's button and never Cancel.
 
 from __future__ import annotations
 
+import base64
 from datetime import UTC, datetime
+from hashlib import sha256
 from html import escape
 
 from aiohttp import web
@@ -15,10 +17,13 @@ from worker.playground.sandbox.checkout.checkout_style import BASE
 from worker.playground.sandbox.checkout.shape import CheckoutField, CheckoutLook, Step, View
 from worker.playground.sandbox.times import DHAKA
 
+_AT_THE_END = "setTimeout(() => location.replace(document.body.dataset.to), document.body.dataset.left * 1000);"
+_HASH = base64.b64encode(sha256(_AT_THE_END.encode()).digest()).decode()
 HEADERS = {
     "Cache-Control": "no-store",
     # A browser applies form-action to the redirect after a POST too, and the way back leads to a shop on any origin.
-    "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; "
+    "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; "
+    f"script-src 'sha256-{_HASH}'; base-uri 'none'; "
     "form-action 'self' http: https:; frame-ancestors 'none'",
     "Referrer-Policy": "no-referrer",
     "X-Content-Type-Options": "nosniff",
@@ -32,22 +37,27 @@ _SHOWN = 300  # characters of a text that a shop chose
 def checkout_page(
     look: CheckoutLook, view: View, act: str, controls: str, *, over: bool = False, status: int = 200
 ) -> web.Response:
-    """The whole document around `act`. While the checkout is open it reloads itself when the time is over."""
+    """The whole document around `act`. While the checkout is open it looks again when the time is over.
+
+    A script does that. Browsers without scripts have a link, as a page must not reload under a person's hands.
+    """
     session = view.session
     watch = not over and view.left <= COUNTED_SECONDS
-    again = f'<meta http-equiv="refresh" content="{int(view.left) + 1};url={view.to()}">' if watch else ""
+    left = f' data-left="{int(view.left) + 1}" data-to="{view.to()}"' if watch else ""
+    script = f"<script>{_AT_THE_END}</script>" if watch else ""
+    link = f'<noscript><p><a href="{view.to()}">Look again</a></p></noscript>' if watch else ""
     html = (
         f'<!doctype html><html lang="en"><head><meta charset="utf-8">'
-        f'<meta name="viewport" content="width=device-width,initial-scale=1">{again}'
-        f"<title>{escape(look.title)} (sandbox)</title><style>{BASE}{look.style}</style></head><body>"
+        f'<meta name="viewport" content="width=device-width,initial-scale=1">'
+        f"<title>{escape(look.title)} (sandbox)</title><style>{BASE}{look.style}</style></head><body{left}>"
         f'<p class="sandbox"><strong>Sandbox:</strong> no real money moves</p>{_scripted(view)}'
         f'<main><header class="brand">{look.brand}</header>{_order(look, view, over=over)}'
-        f'<section class="act{" over" if over else ""}">{act}</section></main>'
+        f'<section class="act{" over" if over else ""}">{act}{link}</section></main>'
         f'<p class="foot">{escape(_FOOT if over else look.foot)}</p>'
         f'<aside class="controls" aria-labelledby="controls"><h2 id="controls">Sandbox controls</h2>{controls}'
         f'<p class="address">{escape(session.session_id)} · {escape(session.amount)} {escape(session.currency)} · '
         f"{session.status}</p></aside>"
-        f'<form id="deeds" method="post" action="{view.to()}"></form></body></html>'
+        f'<form id="deeds" method="post" action="{view.to()}"></form>{script}</body></html>'
     )
     return web.Response(text=html, status=status, content_type="text/html", headers=HEADERS)
 

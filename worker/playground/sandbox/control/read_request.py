@@ -16,6 +16,8 @@ from worker.playground.sandbox.sessions import Session
 
 Asked = TypeVar("Asked", bound=Struct)
 Seconds = Annotated[float, Meta(ge=0, le=3600)]
+LONGEST_STEP = 10 * 366 * 86_400
+"""Seconds. Times of the sandbox are moved by at most so much."""
 
 
 class WrongControl(Exception):
@@ -46,18 +48,26 @@ class About(Body, frozen=True, kw_only=True):
 
 
 def read_control_body(body: bytes, kind: type[Asked]) -> Asked:
-    """The body as `kind`; an empty body is an empty object. Raises WrongControl."""
+    """The body as `kind`; an empty body is an empty object. Raises WrongControl.
+
+    `read_json` refuses what it should, but gives numbers as text. So the body is decoded a second time.
+    """
     try:
-        document = read_json(body) if body else {}
-    except Unreadable as error:
+        if body:
+            read_json(body)
+        document = msgspec.json.decode(body) if body else {}
+    except (Unreadable, msgspec.DecodeError) as error:
         raise WrongControl(None, f"the body is no JSON: {error}") from None
     if not isinstance(document, dict):
         raise WrongControl(None, "the body is no JSON object")
     return read_control(document, kind)
 
 
-def read_control(given: Mapping[str, Any], kind: type[Asked]) -> Asked:
-    """The fields as `kind`. Raises WrongControl for the first field that is unknown, missing or of another type."""
+def read_control(given: Mapping[str, Any], kind: type[Asked], *, texts: bool = False) -> Asked:
+    """The fields as `kind`. Raises WrongControl for the first field that is unknown, missing or of another type.
+
+    `texts`: every value is text, as in a query.
+    """
     known = {field.encode_name: field for field in fields(kind)}
     for name in given:
         if name not in known:
@@ -67,7 +77,7 @@ def read_control(given: Mapping[str, Any], kind: type[Asked]) -> Asked:
     values = {}
     for name, field in known.items():
         if name in given:
-            values[name] = _converted(name, given[name], field.type)
+            values[name] = _converted(name, given[name], field.type, texts=texts)
         elif field.required:
             raise WrongControl(name, "is missing")
     return kind(**values)
@@ -86,9 +96,9 @@ def find(sandbox: Sandbox, named: Named) -> Session:
     return session
 
 
-def _converted(name: str, value: object, kind: Any) -> Any:
+def _converted(name: str, value: object, kind: Any, *, texts: bool) -> Any:
     try:
-        return msgspec.convert(value, kind, strict=False)
+        return msgspec.convert(value, kind, strict=not texts)
     except msgspec.ValidationError as error:
         words = [word for part in (kind, *get_args(kind)) if get_origin(part) is Literal for word in get_args(part)]
         raise WrongControl(name, f"is none of {', '.join(words)}" if words else str(error)) from None

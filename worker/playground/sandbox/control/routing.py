@@ -76,5 +76,5 @@ async def _said(route: Route, request: web.Request) -> Struct | None:
     if route.body is not None:
         return read_control_body(await request.read(), route.body)
     if route.query is not None:
-        return read_control({name: value for name, value in request.query.items() if value}, route.query)
+        return read_control({name: value for name, value in request.query.items() if value}, route.query, texts=True)
     return None

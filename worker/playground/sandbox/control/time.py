@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Annotated
 
 from msgspec import Meta, Struct
 
-from worker.playground.sandbox.control.read_request import Body, Seconds, WrongControl
+from worker.playground.sandbox.control.read_request import LONGEST_STEP, Body, Seconds, WrongControl
 from worker.playground.sandbox.control.routing import Asked, Route
 from worker.playground.sandbox.pace import set_pace
 from worker.playground.sandbox.sandbox import Sandbox
 from worker.playground.sandbox.sandbox_config import GATEWAYS, Provider
 from worker.playground.sandbox.times import iso_ms_z
 
+EARLIEST, LATEST = (datetime(year, 1, 1, tzinfo=UTC).timestamp() for year in (2000, 2100))
+
 
 class Clock(Body, frozen=True, kw_only=True):
-    advance_seconds: float
+    """The clock stays between the years 2000 and 2100."""
+
+    advance_seconds: Annotated[float, Meta(ge=-LONGEST_STEP, le=LONGEST_STEP)]
 
 
 class Lifetime(Body, frozen=True, kw_only=True):
@@ -23,7 +28,7 @@ class Lifetime(Body, frozen=True, kw_only=True):
 
     provider: Provider
     reference: str
-    seconds: Annotated[float, Meta(gt=0)]
+    seconds: Annotated[float, Meta(gt=0, le=LONGEST_STEP)]
 
 
 class Pace(Body, frozen=True, kw_only=True):
@@ -45,6 +50,8 @@ class Set(Struct, frozen=True, kw_only=True):
 
 async def _clock(sandbox: Sandbox, asked: Asked) -> Now:
     clock: Clock = asked.said
+    if not EARLIEST <= sandbox.state.now() + clock.advance_seconds <= LATEST:
+        raise WrongControl("advance_seconds", "leads out of the years 2000 to 2100")
     with sandbox.state.transaction():
         sandbox.state.advance(clock.advance_seconds)
     sandbox.expire()

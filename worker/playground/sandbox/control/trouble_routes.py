@@ -15,7 +15,7 @@ from worker.playground.sandbox.simulated_gateway import Impossible, Kind
 from worker.playground.sandbox.troubled_course import revoke_tokens
 from worker.playground.sandbox.troubles import FALSIFIES, Name, Trouble
 
-Times = Annotated[int, Meta(ge=1)]
+Times = Annotated[int, Meta(ge=1, le=1_000_000)]
 
 
 class NewTrouble(Body, frozen=True, kw_only=True):
@@ -30,7 +30,7 @@ class NewTrouble(Body, frozen=True, kw_only=True):
     reference: str | None = None
     seconds: Seconds | None = None
     times: Times | None = 1
-    skip: Annotated[int, Meta(ge=0)] = 0
+    skip: Annotated[int, Meta(ge=0, le=1_000_000)] = 0
     lasts: Seconds | None = None
 
 

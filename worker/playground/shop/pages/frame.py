@@ -22,28 +22,27 @@ def _asset(name: str) -> Html:
 
 
 _STYLE = _asset("shop.css")
-SCRIPTS = {name: _asset(name) for name in ("catalogue.js", "live.js")}
+SCRIPTS = {name: _asset(name) for name in ("again.js", "catalogue.js", "live.js")}
+LOOK_AGAIN = ("again.js", "live.js")
 _DOCUMENT = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
-<title>{title}</title>{refresh}<style>{style}</style></head>
+<title>{title}</title><style>{style}</style></head>
 <body><a class="skip" href="#main">To the content</a>
 <header><a class="brand" href="/">Sreemangal Tea</a><span>a demo shop: no real money moves here</span>
 <nav><a href="/">New order</a><a href="/orders">Orders</a></nav></header>
-<main id="main" tabindex="-1">{body}</main>{script}</body></html>
+<main id="main" tabindex="-1">{body}{again}</main>{script}</body></html>
 """
 
 
-def shop_page(
-    title: str, body: Html, *, script: str | None = None, refresh: int | None = None, status: int = 200
-) -> web.Response:
-    """`script` is one of SCRIPTS; `refresh` reloads after so many seconds where no script runs."""
+def shop_page(title: str, body: Html, *, script: str | None = None, status: int = 200) -> web.Response:
+    """`script` is one of SCRIPTS. A page that looks again by itself has a link for browsers without scripts."""
     document = html(
         _DOCUMENT,
         title=title,
         style=_STYLE,
         body=body,
         script="" if script is None else html("<script>{code}</script>", code=SCRIPTS[script]),
-        refresh="" if refresh is None else html(_REFRESH, seconds=refresh),
+        again=Html(_AGAIN) if script in LOOK_AGAIN else "",
     )
     return respond(document, status=status, policy=_policy(script))
 
@@ -58,7 +57,7 @@ def respond(document: Html, *, status: int = 200, policy: str = "default-src 'no
     return web.Response(text=document, status=status, content_type="text/html", headers=headers)
 
 
-_REFRESH = '<noscript><meta http-equiv="refresh" content="{seconds}"></noscript>'
+_AGAIN = '<noscript><p><a class="button" href="">Look again</a></p></noscript>'
 
 
 def _policy(script: str | None) -> str:

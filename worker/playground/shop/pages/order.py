@@ -20,7 +20,6 @@ from worker.playground.shop.pages.order_timeline import timeline
 from worker.playground.shop.return_signature import Return
 
 NOTHING = Html("")
-REFRESH_SECONDS = 4
 _PAGE = """<p class="soft"><a href="/orders">Orders</a> / {order}</p>
 <h1>{description}</h1>{notice}
 <div class="two"><div class="beside">{parts}{brought}</div>
@@ -77,7 +76,7 @@ def order_page(shown: Shown, brought: Return | None, *, notice: str | None = Non
         trouble=_trouble(payment.metadata.get("trouble")),
         steps=_steps(shown),
     )
-    return shop_page(_title(shown), body, script="live.js", refresh=REFRESH_SECONDS, status=status)
+    return shop_page(_title(shown), body, script="live.js", status=status)
 
 
 def live(shown: Shown) -> web.Response:

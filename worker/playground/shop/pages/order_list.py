@@ -12,7 +12,6 @@ from worker.playground.shop.pages.frame import shop_page
 from worker.playground.shop.pages.markup import Html, html, joined
 
 PER_PAGE = 20
-REFRESH_SECONDS = 10
 _PAGE = """<h1>Orders</h1><p class="lead">What this shop was told, by events alone. Nothing is kept: when it starts, it
 reads them all again.</p>{notice}<div class="card">{table}</div><div class="row">{newer}{older}</div>"""
 _TABLE = """<table><thead><tr><th>Order</th><th class="num">Amount</th><th>Gateway</th><th>Status</th><th>Shipped</th>
@@ -38,12 +37,12 @@ def orders_page(books: Books, names: Mapping[str, str], number: int, trouble: st
         newer=html(_LINK, number=number - 1, text="Newer") if number > 1 else "",
         older=html(_LINK, number=number + 1, text="Older") if len(payments) > first + PER_PAGE else "",
     )
-    return shop_page("Orders", body, refresh=REFRESH_SECONDS)
+    return shop_page("Orders", body, script="again.js")
 
 
 def unknown_page(reference: str, trouble: str | None) -> web.Response:
     body = html(_UNKNOWN, reference=reference, trouble=trouble or "")
-    return shop_page("No such order", body, refresh=REFRESH_SECONDS, status=404)
+    return shop_page("No such order", body, script="again.js", status=404)
 
 
 def _row(one: Believed, books: Books, names: Mapping[str, str]) -> Html:
@@ -51,7 +50,7 @@ def _row(one: Believed, books: Books, names: Mapping[str, str]) -> Html:
     return html(
         _ROW,
         reference=payment.reference,
-        description=payment.description,
+        description=payment.description.strip() or payment.reference,
         amount=f"{payment.amount} {payment.currency}",
         gateway=names.get(payment.account, payment.account),
         tone=outcome_shown(one, shipped).tone,

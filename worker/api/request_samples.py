@@ -1,0 +1,75 @@
+"""The examples of `/openapi.json`: a body and an answer for each operation, about the payment of `worker.api.samples`.
+
+Answers are made from the events that real code writes. A test validates every example against its schema.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from consumers.money.write_event import event_entry
+from schemas.words import EventType
+from worker.api.samples import EXAMPLE_URL, EXPECTED_SAMPLE, sample
+
+_TRACKED = {name: value for name, value in EXPECTED_SAMPLE.items() if name != "merchant"}
+_BODIES: dict[str, dict[str, Any]] = {
+    "openPayment": {
+        **{name: value for name, value in _TRACKED.items() if name != "session_id"},
+        "description": "Two saris",
+        "return_url": "https://shop.example/thanks",
+        "expires_in": 1800,
+        "customer": {"name": "Karim", "phone": "01700000000"},
+        "metadata": {"branch": "Dhanmondi"},
+    },
+    "trackPayment": _TRACKED,
+    "resolvePayment": {
+        "status": "completed",
+        "actor": "rahima",
+        "reason": "The gateway's panel shows 1500.50 BDT",
+        "transaction_id": "TX-90017",
+        "evidence": "Screenshot 114 of the accounts folder",
+        "version": 2,
+    },
+}
+
+
+def body_sample(operation: str) -> dict[str, Any]:
+    """An example of the body of this operation, by its `operationId`."""
+    return _BODIES[operation]
+
+
+def answer_sample(operation: str, public_url: str) -> dict[str, Any]:
+    """An example of the answer of this operation where all is well."""
+    opened, completed = (sample(kind, public_url or EXAMPLE_URL) for kind in (EventType.OPENED, EventType.COMPLETED))
+    first, second = (msgspec.json.decode(event.body) for event in (opened, completed))
+    match operation:
+        case "openPayment" | "trackPayment" | "verifyPayment":
+            return _payment(first)
+        case "getPayment" | "resolvePayment":
+            return _payment(second)
+        case "listPayments":
+            found = _payment(second)
+            summary = {"count": 1, "completed_count": 1, "failed_count": 0, "completed_amount": found["amount"]}
+            return {"payments": [found], "next_cursor": None, "summary": summary}
+        case "getTimeline":
+            entries = [event_entry(event) for event in (opened, completed)]
+            return {
+                "entries": [
+                    {"at": told["time"], "kind": entry.kind.value, **entry.data}
+                    for told, entry in zip((first, second), entries, strict=True)
+                ]
+            }
+        case "listEvents":
+            return {"events": [first, second], "next": "MjAyNi0wMS0zMQ"}
+        case "getOpenapi":
+            return {"openapi": "3.1.0", "info": {"title": "Payproof", "version": "1"}, "paths": {}}
+        case "getAsyncapi":
+            return {"asyncapi": "3.0.0", "info": {"title": "Payproof", "version": "1"}, "channels": {}}
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", "type": "object"}
+
+
+def _payment(event: dict[str, Any]) -> dict[str, Any]:
+    payment: dict[str, Any] = event["data"]
+    return payment
