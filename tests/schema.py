@@ -77,6 +77,9 @@ GAVE_WAY = {
 `accepted_amount` is null in each row that such a program makes.
 """
 MENDED = {
+    "function grant_access() c1856cae8b5c4b17a4b9f006ff62e5bc": (
+        "function grant_access() b3e10d54e0b41d361d96b7cf5c63970e"
+    ),
     "function places_are_ours() b401555711277e997e5644ee0b50f9d1": (
         "function places_are_ours() 1275aa1425272462d20b588debac6fc4"
     ),

@@ -68,6 +68,7 @@ _STOPPED = f"""
     JOIN payments p ON p.id = f.payment_id AND NOT coalesce(p.lease_until IS NULL AND p.asked_at > f.last_at, false)
     GROUP BY p.provider
 """  # noqa: S608
+_RETENTION = "SELECT task, extract(epoch FROM succeeded_at)::float8 AS succeeded FROM retention_runs"
 _ENDPOINTS = f"""
     SELECT e.id, e.failures, e.disabled_at IS NOT NULL AS disabled, due.waiting,
         (SELECT count(*) FROM (
@@ -120,7 +121,7 @@ class DatabaseState(Struct, frozen=True, kw_only=True):
     `held`: payments by gateway and hold. By gateway: `stopped` are payments that failed by themselves, `queued` and
     `low_priority` are claims in Postgres. `unsequenced` and `unpublished`: age in seconds of the oldest event without a
     position, and of the oldest that is not at the broker yet. `newest`: Unix time of the newest event in the log.
-    `dead`: dead letters.
+    `dead`: dead letters. `retention`: Unix time of the last good run of each task.
     """
 
     held: Mapping[tuple[str, str], int]
@@ -133,6 +134,7 @@ class DatabaseState(Struct, frozen=True, kw_only=True):
     newest: float | None
     unpublished: float
     dead: int
+    retention: Mapping[str, float]
 
 
 async def read_state(database: Database, accounts: Collection[Account], endpoints: Collection[str]) -> DatabaseState:
@@ -154,6 +156,7 @@ async def read_state(database: Database, accounts: Collection[Account], endpoint
             newest=log["newest"],
             unpublished=log["unpublished"] or 0,
             dead=log["dead"],
+            retention={row["task"]: row["succeeded"] for row in await connection.fetch(_RETENTION)},
         )
 
 
