@@ -18,8 +18,10 @@ from msgspec import Struct
 
 from consumers.ports.unavailable import DatabaseUnavailable, error_name
 from worker.config import Config
+from worker.config.webhook_endpoints import endpoints_of
 from worker.postgres.archive import forget_callbacks, forget_personal_requests, forget_requests, maintain_archive
 from worker.postgres.database import Database
+from worker.postgres.events.old_events import forget_events
 from worker.postgres.idempotency_keys import forget_old
 from worker.postgres.ledger.failures import forget_healed
 from worker.postgres.ledger.kept_claims import forget_kept
@@ -43,6 +45,8 @@ class RetentionTask(Struct, frozen=True, kw_only=True):
 def tasks_of(config: Config) -> tuple[RetentionTask, ...]:
     """All tasks, of every role."""
     kept = timedelta(seconds=config.archive.retention)
+    events = None if config.retention.events is None else timedelta(seconds=config.retention.events)
+    readers = [endpoint.id for endpoint in endpoints_of(config)]
     return (
         RetentionTask(name="idempotency_keys", role="ingress", delete_batch=forget_old),
         RetentionTask(name="kept_claims", role="consume", delete_batch=forget_kept),
@@ -50,6 +54,7 @@ def tasks_of(config: Config) -> tuple[RetentionTask, ...]:
         RetentionTask(name="personal_requests", role="consume", delete_batch=partial(forget_personal_requests, kept)),
         RetentionTask(name="requests", role="consume", delete_batch=partial(forget_requests, kept)),
         RetentionTask(name="failures", role="consume", delete_batch=forget_healed),
+        RetentionTask(name="events", role="consume", delete_batch=partial(forget_events, events, readers)),
     )
 
 

@@ -69,7 +69,7 @@ begin
     if not 'payproof_worker' = any(missing) then
         foreach callable in array array[
             'archive_keep(interval)', 'archive_forget(interval,int)',
-            'delete_old_events(interval,int)', 'delete_old_payments(interval,int)']
+            'delete_old_events(interval,int,text[])', 'delete_old_payments(text,interval,int,timestamptz,text)']
         loop
             if to_regprocedure(callable) is not null then
                 execute format('grant execute on function %s to payproof_worker', to_regprocedure(callable));

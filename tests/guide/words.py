@@ -18,6 +18,8 @@ KEYS = {
     "checks.confirm_end": "How far apart two answers after the end must be to close an unpaid payment.",
     "checks.give_up": "How long after opening a payment without an outcome is asked about; then it is held `unresolved`.",
     "archive.keys": "Keys that encrypt callbacks as received. The first encrypts, all decrypt; without any they are plain.",
+    "retention.events": "How long events are kept, `30d` or more; of each payment the newest event stays. Without it: for good.",
+    "retention.payments": "How long payments are kept, `366d` or more, counted from the last thing that happened to them. Without it: for good.",
     "archive.retention": "How long callbacks, and the requests that payments were opened with, are kept. Payments stay.",
     "merchants.id": "The shop's name in events, routing keys and commands: 1 to 40 of `a-z`, `0-9` and `-`.",
     "merchants.name": "The name that buyers see on our pages. Without it they see none.",

@@ -19,8 +19,7 @@ from worker.runtime.ids import new_payment_id
 class Api(Struct, frozen=True, kw_only=True):
     """`open_checkout` runs a gateway's `open()`; it ends within the lease of an opening.
 
-    `twin_wait` is how many seconds a POST waits for another with its Idempotency-Key. Events up to the position
-    `retained_after` are deleted, so a cursor below it is refused.
+    `twin_wait` is how many seconds a POST waits for another with its Idempotency-Key.
     """
 
     config: Config
@@ -31,4 +30,3 @@ class Api(Struct, frozen=True, kw_only=True):
     open_checkout: Callable[[Account, Opening], Awaitable[OpeningOutcome]]
     new_payment_id: Callable[[], str] = new_payment_id
     twin_wait: float = 10.0
-    retained_after: int = 0

@@ -8,9 +8,11 @@ from __future__ import annotations
 import binascii
 import re
 from base64 import urlsafe_b64decode, urlsafe_b64encode
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
 from aiohttp import web
+from msgspec import Struct
 
 from consumers.providers import PROVIDERS
 from schemas.payments import view
@@ -23,12 +25,31 @@ from worker.api.context import Api
 from worker.api.problems import ApiReply, Problem, invalid, json_reply, no_such_payment
 from worker.api.streaming import send_entries
 from worker.postgres.events import event_log as log
+from worker.postgres.events.old_events import log_floor
 from worker.postgres.reads.reading import Position, read_page, read_payment
 from worker.postgres.reads.timeline import timeline_pages
 
 LIST_QUERY = list_query(sorted(PROVIDERS))
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
+
+
+class EventsCursor(Struct, frozen=True):
+    """A position in the log. `begun`: it was reached from the beginning, below the floor that retention has left.
+
+    There the log is not whole, which a reader that begins without a cursor is told by nothing and need not know. Any
+    other cursor below the floor has missed events.
+    """
+
+    place: int
+    begun: bool = False
+
+    def after(self, places: Sequence[int], limit: int, floor: int) -> EventsCursor:
+        """The cursor behind a page of at most `limit` events at these places, where the log is whole after `floor`."""
+        last = places[-1] if places else self.place
+        return (
+            EventsCursor(last, begun=True) if len(places) == limit and last < floor else EventsCursor(max(last, floor))
+        )
 
 
 class PaymentReads:
@@ -68,13 +89,15 @@ class PaymentReads:
     async def events(self, request: web.Request) -> web.Response:
         merchant = merchant_of(request).id
         found = read_query(EVENTS_QUERY, request)
-        after = _place(found["after"], merchant) if "after" in found else 0
-        if "after" in found and after < self._api.retained_after:
+        limit = found.get("limit", DEFAULT_EVENTS)
+        cursor = _events_cursor(found["after"], merchant) if "after" in found else EventsCursor(0, begun=True)
+        rows = await log.read(self._api.database, merchant, cursor.place, limit)
+        floor = (await log_floor(self._api.database, merchant)).place
+        if cursor.place < floor and not cursor.begun:
             raise Problem(
                 410, "cursor_expired", "events after this cursor are gone; begin without `after`", field="after"
             )
-        rows = await log.read(self._api.database, merchant, after, found.get("limit", DEFAULT_EVENTS))
-        following = _events_cursor(merchant, rows[-1]["place"] if rows else after)
+        following = _written_cursor(merchant, cursor.after([row["place"] for row in rows], limit, floor))
         bodies = b",".join(row["body"] for row in rows)
         return ApiReply(status=200, body=b'{"events":[%b],"next":"%b"}' % (bodies, following.encode())).response()
 
@@ -90,15 +113,15 @@ def _position(cursor: str) -> Position:
     return _EPOCH + timedelta(microseconds=int(match[1])), match[2]
 
 
-def _events_cursor(merchant: str, place: int) -> str:
-    return _written(f"{merchant}.{place}")
+def _written_cursor(merchant: str, cursor: EventsCursor) -> str:
+    return _written(f"{merchant}.{cursor.place}" + (".begun" if cursor.begun else ""))
 
 
-def _place(cursor: str, merchant: str) -> int:
-    match = re.fullmatch(rf"{re.escape(merchant)}\.([0-9]{{1,18}})", _read(cursor), re.ASCII)
+def _events_cursor(text: str, merchant: str) -> EventsCursor:
+    match = re.fullmatch(rf"{re.escape(merchant)}\.([0-9]{{1,18}})(\.begun)?", _read(text), re.ASCII)
     if match is None:
         raise _no_cursor("after")
-    return int(match[1])
+    return EventsCursor(int(match[1]), begun=match[2] is not None)
 
 
 def _written(text: str) -> str:
