@@ -94,7 +94,14 @@ increased. With another body the trigger may demand more.
 """
 
 _OWNED = "FOR EACH ROW WHEN ({}) EXECUTE FUNCTION payments_own_their_keys()"
-LET_GO = frozenset({"constraint deliveries FOREIGN KEY (event_id) REFERENCES events(id)"})
+LET_GO = frozenset(
+    {
+        "constraint deliveries FOREIGN KEY (event_id) REFERENCES events(id)",
+        "constraint sessions FOREIGN KEY (payment_id) REFERENCES payments(id)",
+        "constraint transactions FOREIGN KEY (payment_id) REFERENCES payments(id)",
+        "constraint orders FOREIGN KEY (paid_by) REFERENCES payments(id)",
+    }
+)
 """Guards that no program notices the absence of: retention deletes rows that they would keep.
 
 A program makes rows as before, and what its row refers to is there when it makes it.

@@ -25,6 +25,7 @@ from worker.postgres.events.old_events import forget_events
 from worker.postgres.idempotency_keys import forget_old
 from worker.postgres.ledger.failures import forget_healed
 from worker.postgres.ledger.kept_claims import forget_kept
+from worker.postgres.past_payments import PastPayments
 from worker.postgres.retention_runs import AT_ONCE, begin_run, end_run
 
 EVERY_SECONDS = 3600
@@ -43,9 +44,10 @@ class RetentionTask(Struct, frozen=True, kw_only=True):
 
 
 def tasks_of(config: Config) -> tuple[RetentionTask, ...]:
-    """All tasks, of every role."""
+    """All tasks, of every role. Made anew for each run, since a walk over the payments remembers where it is."""
     kept = timedelta(seconds=config.archive.retention)
     events = None if config.retention.events is None else timedelta(seconds=config.retention.events)
+    payments = None if config.retention.payments is None else timedelta(seconds=config.retention.payments)
     readers = [endpoint.id for endpoint in endpoints_of(config)]
     return (
         RetentionTask(name="idempotency_keys", role="ingress", delete_batch=forget_old),
@@ -55,6 +57,7 @@ def tasks_of(config: Config) -> tuple[RetentionTask, ...]:
         RetentionTask(name="requests", role="consume", delete_batch=partial(forget_requests, kept)),
         RetentionTask(name="failures", role="consume", delete_batch=forget_healed),
         RetentionTask(name="events", role="consume", delete_batch=partial(forget_events, events, readers)),
+        RetentionTask(name="payments", role="consume", delete_batch=PastPayments(payments).delete_batch),
     )
 
 
@@ -81,10 +84,10 @@ async def run_task(database: Database, task: RetentionTask) -> None:
                 deleted += batch
             await end_run(database, task.name)
     except (DatabaseUnavailable, asyncpg.PostgresError, TimeoutError) as error:
-        log.warning("retention.failed", task=task.name, error=error_name(error), deleted=deleted)
+        log.warning("retention.failed", task=task.name, error=error_name(error), rows=deleted)
     else:
         if deleted + batch:
-            log.info("retention.deleted", task=task.name, deleted=deleted + batch)
+            log.info("retention.deleted", task=task.name, rows=deleted + batch)
 
 
 async def _keep_archive(retention: timedelta, database: Database, most: int) -> int:

@@ -15,23 +15,35 @@ from aiohttp import web
 from msgspec import Struct
 
 from consumers.providers import PROVIDERS
-from schemas.payments import view
+from schemas.payments import Payment, view
 from schemas.requests import DEFAULT_EVENTS, EVENTS_QUERY, ListQuery, Wrong, list_query
 from schemas.responses import PaymentPage
 from schemas.shown import PAYMENT_ID
 from worker.api.auth import merchant_of
 from worker.api.bodies import read_query
 from worker.api.context import Api
-from worker.api.problems import ApiReply, Problem, invalid, json_reply, no_such_payment
+from worker.api.problems import ApiReply, Problem, invalid, json_reply, no_such_payment, past_payment
 from worker.api.streaming import send_entries
+from worker.postgres.database import Database
 from worker.postgres.events import event_log as log
 from worker.postgres.events.old_events import log_floor
+from worker.postgres.past_payments import deleted_at
 from worker.postgres.reads.reading import Position, read_page, read_payment
 from worker.postgres.reads.timeline import timeline_pages
 
 LIST_QUERY = list_query(sorted(PROVIDERS))
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
+
+
+async def payment_of_path(database: Database, request: web.Request) -> Payment:
+    """The merchant's payment that the path names. Raises Problem: there is none, or it is past its retention."""
+    merchant, payment_id = merchant_of(request).id, request.match_info["payment_id"]
+    payment = await read_payment(database, merchant, payment_id)
+    if payment is None:
+        past = await deleted_at(database, [merchant], payment_id)
+        raise no_such_payment() if past is None else past_payment(past)
+    return payment
 
 
 class EventsCursor(Struct, frozen=True):
@@ -59,15 +71,10 @@ class PaymentReads:
         self._api = api
 
     async def payment(self, request: web.Request) -> web.Response:
-        payment = await read_payment(self._api.database, merchant_of(request).id, request.match_info["payment_id"])
-        if payment is None:
-            raise no_such_payment()
-        return json_reply(200, view(payment)).response()
+        return json_reply(200, view(await payment_of_path(self._api.database, request))).response()
 
     async def timeline(self, request: web.Request) -> web.StreamResponse:
-        payment = await read_payment(self._api.database, merchant_of(request).id, request.match_info["payment_id"])
-        if payment is None:
-            raise no_such_payment()
+        payment = await payment_of_path(self._api.database, request)
         return await send_entries(request, timeline_pages(self._api.database, payment.id))
 
     async def payments(self, request: web.Request) -> web.Response:
