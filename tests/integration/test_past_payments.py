@@ -100,14 +100,15 @@ async def test_all_of_it_goes_and_its_keys_stay(shops: Shops) -> None:
         "UPDATE payments SET lease_until = now() + interval '1 min' WHERE reference = 'old'",
         "UPDATE payments SET execute_state = 'wanted' WHERE reference = 'old'",
         f"INSERT INTO orders (merchant, order_ref, executing) SELECT 'shop', 'x', id {OF_OLD}",
-        f"""INSERT INTO failures (payment_id, failures, first_at, last_at, reason) SELECT id, 5, now(), now(), '' {OF_OLD}""",
+        f"""INSERT INTO failures (payment_id, failures, first_at, last_at, reason)
+            SELECT id, 5, now(), now(), '' {OF_OLD}""",
         f"INSERT INTO resolutions (payment_id, at, resolution) SELECT id, now() - interval '399 days', '{{}}' {OF_OLD}",
         "UPDATE events SET time = now() - interval '399 days'",
         """WITH e AS (INSERT INTO endpoints (id, merchant, url, place)
                 VALUES ('wh_000000000009', 'shop', 'https://shop.example', 1000000))
             INSERT INTO deliveries (endpoint, event_id, place, next_at)
             SELECT 'wh_000000000009', id, place, now() FROM events WHERE type = 'payment.completed'""",
-        f"""INSERT INTO endpoints (id, merchant, url, place) VALUES ('{ENDPOINT}', 'shop', 'https://shop.example', 0)""",
+        f"INSERT INTO endpoints (id, merchant, url, place) VALUES ('{ENDPOINT}', 'shop', 'https://a.example', 0)",
         "INSERT INTO relays VALUES ('rabbitmq', 1)",
         """INSERT INTO statements (id, account, source, started_at, dry_run, seen_before, sums)
            VALUES ('rec_' || repeat('a', 26), 'shop-one', 'march.csv', now(), false, false, '{}')""",
