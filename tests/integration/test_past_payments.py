@@ -8,17 +8,23 @@ from typing import Any
 
 import asyncpg
 import pytest
+from msgspec.structs import replace
 
 from consumers.pipeline import take_claims
+from schemas.statements import LineOutcome
 from schemas.words import Status
 from tests.fakes.ledger import FakeTurns
-from tests.integration.shops import ORDER, RULES, TRACKED, Shops
+from tests.integration.shops import CONFIG, ORDER, RULES, TRACKED, Shops
+from tests.integration.statements import Books, line, refund
 from tests.integration.test_adoption import found
 from tests.integration.test_kept import early
 from tests.integration.test_old_events import ENDPOINT, endpoint, told
+from worker.config.shapes import Retained
 from worker.postgres.database import Database
+from worker.postgres.events.event_log import assign_positions
 from worker.postgres.events.old_events import forget_events
 from worker.postgres.past_payments import PART, PastPayments
+from worker.retention import run_task, tasks_of
 
 EVENTS, PAYMENTS = timedelta(days=100), timedelta(days=400)
 HISTORY = ("payments", "events", "entries", "facts", "resolutions", "claims", "openings", "deliveries")
@@ -234,8 +240,8 @@ async def test_a_statement_that_names_it_makes_no_payment(shops: Shops, by: str)
         "transaction_id": f"T-{payment['payment_id'][-6:]}",
         "reference": "old",
     }
-    line = {**dict.fromkeys(names), by: names[by], "amount": Decimal(ORDER["amount"])}
-    assert await found(shops, **line) == payment["payment_id"]
+    about = {**dict.fromkeys(names), by: names[by], "amount": Decimal(ORDER["amount"])}
+    assert await found(shops, **about) == payment["payment_id"]
     await unchanged(shops)
 
 
@@ -249,3 +255,41 @@ async def test_it_is_not_here_in_words(shops: Shops) -> None:
         assert "retention" not in other.body["detail"], "other merchants' payments do not exist"
     got = await shops.post(f"/v1/payments/{payment['payment_id']}/verify", {})
     assert got.problem == (404, "not_found", None)
+
+
+async def test_a_line_of_a_statement_about_it_is_reported_and_followed_by_nothing(database: Database) -> None:
+    books = Books(database)
+    old = await books.paid("a")
+    await assign_positions(database, 100)
+    await aged(database)
+    await books.paid("z")
+    await assign_positions(database, 100)
+    assert await forget(database) == 1
+    before = await books.kept()
+    lines = [
+        line(2, transaction_id="t-a"),
+        line(3, session_id="s-a"),
+        line(4, reference="a"),
+        refund(5, "1.00", reference="a"),
+    ]
+    run = await books.run(lines)
+    rows = await books.rows(run)
+    assert [(row.outcome, row.next.value, row.payment_id) for row in rows[:4]] == [
+        (LineOutcome.MISSING_HERE, "reported", old.id)
+    ] * 4
+    assert "past its retention" in str(rows[0].why)
+    assert await books.kept() == before
+
+
+async def test_the_tasks_of_a_configuration_delete_as_it_says(shops: Shops) -> None:
+    await told(shops, "old", Status.COMPLETED)
+    await told(shops, "other", Status.COMPLETED)
+    await aged(shops.database)
+    await shops.database.execute("UPDATE payments SET holds = '{contradiction}' WHERE reference = 'other'")
+    await told(shops, "new")
+    retained = Retained(events=EVENTS.total_seconds(), payments=PAYMENTS.total_seconds())
+    for task in tasks_of(replace(CONFIG, retention=retained)):
+        await run_task(shops.database, task)
+    assert await here(shops.database) == ["other", "new"]
+    kinds = await shops.database.fetch("SELECT type FROM events ORDER BY place")
+    assert [row["type"] for row in kinds] == ["payment.completed", "payment.opened"]

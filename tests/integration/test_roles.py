@@ -8,6 +8,7 @@ from datetime import timedelta
 
 import asyncpg
 import pytest
+from msgspec.structs import replace
 
 from consumers.early_claims import PER_ID
 from consumers.pipeline import take_claims
@@ -16,6 +17,7 @@ from tests.fakes.ledger import FakeTurns
 from tests.integration.shops import CONFIG, RULES, TRACKED, Shops, serving
 from tests.integration.test_kept import early
 from tests.logins import LOGINS, as_user, make_logins
+from worker.config.shapes import Retained
 from worker.postgres.archive import maintain_archive
 from worker.postgres.database import Database, connect
 from worker.postgres.ledger.kept_claims import forget_kept
@@ -261,7 +263,8 @@ async def test_a_worker_puts_aside_replays_and_keeps_the_archive(worker: Databas
     assert await bus.depths() == {"ipay": 1}
     kept = await maintain_archive(worker, timedelta(days=90))
     assert kept.made
-    for task in tasks_of(CONFIG):
+    day = 86_400
+    for task in tasks_of(replace(CONFIG, retention=Retained(events=30 * day, payments=366 * day))):
         if task.role == "consume":
             assert await task.delete_batch(worker, 10) == 0, task.name
             assert await begin_run(worker, task.name, timedelta(hours=1))

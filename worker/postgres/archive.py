@@ -1,6 +1,6 @@
 """Personal data of buyers and how long it is kept: callbacks as received, and the requests that opened checkouts.
 
-Payments, their facts, timelines, events and resolutions are kept for good, and hold nothing about a buyer.
+Payments, their facts, timelines, events and resolutions hold nothing about a buyer.
 """
 
 from __future__ import annotations
