@@ -6,6 +6,7 @@ import re
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
 
+import msgspec
 import pytest
 from msgspec.structs import replace
 from structlog.testing import capture_logs
@@ -64,6 +65,20 @@ async def test_no_table_that_grows_is_read_as_a_whole(
     plan = "\n".join(row[0] for row in await crowded.fetch(f"EXPLAIN {query}", *about))
     assert not re.search(r"Seq Scan on (payments|openings|idempotency|kept|archive_default)", plan), plan
     assert "Index" in plan
+
+
+@pytest.mark.parametrize("query", [archive._FORGET, CALLBACKS, idempotency_keys._FORGET, kept_claims._FORGET])
+async def test_a_look_that_finds_nothing_to_delete_ends_at_once(
+    crowded: Database,  # noqa: F811
+    query: str,
+) -> None:
+    for statement in OLD_ROWS:
+        await crowded.execute(statement)
+    await crowded.execute("VACUUM ANALYZE")
+    explain = f"EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) {query}"
+    (row,) = await crowded.fetch(explain, timedelta(days=36_500), 100)
+    plan = msgspec.json.decode(row[0])[0]["Plan"]
+    assert plan["Shared Hit Blocks"] + plan["Shared Read Blocks"] < 20, row[0]
 
 
 async def test_a_task_deletes_until_nothing_is_left_and_its_run_is_known(database: Database) -> None:

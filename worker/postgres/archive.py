@@ -21,14 +21,14 @@ _FORGET_PERSONAL = """
     DELETE FROM openings WHERE payment_id = ANY(ARRAY(
         SELECT o.payment_id FROM openings o
         WHERE o.personal AND coalesce((
-            SELECT p.opened OR p.opened_at < clock_timestamp() - $1::interval
+            SELECT p.opened OR p.opened_at < now() - $1::interval
             FROM payments p WHERE p.id = o.payment_id), true)
         ORDER BY o.payment_id LIMIT $2))
 """
 _FORGET = """
     DELETE FROM openings WHERE payment_id = ANY(ARRAY(
         SELECT o.payment_id FROM openings o
-        WHERE NOT o.personal AND o.recorded_at < clock_timestamp() - $1::interval
+        WHERE NOT o.personal AND o.recorded_at < now() - $1::interval
         ORDER BY o.recorded_at LIMIT $2))
 """
 _READ = "SELECT claim_id, key_id, body FROM archive WHERE claim_id = $1"

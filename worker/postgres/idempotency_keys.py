@@ -32,8 +32,7 @@ _CLAIM = """
 _FORGET = """
     DELETE FROM idempotency WHERE ctid = ANY(ARRAY(
         SELECT i.ctid FROM idempotency i
-        WHERE i.started_at < clock_timestamp() - $1::interval
-            AND (i.busy_until IS NULL OR i.busy_until < clock_timestamp())
+        WHERE i.started_at < now() - $1::interval AND (i.busy_until IS NULL OR i.busy_until < now())
         ORDER BY i.started_at LIMIT $2 FOR UPDATE SKIP LOCKED))
 """
 

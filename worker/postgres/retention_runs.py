@@ -11,9 +11,11 @@ AT_ONCE = 5_000
 EARLIER = timedelta(minutes=5)
 """So much earlier a run may begin than an hour after the last one, as no two processes wake at the same second."""
 
+# Here and in the statements of the tasks, times are compared with now(): an index is not asked for a clock_timestamp(),
+# which may be another for each row.
 _BEGIN = """
     UPDATE retention_runs SET begun_at = clock_timestamp()
-    WHERE task = $1 AND (begun_at IS NULL OR begun_at < clock_timestamp() - $2::interval) RETURNING task
+    WHERE task = $1 AND (begun_at IS NULL OR begun_at < now() - $2::interval) RETURNING task
 """
 _END = "UPDATE retention_runs SET succeeded_at = clock_timestamp() WHERE task = $1"
 

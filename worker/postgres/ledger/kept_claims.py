@@ -85,7 +85,7 @@ _QUEUE = """
 
 _FORGET = """
     DELETE FROM kept WHERE claim_id = ANY(ARRAY(
-        SELECT k.claim_id FROM kept k WHERE k.received_at < clock_timestamp() - $1::interval
+        SELECT k.claim_id FROM kept k WHERE k.received_at < now() - $1::interval
         ORDER BY k.received_at LIMIT $2))
 """
 
