@@ -360,6 +360,12 @@ ROWS = {
             {"{{role}}": "time() - max by (role) (payproof_role_last_poll_timestamp_seconds)"},
         ),
         Panel(
+            "Time since the last good run of retention",
+            "By task: a run that left nothing to delete, which happens every hour.",
+            "s",
+            {"{{task}}": "time() - max by (task) (payproof_retention_last_run_timestamp_seconds)"},
+        ),
+        Panel(
             "Processor",
             "Seconds of it a second.",
             "short",

@@ -77,6 +77,9 @@ GAVE_WAY = {
 `accepted_amount` is null in each row that such a program makes.
 """
 MENDED = {
+    "function grant_access() c1856cae8b5c4b17a4b9f006ff62e5bc": (
+        "function grant_access() 83c34197284e725bc1cdff3b783af2a8"
+    ),
     "function places_are_ours() b401555711277e997e5644ee0b50f9d1": (
         "function places_are_ours() e2b28da1ec8c8e036d3c0d2ddf75ee9e"
     ),
@@ -94,6 +97,18 @@ increased. With another body the trigger may demand more.
 """
 
 _OWNED = "FOR EACH ROW WHEN ({}) EXECUTE FUNCTION payments_own_their_keys()"
+LET_GO = frozenset(
+    {
+        "constraint deliveries FOREIGN KEY (event_id) REFERENCES events(id)",
+        "constraint sessions FOREIGN KEY (payment_id) REFERENCES payments(id)",
+        "constraint transactions FOREIGN KEY (payment_id) REFERENCES payments(id)",
+        "constraint orders FOREIGN KEY (paid_by) REFERENCES payments(id)",
+    }
+)
+"""Guards that no program notices the absence of: retention deletes rows that they would keep.
+
+A program makes rows as before, and what its row refers to is there when it makes it.
+"""
 DONE_SINCE = {
     "unique index payments btree (account, session_id) WHERE (session_id IS NOT NULL)": "0.2.0",
     "unique index payments btree (account, transaction_id) WHERE (transaction_id IS NOT NULL)": "0.2.0",
@@ -125,7 +140,7 @@ def breaks(released: Iterable[str], today: Iterable[str], release: str = "0") ->
     before, now = set(released) - done, set(today) - done
     eased = {old: new for old, new in (GAVE_WAY | MENDED).items() if old in before and new in now}
     tables = {line.split()[1] for line in before if line.startswith("table ")}
-    gone = [f"gone: {line}" for line in sorted(before - now - eased.keys()) if not line.startswith("index ")]
+    gone = [f"gone: {line}" for line in sorted(before - now - eased.keys() - LET_GO) if not line.startswith("index ")]
     guards = {_guard(line) for line in before if line.startswith("trigger ")}
     new = [line for line in sorted(now - before - set(eased.values())) if _table(line) in tables and _binds(line)]
     if COUNTING in now:

@@ -44,6 +44,7 @@ class Verdict(StrEnum):
     AGAIN_OTHERWISE = "again_otherwise"
     AGAIN = "again"
     TWO_PAYMENTS = "two_payments"
+    PAST = "past"
     REFUND_UNKNOWN = "refund_unknown"
     UNKNOWN = "unknown"
     NO_MONEY = "no_money"
@@ -81,6 +82,9 @@ VERDICTS: Mapping[Verdict, Meaning] = {
     # The nearest of the closed list of outcomes: the two sides differ on which payment was paid.
     Verdict.TWO_PAYMENTS: Meaning(
         _O.STATUS_DIFFERS, "ask", "its ids belong to two payments here, {payment_id} and {other_payment_id}"
+    ),
+    Verdict.PAST: Meaning(
+        _O.MISSING_HERE, "report", "its payment {payment_id} is past its retention, so nothing of it is left to compare"
     ),
     Verdict.REFUND_UNKNOWN: Meaning(_O.MISSING_HERE, "report", "{amount} went back of a payment that is unknown here"),
     Verdict.UNKNOWN: Meaning(_O.MISSING_HERE, "hold", "{amount} was paid there, and no payment here has its ids"),

@@ -15,8 +15,10 @@ comment on column byte_budgets.name is 'A digest of the payment or the address t
 
 insert into access (relation, ingress, worker, reader) values
     ('byte_budgets', 'select, insert, update, delete', '', 'select');
+insert into retention_runs (task) values ('byte_budgets');
 select grant_access();
 
 -- migrate:down
+delete from retention_runs where task = 'byte_budgets';
 delete from access where relation = 'byte_budgets';
 drop table byte_budgets;

@@ -67,9 +67,11 @@ $$;
 insert into access (relation, ingress, worker, reader)
 values ('lost_events', 'select, insert, update', 'select, insert, update, delete', 'select');
 update access set ingress = 'select' where relation = 'servers';
+insert into retention_runs (task) values ('lost_events');
 select grant_access();
 
 -- migrate:down
+delete from retention_runs where task = 'lost_events';
 delete from access where relation = 'lost_events';
 update access set ingress = '' where relation = 'servers';
 select grant_access();

@@ -59,6 +59,7 @@ OVERDUE = 'payproof_oldest_overdue_check_seconds{provider="ipay", account="shop-
 UNRESOLVED = 'payproof_oldest_unresolved_seconds{provider="ipay", account="shop-ipay"}'
 GIVE_UP = {"payproof_checks_give_up_seconds": "604800x60"}
 LAST_POLL = 'payproof_role_last_poll_timestamp_seconds{role="sweep", '
+LAST_RUN = "payproof_retention_last_run_timestamp_seconds{"
 FLOOD = 'payproof_callbacks_total{provider="ipay", source="return", result="limited"}'
 FORGED = 'payproof_callbacks_total{provider="moneybag", source="webhook", result="forged"}'
 HELD = 'payproof_payments_held{provider="ipay", hold="%s"}'
@@ -72,6 +73,11 @@ CASES: dict[str, Case] = {
     "PayproofDatabaseAway": gauge("payproof_database_up", "0", "1"),
     "PayproofClockSkew": gauge("payproof_clock_skew_seconds", "-7", "-0.2"),
     "PayproofOldSnapshot": gauge("payproof_oldest_snapshot_transactions", "500001", "400000"),
+    "PayproofRetentionStalled": Case(
+        {f'{LAST_RUN}{ONE}, task="archive"}}': "0x600", f'{LAST_RUN}{ONE}, task="requests"}}': "0+60x600"},
+        {f'{LAST_RUN}{ONE}, task="archive"}}': "0+3600x10 36000x590", f'{LAST_RUN}{TWO}, task="archive"}}': "0+60x600"},
+        "8h",
+    ),
     "PayproofMoneyHeld": Case({HELD % "amount_mismatch": "1x60"}, {HELD % "unresolved": "1x60"}),
     "PayproofPaymentsWait": Case({HELD % "unverifiable": "1x60"}, {HELD % "amount_mismatch": "1x60"}),
     "PayproofUnresolvedTooOld": Case(

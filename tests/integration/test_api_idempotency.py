@@ -214,5 +214,5 @@ async def test_old_answers_are_forgotten_and_young_ones_kept(shops: Shops) -> No
     await shops.open(key="old")
     await shops.database.execute("UPDATE idempotency SET started_at = started_at - interval '25 h'")
     await shops.open(key="young", reference="another")
-    assert await forget_old(shops.database) == 1
+    assert await forget_old(shops.database, 10) == 1
     assert [row["key"] for row in await shops.database.fetch("SELECT key FROM idempotency")] == ["young"]

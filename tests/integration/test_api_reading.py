@@ -14,8 +14,7 @@ import pytest
 from consumers.ports.gateway import Opened
 from schemas.answers import Inconclusive, Trouble
 from schemas.words import Status
-from tests.integration.shops import Shops, at, serving
-from worker.postgres.database import Database
+from tests.integration.shops import Shops, at
 
 
 async def three(shops: Shops) -> list[dict[str, Any]]:
@@ -259,14 +258,6 @@ async def test_a_cursor_of_another_merchant_or_with_another_spelling_is_wrong(sh
     for text in (b"shop.00000000000000000000000", b"shop.-1", b"shop.1\n", b"shop.\xe0\xa7\xa7"):
         cursor = urlsafe_b64encode(text).decode().rstrip("=")
         assert (await shops.get("/v1/events", after=cursor)).problem == (422, "invalid_request", "after")
-
-
-async def test_a_cursor_older_than_what_is_kept_is_gone(database: Database) -> None:
-    async with serving(database) as shops:
-        after = (await shops.get("/v1/events")).body["next"]
-    async with serving(database, retained_after=5) as shops:
-        assert (await shops.get("/v1/events", after=after)).problem == (410, "cursor_expired", "after")
-        assert (await shops.get("/v1/events")).status == 200
 
 
 async def test_what_the_gateway_says_of_the_end_is_shown(shops: Shops) -> None:

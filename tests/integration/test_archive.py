@@ -19,7 +19,13 @@ from schemas.callbacks import Callback, Claim
 from schemas.words import Authenticity, Source
 from tests.fakes.ledger import FakeTurns
 from tests.integration.shops import RULES, Shops
-from worker.postgres.archive import maintain_archive, read_archived
+from worker.postgres.archive import (
+    forget_callbacks,
+    forget_personal_requests,
+    forget_requests,
+    maintain_archive,
+    read_archived,
+)
 from worker.postgres.database import Database
 from worker.postgres.ledger.postgres_ledger import PostgresLedger
 from worker.postgres.server.migrate import apply_migrations
@@ -131,7 +137,7 @@ async def test_a_month_without_a_partition_loses_no_claim_and_is_forgotten_in_it
     old, older = claim(None, now - timedelta(days=80)), claim(None, now - timedelta(days=200))
     await take_in(database, old, older)
     assert await stored(database) == [(older.id, "archive_default"), (old.id, "archive_default")]
-    assert (await maintain_archive(database, KEPT)).deleted == 1
+    assert await forget_callbacks(KEPT, database, 10) == 1
     assert [claim_id for claim_id, _ in await stored(database)] == [old.id]
     assert len(await database.fetch("SELECT id FROM claims")) == 2, "that they were taken is known for good"
 
@@ -180,6 +186,8 @@ async def test_nobody_who_writes_waits_for_the_housekeeping_nor_it_for_them(data
 async def test_nobody_forgets_what_came_today(database: Database, kept: timedelta) -> None:
     with pytest.raises(asyncpg.InvalidParameterValueError):
         await maintain_archive(database, kept)
+    with pytest.raises(asyncpg.InvalidParameterValueError):
+        await forget_callbacks(kept, database, 10)
 
 
 async def test_the_request_of_a_checkout_is_forgotten_when_it_is_open_or_never_will_be(shops: Shops) -> None:
@@ -188,7 +196,8 @@ async def test_the_request_of_a_checkout_is_forgotten_when_it_is_open_or_never_w
     async def row(reference: str, *, opened: bool, age: timedelta, **told: object) -> None:
         payment = await shops.opened(reference=reference, **told)
         await database.execute(
-            "UPDATE payments SET opened = $2, opened_at = clock_timestamp() - $3::interval WHERE id = $1",
+            """WITH aged AS (UPDATE openings SET recorded_at = clock_timestamp() - $3::interval WHERE payment_id = $1)
+               UPDATE payments SET opened = $2, opened_at = clock_timestamp() - $3::interval WHERE id = $1""",
             payment["payment_id"],
             opened,
             age,
@@ -198,16 +207,19 @@ async def test_the_request_of_a_checkout_is_forgotten_when_it_is_open_or_never_w
     await row("open", opened=True, age=timedelta(0), customer=buyer)
     await row("nobodys", opened=True, age=timedelta(0))
     await row("lost", opened=False, age=timedelta(days=2), customer=buyer)
+    await row("given-up", opened=False, age=timedelta(days=91), customer=buyer)
     await row("old", opened=False, age=timedelta(days=91))
-    assert (await maintain_archive(database, KEPT)).openings == 2
+    assert await forget_personal_requests(KEPT, database, 10) == 2
+    assert await forget_requests(KEPT, database, 10) == 1
     left = await database.fetch("SELECT reference FROM openings JOIN payments ON id = payment_id ORDER BY 1")
     assert [one["reference"] for one in left] == ["lost", "nobodys"]
-    assert len(await database.fetch("SELECT id FROM payments")) == 4
+    assert len(await database.fetch("SELECT id FROM payments")) == 5
 
 
 async def test_a_checkout_whose_request_is_forgotten_is_still_known_by_its_reference(shops: Shops) -> None:
     await shops.opened(reference="again")
-    await maintain_archive(shops.database, KEPT)
+    await shops.database.execute("UPDATE openings SET recorded_at = recorded_at - $1::interval", KEPT)
+    assert await forget_requests(KEPT, shops.database, 10) == 1
     assert (await shops.open(reference="again")).problem == (409, "reference_used", "reference")
 
 

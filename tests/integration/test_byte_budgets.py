@@ -147,7 +147,7 @@ async def test_rows_of_days_that_are_over_are_deleted(database: Database) -> Non
     await database.execute(
         "INSERT INTO byte_budgets VALUES ($1, 'payment', 'old', 1), (now(), 'payment', 'new', 1)", since
     )
-    await forget_spent(database)
+    await forget_spent(database, 100)
     assert [row["name"] for row in await database.fetch("SELECT name FROM byte_budgets")] == ["new"]
 
 

@@ -237,11 +237,11 @@ async def test_what_was_recorded_since_by_whomever_is_stopped_no_more(database: 
     payment, failures = await opened(database), PostgresFailures(database)
     await failures.count(payment.id, PLAIN.id, "a")
     await failures.stop(payment.id, RULES.checks)
-    await forget_healed(database)
+    await forget_healed(database, 10)
     assert (await read_state(database, [PLAIN], [])).stopped == {"fake": 1}
     await database.execute("UPDATE payments SET asked_at = clock_timestamp()")
     assert (await read_state(database, [PLAIN], [])).stopped == {}
-    await forget_healed(database)
+    await forget_healed(database, 10)
     assert await database.fetch("SELECT FROM failures") == []
 
 

@@ -296,7 +296,7 @@ async def test_after_a_week_it_is_heard_by_nobody_and_then_forgotten(shops: Shop
     )
     await shops.post("/v1/payments/track", WISH)
     assert [one.id for one in await queued(shops)] == ["claim-2"]
-    assert await forget_kept(shops.database) == 1
+    assert await forget_kept(shops.database, 10) == 1
     assert await count(shops.database, "kept") == 0
 
 

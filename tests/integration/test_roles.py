@@ -8,25 +8,28 @@ from datetime import timedelta
 
 import asyncpg
 import pytest
+from msgspec.structs import replace
 
 from consumers.early_claims import PER_ID
 from consumers.pipeline import take_claims
 from consumers.ports.gateway import OpeningRefused
 from tests.fakes.ledger import FakeTurns
-from tests.integration.shops import RULES, TRACKED, Shops, serving
+from tests.integration.shops import CONFIG, RULES, TRACKED, Shops, serving
 from tests.integration.test_kept import early
 from tests.logins import LOGINS, as_user, make_logins
+from worker.config.shapes import Retained
 from worker.postgres.archive import maintain_archive
 from worker.postgres.database import Database, connect
-from worker.postgres.idempotency_keys import forget_old
 from worker.postgres.ledger.kept_claims import forget_kept
 from worker.postgres.ledger.postgres_ledger import PostgresLedger
 from worker.postgres.ledger.rows import MOVING
 from worker.postgres.queue.claim_queue import PostgresBus
 from worker.postgres.queue.dead_table import PostgresDead
+from worker.postgres.retention_runs import begin_run, end_run
 from worker.postgres.server.dbmate import MigrationError
 from worker.postgres.server.migrate import apply_migrations
 from worker.postgres.server.schema import SchemaOlder, bring_up_to_date, expect_present, granted
+from worker.retention import tasks_of
 
 EVERYBODY = [
     "CREATE TABLE mine (n int)",
@@ -152,7 +155,7 @@ async def test_workers_keep_what_comes_before_its_payment_and_ingress_has_it_hea
     assert len(heard) == PER_ID + signed
     taken = await take_claims(kept, RULES, [delivery.claim for delivery in heard], FakeTurns())
     assert len(taken.questions) == 1
-    assert await forget_kept(worker) == 0
+    assert await forget_kept(worker, 10) == 0
 
 
 async def test_what_a_group_must_not_do_is_refused(logins: dict[str, str], database: Database) -> None:
@@ -249,7 +252,11 @@ async def test_ingress_opens_refuses_repeats_tracks_and_reads(shop: Shops) -> No
     assert (await shop.get("/v1/events")).status == 200
     assert (await shop.post(f"/v1/payments/{opened['payment_id']}/verify", {})).status == 202
     assert await PostgresBus(shop.database).depths() == {"onepaybd": 1}
-    await forget_old(shop.database)
+    for task in tasks_of(CONFIG):
+        if task.role == "ingress":
+            await task.delete_batch(shop.database, 10)
+            assert await begin_run(shop.database, task.name, timedelta(hours=1))
+            await end_run(shop.database, task.name)
 
 
 async def test_a_worker_puts_aside_replays_and_keeps_the_archive(worker: Database, database: Database) -> None:
@@ -261,6 +268,12 @@ async def test_a_worker_puts_aside_replays_and_keeps_the_archive(worker: Databas
     assert await bus.depths() == {"ipay": 1}
     kept = await maintain_archive(worker, timedelta(days=90))
     assert kept.made
+    day = 86_400
+    for task in tasks_of(replace(CONFIG, retention=Retained(events=30 * day, payments=366 * day))):
+        if task.role == "consume":
+            assert await task.delete_batch(worker, 10) == 0, task.name
+            assert await begin_run(worker, task.name, timedelta(hours=1))
+            await end_run(worker, task.name)
     taken_keys = await database.fetch(
         "SELECT DISTINCT relowner::regrole::text AS owner FROM pg_class WHERE relispartition"
     )

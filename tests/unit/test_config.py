@@ -609,3 +609,23 @@ class TestTheEnvironment:
     )
     def test_a_public_url_of_any_other_form_is_refused(self, tmp_path: Path, value: str) -> None:
         assert set(problems(tmp_path, GOOD, PAYPROOF_PUBLIC_URL=value)) == {"PAYPROOF_PUBLIC_URL"}
+
+
+@pytest.mark.parametrize(
+    ("words", "places"),
+    [
+        ("", set()),
+        ('events = "30d"', set()),
+        ('events = "400d"\npayments = "400d"', set()),
+        ('events = "29d"', {"retention.events"}),
+        ('events = "30d"\npayments = "365d"', {"retention.payments"}),
+        ('payments = "3650d"', {"retention.payments"}),
+        ('events = "500d"\npayments = "400d"', {"retention.payments"}),
+        ('event = "400d"', {"retention.event"}),
+    ],
+)
+def test_a_retention_is_refused_that_is_too_short_or_leaves_events_behind(
+    tmp_path: Path, words: str, places: set[str]
+) -> None:
+    text = f"[retention]\n{words}\n{GOOD}"
+    assert set(problems(tmp_path, text)) == places if places else read(tmp_path, text).retention is not None

@@ -21,7 +21,7 @@ class Api(Struct, frozen=True, kw_only=True):
     """`reads` are for what may take long. `open_checkout` runs a gateway's `open()`.
 
     It ends within the lease of an opening. `twin_wait` is how many seconds a POST waits for another with its
-    Idempotency-Key. Events up to the position `retained_after` are deleted, so a cursor below it is refused.
+    Idempotency-Key.
     """
 
     config: Config
@@ -33,4 +33,3 @@ class Api(Struct, frozen=True, kw_only=True):
     open_checkout: Callable[[Account, Opening], Awaitable[OpeningOutcome]]
     new_payment_id: Callable[[], str] = new_payment_id
     twin_wait: float = 10.0
-    retained_after: int = 0

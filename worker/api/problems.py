@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from http import HTTPStatus
 from typing import Any
 
@@ -89,6 +90,11 @@ def unavailable(detail: str = "come again in a moment") -> Problem:
 
 def no_such_payment() -> Problem:
     return Problem(404, "not_found", "there is no such thing here")
+
+
+def past_payment(deleted_at: datetime) -> Problem:
+    words = f"this payment was deleted on {deleted_at:%Y-%m-%d}, as its retention had ended; its reference stays used"
+    return Problem(404, "not_found", words)
 
 
 def is_api(path: str) -> bool:

@@ -8,21 +8,26 @@ from __future__ import annotations
 import binascii
 import re
 from base64 import urlsafe_b64decode, urlsafe_b64encode
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
 from aiohttp import web
+from msgspec import Struct
 
 from consumers.providers import PROVIDERS
-from schemas.payments import view
+from schemas.payments import Payment, view
 from schemas.requests import DEFAULT_EVENTS, EVENTS_QUERY, ListQuery, Wrong, list_query
 from schemas.responses import PaymentPage
 from schemas.shown import PAYMENT_ID
 from worker.api.auth import merchant_of
 from worker.api.bodies import read_query
 from worker.api.context import Api
-from worker.api.problems import ApiReply, Problem, invalid, json_reply, no_such_payment, unavailable
+from worker.api.problems import ApiReply, Problem, invalid, json_reply, no_such_payment, past_payment, unavailable
 from worker.api.streaming import send_entries
+from worker.postgres.database import Database
 from worker.postgres.events import event_log as log
+from worker.postgres.events.old_events import log_floor
+from worker.postgres.past_payments import deleted_at
 from worker.postgres.reads.read_turns import ReadTooLong
 from worker.postgres.reads.reading import Position, read_page, read_payment
 from worker.postgres.reads.timeline import timeline_pages
@@ -32,6 +37,34 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 
 
+async def payment_of_path(database: Database, request: web.Request) -> Payment:
+    """The merchant's payment that the path names. Raises Problem: there is none, or it is past its retention."""
+    merchant, payment_id = merchant_of(request).id, request.match_info["payment_id"]
+    payment = await read_payment(database, merchant, payment_id)
+    if payment is None:
+        past = await deleted_at(database, [merchant], payment_id)
+        raise no_such_payment() if past is None else past_payment(past)
+    return payment
+
+
+class EventsCursor(Struct, frozen=True):
+    """A position in the log. `begun`: it was reached from the beginning, below the floor that retention has left.
+
+    There the log is not whole, which a reader that begins without a cursor is told by nothing and need not know. Any
+    other cursor below the floor has missed events.
+    """
+
+    place: int
+    begun: bool = False
+
+    def after(self, places: Sequence[int], limit: int, floor: int) -> EventsCursor:
+        """The cursor behind a page of at most `limit` events at these places, where the log is whole after `floor`."""
+        last = places[-1] if places else self.place
+        return (
+            EventsCursor(last, begun=True) if len(places) == limit and last < floor else EventsCursor(max(last, floor))
+        )
+
+
 class PaymentReads:
     """The handlers of the API's GETs."""
 
@@ -39,15 +72,10 @@ class PaymentReads:
         self._api = api
 
     async def payment(self, request: web.Request) -> web.Response:
-        payment = await read_payment(self._api.database, merchant_of(request).id, request.match_info["payment_id"])
-        if payment is None:
-            raise no_such_payment()
-        return json_reply(200, view(payment)).response()
+        return json_reply(200, view(await payment_of_path(self._api.database, request))).response()
 
     async def timeline(self, request: web.Request) -> web.StreamResponse:
-        payment = await read_payment(self._api.database, merchant_of(request).id, request.match_info["payment_id"])
-        if payment is None:
-            raise no_such_payment()
+        payment = await payment_of_path(self._api.database, request)
         reads = self._api.reads.of(payment.merchant, "timeline")
         return await send_entries(request, timeline_pages(reads, payment.id))
 
@@ -73,15 +101,15 @@ class PaymentReads:
     async def events(self, request: web.Request) -> web.Response:
         merchant = merchant_of(request).id
         found = read_query(EVENTS_QUERY, request)
-        after = _place(found["after"], merchant) if "after" in found else 0
-        if "after" in found and after < self._api.retained_after:
+        limit = found.get("limit", DEFAULT_EVENTS)
+        cursor = _events_cursor(found["after"], merchant) if "after" in found else EventsCursor(0, begun=True)
+        rows = await log.read(self._api.reads.of(merchant, "events"), merchant, cursor.place, limit)
+        floor = (await log_floor(self._api.database, merchant)).place
+        if cursor.place < floor and not cursor.begun:
             raise Problem(
                 410, "cursor_expired", "events after this cursor are gone; begin without `after`", field="after"
             )
-        rows = await log.read(
-            self._api.reads.of(merchant, "events"), merchant, after, found.get("limit", DEFAULT_EVENTS)
-        )
-        following = _events_cursor(merchant, rows[-1]["place"] if rows else after)
+        following = _written_cursor(merchant, cursor.after([row["place"] for row in rows], limit, floor))
         bodies = b",".join(row["body"] for row in rows)
         return ApiReply(status=200, body=b'{"events":[%b],"next":"%b"}' % (bodies, following.encode())).response()
 
@@ -97,15 +125,15 @@ def _position(cursor: str) -> Position:
     return _EPOCH + timedelta(microseconds=int(match[1])), match[2]
 
 
-def _events_cursor(merchant: str, place: int) -> str:
-    return _written(f"{merchant}.{place}")
+def _written_cursor(merchant: str, cursor: EventsCursor) -> str:
+    return _written(f"{merchant}.{cursor.place}" + (".begun" if cursor.begun else ""))
 
 
-def _place(cursor: str, merchant: str) -> int:
-    match = re.fullmatch(rf"{re.escape(merchant)}\.([0-9]{{1,18}})", _read(cursor), re.ASCII)
+def _events_cursor(text: str, merchant: str) -> EventsCursor:
+    match = re.fullmatch(rf"{re.escape(merchant)}\.([0-9]{{1,18}})(\.begun)?", _read(text), re.ASCII)
     if match is None:
         raise _no_cursor("after")
-    return int(match[1])
+    return EventsCursor(int(match[1]), begun=match[2] is not None)
 
 
 def _written(text: str) -> str:

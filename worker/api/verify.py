@@ -8,11 +8,10 @@ from consumers.commands.resolve import ResolutionRefused, ResolutionRequest, res
 from schemas.payments import Payment, view
 from schemas.requests import RESOLUTION
 from schemas.words import Source, Status
-from worker.api.auth import merchant_of
 from worker.api.bodies import read_body, read_fields
 from worker.api.context import Api
-from worker.api.problems import Problem, json_reply, no_such_payment
-from worker.postgres.reads.reading import read_payment
+from worker.api.problems import Problem, json_reply
+from worker.api.read import payment_of_path
 from worker.verify.own_claims import own_claim
 
 
@@ -42,9 +41,7 @@ class Asking:
 
     async def _payment(self, request: web.Request) -> Payment:
         """The payment of the path. Raises Problem where the merchant has none, or its account is not configured."""
-        payment = await read_payment(self._api.database, merchant_of(request).id, request.match_info["payment_id"])
-        if payment is None:
-            raise no_such_payment()
+        payment = await payment_of_path(self._api.database, request)
         if payment.account not in self._api.rules.accounts:
             raise Problem(409, "account_not_configured", "the account of this payment is no longer configured")
         return payment

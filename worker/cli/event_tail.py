@@ -42,6 +42,7 @@ def tail(
     """Print events in the log's order, from --since on or from now, until Ctrl-C; --no-follow ends with the newest."""
     from worker.cli.configured import configuration, merchant_meant
     from worker.postgres.events.event_log import newest_position, position_before
+    from worker.postgres.events.old_events import log_floor, missing_since
     from worker.postgres.server.opened import opened_as_it_is
 
     begin = None if since is None else read_since(since)
@@ -57,6 +58,8 @@ def tail(
             else:
                 moment = begin if isinstance(begin, datetime) else database.clock.now() - begin
                 after = await position_before(database, whose, moment)
+                if words := missing_since(await log_floor(database, whose), moment):
+                    print(words, file=sys.stderr)
             await _print(database, whose, after, interrupt, follow=follow)
 
     try:

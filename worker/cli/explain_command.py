@@ -51,6 +51,7 @@ async def _read(typed: str) -> tuple[list[Payment], PaymentSnapshot | None]:
     """The payments that match, and the snapshot of the payment where only one does. Raises CommandFailed."""
     from worker.cli.configured import configuration
     from worker.config.webhook_endpoints import endpoints_of
+    from worker.postgres.past_payments import deleted_at
     from worker.postgres.reads.snapshots import find_payments, read_dossier
     from worker.postgres.server.opened import opened_as_it_is
 
@@ -58,6 +59,9 @@ async def _read(typed: str) -> tuple[list[Payment], PaymentSnapshot | None]:
     async with opened_as_it_is(config) as database:
         found = await find_payments(database, typed, [merchant.id for merchant in config.merchants])
         if not found:
+            past = await deleted_at(database, [merchant.id for merchant in config.merchants], typed)
+            if past is not None:
+                raise CommandFailed(f"the payment {typed} was deleted on {past:%Y-%m-%d}, as its retention had ended")
             others = "" if typed.startswith("pay_") else ", and no reference, order or transaction of that name"
             raise CommandFailed(f"there is no payment {typed}{others}")
         if len(found) > 1:

@@ -7,6 +7,7 @@ them.
 from __future__ import annotations
 
 import asyncio
+import sys
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated
 
@@ -107,6 +108,7 @@ def replay_webhooks(
     from worker.cli.configured import configuration
     from worker.cli.endpoints import follow_replay
     from worker.postgres.events.endpoint_rows import begin_endpoints
+    from worker.postgres.events.old_events import log_floor, missing_since
     from worker.postgres.events.replay import find_replay, make_due
     from worker.postgres.server.opened import opened_as_it_is
     from worker.postgres.wakeups import Wakeup
@@ -128,6 +130,8 @@ def replay_webhooks(
                 since.astimezone(),
                 until.astimezone() if until else now,
             )
+            if words := missing_since(await log_floor(database, meant.merchant), since.astimezone()):
+                print(words, file=sys.stderr)
             await make_due(database, found, now)
             database.notify(Wakeup(placed=True))
             print(f"{found.events} events are due to {meant.id} at {meant.host}")

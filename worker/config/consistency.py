@@ -23,7 +23,7 @@ from schemas.words import EventType
 from worker.config.config_problems import suggestion
 from worker.config.keys import digest_of, is_hashed
 from worker.config.read_toml import BAD, Reader, join, type_info
-from worker.config.shapes import ALL_EVENTS, WEBHOOK_SECRET_PREFIX, Archive, Id, Merchant, Webhook
+from worker.config.shapes import ALL_EVENTS, WEBHOOK_SECRET_PREFIX, Archive, Id, Merchant, Retained, Webhook
 from worker.config.statement import check_map
 from worker.runtime.encryption import key_of
 
@@ -70,6 +70,13 @@ class DocumentRules:
                 self._once(reader, ("archive_key", key_of(key.reveal())), place, "is there already")
             except ValueError as error:
                 reader.note(place, str(error))
+
+    def retention(self, reader: Reader, values: Mapping[str, Any], path: str) -> None:
+        events, payments = values.get("events"), values.get("payments")
+        if payments is not None and events is None:
+            reader.note(join(path, "payments"), f"needs {join(path, 'events')}: a payment goes with its last event")
+        elif payments is not None and payments < events:
+            reader.note(join(path, "payments"), f"must not be shorter than {join(path, 'events')}")
 
     def webhook(self, reader: Reader, values: Mapping[str, Any], path: str) -> None:
         if "url" in values and (wrong := self._webhook_url(values["url"])):
@@ -166,6 +173,7 @@ def rules_for(rules: DocumentRules) -> dict[type, Any]:
         Webhook: rules.webhook,
         StatementMap: check_map,
         Archive: rules.archive,
+        Retained: rules.retention,
     }
 
 

@@ -43,6 +43,10 @@ Name = Annotated[str, Meta(min_length=1, max_length=100)]
 ApiKeys = Annotated[tuple[Secret, ...], Meta(min_length=1)]
 Retention = Annotated[float, Meta(ge=DAY, extra={"duration": True})]
 ArchiveSize = Annotated[int, Meta(ge=100 * MB, extra={"size": True})]
+EventsRetention = Annotated[float, Meta(ge=30 * DAY, extra={"duration": True})]
+"""Longer than webhooks are tried, and than a shop is away that reads the log."""
+PaymentsRetention = Annotated[float, Meta(ge=366 * DAY, extra={"duration": True})]
+"""Longer than a gateway speaks of a payment: refunds, disputes, statements of a year."""
 EventNames = Annotated[tuple[str, ...], Meta(min_length=1)]
 
 
@@ -93,6 +97,16 @@ class Archive(Struct, frozen=True, kw_only=True):
         return tuple(key_of(key.reveal()) for key in self.keys)
 
 
+class Retained(Struct, frozen=True, kw_only=True):
+    """How long events and whole payments are kept; None: for good. `[retention]` in the file.
+
+    `payments` needs `events`, and is no shorter: a payment goes with its last event.
+    """
+
+    events: EventsRetention | None = None
+    payments: PaymentsRetention | None = None
+
+
 class File(Struct, frozen=True, kw_only=True):
     """The keys of the TOML file."""
 
@@ -101,6 +115,7 @@ class File(Struct, frozen=True, kw_only=True):
     allow_http_hosts: frozenset[str] = frozenset()
     checks: Checks = Checks()
     archive: Archive = Archive()
+    retention: Retained = Retained()
     merchants: Annotated[tuple[Merchant, ...], Meta(min_length=1)]
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 
 import structlog
 from msgspec import Struct
@@ -124,6 +124,7 @@ class StateMetrics(Collector):
             yield snapshot
             yield from _of_accounts(self._state.accounts)
             yield from _of_endpoints(self._state.endpoints)
+            yield _of_retention(self._state.retention)
         yield from self._claims(self._state, self._at_broker)
 
     def _payments(self, state: DatabaseState) -> Iterator[GaugeMetricFamily]:
@@ -223,6 +224,13 @@ def _of_endpoints(endpoints: Sequence[EndpointState]) -> Iterator[GaugeMetricFam
         ):
             family.add_metric([one.endpoint], value)
     yield from (disabled, breaker_open, waiting, given_up, oldest)
+
+
+def _of_retention(succeeded: Mapping[str, float]) -> GaugeMetricFamily:
+    last_run = _gauge("payproof_retention_last_run_timestamp_seconds", "Last run that left nothing to delete", "task")
+    for task, at in sorted(succeeded.items()):
+        last_run.add_metric([task], at)
+    return last_run
 
 
 def _gauge(name: str, says: str, *labels: str) -> GaugeMetricFamily:

@@ -1,6 +1,6 @@
 """Personal data of buyers and how long it is kept: callbacks as received, and the requests that opened checkouts.
 
-Payments, their facts, timelines, events and resolutions are kept for good, and hold nothing about a buyer.
+Payments, their facts, timelines, events and resolutions hold nothing about a buyer.
 """
 
 from __future__ import annotations
@@ -13,49 +13,68 @@ from msgspec import Struct
 from schemas.callbacks import read_claim
 from schemas.own_json import NotOurs
 from worker.postgres.database import Database
+from worker.postgres.retention_runs import counted
 from worker.runtime.encryption import ArchiveCipher
 
-AT_ONCE = 5_000  # rows that one statement deletes
-
 _KEEP = "SELECT made, dropped, deleted FROM archive_keep($1)"
+_FORGET_CALLBACKS = "SELECT archive_forget($1, $2) AS deleted"
+
+# A subquery that gives one value for each row is always asked by the payment's key, however large `payments` is.
+_FORGET_PERSONAL = """
+    DELETE FROM openings WHERE payment_id = ANY(ARRAY(
+        SELECT o.payment_id FROM openings o
+        WHERE o.personal AND coalesce((
+            SELECT p.opened OR p.opened_at < now() - $1::interval
+            FROM payments p WHERE p.id = o.payment_id), true)
+        ORDER BY o.payment_id LIMIT $2))
+"""
 _FORGET = """
-    DELETE FROM openings WHERE payment_id IN (
-        SELECT o.payment_id FROM openings o JOIN payments p ON p.id = o.payment_id
-        WHERE p.opened AND o.personal OR p.opened_at < clock_timestamp() - $1::interval LIMIT $2)
+    DELETE FROM openings WHERE payment_id = ANY(ARRAY(
+        SELECT o.payment_id FROM openings o
+        WHERE NOT o.personal AND o.recorded_at < now() - $1::interval
+        ORDER BY o.recorded_at LIMIT $2))
 """
 _READ = "SELECT claim_id, key_id, body FROM archive WHERE claim_id = $1"
 
 
 class ArchiveMaintained(Struct, frozen=True, kw_only=True):
-    """How many partitions of the archive were made and dropped, and how many rows were deleted.
+    """How many partitions of the archive were made and dropped.
 
-    `deleted` are callbacks that were in no partition of a month. `openings` are requests of checkouts.
+    `deleted` are callbacks that were in no partition of a month.
     """
 
     made: int
     dropped: int
     deleted: int
-    openings: int
 
 
 async def maintain_archive(database: Database, retention: timedelta) -> ArchiveMaintained:
-    """Make partitions ahead, and delete personal data older than `retention`. Processes may do it at the same time."""
+    """Make partitions ahead, and drop those older than `retention`. Processes may do it at the same time."""
     (row,) = await database.fetch(_KEEP, retention)
-    return ArchiveMaintained(**dict(row), openings=await _forget_openings(database, retention))
+    return ArchiveMaintained(**dict(row))
 
 
-async def _forget_openings(database: Database, retention: timedelta) -> int:
-    """Delete requests of checkouts: with personal data once the checkout exists, others after `retention`.
+async def forget_callbacks(retention: timedelta, database: Database, most: int) -> int:
+    """Delete up to `most` callbacks that lie in no partition of a month. Returns how many."""
+    (row,) = await database.fetch(_FORGET_CALLBACKS, retention, most)
+    deleted: int = row["deleted"]
+    return deleted
 
-    Until then a request without personal data tells an equal request from another. Returns how many were deleted.
+
+async def forget_personal_requests(retention: timedelta, database: Database, most: int) -> int:
+    """Delete up to `most` requests with a buyer's data: once the checkout exists, or after `retention`.
+
+    Returns how many.
     """
-    forgotten = 0
-    while True:
-        done = await database.execute(_FORGET, retention, AT_ONCE)
-        gone = int(done.split()[-1])
-        forgotten += gone
-        if gone < AT_ONCE:
-            return forgotten
+    return counted(await database.execute(_FORGET_PERSONAL, retention, most))
+
+
+async def forget_requests(retention: timedelta, database: Database, most: int) -> int:
+    """Delete up to `most` requests without a buyer's data after `retention`. Returns how many.
+
+    Until then a request tells an equal request from another.
+    """
+    return counted(await database.execute(_FORGET, retention, most))
 
 
 async def read_archived(database: Database, claim_id: str, cipher: ArchiveCipher) -> bytes | None:

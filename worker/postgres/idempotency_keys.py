@@ -14,6 +14,7 @@ import asyncpg
 from msgspec import Struct
 
 from worker.postgres.database import Connection, Database
+from worker.postgres.retention_runs import counted
 
 KEPT = timedelta(hours=24)
 
@@ -27,6 +28,12 @@ _CLAIM = """
     WHERE (i.busy_until IS NULL OR i.busy_until < clock_timestamp())
         AND (i.started_at < clock_timestamp() - $6 OR (i.status IS NULL AND i.request_hash = excluded.request_hash))
     RETURNING body, busy_until
+"""
+_FORGET = """
+    DELETE FROM idempotency WHERE ctid = ANY(ARRAY(
+        SELECT i.ctid FROM idempotency i
+        WHERE i.started_at < now() - $1::interval AND (i.busy_until IS NULL OR i.busy_until < now())
+        ORDER BY i.started_at LIMIT $2 FOR UPDATE SKIP LOCKED))
 """
 
 
@@ -110,11 +117,6 @@ async def release_key(database: Database, merchant: str, key: str, claimed: Clai
     )
 
 
-async def forget_old(database: Database) -> int:
-    """Delete the keys that are older than 24 hours and not being worked on. Returns how many."""
-    done = await database.execute(
-        """DELETE FROM idempotency WHERE started_at < clock_timestamp() - $1::interval
-           AND (busy_until IS NULL OR busy_until < clock_timestamp())""",
-        KEPT,
-    )
-    return int(done.split()[-1])
+async def forget_old(database: Database, most: int) -> int:
+    """Delete up to `most` keys that are older than 24 hours and not being worked on. Returns how many."""
+    return counted(await database.execute(_FORGET, KEPT, most))

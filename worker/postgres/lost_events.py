@@ -10,9 +10,14 @@ from msgspec import structs
 
 from schemas.callbacks import Claim
 from worker.postgres.database import Connection, Database
+from worker.postgres.retention_runs import counted
 from worker.postgres.witness import HeardClaim, SeenEvent
 
 KEPT = timedelta(days=30)
+_FORGET = """
+    DELETE FROM lost_events WHERE id IN (
+        SELECT id FROM lost_events WHERE found_at < now() - $1::interval ORDER BY found_at LIMIT $2)
+"""
 
 _FIND = """
     INSERT INTO lost_events AS l (id, payment_id, type, merchant, account, reference)
@@ -74,6 +79,6 @@ async def read_lost(database: Database) -> list[Record]:
     return await database.fetch(LOST)
 
 
-async def forget_lost(database: Database) -> None:
-    """Delete the rows that are older than KEPT."""
-    await database.execute("DELETE FROM lost_events WHERE found_at < clock_timestamp() - $1::interval", KEPT)
+async def forget_lost(database: Database, most: int) -> int:
+    """Delete up to `most` rows that are older than KEPT. Returns how many."""
+    return counted(await database.execute(_FORGET, KEPT, most))

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from datetime import datetime
 
 from worker.postgres.database import Database
+from worker.postgres.retention_runs import counted
 
 BudgetKey = tuple[datetime, str, str]
 """The beginning of the hour or day, the budget's name, and the digest of what it is for."""
@@ -16,7 +17,10 @@ _ADD = """
     ON CONFLICT (since, budget, name) DO UPDATE SET bytes = b.bytes + excluded.bytes
     RETURNING since, budget, name, bytes
 """
-_FORGET = "DELETE FROM byte_budgets WHERE since < clock_timestamp() - interval '1 day'"
+_FORGET = """
+    DELETE FROM byte_budgets WHERE (since, budget, name) IN (
+        SELECT since, budget, name FROM byte_budgets WHERE since < now() - interval '1 day' ORDER BY since LIMIT $1)
+"""
 
 ARCHIVE_BYTES = """
     SELECT coalesce(sum(pg_total_relation_size(relid)), 0)::bigint AS bytes
@@ -32,9 +36,9 @@ async def add_spent(database: Database, spent: Mapping[BudgetKey, int]) -> dict[
     return {(row["since"], row["budget"], row["name"]): row["bytes"] for row in rows}
 
 
-async def forget_spent(database: Database) -> None:
-    """Delete the rows of hours and days that are over."""
-    await database.execute(_FORGET)
+async def forget_spent(database: Database, most: int) -> int:
+    """Delete up to `most` rows of hours and days that are over. Returns how many."""
+    return counted(await database.execute(_FORGET, most))
 
 
 async def archive_bytes(database: Database) -> int:

@@ -37,6 +37,9 @@ _TAKE = """
     UPDATE deliveries SET next_at = $3, attempts = attempts + 1 WHERE endpoint = $1 AND event_id = ANY($2)
     RETURNING event_id, attempts, step, place
 """
+_GIVE_UP = """
+    UPDATE deliveries SET next_at = NULL, given_up_at = $3, answer = $4 WHERE endpoint = $1 AND event_id = ANY($2)
+"""
 _RECORD = """
     UPDATE deliveries d SET step = s.step, next_at = s.next_at, delivered_at = s.delivered_at,
         given_up_at = s.given_up_at, answer = s.answer
@@ -60,6 +63,9 @@ _EXPEDITE = """
     WHERE endpoint = $1 AND next_at > $2::timestamptz + $3::interval AND attempts - step < $4
 """
 _NEXT = "SELECT next_at FROM deliveries WHERE endpoint = $1 AND next_at >= $2 ORDER BY next_at LIMIT 1"
+
+GONE = "not sent: the event is deleted, as its retention has ended"
+"""The answer of a delivery that a replay made due while its event was deleted."""
 
 
 class LeasedDelivery(Struct, frozen=True, kw_only=True):
@@ -111,6 +117,8 @@ async def lease_deliveries(
     taken = await connection.fetch(_TAKE, endpoint, due, lease)
     found = await connection.fetch(_EVENTS, due)
     events = {row["id"]: row for row in found}
+    if gone := [event_id for event_id in due if event_id not in events]:
+        await connection.execute(_GIVE_UP, endpoint, gone, now, GONE)
     return [
         LeasedDelivery(
             event_id=row["event_id"],
@@ -125,6 +133,7 @@ async def lease_deliveries(
             probe=probe,
         )
         for row in sorted(taken, key=lambda row: row["place"])
+        if row["event_id"] in events
     ]
 
 

@@ -36,6 +36,7 @@ _LOCK = f"""
 _REFERENCED = """
     SELECT account, reference FROM unnest($1::text[], $2::text[]) AS n (account, reference)
     WHERE EXISTS (SELECT FROM payments p WHERE (p.account, p.reference) = (n.account, n.reference))
+        OR EXISTS (SELECT FROM past_payments x WHERE (x.account, x.reference) = (n.account, n.reference))
 """
 
 
@@ -108,7 +109,7 @@ class PostgresBatch:
 async def referenced(
     connection: Connection[asyncpg.Record], names: Collection[tuple[str, str]]
 ) -> frozenset[tuple[str, str]]:
-    """Those of these pairs (account, reference) that a payment has."""
+    """Those of these pairs (account, reference) that a payment has, or had before its retention ended."""
     rows = await connection.fetch(_REFERENCED, [account for account, _ in names], [name for _, name in names])
     return frozenset((row["account"], row["reference"]) for row in rows)
 

@@ -13,6 +13,7 @@ from schemas.checks import Checks
 from schemas.letters import KeptReply
 from schemas.shown import is_payment_id
 from worker.postgres.database import Connection, Database
+from worker.postgres.retention_runs import counted
 
 ANEW_SECONDS = 3600
 """After so long without a failure, the next failure counts as the first, unless asking was stopped."""
@@ -43,9 +44,12 @@ _REST = """
 """Ends the payment's question, and puts off its next check by the longest interval of its schedule, or for good."""
 
 _HEALED = """
-    DELETE FROM failures f USING payments p
-    WHERE p.id = f.payment_id AND p.lease_until IS NULL AND p.asked_at > f.last_at
+    DELETE FROM failures WHERE payment_id = ANY(ARRAY(
+        SELECT f.payment_id FROM failures f
+        WHERE (SELECT p.lease_until IS NULL AND p.asked_at > f.last_at FROM payments p WHERE p.id = f.payment_id)
+        ORDER BY f.payment_id LIMIT $1))
 """
+"""A subquery that gives one value for each row is always asked by the payment's key, however large `payments` is."""
 
 
 class PostgresFailures:
@@ -79,6 +83,9 @@ async def read_failing(connection: Connection[asyncpg.Record], payment_id: str) 
     return Failing(**dict(row)) if row else None
 
 
-async def forget_healed(database: Database) -> None:
-    """Delete the counts of payments about which a question was asked later and its reply recorded, by any process."""
-    await database.execute(_HEALED)
+async def forget_healed(database: Database, most: int) -> int:
+    """Delete up to `most` counts of payments about which a question was asked later and its reply recorded.
+
+    Any process may have recorded it. Returns how many.
+    """
+    return counted(await database.execute(_HEALED, most))

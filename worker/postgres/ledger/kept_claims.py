@@ -22,6 +22,7 @@ from schemas.callbacks import Claim
 from schemas.payments import Payment
 from worker.postgres.database import Connection, Database
 from worker.postgres.ledger.claims import to_archive
+from worker.postgres.retention_runs import counted
 from worker.runtime.encryption import ArchiveCipher
 
 ACCOUNT_TURN, ID_TURN = 7_242_018, 7_242_019  # kinds of advisory locks
@@ -80,6 +81,12 @@ _QUEUE = """
     INSERT INTO queue (claim_id, provider, body)
     SELECT claim_id || '.' || gen_random_uuid(), provider, body FROM chosen ORDER BY array_position($1, claim_id)
     RETURNING provider
+"""
+
+_FORGET = """
+    DELETE FROM kept WHERE claim_id = ANY(ARRAY(
+        SELECT k.claim_id FROM kept k WHERE k.received_at < now() - $1::interval
+        ORDER BY k.received_at LIMIT $2))
 """
 
 
@@ -157,10 +164,9 @@ async def queue_early_claims(
     return QueuedEarlyClaims(frozenset(row["provider"] for row in queued), Counter(row["provider"] for row in dropped))
 
 
-async def forget_kept(database: Database, kept_for: timedelta = KEPT_FOR) -> int:
-    """Delete the kept claims that are older than `kept_for`. Returns how many."""
-    done = await database.execute("DELETE FROM kept WHERE received_at < clock_timestamp() - $1::interval", kept_for)
-    return int(done.split()[-1])
+async def forget_kept(database: Database, most: int, kept_for: timedelta = KEPT_FOR) -> int:
+    """Delete up to `most` kept claims that are older than `kept_for`. Returns how many."""
+    return counted(await database.execute(_FORGET, kept_for, most))
 
 
 def _turns(account: str, *named: str | None) -> list[str]:

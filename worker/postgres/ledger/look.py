@@ -43,9 +43,10 @@ async def look(
         rows = await connection.fetch(_LOOK, *given)
     heard: list[dict[str, Any]] = rows[0]["heard"] or []
     seen = [row for row in rows if row["id"] is not None]
+    here = {row["id"] for row in seen}  # a key may be that of a payment past its retention
     return LookResult(
         now=rows[0]["looked_at"],
-        homes={claim["claim_id"]: claim["home"] for claim in heard if claim["home"] is not None},
+        homes={claim["claim_id"]: claim["home"] for claim in heard if claim["home"] in here},
         admissions={claim["claim_id"]: claim["admission"] for claim in heard},
         readings={row["id"]: _reading(row) for row in seen},
         limits_by_account={

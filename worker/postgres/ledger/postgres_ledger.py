@@ -33,12 +33,17 @@ from worker.postgres.ledger.rows import INSERT, PAYMENT, payment_of
 from worker.postgres.ledger.store import store
 from worker.postgres.ledger.unexpected_rows import insert, withdraw
 from worker.postgres.ledger.write import PostgresLockedLedger, Tried, open_locked, put, write_all
+from worker.postgres.past_payments import past_reference
 from worker.postgres.wakeups import Wakeup
 from worker.postgres.witness import SeenEvent
 from worker.runtime.encryption import ArchiveCipher
 
 _FIND = f"""
-    SELECT c.claim_id, coalesce(named.id, session.payment_id, transaction.payment_id, referred.id) AS payment_id
+    SELECT c.claim_id,
+        coalesce(named.id, session.payment_id, transaction.payment_id, referred.id, past.id) AS payment_id,
+        coalesce(session.payment_id, transaction.payment_id, referred.id, past.id) IS NOT NULL AND NOT EXISTS (
+            SELECT FROM payments p
+            WHERE p.id = coalesce(named.id, session.payment_id, transaction.payment_id, referred.id)) AS past
     FROM unnest({", ".join(map(planned_once, range(1, 7)))})
         AS c (claim_id, account, payment_id, session_id, transaction_id, reference)
     LEFT JOIN payments named ON named.id = c.payment_id AND named.account = c.account
@@ -48,6 +53,8 @@ _FIND = f"""
         ON c.payment_id IS NULL AND transaction.account = c.account AND transaction.transaction_id = c.transaction_id
     LEFT JOIN payments referred
         ON c.payment_id IS NULL AND referred.account = c.account AND referred.reference = c.reference
+    LEFT JOIN past_payments past
+        ON c.payment_id IS NULL AND past.account = c.account AND past.reference = c.reference
 """  # noqa: S608 - our own words
 _PEEK = f"SELECT {', '.join(Glance.__struct_fields__)} FROM payments WHERE id = ANY({planned_once(1)})"  # noqa: S608
 _HOLDER = f"""
@@ -188,9 +195,12 @@ class PostgresLedger:
     async def keep(self, claims: Sequence[Claim]) -> Mapping[str, str]:
         async with self._database.connection() as connection, connection.transaction():
             await wait_for_turns(connection, claims)
-            found = await _find(connection, claims)
+            rows = await connection.fetch(_FIND, *names_of(claims))
+            found = {row["claim_id"]: row["payment_id"] for row in rows if row["payment_id"] and not row["past"]}
+            past = {row["claim_id"] for row in rows if row["past"]}
+            await record_unfound(connection, self._cipher, [claim for claim in claims if claim.id in past])
             dropped = await keep_early_claims(
-                connection, self._cipher, [claim for claim in claims if claim.id not in found]
+                connection, self._cipher, [claim for claim in claims if claim.id not in found and claim.id not in past]
             )
         self._count_dropped(dropped)
         self._database.witness.heard(claims, None, self._database.primary.since)
@@ -301,6 +311,9 @@ async def _create(
     now: datetime = found["now"]
     made = msgspec.structs.replace(payment, id=found["lost_id"] or payment.id, opening_until=now + lease)
     if await connection.fetchval(INSERT, made) is not None:
+        if past := await past_reference(connection, payment.account, payment.reference):
+            await connection.execute("DELETE FROM payments WHERE id = $1", made.id)
+            return ReferenceTaken(payment=msgspec.structs.replace(made, id=past), why="opened", equal=False)
         await connection.execute("INSERT INTO openings VALUES ($1, $2)", made.id, request)
         if made.id != payment.id:
             await came_to(connection, payment.id, made.id)

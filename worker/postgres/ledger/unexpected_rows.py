@@ -15,15 +15,19 @@ from schemas.payments import Payment
 from worker.postgres.database import Connection
 from worker.postgres.idempotency_keys import came_to
 from worker.postgres.ledger.rows import ANNOUNCE, INSERT_MANY
+from worker.postgres.past_payments import past_reference, with_past_references
 
 
 async def insert(connection: Connection[asyncpg.Record], payments: Sequence[Payment]) -> frozenset[str]:
-    """Insert the payments whose reference is free. Returns their ids.
+    """Insert the payments whose reference is free, and was no deleted payment's. Returns their ids.
 
     Waits for other transactions that are inserting a payment with one of these references.
     """
     rows = await connection.fetch(INSERT_MANY, list(payments))
-    return frozenset(row["id"] for row in rows)
+    new = frozenset(row["id"] for row in rows)
+    past = await with_past_references(connection, list(new))
+    await withdraw(connection, list(past))
+    return new - past
 
 
 async def withdraw(connection: Connection[asyncpg.Record], payment_ids: Sequence[str]) -> None:
@@ -35,13 +39,27 @@ async def withdraw(connection: Connection[asyncpg.Record], payment_ids: Sequence
     await connection.execute("DELETE FROM payments WHERE id = ANY($1)", list(payment_ids))
 
 
+class _PastReference(Exception):
+    def __init__(self, payment_id: str) -> None:
+        super().__init__(payment_id)
+        self.payment_id = payment_id
+
+
+async def _write_announced(connection: Connection[asyncpg.Record], payment: Payment) -> None:
+    await connection.execute(ANNOUNCE, payment)
+    if past := await past_reference(connection, payment.account, payment.reference):
+        raise _PastReference(past)
+
+
 async def announce(
     connection: Connection[asyncpg.Record], payment: Payment, request: dict[str, Any], proposed: str
 ) -> str | None:
     """See `adopt_row` of consumers.ports.ledger.Batch. A reference that is taken undoes this step alone."""
     try:
         async with connection.transaction():
-            await connection.execute(ANNOUNCE, payment)
+            await _write_announced(connection, payment)
+    except _PastReference as taken:
+        return taken.payment_id
     except asyncpg.UniqueViolationError:
         other: str | None = await connection.fetchval(
             "SELECT id FROM payments WHERE account = $1 AND reference = $2", payment.account, payment.reference

@@ -72,6 +72,7 @@ _STOPPED = f"""
     JOIN payments p ON p.id = f.payment_id AND NOT coalesce(p.lease_until IS NULL AND p.asked_at > f.last_at, false)
     GROUP BY p.provider
 """  # noqa: S608
+_RETENTION = "SELECT task, extract(epoch FROM succeeded_at)::float8 AS succeeded FROM retention_runs"
 _ENDPOINTS = f"""
     SELECT e.id, e.failures, e.disabled_at IS NOT NULL AS disabled, due.waiting, due.due_since,
         (SELECT count(*) FROM (
@@ -125,7 +126,8 @@ class DatabaseState(Struct, frozen=True, kw_only=True):
     position, and of the oldest that is not at the broker yet. `newest`: Unix time of the newest event in the log.
     `dead`: dead letters. `archive_bytes`: the size of the archive on disk. `snapshot`: how many transactions have begun
     since the oldest snapshot that is still held. `lost`: events that a failover lost. `took_over`: Unix time since when
-    the server that took over is the primary; None for the first server.
+    the server that took over is the primary; None for the first server. `retention`: Unix time of the last good run of
+    each task.
     """
 
     held: Mapping[tuple[str, str], int]
@@ -142,6 +144,7 @@ class DatabaseState(Struct, frozen=True, kw_only=True):
     snapshot: int
     lost: int
     took_over: float | None
+    retention: Mapping[str, float]
 
 
 async def read_state(
@@ -173,6 +176,7 @@ async def read_state(
             snapshot=log["snapshot"],
             lost=log["lost"],
             took_over=log["took_over"],
+            retention={row["task"]: row["succeeded"] for row in await connection.fetch(_RETENTION)},
         )
 
 

@@ -6,7 +6,8 @@ A line belongs to a payment only by an equal id within the account. No id that i
 from __future__ import annotations
 
 _LOCATED = """
-    SELECT l.*, coalesce(t.payment_id, s.payment_id, r.id) AS payment_id, t.payment_id IS NOT NULL AS by_transaction,
+    SELECT l.*, coalesce(t.payment_id, s.payment_id, r.id, x.id) AS payment_id,
+        t.payment_id IS NOT NULL AS by_transaction,
         CASE WHEN s.payment_id <> t.payment_id THEN s.payment_id
              WHEN r.id <> coalesce(t.payment_id, s.payment_id) THEN r.id END AS other_payment_id
     FROM (
@@ -22,6 +23,7 @@ _LOCATED = """
     LEFT JOIN transactions t ON t.account = $2 AND t.transaction_id = l.transaction_id
     LEFT JOIN sessions s ON s.account = $2 AND s.session_id = l.session_id
     LEFT JOIN payments r ON r.account = $2 AND r.reference = l.reference
+    LEFT JOIN past_payments x ON x.account = $2 AND x.reference = l.reference
 """
 """Each line with the payment that its ids name: its transaction's, else its session's, else its reference's.
 
@@ -39,6 +41,7 @@ VERDICT = f"""
          WHEN l.nth > 1 AND l.amount <> l.first_amount THEN 'again_otherwise'
          WHEN l.nth > 1 THEN 'again'
          WHEN l.other_payment_id IS NOT NULL THEN 'two_payments'
+         WHEN p.id IS NULL AND l.payment_id IS NOT NULL THEN 'past'
          WHEN p.id IS NULL AND l.kind = 'refund' THEN 'refund_unknown'
          WHEN p.id IS NULL AND l.paid THEN 'unknown'
          WHEN p.id IS NULL THEN 'no_money'
