@@ -15,6 +15,7 @@ from worker.config.config_problems import ConfigProblem
 from worker.config.consistency import split_url
 from worker.config.secrets import SecretError, Secrets
 from worker.config.shapes import Settings
+from worker.runtime.broker_nodes import address_of, nodes_of
 
 DEFAULT_CONFIG = "payproof.toml"
 DEFAULT_DATA_DIR = ".payproof"
@@ -34,7 +35,7 @@ def read_settings(environ: Mapping[str, str], problems: list[ConfigProblem]) -> 
         config_path=config_path(environ),
         database_url=_url(environ, "PAYPROOF_DATABASE_URL", ("postgres", "postgresql"), problems),
         data_dir=Path(environ.get("PAYPROOF_DATA_DIR") or DEFAULT_DATA_DIR),
-        amqp_url=_url(environ, "PAYPROOF_AMQP_URL", ("amqp", "amqps"), problems),
+        amqp_url=_amqp_url(environ, problems),
         public_url=_public_url(environ, listen, problems),
         listen=listen,
         ops_listen=_listen(environ, "PAYPROOF_OPS_LISTEN", DEFAULT_OPS_LISTEN, problems),
@@ -95,6 +96,14 @@ def _url(
     if not text.startswith(tuple(f"{scheme}://" for scheme in schemes)):
         problems.append(ConfigProblem(name, f"must begin with {' or '.join(f'{scheme}://' for scheme in schemes)}"))
     return Secret(text)
+
+
+def _amqp_url(environ: Mapping[str, str], problems: list[ConfigProblem]) -> Secret | None:
+    url = _url(environ, "PAYPROOF_AMQP_URL", ("amqp", "amqps"), problems)
+    if url is not None and any("," in address_of(node) for node in nodes_of(url)):
+        words = "each node needs a URL of its own, as in amqp://user:password@one/,amqp://user:password@two/"
+        problems.append(ConfigProblem("PAYPROOF_AMQP_URL", words))
+    return url
 
 
 def _networks(environ: Mapping[str, str], problems: list[ConfigProblem]) -> tuple[IPv4Network | IPv6Network, ...]:
