@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Collection
+from contextlib import suppress
 
 from aio_pika.abc import AbstractConnection
 from msgspec import Struct
+from msgspec.structs import replace
 
 from schemas.secret import Secret
 from worker.amqp.dead_queue import GET_SECONDS
@@ -18,21 +20,43 @@ from worker.amqp.link import CONNECT_SECONDS, UNREACHABLE, connected, open_chann
 from worker.amqp.publisher import probe
 from worker.amqp.refusals import BrokerRefusedError, TopologyError
 from worker.amqp.topology import DEAD, DECLARE_SECONDS, declared
+from worker.runtime.broker_nodes import address_of, nodes_of
 
 
 class Diagnosis(Struct, frozen=True, kw_only=True):
     """`trouble`: in words, why claims cannot go over the broker; None if they can. `silent`: queues that do not answer.
 
-    `dead` is how many dead letters wait at the broker; None if that is unknown.
+    `dead` is how many dead letters wait at the broker; None if that is unknown. `away`: the nodes that take no
+    connection, where another one does.
     """
 
     trouble: str | None = None
     silent: tuple[str, ...] = ()
     dead: int | None = None
+    away: tuple[str, ...] = ()
 
 
 async def diagnose(url: Secret, providers: Collection[str]) -> Diagnosis:
-    """Connect, declare, and publish a probe. Missing queues are made. Every wait has a deadline. Raises nothing."""
+    """Connect to each node; at one of them declare, and publish a probe. Missing queues are made.
+
+    Every wait has a deadline. Raises nothing.
+    """
+    nodes = nodes_of(url)
+    reached = await asyncio.gather(*map(_reached, nodes)) if len(nodes) > 1 else [True]
+    if not any(reached):
+        return await _diagnose(url, providers)
+    away = tuple(address_of(node) for node, well in zip(nodes, reached, strict=True) if not well)
+    return replace(await _diagnose(nodes[reached.index(True)], providers), away=away)
+
+
+async def _reached(node: Secret) -> bool:
+    with suppress(BrokerRefusedError, *UNREACHABLE):
+        async with connected(node, "payproof doctor"):
+            return True
+    return False
+
+
+async def _diagnose(url: Secret, providers: Collection[str]) -> Diagnosis:
     found = Diagnosis()
     try:
         async with connected(url, "payproof doctor") as connection:
