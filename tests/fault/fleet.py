@@ -6,12 +6,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+import os
+import shutil
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 from tests.broker import RabbitMQ, rabbitmq
+from tests.cluster import Cluster
 from tests.fault.postgres import Postgres, postgres
 from tests.fault.subscriber import Subscriber
 from tests.harness import READY_SECONDS, Child, System, free_ports
@@ -71,7 +74,7 @@ class Member:
 class Fleet:
     """`url`, `key` and `sandbox_url` are the installation's, as in tests.harness.System."""
 
-    def __init__(self, place: Path, database: Postgres, broker: RabbitMQ, settings: str = SETTINGS) -> None:
+    def __init__(self, place: Path, database: Postgres, broker: RabbitMQ | Cluster, settings: str = SETTINGS) -> None:
         self._system = System(place, settings=settings)
         self.place, self.database, self.broker = place, database, broker
         self.url, self.key, self.sandbox_url = self._system.url, self._system.key, self._system.sandbox_url
@@ -123,9 +126,14 @@ class Fleet:
 
 
 @contextmanager
-def running_fleet(settings: str = SETTINGS) -> Iterator[Fleet]:
-    """A running fleet and its servers; everything is ended afterwards. Blocks."""
-    with directory() as place, rabbitmq() as broker, postgres(place) as database:
+def running_fleet(
+    settings: str = SETTINGS, *, brokers: Callable[[], AbstractContextManager[RabbitMQ | Cluster]] = rabbitmq
+) -> Iterator[Fleet]:
+    """A running fleet and its servers; everything is ended afterwards. Blocks.
+
+    `PAYPROOF_TEST_LOGS`: where its logs are kept.
+    """
+    with directory() as place, brokers() as broker, postgres(place) as database:
         fleet = Fleet(place, database, broker, settings)
         try:
             with ThreadPoolExecutor(1) as aside:  # a test's event loop may be running here
@@ -134,3 +142,6 @@ def running_fleet(settings: str = SETTINGS) -> Iterator[Fleet]:
             yield fleet
         finally:
             fleet.stop()
+            if kept := os.environ.get("PAYPROOF_TEST_LOGS"):
+                for log in place.glob("*.log"):
+                    shutil.copy(log, kept)

@@ -24,7 +24,7 @@ class Ops(Struct, frozen=True):
     """The routes of the operators' port. `missing` names the parts of this process that do not run.
 
     Without the role ingress, a queue that RabbitMQ does not deliver from makes the process unready. With it the process
-    goes on taking callbacks, into the spool, and only reports the queue.
+    goes on taking callbacks, into the spool, and only reports the queue. `spooling` alone makes no process unready.
     """
 
     database: Database
@@ -54,7 +54,7 @@ class Ops(Struct, frozen=True):
             answered = True
         unheard = self._unheard()
         missing = self._missing(unheard, answered=answered)
-        told = {"ready": not missing, "missing": missing, "unheard": unheard}
+        told = {"ready": not missing, "missing": missing, "unheard": unheard, "spooling": self._spooling()}
         return web.json_response(told, status=503 if missing else 200)
 
     async def scrape(self, _: web.Request) -> web.Response:
@@ -76,6 +76,10 @@ class Ops(Struct, frozen=True):
     def _missing(self, unheard: list[str], *, answered: bool) -> list[str]:
         silent = [] if "ingress" in self.roles else [f"consumer of {queue}" for queue in unheard]
         return self.missing() + silent + ([] if answered else ["database"])
+
+    def _spooling(self) -> bool:
+        """Whether what RabbitMQ should get goes to Postgres: it is away, or confirms nothing, as in an alarm."""
+        return self.broker is not None and not self.broker.publisher.connected
 
     def _unheard(self) -> list[str]:
         """The queues that RabbitMQ does not deliver to this process, though it should."""
