@@ -73,7 +73,7 @@ async def database_away(fleet: Fleet, *, kill: bool = False) -> AsyncIterator[No
 
 @asynccontextmanager
 async def node_killed(fleet: Fleet) -> AsyncIterator[None]:
-    node = await _busy_node(fleet)
+    node = await busy_node(fleet)
     await asyncio.to_thread(node.kill)
     try:
         yield
@@ -83,7 +83,7 @@ async def node_killed(fleet: Fleet) -> AsyncIterator[None]:
 
 @asynccontextmanager
 async def node_frozen(fleet: Fleet) -> AsyncIterator[None]:
-    node = await _busy_node(fleet)
+    node = await busy_node(fleet)
     node.freeze()
     try:
         yield
@@ -93,7 +93,7 @@ async def node_frozen(fleet: Fleet) -> AsyncIterator[None]:
 
 @asynccontextmanager
 async def node_in_alarm(fleet: Fleet) -> AsyncIterator[None]:
-    node = await _busy_node(fleet)
+    node = await busy_node(fleet)
     await asyncio.to_thread(node.raise_alarm)
     try:
         yield
@@ -113,7 +113,7 @@ async def node_cut_off(fleet: Fleet, sides: str) -> AsyncIterator[None]:
         cluster.network.heal(node)
 
 
-async def _busy_node(fleet: Fleet) -> RabbitMQ:
+async def busy_node(fleet: Fleet) -> RabbitMQ:
     cluster = _cluster(fleet)
     return cluster.nodes[await asyncio.to_thread(cluster.leader_of, BUSY)]
 

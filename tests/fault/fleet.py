@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
@@ -60,7 +60,7 @@ class Member:
     @classmethod
     def twin(cls, fleet: Fleet, name: str, extra: dict[str, str]) -> Member:
         """A process that can replace a member, in another environment."""
-        return cls(fleet, name, ROLES[name], extra)
+        return cls(fleet, name, fleet.roles[name], extra)
 
     def start(self) -> None:
         self.child.start()
@@ -72,18 +72,33 @@ class Member:
 
 
 class Fleet:
-    """`url`, `key` and `sandbox_url` are the installation's, as in tests.harness.System."""
+    """`url`, `key` and `sandbox_url` are the installation's, as in tests.harness.System.
 
-    def __init__(self, place: Path, database: Postgres, broker: RabbitMQ | Cluster, settings: str = SETTINGS) -> None:
-        self._system = System(place, settings=settings)
-        self.place, self.database, self.broker = place, database, broker
+    `roles` are the processes by name; `merchants` as there; `through` are settings of the processes alone, such as the
+    address of a proxy before a server.
+    """
+
+    def __init__(
+        self,
+        place: Path,
+        database: Postgres,
+        broker: RabbitMQ | Cluster,
+        settings: str = SETTINGS,
+        *,
+        roles: Mapping[str, str] = ROLES,
+        merchants: str = "",
+        through: Mapping[str, str] | None = None,
+    ) -> None:
+        self._system = System(place, settings=settings, merchants=merchants)
+        self.roles, self.place, self.database, self.broker = roles, place, database, broker
         self.url, self.key, self.sandbox_url = self._system.url, self._system.key, self._system.sandbox_url
         self.settings = self._system.settings | {
             "PAYPROOF_DATABASE_URL": database.url,
             "PAYPROOF_AMQP_URL": broker.url,
+            **(through or {}),
         }
         self.subscriber = Subscriber(broker.url)
-        self.members = {name: Member(self, name, roles) for name, roles in ROLES.items()}
+        self.members = {name: Member(self, name, of) for name, of in roles.items()}
         self._read: dict[Path, int] = {}
 
     def start(self) -> None:
