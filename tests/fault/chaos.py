@@ -41,17 +41,17 @@ GUIDE = Path(__file__).parents[2] / "deploy" / "guide" / "chaos.md"
 HEAD = """\
 # Chaos
 
-Each row is a fault in a running installation, a process for each role, while eight buyers pay at the simulated gateways.
-`deploy/dev chaos --write` makes this table, here on {day} on a machine with {cores} cores{shared}.
+Each row is a fault in a running installation of a process for each role, while eight buyers pay at simulated gateways.
+`deploy/dev chaos --write` makes this table, here on {day} on a machine with {cores} cores{note}, seed {seed}.
 
 - "lasted" is how long the fault was there, until everything ran again.
-- "flow" is the time from the start of the fault until four payments that were opened after it began were completed and told in
-  the log, over RabbitMQ and by webhook. Where nothing can flow during the fault, it includes the fault.
-- "lost", "doubled" and "wrong" count the payments that were opened during the row, and their events, against the gateways' own
-  books. They must be 0.
-- "kill" is `kill -9`, and a supervisor starts the process again after 3 s; of a network, its connections end and new ones are
-  refused. "stop" is SIGSTOP; of a network, nothing is carried and nothing is closed. "slow" leaves a process a tenth of its
-  time; a network delays each piece by 0.1 s.
+- "flow" is the time from the start of the fault until four payments that were opened after it began were completed, and
+  told in the log, over RabbitMQ and by webhook. Where nothing can flow during the fault, it includes the fault.
+- "lost", "doubled" and "wrong" count the payments that were opened during the row, and their events, against the books
+  of the gateways. They must be 0.
+- "kill" is `kill -9`, and a supervisor starts the process again after 3 s; of a network, its connections end and new
+  ones are refused. "stop" is SIGSTOP; of a network, nothing is carried and nothing is closed. "slow" leaves a process a
+  tenth of its time; a network delays each piece by 0.1 s.
 - One node of three: RabbitMQ 3.10 with `net_ticktime = 8`.
 
 | what | how | lasted, s | flow, s | payments | lost | doubled | wrong |
@@ -169,7 +169,8 @@ def main() -> int:
         for said in (*one.lost, *one.doubled, *one.wrong):
             say.print(said, markup=False, highlight=False, soft_wrap=True)
     if given.write:
-        head = HEAD.format(day=time.strftime("%Y-%m-%d"), cores=os.cpu_count(), shared=given.note and f", {given.note}")
+        note = given.note and f" ({given.note})"
+        head = HEAD.format(day=time.strftime("%Y-%m-%d"), cores=os.cpu_count(), note=note, seed=seed)
         GUIDE.write_text(head + "".join(f"{one.line()}\n" for one in outcomes))
     return 0 if all(one.held for one in outcomes) else 1
 
