@@ -44,8 +44,8 @@ HEAD = """\
 Each row is a fault in a running installation of a process for each role, while eight buyers pay at simulated gateways.
 `deploy/dev chaos --write` makes this table, here on {day} on a machine with {cores} cores{note}, seed {seed}.
 
-- "lasted" is how long the fault was there, until everything ran again.
-- "flow" is the time from the start of the fault until four payments that were opened after it began were completed, and
+- "lasted" is how long the fault was there, until everything ran again. A node or process that is killed has to start.
+- "flow" is the time from when the fault was there until four payments that were opened after that were completed, and
   told in the log, over RabbitMQ and by webhook. Where nothing can flow during the fault, it includes the fault.
 - "lost", "doubled" and "wrong" count the payments that were opened during the row, and their events, against the books
   of the gateways. They must be 0.
@@ -110,9 +110,10 @@ async def play(site: Site, table: Sequence[Row], seed: int, say: Console) -> lis
 
 
 async def _suffer(site: Site, load: Load, row: Row) -> Outcome:
-    opened, began = len(load.customers), time.monotonic()
-    flowing = asyncio.create_task(load.flows_again(site, seconds=FLOW_SECONDS))
+    opened = len(load.customers)
     async with row.fault(site):
+        began = time.monotonic()
+        flowing = asyncio.create_task(load.flows_again(site, seconds=FLOW_SECONDS))
         await asyncio.sleep(row.seconds)
     outcome = Outcome(row, lasted=time.monotonic() - began)
     await asyncio.to_thread(site.fleet.restore)

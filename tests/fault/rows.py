@@ -33,10 +33,16 @@ from worker.runtime.cancellation import end_one
 
 AWAY_SECONDS = 3.0
 STOPPED_SECONDS = 8.0
+SILENT_SECONDS = 20.0  # longer than heartbeats and deadlines, so that connections are given up
 SLOW_SECONDS = 12.0
 DELAY_SECONDS = 0.1
 ASLEEP_SECONDS, AWAKE_SECONDS = 0.9, 0.1
 
+NETWORK = (
+    ("kill", "cut", STOPPED_SECONDS),
+    ("stop", "silent", SILENT_SECONDS),
+    ("slow", "slow", SLOW_SECONDS),
+)
 Fault = Callable[[Site], AbstractAsyncContextManager[None]]
 Do = Callable[[], object]
 
@@ -170,16 +176,16 @@ def rows() -> Sequence[Row]:
         table.append(Row(role, "slow", SLOW_SECONDS, partial(_slow, role)))
     table += [
         Row("PostgreSQL", "kill", AWAY_SECONDS, lambda site: database_away(site.fleet, kill=True)),
-        Row("PostgreSQL", "stop", STOPPED_SECONDS, _postgres_stopped),
+        Row("PostgreSQL", "stop", SILENT_SECONDS, _postgres_stopped),
         Row("PostgreSQL", "slow", SLOW_SECONDS, _postgres_slow),
         Row("PostgreSQL's disk", "full", STOPPED_SECONDS, _disk_full),
         Row("RabbitMQ", "kill", AWAY_SECONDS, lambda site: broker_away(site.fleet, kill=True)),
-        Row("RabbitMQ", "stop", STOPPED_SECONDS, lambda site: broker_frozen(site.fleet)),
+        Row("RabbitMQ", "stop", SILENT_SECONDS, lambda site: broker_frozen(site.fleet)),
         Row("RabbitMQ", "slow", SLOW_SECONDS, _broker_slow),
         Row("RabbitMQ's disk", "full", STOPPED_SECONDS, lambda site: broker_in_alarm(site.fleet)),
     ]
     for server in ("PostgreSQL", "RabbitMQ"):
-        for how, does, seconds in (("kill", "cut", 8.0), ("stop", "silent", 8.0), ("slow", "slow", SLOW_SECONDS)):
+        for how, does, seconds in NETWORK:
             table.append(Row(f"network to {server}", how, seconds, partial(_network, server, does)))
     for by in ("+1h", "-1h"):
         table.append(Row("our clocks", by, SLOW_SECONDS, partial(_our_clocks, by)))
@@ -196,9 +202,9 @@ def node_rows() -> Sequence[Row]:
     """The rows of a site whose broker is a cluster; the node is the one that leads a busy queue."""
     return [
         Row("one node of three", "kill", STOPPED_SECONDS, lambda site: node_killed(site.fleet)),
-        Row("one node of three", "stop", SLOW_SECONDS, lambda site: node_frozen(site.fleet)),
+        Row("one node of three", "stop", SILENT_SECONDS, lambda site: node_frozen(site.fleet)),
         Row("one node of three", "slow", SLOW_SECONDS, _node_slow),
-        Row("one node of three", "cut off", SLOW_SECONDS, lambda site: node_cut_off(site.fleet, "i")),
+        Row("one node of three", "cut off", SILENT_SECONDS, lambda site: node_cut_off(site.fleet, "i")),
     ]
 
 
