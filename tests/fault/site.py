@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import os
 import subprocess
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
@@ -16,7 +16,7 @@ from urllib.parse import parse_qs, urlsplit
 from msgspec import Struct
 
 from tests.broker import RabbitMQ, rabbitmq
-from tests.cluster import Cluster, cluster
+from tests.cluster import cluster
 from tests.fault.fleet import Fleet
 from tests.fault.postgres import postgres
 from tests.fault.proxy import Proxy
@@ -40,15 +40,13 @@ class Site(Struct, frozen=True):
     to_database: Proxy
     to_broker: Proxy | None
 
-    def everywhere(self, event: str) -> bool:
-        """Whether an event came over AMQP and by webhook."""
-        return event in self.fleet.subscriber.heard and event in self.webhooks()
-
     def webhooks(self) -> set[str]:
+        """The ids of the events that the shop's endpoint took."""
         return set(self.hook.taken)
 
-    def __contains__(self, event: str) -> bool:
-        return self.everywhere(event)
+    def __contains__(self, event: object) -> bool:
+        """Whether an event, by its id, came over AMQP and by webhook."""
+        return event in self.fleet.subscriber.heard and event in self.webhooks()
 
 
 @asynccontextmanager
@@ -83,8 +81,8 @@ async def built(*, clustered: bool) -> AsyncIterator[Site]:
         yield Site(fleet, hook, disk, to_database, to_broker)
 
 
-async def _serve(stack: AsyncExitStack, proxy: Proxy, starting: object) -> None:
-    server = await starting  # type: ignore[misc]
+async def _serve(stack: AsyncExitStack, proxy: Proxy, starting: Awaitable[asyncio.Server]) -> None:
+    server = await starting
     stack.push_async_callback(proxy.close)
     stack.callback(server.close)
 
@@ -113,8 +111,3 @@ def fill(disk: Path) -> None:
     with (disk / "filler").open("wb", buffering=0) as filler, suppress(OSError):
         while True:
             filler.write(bytes(PIECE))
-
-
-def cluster_of(site: Site) -> Cluster:
-    assert isinstance(site.fleet.broker, Cluster), "this site's broker is a cluster"
-    return site.fleet.broker
