@@ -23,7 +23,7 @@ from tests.processes import directory
 SBIN = Path("/usr/lib/rabbitmq/bin")
 START_SECONDS = 120.0  # a node that was killed may take a minute on a busy machine
 STOP_SECONDS = 30.0
-COMMAND_SECONDS = 30.0
+COMMAND_SECONDS = 90.0
 CONFIG = """\
 listeners.tcp.default = {address}
 disk_free_limit.absolute = 1MB

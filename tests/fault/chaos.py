@@ -106,6 +106,8 @@ async def play(site: Site, table: Sequence[Row], seed: int, say: Console) -> lis
                 await asyncio.gather(*shoppers)
                 say.print(f"{len(load.customers)} payments; waiting for the last to be settled")
                 await _judge(site, load, outcomes)
+    for line in fleet.loud():
+        say.print(f"logged as an error: {line}", markup=False, highlight=False, soft_wrap=True)
     return outcomes
 
 
@@ -153,7 +155,9 @@ async def run(table: Sequence[Row], nodes: Sequence[Row], seed: int, say: Consol
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="deploy/dev chaos", description=__doc__.split("\n")[0])
-    parser.add_argument("--only", metavar="WORD", default="", help="the rows whose name holds it")
+    parser.add_argument(
+        "--only", metavar="WORDS", nargs="+", default=[""], help="the rows whose name holds one of these"
+    )
     parser.add_argument("--seed", type=int, default=None)
     parser.add_argument("--write", action="store_true", help=f"write {GUIDE.name} of the guide")
     parser.add_argument("--note", default="", help="a word on the machine, for the guide")
@@ -163,8 +167,11 @@ def main() -> int:
     seed = secrets.randbits(32) if given.seed is None else given.seed
     say = Console(stderr=True)
     say.print(f"seed {seed}: starting an installation of its own, on loopback ...")
-    chosen = [[row for row in some if given.only in f"{row.what} {row.how}"] for some in (rows(), node_rows())]
-    outcomes = asyncio.run(run(chosen[0], chosen[1], seed, say))
+
+    def chosen(some: Sequence[Row]) -> list[Row]:
+        return [row for row in some if any(words in f"{row.what} {row.how}" for words in given.only)]
+
+    outcomes = asyncio.run(run(chosen(rows()), chosen(node_rows()), seed, say))
     for one in outcomes:
         print(one.line())
         for said in (*one.lost, *one.doubled, *one.wrong):
