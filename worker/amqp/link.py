@@ -143,5 +143,5 @@ async def _connect(url: Secret, name: str) -> AbstractConnection:
             return await aio_pika.connect(url.reveal(), name=name, heartbeat=HEARTBEAT_SECONDS)
     except (AuthenticationError, ProbableAuthenticationError) as error:
         raise BrokerRefusedError("the broker refuses the user or password of PAYPROOF_AMQP_URL") from error
-    except RuntimeError as error:  # uvloop says so where aiormq writes to a socket that the broker closed meanwhile
+    except (RuntimeError, StopAsyncIteration, EOFError) as error:  # closed by the other side before it was open for us
         raise ConnectionEndedError(str(error)) from error
