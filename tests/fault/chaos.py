@@ -60,7 +60,10 @@ Each row is a fault in a running installation of a process for each role, while 
 
 
 class Outcome(msgspec.Struct):
-    """What came of a row; `flow` is None where the flow did not go on. `lost`, `doubled` and `wrong` say what is."""
+    """What came of a row; `flow` is None where the flow did not go on. `lost`, `doubled` and `wrong` say what is.
+
+    `loud` are the log events that should wake a person, such as a process that crashed.
+    """
 
     row: Row
     lasted: float = 0.0
@@ -69,10 +72,11 @@ class Outcome(msgspec.Struct):
     lost: list[str] = msgspec.field(default_factory=list)
     doubled: list[str] = msgspec.field(default_factory=list)
     wrong: list[str] = msgspec.field(default_factory=list)
+    loud: Sequence[str] = ()
 
     @property
     def held(self) -> bool:
-        return self.flow is not None and not (self.lost or self.doubled or self.wrong)
+        return self.flow is not None and not (self.lost or self.doubled or self.wrong or self.loud)
 
     def line(self) -> str:
         flow = "never" if self.flow is None else f"{self.flow:.1f}"
@@ -106,8 +110,6 @@ async def play(site: Site, table: Sequence[Row], seed: int, say: Console) -> lis
                 await asyncio.gather(*shoppers)
                 say.print(f"{len(load.customers)} payments; waiting for the last to be settled")
                 await _judge(site, load, outcomes)
-    for line in fleet.loud():
-        say.print(f"logged as an error: {line}", markup=False, highlight=False, soft_wrap=True)
     return outcomes
 
 
@@ -121,6 +123,7 @@ async def _suffer(site: Site, load: Load, row: Row) -> Outcome:
     await asyncio.to_thread(site.fleet.restore)
     with suppress(AssertionError):
         outcome.flow = await flowing
+    outcome.loud = site.fleet.loud()
     outcome.payments = frozenset(one.payment_id for one in load.customers[opened:])
     return outcome
 
@@ -174,7 +177,7 @@ def main() -> int:
     outcomes = asyncio.run(run(chosen(rows()), chosen(node_rows()), seed, say))
     for one in outcomes:
         print(one.line())
-        for said in (*one.lost, *one.doubled, *one.wrong):
+        for said in (*one.lost, *one.doubled, *one.wrong, *one.loud):
             say.print(said, markup=False, highlight=False, soft_wrap=True)
     if given.write:
         note = given.note and f" ({given.note})"

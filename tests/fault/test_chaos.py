@@ -11,7 +11,7 @@ from tests.fault.chaos import Outcome, run
 from tests.fault.load import SEED
 from tests.fault.rows import rows
 
-ROWS = {("consume", "stop"), ("PostgreSQL's disk", "full"), ("network to RabbitMQ", "stop")}
+ROWS = {("consume", "stop"), ("PostgreSQL's disk", "full"), ("network to RabbitMQ", "kill")}
 
 
 @pytest.mark.alone
