@@ -15,18 +15,20 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from msgspec import Struct
+
 from tests.harness import free_ports
 from tests.processes import directory
 from worker.amqp.message_size import MAX_MESSAGE
 
 SBIN = Path("/usr/lib/rabbitmq/bin")
-START_SECONDS = 60.0
+START_SECONDS = 120.0  # a node that was killed may take a minute on a busy machine
 STOP_SECONDS = 30.0
 COMMAND_SECONDS = 120.0
 CONFIG = """\
-listeners.tcp.default = 127.0.0.1:{port}
+listeners.tcp.default = {address}
 disk_free_limit.absolute = 1MB
-vm_memory_high_watermark.absolute = 1GB
+vm_memory_high_watermark.absolute = {memory}
 loopback_users = none
 heartbeat = 5
 max_message_size = {max_message}
@@ -42,35 +44,51 @@ _ELECT = (
 )
 
 
+class Seat(Struct, frozen=True, kw_only=True):
+    """Where a node runs. `inside` are the words before each of its commands; `long_names`: its name has an address."""
+
+    host: str
+    port: int
+    distribution: int
+    epmd: int
+    epmd_address: str
+    node: str
+    config: str
+    emulator: str
+    inside: tuple[str, ...] = ()
+    long_names: bool = False
+
+
 class RabbitMQ:
     """One node; `url` is where it is reached. It keeps its data when it is stopped, killed and started again.
 
     `more`: further lines of its configuration. `exports`: its exporter for Prometheus runs too, at `exporter`.
     """
 
-    def __init__(self, place: Path, more: str = "", *, exports: bool = False) -> None:
-        self.place = place
-        self.port, distribution, self._epmd_port, exporter = free_ports(4)
+    def __init__(self, place: Path, more: str = "", *, exports: bool = False, seat: Seat | None = None) -> None:
+        self.place, self.seat = place, seat or _seat()
+        self.port, self.node = self.seat.port, self.seat.node
+        self.url = f"amqp://guest:guest@{self.seat.host}:{self.port}/"
+        (exporter,) = free_ports(1)
         self.exporter = f"127.0.0.1:{exporter}"
-        self.url = f"amqp://guest:guest@127.0.0.1:{self.port}/"
-        self._node = f"payproof-{self.port}@localhost"
         for name in ("home", "data", "log"):
             (place / name).mkdir(exist_ok=True)
-        config = (CONFIG + EXPORTER * exports).format(port=self.port, max_message=MAX_MESSAGE, exporter=exporter)
-        (place / "rabbitmq.conf").write_text(config + more)
+        exporting = EXPORTER.format(exporter=exporter) if exports else ""
+        (place / "rabbitmq.conf").write_text(self.seat.config + exporting + more)
         (place / "enabled_plugins").write_text("[rabbitmq_prometheus]." if exports else "[].")
         self._environment = os.environ | {
             "HOME": str(place / "home"),
-            "ERL_EPMD_PORT": str(self._epmd_port),
-            "ERL_EPMD_ADDRESS": "127.0.0.1",
-            "RABBITMQ_NODENAME": self._node,
-            "RABBITMQ_DIST_PORT": str(distribution),
+            "ERL_EPMD_PORT": str(self.seat.epmd),
+            "ERL_EPMD_ADDRESS": self.seat.epmd_address,
+            "RABBITMQ_NODENAME": self.node,
+            "RABBITMQ_USE_LONGNAME": str(self.seat.long_names).lower(),
+            "RABBITMQ_DIST_PORT": str(self.seat.distribution),
             "RABBITMQ_MNESIA_BASE": str(place / "data"),
             "RABBITMQ_LOG_BASE": str(place / "log"),
             "RABBITMQ_CONFIG_FILE": str(place / "rabbitmq.conf"),
             "RABBITMQ_ENABLED_PLUGINS_FILE": str(place / "enabled_plugins"),
             "RABBITMQ_CONF_ENV_FILE": str(place / "none"),
-            "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": "-kernel inet_dist_use_interface {127,0,0,1} +sbwt none +S 2:2",
+            "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": self.seat.emulator,
         }
         self._epmd: subprocess.Popen[bytes] | None = None
         self._server: subprocess.Popen[bytes] | None = None
@@ -80,10 +98,10 @@ class RabbitMQ:
         if not (SBIN / "rabbitmq-server").exists():
             raise AssertionError("there is no rabbitmq-server; deploy/dev test installs it")
         if self._epmd is None:
-            self._epmd = self._popen("epmd", "-port", str(self._epmd_port), "-address", "127.0.0.1")
+            self._epmd = self._popen("epmd", "-port", str(self.seat.epmd), "-address", self.seat.epmd_address)
         self._server = self._popen(str(SBIN / "rabbitmq-server"))
         until = time.monotonic() + START_SECONDS
-        while not self._greets():
+        while not self.greets():
             if self._server.poll() is not None or time.monotonic() > until:
                 raise AssertionError(f"rabbitmq-server did not come up; see {self.place / 'server.log'}")
             time.sleep(0.05)
@@ -147,7 +165,7 @@ class RabbitMQ:
 
     def ctl(self, *words: str) -> str:
         done = subprocess.run(
-            [str(SBIN / "rabbitmqctl"), "-q", *words],
+            [*self.seat.inside, str(SBIN / "rabbitmqctl"), "-q", *words],
             env=self._environment,
             cwd=self.place,
             capture_output=True,
@@ -157,9 +175,9 @@ class RabbitMQ:
         )
         return done.stdout
 
-    def _greets(self) -> bool:
+    def greets(self) -> bool:
         try:
-            with socket.create_connection(("127.0.0.1", self.port), timeout=1) as connection:
+            with socket.create_connection((self.seat.host, self.port), timeout=1) as connection:
                 connection.sendall(b"AMQP\x00\x00\x09\x01")
                 connection.settimeout(2)
                 return bool(connection.recv(1))
@@ -169,7 +187,7 @@ class RabbitMQ:
     def _popen(self, *command: str) -> subprocess.Popen[bytes]:
         with (self.place / "server.log").open("ab") as log:
             return subprocess.Popen(
-                command,
+                [*self.seat.inside, *command],
                 env=self._environment,
                 cwd=self.place,
                 stdin=subprocess.DEVNULL,
@@ -190,6 +208,20 @@ class RabbitMQ:
             except subprocess.TimeoutExpired:
                 self._signal(signal.SIGKILL)
                 self._server.wait(STOP_SECONDS)
+
+
+def _seat() -> Seat:
+    port, distribution, epmd = free_ports(3)
+    return Seat(
+        host="127.0.0.1",
+        port=port,
+        distribution=distribution,
+        epmd=epmd,
+        epmd_address="127.0.0.1",
+        node=f"payproof-{port}@localhost",
+        config=CONFIG.format(address=f"127.0.0.1:{port}", memory="1GB", max_message=MAX_MESSAGE),
+        emulator="-kernel inet_dist_use_interface {127,0,0,1} +sbwt none +S 2:2",
+    )
 
 
 @contextmanager

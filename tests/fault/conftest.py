@@ -1,10 +1,8 @@
-"""One fleet for the layer; each test begins with all of it running. `PAYPROOF_TEST_LOGS`: where its logs are kept."""
+"""One fleet for the layer; each test begins with all of it running."""
 
 from __future__ import annotations
 
 import asyncio
-import os
-import shutil
 from collections.abc import Iterator
 from copy import copy
 
@@ -28,9 +26,6 @@ def server() -> Iterator[str]:
 def the_fleet() -> Iterator[Fleet]:
     with running_fleet() as fleet:
         yield fleet
-        if kept := os.environ.get("PAYPROOF_TEST_LOGS"):
-            for log in fleet.place.glob("*.log"):
-                shutil.copy(log, kept)
 
 
 @pytest.fixture

@@ -9,7 +9,13 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+from tests.broker import RabbitMQ
+from tests.cluster import Cluster
 from tests.fault.fleet import STOPPED_SECONDS, Fleet
+from worker.amqp.topology import claims_queue
+
+BUSY = claims_queue("ipay")
+"""A fault of a cluster's node comes to the node that leads this queue."""
 
 
 async def killed(fleet: Fleet, name: str, *, away: float = 0.0) -> None:
@@ -63,3 +69,55 @@ async def database_away(fleet: Fleet, *, kill: bool = False) -> AsyncIterator[No
         yield
     finally:
         await asyncio.to_thread(fleet.database.start)
+
+
+@asynccontextmanager
+async def node_killed(fleet: Fleet) -> AsyncIterator[None]:
+    node = await busy_node(fleet)
+    await asyncio.to_thread(node.kill)
+    try:
+        yield
+    finally:
+        await asyncio.to_thread(node.start)
+
+
+@asynccontextmanager
+async def node_frozen(fleet: Fleet) -> AsyncIterator[None]:
+    node = await busy_node(fleet)
+    node.freeze()
+    try:
+        yield
+    finally:
+        node.thaw()
+
+
+@asynccontextmanager
+async def node_in_alarm(fleet: Fleet) -> AsyncIterator[None]:
+    node = await busy_node(fleet)
+    await asyncio.to_thread(node.raise_alarm)
+    try:
+        yield
+    finally:
+        await asyncio.to_thread(node.clear_alarm)
+
+
+@asynccontextmanager
+async def node_cut_off(fleet: Fleet, sides: str) -> AsyncIterator[None]:
+    """`sides` as in tests.cluster: `i` cuts it off from the other nodes, `o` from clients."""
+    cluster = _cluster(fleet)
+    node = await asyncio.to_thread(cluster.leader_of, BUSY)
+    cluster.network.cut(node, sides)
+    try:
+        yield
+    finally:
+        cluster.network.heal(node)
+
+
+async def busy_node(fleet: Fleet) -> RabbitMQ:
+    cluster = _cluster(fleet)
+    return cluster.nodes[await asyncio.to_thread(cluster.leader_of, BUSY)]
+
+
+def _cluster(fleet: Fleet) -> Cluster:
+    assert isinstance(fleet.broker, Cluster), "this fleet's broker is a cluster"
+    return fleet.broker

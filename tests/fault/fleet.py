@@ -6,12 +6,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator, Mapping
+import os
+import shutil
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 from tests.broker import RabbitMQ, rabbitmq
+from tests.cluster import Cluster
 from tests.fault.postgres import Postgres, postgres
 from tests.fault.subscriber import Subscriber
 from tests.harness import READY_SECONDS, Child, System, free_ports
@@ -58,7 +61,7 @@ class Member:
     @classmethod
     def twin(cls, fleet: Fleet, name: str, extra: dict[str, str]) -> Member:
         """A process that can replace a member, in another environment."""
-        return cls(fleet, name, ROLES[name], extra)
+        return cls(fleet, name, fleet.roles[name], extra)
 
     def start(self) -> None:
         self.child.start()
@@ -70,27 +73,33 @@ class Member:
 
 
 class Fleet:
-    """`url`, `key` and `sandbox_url` are the installation's, as in tests.harness.System."""
+    """`url`, `key` and `sandbox_url` are the installation's, as in tests.harness.System.
+
+    `roles` are the processes by name; `merchants` as there; `through` are settings of the processes alone, such as the
+    address of a proxy before a server.
+    """
 
     def __init__(
         self,
         place: Path,
         database: Postgres | Pair,
-        broker: RabbitMQ,
+        broker: RabbitMQ | Cluster,
         settings: str = SETTINGS,
         *,
-        merchants: str = "",
         roles: Mapping[str, str] = ROLES,
+        merchants: str = "",
+        through: Mapping[str, str] | None = None,
     ) -> None:
         self._system = System(place, settings=settings, merchants=merchants)
-        self.place, self.database, self.broker = place, database, broker
+        self.roles, self.place, self.database, self.broker = roles, place, database, broker
         self.url, self.key, self.sandbox_url = self._system.url, self._system.key, self._system.sandbox_url
         self.settings = self._system.settings | {
             "PAYPROOF_DATABASE_URL": database.url,
             "PAYPROOF_AMQP_URL": broker.url,
+            **(through or {}),
         }
         self.subscriber = Subscriber(broker.url)
-        self.members = {name: Member(self, name, role) for name, role in roles.items()}
+        self.members = {name: Member(self, name, of) for name, of in roles.items()}
         self._read: dict[Path, int] = {}
 
     def start(self) -> None:
@@ -133,9 +142,14 @@ class Fleet:
 
 
 @contextmanager
-def running_fleet(settings: str = SETTINGS) -> Iterator[Fleet]:
-    """A running fleet and its servers; everything is ended afterwards. Blocks."""
-    with directory() as place, rabbitmq() as broker, postgres(place) as database:
+def running_fleet(
+    settings: str = SETTINGS, *, brokers: Callable[[], AbstractContextManager[RabbitMQ | Cluster]] = rabbitmq
+) -> Iterator[Fleet]:
+    """A running fleet and its servers; everything is ended afterwards. Blocks.
+
+    `PAYPROOF_TEST_LOGS`: where its logs are kept.
+    """
+    with directory() as place, brokers() as broker, postgres(place) as database:
         fleet = Fleet(place, database, broker, settings)
         try:
             with ThreadPoolExecutor(1) as aside:  # a test's event loop may be running here
@@ -144,3 +158,6 @@ def running_fleet(settings: str = SETTINGS) -> Iterator[Fleet]:
             yield fleet
         finally:
             fleet.stop()
+            if kept := os.environ.get("PAYPROOF_TEST_LOGS"):
+                for log in place.glob("*.log"):
+                    shutil.copy(log, kept)

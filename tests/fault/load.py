@@ -10,7 +10,8 @@ import asyncio
 import os
 import random
 import secrets
-from collections.abc import AsyncIterator, Sequence
+import time
+from collections.abc import AsyncIterator, Callable, Container, Sequence
 from contextlib import asynccontextmanager
 
 import aiohttp
@@ -25,6 +26,7 @@ from tests.processes import until
 
 SEED = int(os.environ.get("PAYPROOF_TEST_SEED") or secrets.randbits(32))
 BUYERS = 8
+FLOWING = 4
 WARM = 8  # payments in progress before the first fault
 
 
@@ -52,13 +54,32 @@ class Load(msgspec.Struct):
 
     async def completed_anew(self, payments: int) -> None:
         """Wait until so many payments that are opened from now on are verified as paid, with their events sent."""
+        await until(self._anew(payments), what=f"{payments} more payments completed", seconds=60)
+
+    async def flows_again(self, heard: Container[str], *, seconds: float) -> float:
+        """Wait until payments that are opened from now on are completed, with their events in the log and in `heard`.
+
+        Returns after how many seconds they were. `heard` are the events that came over AMQP, by id.
+        """
+        began = time.monotonic()
+        await until(self._anew(FLOWING, heard), what="payments told over AMQP", seconds=seconds)
+        return time.monotonic() - began
+
+    def _anew(self, payments: int, heard: Container[str] | None = None) -> Callable[[], bool]:
+        """Whether so many payments of customers who come from now on are completed, and in `heard` if that is given."""
         before = {customer.payment_id for customer in self.customers}
 
-        async def completed() -> bool:
-            anew = {one.payment_id for one in self.customers} - before
-            return sum("completed" in self.stage.feed.words(payment_id) for payment_id in anew) >= payments
+        def completed(payment_id: str) -> bool:
+            return any(
+                told.word == "completed" and (heard is None or told.id in heard)
+                for told in self.stage.feed.by_payment[payment_id]
+            )
 
-        await until(completed, what=f"{payments} more payments completed", seconds=60)
+        def enough() -> bool:
+            anew = {one.payment_id for one in self.customers} - before
+            return sum(map(completed, anew)) >= payments
+
+        return enough
 
 
 @asynccontextmanager

@@ -10,9 +10,10 @@ import os
 import signal
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from tests.fault.clocks import faked
 from worker.postgres.server.cluster import Cluster
 from worker.postgres.server.identity import identity_for
 
@@ -39,6 +40,29 @@ class Postgres:
 
     def start(self) -> None:
         self._cluster.start()
+
+    def start_at(self, clock: str) -> None:
+        """Start with a clock that is off, as in `+1h`; see tests.fault.clocks."""
+        before = dict(os.environ)
+        os.environ.update(faked(clock))
+        try:
+            self._cluster.start()
+        finally:
+            os.environ.clear()
+            os.environ.update(before)
+
+    def freeze(self) -> None:
+        """Suspend all its processes: connections stay open, and carry no data."""
+        self._signal(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        self._signal(signal.SIGCONT)
+
+    def _signal(self, sign: signal.Signals) -> None:
+        for entry in Path("/proc").iterdir():
+            with suppress(OSError):
+                if entry.name.isdigit() and (entry / "cwd").readlink() == self._cluster.home:
+                    os.kill(int(entry.name), sign)
 
     def stop(self) -> None:
         """Stop as an operator would, cutting every connection."""

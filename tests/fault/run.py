@@ -86,7 +86,7 @@ async def run(fleet: Fleet, payments: int, minutes: float, seed: int, say: Conso
         tally.verdicts = verdicts = await ends(stage, customers, seconds=SETTLE_SECONDS)
         verdicts.wrong += [f"dead letter: {reason}" for reason in await dead_letters(fleet)]
         told = await everything_told(stage.shop)
-        verdicts.lost += await lost_for_good(stage, browser, customers) + _gaps(told) + await _unheard(fleet, told)
+        verdicts.lost += await lost_for_good(stage, browser, customers) + gaps(told) + await unheard(fleet, told)
         verdicts.doubled += doubled(told) + fleet.subscriber.conflicts + stage.feed.conflicts
         tally.recovery = slowest_recovery(tally.spells, browser.acknowledged_at, told)
     tally.deeds = Counter(one.deed for one in customers)
@@ -108,7 +108,7 @@ async def _inject(fleet: Fleet, stage: Stage, rng: random.Random, tally: Tally, 
             await asyncio.wait_for(over.wait(), rng.uniform(*PAUSE))
 
 
-def _gaps(told: Sequence[ToldEvent]) -> list[str]:
+def gaps(told: Sequence[ToldEvent]) -> list[str]:
     """Payments whose versions in the log are not 1, 2, 3 ..."""
     versions = defaultdict[str, list[int]](list)
     for one in told:
@@ -116,7 +116,7 @@ def _gaps(told: Sequence[ToldEvent]) -> list[str]:
     return [f"{one}: told {seen}" for one, seen in versions.items() if seen != list(range(1, len(seen) + 1))]
 
 
-async def _unheard(fleet: Fleet, told: Sequence[ToldEvent]) -> list[str]:
+async def unheard(fleet: Fleet, told: Sequence[ToldEvent]) -> list[str]:
     """Events of the log that did not come over AMQP, to the byte."""
     heard = fleet.subscriber.heard
 

@@ -8,16 +8,20 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
+from itertools import cycle
 
 import aio_pika
 from aio_pika.abc import AbstractIncomingMessage
 
-from worker.amqp.link import UNREACHABLE, closing_of
+from schemas.secret import Secret
+from worker.amqp.link import UNREACHABLE, closing_of, connected
 from worker.amqp.messages import REASON
 from worker.amqp.topology import DEAD, EVENTS
+from worker.runtime.broker_nodes import nodes_of
 from worker.runtime.cancellation import end_one
 
 QUEUE = "tests.events"
+NAME = "tests"
 AGAIN_SECONDS = 0.2
 WATCH_SECONDS = 5.0
 AWAY = (*UNREACHABLE, RuntimeError)  # aio-pika raises RuntimeError for a connection that closed under a call
@@ -27,14 +31,14 @@ class Subscriber:
     """`heard` holds every event by its id; `conflicts` the ids that came with different bytes."""
 
     def __init__(self, url: str) -> None:
-        self._url = url
+        self._url = Secret(url)
         self.heard: dict[str, bytes] = {}
         self.repeats = 0
         self.conflicts: list[str] = []
 
     async def bind(self) -> None:
         """Make the queue before the first event: the broker drops events that are published before it is bound."""
-        async with await aio_pika.connect(self._url) as connection:
+        async with connected(self._url, NAME) as connection:
             channel = await connection.channel()
             exchange = await channel.declare_exchange(EVENTS, aio_pika.ExchangeType.TOPIC, durable=True)
             queue = await channel.declare_queue(QUEUE, durable=True, arguments={"x-queue-type": "quorum"})
@@ -42,7 +46,7 @@ class Subscriber:
 
     async def waiting(self, queues: Sequence[str]) -> list[int]:
         """How many messages each queue has ready, as the queue itself says; rabbitmqctl's counts are seconds old."""
-        async with await aio_pika.connect(self._url) as connection:
+        async with connected(self._url, NAME) as connection:
             channel = await connection.channel()
             declared = [await channel.declare_queue(name, passive=True) for name in queues]
             return [queue.declaration_result.message_count or 0 for queue in declared]
@@ -50,7 +54,7 @@ class Subscriber:
     async def dead_letters(self) -> list[str]:
         """The reasons of all dead letters at the broker, removed from its queue."""
         reasons = []
-        async with await aio_pika.connect(self._url) as connection:
+        async with connected(self._url, NAME) as connection:
             queue = await (await connection.channel()).get_queue(DEAD, ensure=False)
             while (message := await queue.get(fail=False)) is not None:
                 reasons.append(str(message.headers[REASON]))
@@ -67,12 +71,10 @@ class Subscriber:
             await end_one(running)
 
     async def _run(self) -> None:
-        while True:
+        for node in cycle(nodes_of(self._url)):
             with suppress(*AWAY):
-                async with asyncio.timeout(5):
-                    connection = await aio_pika.connect(self._url, heartbeat=5)
-                end = closing_of(connection)
-                try:
+                async with connected(node, NAME) as connection:
+                    end = closing_of(connection)
                     async with asyncio.timeout(5):
                         channel = await connection.channel()
                         await channel.set_qos(prefetch_count=100)
@@ -82,10 +84,6 @@ class Subscriber:
                         with suppress(TimeoutError):
                             async with asyncio.timeout(WATCH_SECONDS):
                                 await end.wait()
-                finally:
-                    with suppress(*AWAY):
-                        async with asyncio.timeout(2):
-                            await connection.close()
             await asyncio.sleep(AGAIN_SECONDS)
 
     async def _forgotten(self) -> bool:

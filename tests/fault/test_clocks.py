@@ -7,17 +7,15 @@ move it.
 from __future__ import annotations
 
 import asyncio
-from pathlib import Path
 
+from tests.fault.clocks import faked
 from tests.fault.fleet import Fleet, Member
 from tests.fault.load import buying
 
-LIBRARY = next(Path("/usr/lib").glob("*/faketime/libfaketime.so.1"), None)
 OFF = {"ingress": "-7m", "consumer-1": "+11m", "clockwork-1": "+5m", "clockwork-2": "-9m"}
 
 
 async def test_clocks_minutes_apart(fleet: Fleet) -> None:
-    assert LIBRARY is not None, "there is no libfaketime; deploy/dev test installs it"
     off = {name: Member.twin(fleet, name, faked(by)) for name, by in OFF.items()}
     right = {name: fleet.members[name] for name in off}
     try:
@@ -33,7 +31,3 @@ async def test_clocks_minutes_apart(fleet: Fleet) -> None:
             await asyncio.to_thread(member.child.stop)
             fleet.members[name] = right[name]
         await asyncio.to_thread(fleet.restore)
-
-
-def faked(by: str) -> dict[str, str]:
-    return {"LD_PRELOAD": str(LIBRARY), "FAKETIME": by, "FAKETIME_DONT_FAKE_MONOTONIC": "1"}

@@ -105,7 +105,8 @@ ENVIRONMENT = {
     "PAYPROOF_DATABASE_URL": "PostgreSQL 15 or newer, or `file:PATH` of a file that holds the URL. Absent: an embedded server.",
     "PAYPROOF_DATABASE_DIRECT_URL": "The server's own URL, where `PAYPROOF_DATABASE_URL` is a pooler's; see `deploy/deploying.md`.",
     "PAYPROOF_DATA_DIR": "Where the embedded server keeps its data.",
-    "PAYPROOF_AMQP_URL": "RabbitMQ 3.10 or newer, or `file:PATH`. Absent: claims wait in PostgreSQL and no messages are sent.",
+    "PAYPROOF_AMQP_URL": "RabbitMQ 3.10 or newer, or `file:PATH`. A URL for each node of a cluster, with commas. "
+    "Absent: claims wait in PostgreSQL and no messages are sent.",
     "PAYPROOF_PUBLIC_URL": "Where gateways and browsers reach us; it may have a path. Default: `http://` and the listen address.",
     "PAYPROOF_LISTEN": "Where `/return`, `/webhooks`, `/ipn` and `/v1` are served.",
     "PAYPROOF_OPS_LISTEN": "Where `/healthz`, `/readyz` and `/metrics` are served.",

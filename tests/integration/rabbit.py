@@ -14,6 +14,7 @@ from schemas.secret import Secret
 from tests.broker import RabbitMQ
 from tests.processes import until
 from worker.amqp.consumer_pool import ConsumerPool
+from worker.amqp.link import connected
 from worker.amqp.messages import REASON
 from worker.amqp.publisher import Publisher
 from worker.amqp.rabbit_bus import RabbitBus
@@ -80,7 +81,7 @@ async def attached(broker: RabbitMQ, database: Database) -> AsyncIterator[Rabbit
 
 async def emptied(broker: RabbitMQ) -> None:
     """Delete every queue of ours, also those of other tests' gateways."""
-    async with await aio_pika.connect(broker.url) as connection:
+    async with connected(Secret(broker.url), "tests") as connection:
         channel = await connection.channel()
         for name in (*map(claims_queue, {*PROVIDERS, *OURS}), EXPECTED, DEAD):
             await channel.queue_delete(name)

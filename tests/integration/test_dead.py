@@ -310,6 +310,19 @@ async def test_the_doctors_words_on_a_broker(broker: RabbitMQ) -> None:
     assert otherwise.startswith(f"the broker has {DEAD} already, otherwise than it must be")
 
 
+async def test_the_doctor_names_the_nodes_that_are_away_and_examines_another(broker: RabbitMQ) -> None:
+    await emptied(broker)
+    away = f"127.0.0.1:{free_ports(1)[0]}"
+    found = await diagnose(Secret(f"amqp://guest:guest@{away}/,{broker.url}"), PROVIDERS)
+    assert found == Diagnosis(dead=0, away=(away,))
+    (well, told) = broker_findings(found)
+    assert (well.mark, told.mark) == ("ok", "!!")
+    assert away in told.words
+    nobody = await diagnose(Secret(f"amqp://guest:guest@{away}/,amqp://guest:guest@{away}/"), PROVIDERS)
+    assert nobody.trouble is not None
+    assert nobody.trouble.startswith("it cannot be reached")
+
+
 async def test_the_doctor_counts_the_dead_letters_at_the_broker_and_leaves_them_there(rabbit: AtBroker) -> None:
     for number in range(3):
         await rabbit.bury(f"claim-{number}", b"{}")

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 from collections.abc import AsyncIterator
-from contextlib import suppress
+from contextlib import ExitStack, suppress
+from copy import copy
 from typing import Any
 
 import aio_pika
 import msgspec
 import pytest
+import uvloop
+from structlog.testing import capture_logs
 
 from consumers.ports.bus import ClaimMessage
 from consumers.ports.unavailable import BusUnavailable, DatabaseUnavailable
@@ -17,7 +21,7 @@ from schemas.callbacks import Claim
 from schemas.secret import Secret
 from tests.broker import RabbitMQ
 from tests.harness import free_ports
-from tests.integration.rabbit import PROVIDERS, Rabbit, attached, emptied
+from tests.integration.rabbit import PROVIDERS, Rabbit, attached, emptied, silent
 from tests.integration.test_bus import a_claim, receive
 from tests.processes import until
 from worker.amqp import link, rabbit_bus
@@ -26,11 +30,12 @@ from worker.amqp.messages import claim_message, event_message
 from worker.amqp.publisher import CONFIRM_SECONDS, Publisher
 from worker.amqp.rabbit_bus import MOST_OFTEN, RabbitBus
 from worker.amqp.refusals import BrokerRefusedError, TopologyError
-from worker.amqp.topology import CLAIMS, DEAD, EVENTS, EXPECTED, claims_queue
+from worker.amqp.topology import CLAIMS, DEAD, EVENTS, EXPECTED, claims_queue, declare
 from worker.postgres.database import Database
 from worker.postgres.queue.claim_queue import PostgresBus
 from worker.runtime.cancellation import end_one
 from worker.runtime.retries import SUSPECT
+from worker.telemetry.metrics import Metrics
 from worker.verify.concurrency import WINDOW
 
 
@@ -217,6 +222,57 @@ async def test_what_is_published_at_the_start_waits_for_the_first_connection(bro
         assert publisher.connected
     finally:
         await end_one(running)
+
+
+async def test_a_node_that_is_away_or_keeps_silent_is_left_for_another(broker: RabbitMQ, database: Database) -> None:
+    """One node refuses connections, one takes them and says nothing; the third is the broker."""
+    await emptied(broker)
+    with socket.create_server(("127.0.0.1", 0)) as silent_node:
+        ports = *free_ports(1), silent_node.getsockname()[1]
+        nodes = copy(broker)
+        nodes.url = ",".join([*(f"amqp://guest:guest@127.0.0.1:{port}/" for port in ports), broker.url])
+        async with attached(nodes, database) as rabbit:
+            await until(lambda: rabbit.publisher.connected, what="a publisher at the third node", seconds=30)
+            await rabbit.subscribed()
+            await rabbit.bus.publish([claim := a_claim()])
+            assert await receive(rabbit.bus) == [claim]
+
+
+async def test_a_connection_that_ends_while_it_is_made_is_told_as_an_unreachable_broker() -> None:
+    """So a load balancer ends it, in front of a broker that is away. The loop is that of the service."""
+
+    async def connecting(port: int) -> None:
+        with pytest.raises(link.UNREACHABLE):
+            async with link.connected(Secret(f"amqp://guest:guest@127.0.0.1:{port}/"), "a test"):
+                pass
+
+    async def many(port: int) -> None:
+        for _ in range(10):
+            await asyncio.gather(*[connecting(port) for _ in range(10)])
+
+    def with_uvloop(port: int) -> None:
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runner.run(many(port))
+
+    async with await asyncio.start_server(lambda _, writer: writer.close(), "127.0.0.1", 0) as server:
+        await asyncio.to_thread(with_uvloop, server.sockets[0].getsockname()[1])
+
+
+async def test_a_node_that_delivers_from_no_queue_is_left(broker: RabbitMQ) -> None:
+    """So a node looks that is cut off from the others, and goes on taking connections."""
+    await emptied(broker)
+    pool = ConsumerPool(Secret(broker.url), PROVIDERS, Metrics(), prefetch=WINDOW)
+    async with link.connected(Secret(broker.url), "tests") as connection:
+        await declare(connection, PROVIDERS)
+    with ExitStack() as silences, capture_logs() as said:
+        for provider in PROVIDERS:
+            silences.enter_context(silent(broker, claims_queue(provider)))
+        running = asyncio.create_task(pool.run())
+        try:
+            left = {"event": "broker.away", "connection": "payproof consumer", "error": "TimeoutError"}
+            await until(lambda: any(left.items() <= one.items() for one in said), what="the node is left")
+        finally:
+            await end_one(running)
 
 
 async def test_a_queue_with_other_arguments_is_told_by_name(broker: RabbitMQ) -> None:

@@ -15,6 +15,7 @@ from schemas.checks import Checks
 from schemas.secret import Secret, SecretElsewhere
 from schemas.words import EventType, Status
 from worker.config import Config, ConfigError, load
+from worker.runtime.broker_nodes import address_of, nodes_of
 
 WEBHOOK_SECRET = "whsec_" + base64.b64encode(b"k" * 24).decode()
 LEAK = "sk-live-do-not-print"
@@ -579,6 +580,19 @@ class TestTheEnvironment:
         assert read(tmp_path, GOOD, PAYPROOF_DATABASE_URL=pooled).settings.sessions_url == Secret(pooled)
         found = problems(tmp_path, GOOD, PAYPROOF_DATABASE_DIRECT_URL=direct)
         assert found.keys() == {"PAYPROOF_DATABASE_DIRECT_URL"}
+
+    def test_each_node_of_a_cluster_has_a_url_of_its_own(self, tmp_path: Path) -> None:
+        url = f"amqps://me:{LEAK},1@one/, amqps://me:{LEAK},1@two:5671/"
+        settings = read(tmp_path, GOOD, PAYPROOF_AMQP_URL=url).settings
+        assert settings.amqp_url is not None
+        nodes = nodes_of(settings.amqp_url)
+        assert nodes == [Secret(f"amqps://me:{LEAK},1@one/"), Secret(f"amqps://me:{LEAK},1@two:5671/")]
+        assert [address_of(node) for node in nodes] == ["one", "two:5671"]
+        found = problems(tmp_path, GOOD, PAYPROOF_AMQP_URL=f"amqp://me:{LEAK}@one,two/")
+        assert found == {
+            "PAYPROOF_AMQP_URL": "each node needs a URL of its own, as in amqp://user:password@one/,"
+            "amqp://user:password@two/"
+        }
 
     def test_the_public_url_follows_the_listening_address(self, tmp_path: Path) -> None:
         assert read(tmp_path, GOOD, PAYPROOF_LISTEN="[::1]:81").settings.public_url == "http://[::1]:81"

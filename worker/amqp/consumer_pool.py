@@ -191,13 +191,18 @@ class ConsumerPool:
             self._subscriptions.clear()
 
     async def _consume_each(self, connection: AbstractConnection, providers: Collection[str]) -> None:
-        """Consume from these queues. A queue that does not answer, as without a leader, is logged and left out."""
+        """Consume from these queues. A queue that does not answer, as without a leader, is logged and left out.
+
+        Raises TimeoutError if the connection's node then delivers from no queue: it may be cut off from the others.
+        """
         consuming = [self._consume(connection, provider) for provider in providers]
         for provider, done in zip(providers, await asyncio.gather(*consuming, return_exceptions=True), strict=True):
             if isinstance(done, TimeoutError):
                 log.warning("queue.silent", provider=provider)
             elif done is not None:
                 raise done
+        if providers and not self._subscriptions:
+            raise TimeoutError("no queue answers at this node")
 
     async def _consume(self, connection: AbstractConnection, provider: str) -> None:
         async with asyncio.timeout(REPLY_SECONDS):

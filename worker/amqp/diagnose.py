@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Collection
+from contextlib import suppress
 
 from aio_pika.abc import AbstractConnection
 from aiormq.exceptions import ChannelAccessRefused, ChannelNotFoundEntity, ChannelPreconditionFailed
@@ -21,6 +22,7 @@ from worker.amqp.message_size import MAX_MESSAGE
 from worker.amqp.publisher import confirm, probe, probe_message
 from worker.amqp.refusals import BrokerRefusedError, TopologyError
 from worker.amqp.topology import DEAD, DECLARE_SECONDS, declared
+from worker.runtime.broker_nodes import address_of, nodes_of
 
 SIZE_SECONDS = 5.0
 
@@ -29,17 +31,38 @@ class Diagnosis(Struct, frozen=True, kw_only=True):
     """`trouble`: in words, why claims cannot go over the broker; None if they can. `silent`: queues that do not answer.
 
     `dead` is how many dead letters wait at the broker; None if that is unknown. `bounded`: whether the broker refuses
-    messages of more than MAX_MESSAGE bytes; None if that could not be seen.
+    messages of more than MAX_MESSAGE bytes; None if that could not be seen. `away`: the nodes that take no connection,
+    where another one does.
     """
 
     trouble: str | None = None
     silent: tuple[str, ...] = ()
     dead: int | None = None
     bounded: bool | None = None
+    away: tuple[str, ...] = ()
 
 
 async def diagnose(url: Secret, providers: Collection[str]) -> Diagnosis:
-    """Connect, declare, and publish a probe. Missing queues are made. Every wait has a deadline. Raises nothing."""
+    """Connect to each node; at one of them declare, and publish a probe. Missing queues are made.
+
+    Every wait has a deadline. Raises nothing.
+    """
+    nodes = nodes_of(url)
+    reached = await asyncio.gather(*map(_reached, nodes)) if len(nodes) > 1 else [True]
+    if not any(reached):
+        return await _diagnose(url, providers)
+    away = tuple(address_of(node) for node, well in zip(nodes, reached, strict=True) if not well)
+    return replace(await _diagnose(nodes[reached.index(True)], providers), away=away)
+
+
+async def _reached(node: Secret) -> bool:
+    with suppress(BrokerRefusedError, *UNREACHABLE):
+        async with connected(node, "payproof doctor"):
+            return True
+    return False
+
+
+async def _diagnose(url: Secret, providers: Collection[str]) -> Diagnosis:
     found = Diagnosis()
     try:
         async with connected(url, "payproof doctor") as connection:

@@ -1,4 +1,4 @@
-"""A connection to the broker that is made again whenever it ends.
+"""A connection to the broker that is made again whenever it ends, to the next node where the broker is a cluster.
 
 A library that reconnects by itself may come back without its consumers. Here an ended connection is never revived: each
 user of a connection declares everything again on a new connection.
@@ -7,10 +7,12 @@ user of a connection declares everything again on a new connection.
 from __future__ import annotations
 
 import asyncio
+import random
 import ssl
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager, suppress
 from datetime import timedelta
+from itertools import cycle
 from typing import NoReturn
 
 import aio_pika
@@ -28,6 +30,7 @@ from consumers.pacing import Backoff
 from schemas.secret import Secret
 from worker.amqp.message_size import bound_messages
 from worker.amqp.refusals import BrokerRefusedError, TopologyError
+from worker.runtime.broker_nodes import nodes_of
 
 CONNECT_SECONDS = 5.0
 CLOSE_SECONDS = 2.0
@@ -54,14 +57,16 @@ Use = Callable[[AbstractConnection], Awaitable[None]]
 async def run_with_reconnect(url: Secret, name: str, *, prepare: Use, use: Use, failed: Callable[[], None]) -> NoReturn:
     """Connect, call `prepare` and then `use`; when `use` returns or the broker goes away, begin again, until cancelled.
 
-    `name` is the connection's name at the broker. `failed` is called each time that the broker is away. Raises
-    BrokerRefusedError and TopologyError until `prepare` has succeeded once, because then the configuration is wrong.
-    Later they are logged and tried again.
+    `url` names one node of the broker, or several. Each new connection goes to the next node, because a node can take
+    connections and yet be of no use: suspended, or cut off from the others. The first node is drawn, so that processes
+    spread over the nodes. `name` is the connection's name at the broker. `failed` is called each time that the broker
+    is away. Raises BrokerRefusedError and TopologyError until `prepare` has succeeded once, because then the
+    configuration is wrong. Later they are logged and tried again.
     """
-    failures, proven = 0, False
-    while True:
+    failures, proven, nodes = 0, False, nodes_of(url)
+    for node in cycle(random.sample(nodes, len(nodes))):
         try:
-            async with connected(url, name) as connection:
+            async with connected(node, name) as connection:
                 async with asyncio.timeout(PREPARE_SECONDS):
                     await prepare(connection)
                 failures, proven = 0, True
@@ -75,15 +80,16 @@ async def run_with_reconnect(url: Secret, name: str, *, prepare: Use, use: Use, 
             failed()
         await asyncio.sleep(RECONNECT.pause(failures).total_seconds())
         failures += 1
+    raise AssertionError("a URL has at least one node")
 
 
 @asynccontextmanager
 async def connected(url: Secret, name: str) -> AsyncIterator[AbstractConnection]:
-    """A connection, closed with the block. Raises BrokerRefusedError, and one of UNREACHABLE.
+    """A connection to the first node of `url` that takes one. Raises BrokerRefusedError, and one of UNREACHABLE.
 
-    Closing takes CLOSE_SECONDS at most.
+    It is closed with the block. Closing takes CLOSE_SECONDS at most.
     """
-    connection = await _connect(url, name)
+    connection = await _connect_to_any(nodes_of(url), name)
     try:
         with using_connection():
             yield connection
@@ -139,11 +145,18 @@ def closing_of(connection: AbstractConnection) -> asyncio.Event:
     return ending
 
 
+async def _connect_to_any(nodes: Sequence[Secret], name: str) -> AbstractConnection:
+    for node in nodes[:-1]:
+        with suppress(*UNREACHABLE):
+            return await _connect(node, name)
+    return await _connect(nodes[-1], name)
+
+
 async def _connect(url: Secret, name: str) -> AbstractConnection:
     try:
         async with asyncio.timeout(CONNECT_SECONDS):
             return await aio_pika.connect(url.reveal(), name=name, heartbeat=HEARTBEAT_SECONDS)
     except (AuthenticationError, ProbableAuthenticationError) as error:
         raise BrokerRefusedError("the broker refuses the user or password of PAYPROOF_AMQP_URL") from error
-    except RuntimeError as error:  # uvloop says so where aiormq writes to a socket that the broker closed meanwhile
+    except (RuntimeError, StopAsyncIteration, EOFError) as error:  # closed by the other side before it was open for us
         raise ConnectionEndedError(str(error)) from error

@@ -15,6 +15,7 @@ from worker.config.config_problems import ConfigProblem
 from worker.config.consistency import split_url
 from worker.config.secrets import SecretError, Secrets
 from worker.config.shapes import Settings
+from worker.runtime.broker_nodes import address_of, nodes_of
 from worker.runtime.connection_limits import MOST_CONNECTIONS
 
 DEFAULT_CONFIG = "payproof.toml"
@@ -37,7 +38,7 @@ def read_settings(environ: Mapping[str, str], problems: list[ConfigProblem]) -> 
         database_url=_url(environ, "PAYPROOF_DATABASE_URL", ("postgres", "postgresql"), problems),
         database_direct_url=_direct_url(environ, problems),
         data_dir=Path(environ.get("PAYPROOF_DATA_DIR") or DEFAULT_DATA_DIR),
-        amqp_url=_url(environ, "PAYPROOF_AMQP_URL", ("amqp", "amqps"), problems),
+        amqp_url=_amqp_url(environ, problems),
         public_url=_public_url(environ, listen, problems),
         listen=listen,
         ops_listen=_listen(environ, "PAYPROOF_OPS_LISTEN", DEFAULT_OPS_LISTEN, problems),
@@ -106,6 +107,14 @@ def _direct_url(environ: Mapping[str, str], problems: list[ConfigProblem]) -> Se
     if environ.get(name) and not environ.get("PAYPROOF_DATABASE_URL"):
         problems.append(ConfigProblem(name, "is set without PAYPROOF_DATABASE_URL, which would be the pooler's"))
     return _url(environ, name, ("postgres", "postgresql"), problems)
+
+
+def _amqp_url(environ: Mapping[str, str], problems: list[ConfigProblem]) -> Secret | None:
+    url = _url(environ, "PAYPROOF_AMQP_URL", ("amqp", "amqps"), problems)
+    if url is not None and any("," in address_of(node) for node in nodes_of(url)):
+        words = "each node needs a URL of its own, as in amqp://user:password@one/,amqp://user:password@two/"
+        problems.append(ConfigProblem("PAYPROOF_AMQP_URL", words))
+    return url
 
 
 def _networks(environ: Mapping[str, str], problems: list[ConfigProblem]) -> tuple[IPv4Network | IPv6Network, ...]:

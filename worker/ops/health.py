@@ -25,7 +25,8 @@ class Ops(Struct, frozen=True):
     """The routes of the operators' port. `missing` names the parts of this process that do not run.
 
     Without the role ingress, a queue that RabbitMQ does not deliver from makes the process unready. With it the process
-    goes on taking callbacks, into the spool, and only reports the queue. Events that a failover lost are only reported.
+    goes on taking callbacks, into the spool, and only reports the queue. Events that a failover lost are only reported,
+    and `spooling` alone makes no process unready.
     """
 
     database: Database
@@ -53,7 +54,13 @@ class Ops(Struct, frozen=True):
             lost, answered = None, False
         unheard = self._unheard()
         missing = self._missing(unheard, answered=answered)
-        told = {"ready": not missing, "missing": missing, "unheard": unheard, "lost_events": lost}
+        told = {
+            "ready": not missing,
+            "missing": missing,
+            "unheard": unheard,
+            "spooling": self._spooling(),
+            "lost_events": lost,
+        }
         return web.json_response(told, status=503 if missing else 200)
 
     async def scrape(self, _: web.Request) -> web.Response:
@@ -75,6 +82,10 @@ class Ops(Struct, frozen=True):
     def _missing(self, unheard: list[str], *, answered: bool) -> list[str]:
         silent = [] if "ingress" in self.roles else [f"consumer of {queue}" for queue in unheard]
         return self.missing() + silent + ([] if answered else ["database"])
+
+    def _spooling(self) -> bool:
+        """Whether what RabbitMQ should get goes to Postgres: it is away, or confirms nothing, as in an alarm."""
+        return self.broker is not None and not self.broker.publisher.connected
 
     def _unheard(self) -> list[str]:
         """The queues that RabbitMQ does not deliver to this process, though it should."""

@@ -43,6 +43,9 @@ def broker_findings(examined: Diagnosis) -> Iterator[Finding]:
     elif not examined.silent:
         words = "reachable, it lets us in, its queues are as they must be, and it confirms what is published"
         yield Finding("ok", "broker", words)
+    for node in examined.away:
+        words = f"the node {node} of PAYPROOF_AMQP_URL takes no connection of ours; the others do the work"
+        yield Finding("!!", "broker", words, "look at rabbitmqctl cluster_status")
     for queue in examined.silent:
         waits = "claims that fail again and again cannot be put aside" if queue == DEAD else "its gateway's claims wait"
         words = f"it does not answer, as a queue that lost its leader; {waits}, and the other queues flow"

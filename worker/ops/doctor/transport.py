@@ -17,6 +17,7 @@ from worker.config import Settings
 from worker.config.consistency import is_loopback
 from worker.ops.doctor.findings import Finding
 from worker.postgres.driver_errors import DRIVER_ERRORS
+from worker.runtime.broker_nodes import nodes_of
 
 LOOK_SECONDS = 10.0
 _OF_SESSION = "SELECT version FROM pg_stat_ssl WHERE pid = pg_backend_pid()"
@@ -46,8 +47,9 @@ async def transport_findings(settings: Settings) -> AsyncIterator[Finding]:
         found = None if url is None else await database_transport(url.reveal())
         if found is not None and found.remote:
             yield judged(name, found, _VERIFY)
-    if settings.amqp_url is not None and (broker := broker_transport(settings.amqp_url.reveal())).remote:
-        yield judged("PAYPROOF_AMQP_URL", broker, _AMQPS)
+    for node in [] if settings.amqp_url is None else nodes_of(settings.amqp_url):
+        if (broker := broker_transport(node.reveal())).remote:
+            yield judged("PAYPROOF_AMQP_URL", broker, _AMQPS)
 
 
 def judged(subject: str, found: Transport, to_do: str) -> Finding:
