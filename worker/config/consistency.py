@@ -76,6 +76,7 @@ class DocumentRules:
             reader.note(join(path, "url"), wrong)
         merchant = path.rpartition(".")[0]
         self._once(reader, ("webhook", merchant, values.get("url")), join(path, "url"), "is the url of {first} too")
+        self._once(reader, ("webhook id", merchant, values.get("id")), join(path, "id"), "is the id of {first} too")
         secrets = {f"previous_secrets[{index}]": one for index, one in enumerate(values.get("previous_secrets", ()))}
         for name, secret in [("secret", values.get("secret")), *secrets.items()]:
             if secret is not None and not _is_webhook_secret(secret.reveal()):
