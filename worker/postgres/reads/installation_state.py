@@ -17,7 +17,9 @@ from consumers.account import Account
 from consumers.checks.limits import breaker_open, forgetful, refilled
 from consumers.ports.call_limits import AccountLimits
 from consumers.webhook_policy import ENDPOINT_BREAKER
+from worker.config.webhook_endpoints import Endpoint
 from worker.postgres.database import Connection, Database
+from worker.postgres.events.endpoint_rows import known_endpoints
 from worker.postgres.events.publish_cursor import BROKER
 
 MOST = 10_000
@@ -85,6 +87,13 @@ _ENDPOINTS = f"""
             ORDER BY d.next_at, d.place LIMIT {MOST}) AS next) AS due
     WHERE e.id = ANY($1)
 """  # noqa: S608
+_ORPHANS = f"""
+    SELECT e.id, due.waiting FROM endpoints e CROSS JOIN LATERAL (
+        SELECT count(*) AS waiting FROM (
+            SELECT FROM deliveries d WHERE d.endpoint = e.id AND d.next_at IS NOT NULL
+            ORDER BY d.next_at, d.place LIMIT {MOST}) AS next) AS due
+    WHERE e.id <> ALL($1) AND due.waiting > 0
+"""  # noqa: S608
 
 
 class AccountState(Struct, frozen=True, kw_only=True):
@@ -120,13 +129,14 @@ class DatabaseState(Struct, frozen=True, kw_only=True):
     `held`: payments by gateway and hold. By gateway: `stopped` are payments that failed by themselves, `queued` and
     `low_priority` are claims in Postgres. `unsequenced` and `unpublished`: age in seconds of the oldest event without a
     position, and of the oldest that is not at the broker yet. `newest`: Unix time of the newest event in the log.
-    `dead`: dead letters.
+    `dead`: dead letters. `orphans`: how many deliveries wait for each endpoint that is not in the configuration.
     """
 
     held: Mapping[tuple[str, str], int]
     stopped: Mapping[str, int]
     accounts: Sequence[AccountState]
     endpoints: Sequence[EndpointState]
+    orphans: Mapping[str, int]
     queued: Mapping[str, int]
     low_priority: Mapping[str, int]
     unsequenced: float
@@ -135,19 +145,21 @@ class DatabaseState(Struct, frozen=True, kw_only=True):
     dead: int
 
 
-async def read_state(database: Database, accounts: Collection[Account], endpoints: Collection[str]) -> DatabaseState:
-    """Read the state, with these accounts, and the endpoints that have these ids. Raises DatabaseUnavailable."""
+async def read_state(database: Database, accounts: Collection[Account], endpoints: Sequence[Endpoint]) -> DatabaseState:
+    """Read the state, with the accounts and endpoints of the configuration. Raises DatabaseUnavailable."""
     providers = sorted({account.provider.name for account in accounts})
     async with database.connection() as connection:
         held = await connection.fetch(_HELD)
         queue = await connection.fetch(_QUEUE, providers)
         log = await connection.fetchrow(_LOG, BROKER)
         assert log is not None, "a query over one row has one row"
+        ids = [one.id for one in await known_endpoints(connection, endpoints)]
         return DatabaseState(
             stopped={row["provider"]: row["count"] for row in await connection.fetch(_STOPPED)},
             held={(row["provider"], row["hold"]): row["count"] for row in held},
             accounts=await _accounts(connection, accounts),
-            endpoints=await _endpoints(connection, endpoints),
+            endpoints=await _endpoints(connection, ids),
+            orphans={row["id"]: row["waiting"] for row in await connection.fetch(_ORPHANS, ids)},
             queued={row["provider"]: row["waiting"] for row in queue},
             low_priority={row["provider"]: row["later"] for row in queue},
             unsequenced=log["unsequenced"] or 0,
