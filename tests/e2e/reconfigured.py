@@ -57,13 +57,14 @@ class Node:
         }
         self._child: Child | None = None
 
-    async def start(self, config: str, code: Path = ROOT) -> None:
+    async def start(self, config: str, code: Path = ROOT, *, roles: str = "") -> None:
         """Start it, or start it anew, with this configuration, and wait until it is ready."""
         await self.stop()
         self._config.touch(mode=0o600)
         self._config.write_text(config, encoding="utf-8")
         log, settings = self._place / f"{self._name}.log", self._settings | {"PYTHONPATH": str(code)}
-        self._child = Child(self._name, "worker.cli", "serve", log=log, settings=settings)
+        words = ["serve", *([f"--roles={roles}"] if roles else [])]
+        self._child = Child(self._name, "worker.cli", *words, log=log, settings=settings)
         await asyncio.to_thread(self._child.start)
         await asyncio.to_thread(self._child.wait_for, f"{self.ops_url}/readyz", seconds=READY_SECONDS)
 
@@ -78,12 +79,12 @@ class Node:
             assert loud(self.log) == []
             self._child = None
 
-    async def says(self, *words: str) -> Ended:
+    async def says(self, *words: str, code: Path = ROOT) -> Ended:
         """Run a command of payproof with this node's configuration."""
         process = await asyncio.create_subprocess_exec(
             *(sys.executable, "-P", "-m", "worker.cli", *words),
             cwd=self._place,
-            env=environment() | self._settings,
+            env=environment() | self._settings | {"PYTHONPATH": str(code)},
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.STDOUT,

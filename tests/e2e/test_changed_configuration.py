@@ -5,7 +5,9 @@ The first process has the old configuration and the second the new one, for as l
 
 from __future__ import annotations
 
+import asyncio
 import base64
+import os
 import re
 import secrets
 from collections.abc import AsyncIterator, Iterator
@@ -14,14 +16,18 @@ import asyncpg
 import pytest
 from standardwebhooks import Webhook, WebhookVerificationError
 
+from tests.contract import RELEASED, ROOT
 from tests.e2e.reconfigured import Node, Shop, replaced, shopping, with_webhook, without_account
 from tests.harness import System
 from tests.integration.endpoints import Hook, hooking
 from tests.integration.rolling import SETTINGS
 from tests.processes import directory, until
+from tests.schema import archived, commit_of, has_history
 from worker.postgres.server.embedded import embedded_here
+from worker.postgres.server.migrate import _dbmate, _dbmate_url
 from worker.runtime.encryption import new_archive_key
 
+MIGRATIONS = ROOT / "schemas/sql"
 NOWHERE = "http://127.0.0.1:9/hook"
 OLD, NEW = ("whsec_" + base64.b64encode(letter * 24).decode() for letter in (b"o", b"n"))
 
@@ -94,20 +100,17 @@ async def test_an_account_removed_with_payments_open_is_told_and_they_settle_onc
 
 
 async def test_an_account_is_added_while_a_process_does_not_know_it(shop: Shop, dsn: str, config: str) -> None:
-    """The old process takes claims of the same gateway, for another account. They wait until another process has them.
-
-    It takes some of them sooner or later, and all settle when it knows the account too.
-    """
+    """In the worst order: `ingress` knows the account first. The only `consume` takes claims of the same gateway."""
     await shop.first.start(without_account(config, "shop-payparse"))
-    await shop.second.start(config)
-    scenes = [await shop.opens("payparse", shop.second) for _ in range(6)]
+    await shop.second.start(config, roles="ingress,sweep")
+    scenes = [await shop.opens("payparse", shop.second) for _ in range(3)]
     for scene in scenes:
         await shop.pays(scene, shop.second)
-    await until(lambda: "claims.unknown_account" in shop.first.log or None, what="it took a claim", seconds=60)
+    await until(lambda: "claims.unknown_account" in shop.first.log or None, what="it took a claim")
     assert (await shop.payment(scenes[0], shop.first))["account"] == "shop-payparse", "the shop sees its payments"
     await shop.first.start(config)
     for scene in scenes:
-        await shop.completed(scene, shop.first)
+        await shop.completed(scene, shop.first, seconds=120)
     assert await fetched(dsn, "SELECT FROM dead") == []
 
 
@@ -260,3 +263,52 @@ async def test_an_endpoint_is_removed_and_a_person_gives_up_what_waits(shop: Sho
 
 async def _waits(node: Node) -> bool:
     return "1 failures" in (await node.says("webhooks", "list")).out
+
+
+async def test_a_downgrade_keeps_the_data_and_an_upgrade_after_it_too(shop: Shop, dsn: str, config: str) -> None:
+    """The program of 0.3.0 on the schema of 0.3.0, after the newer migrations were taken back one by one."""
+    if not has_history():
+        pytest.skip("what was released is in the history, and this copy has none")
+    async with hooking(Hook(500)) as hook:
+        await shop.first.start(with_webhook(config, id="erp", url=hook.url, secret=OLD))
+        paid, waiting = await shop.opens("ipay", shop.first), await shop.opens("moneybag", shop.first)
+        await shop.pays(paid, shop.first)
+        await shop.completed(paid, shop.first)
+        await until(lambda: len(hook.heard) >= 3 or None, what="the endpoint was told in vain", seconds=60)
+        await shop.first.stop()
+        with directory() as code:
+            older = archived(commit_of(RELEASED / "0.3.0"), code)
+            known = {file.name for file in (older / "schemas/sql").glob("*.sql")}
+            for _ in {file.name for file in MIGRATIONS.glob("*.sql")} - known:
+                await rolled_back(dsn)
+            applied = {row["version"] for row in await fetched(dsn, "SELECT version FROM schema_migrations")}
+            assert applied == {name.partition("_")[0] for name in known}
+            hook.answers = 204
+            await shop.first.start(with_webhook(config, url=hook.url, secret=OLD), older)  # it knows no `id`
+            await shop.pays(waiting, shop.first)
+            await shop.completed(waiting, shop.first)
+            assert (await shop.payment(paid, shop.first))["status"] == "completed"
+            enabled = await shop.first.says("webhooks", "enable", code=older)
+            assert enabled.code == 0, enabled
+            wanted = {f"{scene.payment['payment_id']}.{version}" for scene in (paid, waiting) for version in (1, 2)}
+            await until(lambda: wanted <= set(hook.taken) or None, what="what waited is sent", seconds=60)
+            await shop.first.stop()
+        await shop.first.start(with_webhook(config, id="erp", url=hook.url, secret=OLD))
+        last = await shop.opens("ipay", shop.first)
+        await shop.pays(last, shop.first)
+        await shop.completed(last, shop.first)
+        await until(lambda: f"{last.payment['payment_id']}.2" in hook.taken or None, what="it is told", seconds=60)
+    places = [row["place"] for row in await fetched(dsn, "SELECT place FROM events ORDER BY place")]
+    assert places == list(range(1, len(places) + 1))
+    assert len(await fetched(dsn, "SELECT FROM endpoints")) == 1
+
+
+async def rolled_back(dsn: str) -> None:
+    """Take back the newest migration, as an operator does with dbmate."""
+    words = ("--no-dump-schema", "--env-file", os.devnull, "--migrations-dir", str(MIGRATIONS), "rollback")
+    settings = {"DATABASE_URL": await _dbmate_url(dsn), "PATH": os.environ["PATH"]}
+    process = await asyncio.create_subprocess_exec(
+        _dbmate(), *words, env=settings, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT
+    )
+    out, _ = await asyncio.wait_for(process.communicate(), 60)
+    assert process.returncode == 0, out.decode()
