@@ -8,11 +8,18 @@ from typing import Any
 import asyncpg
 import pytest
 
+from schemas.secret import Secret
 from schemas.words import Status
+from tests.integration.endpoints import SECRET
 from tests.integration.shops import Shops
+from worker.config import Webhook
+from worker.config.webhook_endpoints import endpoint_of
 from worker.postgres.database import Database
 from worker.postgres.events.deliveries import GONE, lease_deliveries
+from worker.postgres.events.endpoint_rows import begin_endpoints
 from worker.postgres.events.old_events import forget_events, log_floor, missing_since
+from worker.postgres.watermark import Watermark
+from worker.retention import _forget_events
 
 KEPT = timedelta(days=100)
 ENDPOINT = "wh_000000000001"
@@ -64,6 +71,23 @@ async def test_of_each_payment_the_newest_event_stays(shops: Shops) -> None:
         ("new", "completed"),
     ]
     assert await forget(shops.database) == 0, "it walks the log once"
+
+
+async def test_an_endpoint_that_moved_holds_back_what_it_has_not_read(shops: Shops) -> None:
+    """Its row keeps the id of its first URL, under which retention must look for it."""
+    secret = Secret(SECRET)
+    (before,) = await begin_endpoints(
+        shops.database, [endpoint_of("shop", Webhook(id="erp", url="https://old.example/", secret=secret))]
+    )
+    moved = endpoint_of("shop", Webhook(id="erp", url="https://new.example/", secret=secret))
+    assert moved.id != before.id, "a new endpoint at this URL would have another row"
+    await told(shops, "paid", Status.COMPLETED)
+    await aged(shops.database)
+    await _forget_events(KEPT, [moved], shops.database, 100)
+    assert await left(shops.database) == [("paid", "opened"), ("paid", "completed")]
+    await shops.database.execute("UPDATE endpoints SET place = 1000000000 WHERE id = $1", before.id)
+    await _forget_events(KEPT, [moved], shops.database, 100)
+    assert await left(shops.database) == [("paid", "completed")]
 
 
 async def test_what_was_the_newest_goes_once_a_newer_one_is_old(shops: Shops) -> None:
@@ -222,7 +246,7 @@ async def test_a_delivery_whose_event_is_gone_is_given_up_in_words(shops: Shops)
     )
     await shops.database.execute("DELETE FROM events WHERE version = 1")
     async with shops.database.connection() as connection:
-        leased = await lease_deliveries(connection, ENDPOINT, 10, now, probe=False)
+        leased = await lease_deliveries(connection, ENDPOINT, 10, now, Watermark(), probe=False)
     assert [one.type for one in leased] == ["payment.completed"]
     (gone,) = await shops.database.fetch("SELECT answer, next_at FROM deliveries WHERE given_up_at IS NOT NULL")
     assert (gone["answer"], gone["next_at"]) == (GONE, None)
