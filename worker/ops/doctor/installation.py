@@ -12,8 +12,9 @@ from datetime import UTC, datetime, timedelta
 from consumers.checks.limits import ACCOUNT_BREAKER
 from worker.config import Config
 from worker.ops.doctor.findings import Finding
-from worker.postgres.database import CONNECTIONS, READ_CONNECTIONS, Database
+from worker.postgres.database import Database
 from worker.postgres.lost_events import read_lost
+from worker.postgres.pools import CONNECTIONS, READ_CONNECTIONS
 from worker.postgres.reads.snapshots import ACCOUNTS
 from worker.postgres.spent_bytes import archive_bytes
 from worker.runtime.sizes import GB

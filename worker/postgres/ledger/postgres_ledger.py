@@ -19,7 +19,7 @@ from consumers.ports.ledger import LookResult, Lookup, Write, WriteResult
 from consumers.ports.unavailable import DatabaseUnavailable
 from schemas.callbacks import Claim
 from schemas.payments import Case, Change, Glance, Payment
-from worker.postgres.database import Connection, Database, despite_others, planned_once
+from worker.postgres.database import Connection, Database, despite_others
 from worker.postgres.driver_errors import translated
 from worker.postgres.events.event_log import SequencedEvent
 from worker.postgres.idempotency_keys import came_to
@@ -29,7 +29,7 @@ from worker.postgres.ledger.claims import names_of, record_unfound
 from worker.postgres.ledger.kept_claims import keep_early_claims, wait_for_turns
 from worker.postgres.ledger.look import look
 from worker.postgres.ledger.news import news_of
-from worker.postgres.ledger.rows import INSERT, PAYMENT, payment_of
+from worker.postgres.ledger.rows import INSERT, PAYMENT, payment_of, planned_once
 from worker.postgres.ledger.store import store
 from worker.postgres.ledger.unexpected_rows import insert, withdraw
 from worker.postgres.ledger.write import PostgresLockedLedger, Tried, open_locked, put, write_all
