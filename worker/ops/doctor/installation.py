@@ -23,8 +23,8 @@ NAMED = 20
 MOST_APART = timedelta(seconds=2)
 LATE, VERY_LATE = timedelta(minutes=2), timedelta(minutes=15)
 
-PROCESS_CONNECTIONS = CONNECTIONS + READ_CONNECTIONS + 3
-"""Of a process of all roles: its pools, and one each for wakeups, for locks and for publishing."""
+PROCESS_CONNECTIONS = CONNECTIONS + READ_CONNECTIONS + 4
+"""Of a process of all roles: its pools, and one each for wakeups, for locks, for publishing and for a new primary."""
 
 _FREE = """
     SELECT current_setting('max_connections')::int AS most, current_setting('max_connections')::int
