@@ -1,6 +1,6 @@
 """Where the rows of the table of chaos play: a process for each role, behind proxies, and a shop's webhook endpoint.
 
-PostgreSQL's data lies on a small disk of its own where root may mount one, so that it can be filled.
+PostgreSQL's data lies on a small disk of its own, so that it can be filled. Mounting one needs root.
 """
 
 from __future__ import annotations
