@@ -1,4 +1,4 @@
-"""The pool of connections, with our types and deadlines. It also sends and receives wakeups.
+"""A database: its pool of connections, sessions beside the pool, its clock, and the wakeups between processes.
 
 A server may be gone without closing its connections, so every command and every wait for a connection has a deadline.
 """
@@ -61,7 +61,7 @@ async def despite_others(transaction: Callable[[], Awaitable[_T]]) -> _T:
 
 
 class Reads(Protocol):
-    """What only reads needs no more than this of a Database, so that its turns can be bounded: see MerchantReads."""
+    """The part of a Database that reads need. MerchantReads has it as well, and bounds their turns."""
 
     def connection(self) -> AbstractAsyncContextManager[Connection[asyncpg.Record]]: ...
 
