@@ -105,6 +105,14 @@ def outcome(response: AttemptResponse, step: int, ended_at: datetime, chance: fl
     return Retry(ended_at + wait * (1 + RETRY_JITTER * chance))
 
 
+def outcome_elsewhere(became: AttemptOutcome, step: int, ended_at: datetime) -> AttemptOutcome:
+    """The outcome of an attempt at a URL that the endpoint does not have any more, or does not have yet.
+
+    Its 410 does not say that the endpoint is gone, so the delivery is sent again on its schedule.
+    """
+    return Retry(ended_at + DELAYS[min(step, len(DELAYS) - 1)]) if isinstance(became, Gone) else became
+
+
 def capacity(health: Health, free: int, now: datetime) -> int:
     """How many deliveries a worker may take that has `free` places to send them."""
     if health.disabled_at is not None or health.is_open(now):

@@ -287,6 +287,7 @@ ROWS = {
             {
                 "{{endpoint}} wait": same("payproof_deliveries_waiting", "endpoint"),
                 "{{endpoint}} given up": same("payproof_deliveries_given_up", "endpoint"),
+                "{{endpoint}} not configured": same("payproof_deliveries_orphaned", "endpoint"),
             },
         ),
         Panel(

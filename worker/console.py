@@ -41,6 +41,15 @@ def print_whole(table: Table) -> bool:
     return True
 
 
+def agreed(question: str) -> bool:
+    """Ask the person at the terminal. Nothing but yes is a yes."""
+    try:
+        said = input(f"{question} [y/N] ")
+    except EOFError:
+        return False
+    return said.strip().lower() in {"y", "yes"}
+
+
 def printable_line(text: Text) -> Text:
     """The text on one line, with its styles.
 

@@ -8,7 +8,7 @@ where such a role runs (schemas/sql/0009_roles.sql).
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Collection
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from datetime import timedelta
 from functools import partial
 
@@ -18,9 +18,10 @@ from msgspec import Struct
 
 from consumers.ports.unavailable import DatabaseUnavailable, error_name
 from worker.config import Config
-from worker.config.webhook_endpoints import endpoints_of
+from worker.config.webhook_endpoints import Endpoint, endpoints_of
 from worker.postgres.archive import forget_callbacks, forget_personal_requests, forget_requests, maintain_archive
 from worker.postgres.database import Database
+from worker.postgres.events.endpoint_rows import known_endpoints
 from worker.postgres.events.old_events import forget_events
 from worker.postgres.idempotency_keys import forget_old
 from worker.postgres.ledger.failures import forget_healed
@@ -50,7 +51,7 @@ def tasks_of(config: Config) -> tuple[RetentionTask, ...]:
     kept = timedelta(seconds=config.archive.retention)
     events = None if config.retention.events is None else timedelta(seconds=config.retention.events)
     payments = None if config.retention.payments is None else timedelta(seconds=config.retention.payments)
-    readers = [endpoint.id for endpoint in endpoints_of(config)]
+    readers = endpoints_of(config)
     return (
         RetentionTask(name="idempotency_keys", role="ingress", delete_batch=forget_old),
         RetentionTask(name="byte_budgets", role="ingress", delete_batch=forget_spent),
@@ -60,7 +61,7 @@ def tasks_of(config: Config) -> tuple[RetentionTask, ...]:
         RetentionTask(name="requests", role="consume", delete_batch=partial(forget_requests, kept)),
         RetentionTask(name="failures", role="consume", delete_batch=forget_healed),
         RetentionTask(name="lost_events", role="consume", delete_batch=forget_lost),
-        RetentionTask(name="events", role="consume", delete_batch=partial(forget_events, events, readers)),
+        RetentionTask(name="events", role="consume", delete_batch=partial(_forget_events, events, readers)),
         RetentionTask(name="payments", role="consume", delete_batch=PastPayments(payments).delete_batch),
     )
 
@@ -92,6 +93,14 @@ async def run_task(database: Database, task: RetentionTask) -> None:
     else:
         if deleted + batch:
             log.info("retention.deleted", task=task.name, rows=deleted + batch)
+
+
+async def _forget_events(
+    retention: timedelta | None, readers: Sequence[Endpoint], database: Database, most: int
+) -> int:
+    """Delete events that the endpoints have read, by the ids of their rows; see `forget_events`."""
+    ids = [endpoint.id for endpoint in await known_endpoints(database, readers)]
+    return await forget_events(retention, ids, database, most)
 
 
 async def _keep_archive(retention: timedelta, database: Database, most: int) -> int:

@@ -94,6 +94,7 @@ KEYS = {
     "statement.fee_percent": "The fee that the gateway should keep of a payment, in percent; else the row differs.",
     "statement.fee_fixed": "The fixed fee that it should keep besides, in taka.",
     "statement.grace": "How long a payment may be missing from an export.",
+    "merchants.webhooks.id": "Names the endpoint, unique for the merchant. With it, what waits follows a changed `url`.",
     "merchants.webhooks.url": "The shop's endpoint: `https` at a public address. Redirects are not followed.",
     "merchants.webhooks.secret": "Signs webhooks and returns: `whsec_` and the base64 of 24 bytes or more.",
     "merchants.webhooks.previous_secrets": "Older secrets that sign too, until the shop knows the new one.",

@@ -116,6 +116,7 @@ CASES: dict[str, Case] = {
         {LATE: "1000x60"}, {LATE: "1000x60", 'payproof_endpoint_disabled{endpoint="wh_1"}': "1x60"}
     ),
     "PayproofEndpointDisabled": gauge('payproof_endpoint_disabled{endpoint="wh_1"}', "1", "0"),
+    "PayproofWebhookOrphaned": gauge('payproof_deliveries_orphaned{endpoint="wh_1"}', "1", "0"),
     "PayproofWebhooksGivenUp": gauge('payproof_deliveries_given_up{endpoint="wh_1"}', "1", "0"),
     "PayproofBrokerAway": gauge('payproof_broker_up{connection="publisher"}', "0", "1"),
     "PayproofQueueWithoutConsumer": Case(

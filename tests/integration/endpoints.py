@@ -78,7 +78,7 @@ async def worker_of(
     endpoint: Endpoint, database: Database, sender: Sender, now: Callable[[], datetime] | None = None
 ) -> EndpointWorker:
     """An endpoint worker whose endpoint gets the events that are placed from now on."""
-    await begin_endpoints(database, [(endpoint.id, endpoint.merchant, endpoint.url)])
+    (endpoint,) = await begin_endpoints(database, [endpoint])
     return EndpointWorker(endpoint, database, sender, Metrics(), now or database.clock.now)
 
 

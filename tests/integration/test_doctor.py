@@ -15,6 +15,7 @@ from msgspec.structs import replace
 from consumers.account import Account
 from consumers.providers.ipay import IPay
 from schemas.secret import Secret
+from tests.integration.endpoints import endpoint_at, happen
 from tests.integration.shops import CONFIG, Shops
 from worker.config import Config
 from worker.ops.doctor import installation
@@ -22,6 +23,7 @@ from worker.ops.doctor.address import named_locally, not_public, public_url
 from worker.ops.doctor.findings import file_findings
 from worker.ops.doctor.gateway_check import ask, clock_skew
 from worker.ops.doctor.installation import inspect_installation, overdue
+from worker.postgres.events.endpoint_rows import begin_endpoints
 from worker.postgres.tokens import PostgresTokens
 from worker.verify.gateways import gateways
 
@@ -213,3 +215,21 @@ async def test_few_free_connections_are_told(shops: Shops, monkeypatch: pytest.M
     ]
     assert told.mark == "!!"
     assert told.words.endswith("are free, and a process of all roles opens 1000")
+
+
+async def test_events_that_wait_for_an_endpoint_in_no_configuration_are_told(shops: Shops) -> None:
+    (removed,) = await begin_endpoints(shops.database, [endpoint_at("https://old.example/hook?token=secret")])
+    await happen(shops.database, 2)
+
+    async def told() -> list[str]:
+        found = [one async for one in inspect_installation(shops.database, CONFIG)]
+        return [f"{one.mark} {one.subject}: {one.to_do}" for one in found if one.subject.startswith("endpoint")]
+
+    assert await told() == [], "nothing waits for it"
+    await shops.database.execute(
+        "INSERT INTO deliveries (endpoint, event_id, place, next_at) SELECT $1, id, place, now() FROM events",
+        removed.id,
+    )
+    (finding,) = await told()
+    assert finding.startswith(f"no endpoint {removed.id} at old.example: payproof webhooks move {removed.id} ENDPOINT")
+    assert "secret" not in finding

@@ -8,7 +8,7 @@ from consumers.explain.reached import Receiver
 from schemas.checks import Checks
 from schemas.words import EventType
 from tests.integration.test_failures import opened
-from worker.config.webhook_endpoints import Endpoint
+from worker.config.webhook_endpoints import Endpoint, endpoint_id
 from worker.postgres.database import Database
 from worker.postgres.events.endpoint_rows import begin_endpoints
 from worker.postgres.events.event_log import assign_positions
@@ -19,9 +19,9 @@ EVERYTHING = tuple(kind.value for kind in EventType)
 
 def endpoint(number: int, types: tuple[str, ...] = EVERYTHING, merchant: str = "shop") -> Endpoint:
     return Endpoint(
-        id=f"wh_{number:012d}",
+        id=endpoint_id(merchant, f"https://shop.example/{number}"),
         merchant=merchant,
-        url="https://shop.example/",
+        url=f"https://shop.example/{number}",
         host="shop.example",
         secrets=(),
         types=types,
@@ -37,7 +37,7 @@ async def receivers(database: Database, payment_id: str, *endpoints: Endpoint) -
 async def test_each_endpoint_tells_how_it_stands_with_what_it_wants(database: Database) -> None:
     failing, served = endpoint(1), endpoint(2)
     picky, others = endpoint(3, ("payment.failed",)), endpoint(4, merchant="x")
-    await begin_endpoints(database, [(one.id, one.merchant, one.url) for one in (failing, served, picky, others)])
+    await begin_endpoints(database, (failing, served, picky, others))
     payment = await opened(database)
     waiting = await receivers(database, payment.id, failing, served, picky, others)
     assert [(one.endpoint, one.type, one.next_at) for one in waiting] == [
@@ -67,13 +67,13 @@ async def test_an_endpoint_that_began_later_was_never_meant_to_have_it(database:
     payment = await opened(database)
     await assign_positions(database, 10)
     late = endpoint(1)
-    await begin_endpoints(database, [(late.id, late.merchant, late.url)])
+    await begin_endpoints(database, [late])
     assert await receivers(database, payment.id, late) == ()
 
 
 async def test_one_that_said_that_it_is_gone_is_told_so(database: Database) -> None:
     gone = endpoint(1)
-    await begin_endpoints(database, [(gone.id, gone.merchant, gone.url)])
+    await begin_endpoints(database, [gone])
     await database.execute("UPDATE endpoints SET disabled_at = clock_timestamp()")
     payment = await opened(database)
     await assign_positions(database, 10)

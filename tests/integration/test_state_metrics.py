@@ -7,14 +7,18 @@ import re
 import pytest
 from prometheus_client import CollectorRegistry
 
+from schemas.secret import Secret
 from tests.fakes.providers import PLAIN, account
 from tests.integration.old_snapshot import old_snapshot
+from worker.config import Webhook
+from worker.config.webhook_endpoints import endpoint_of
 from worker.ops.state_metrics import StateMetrics
 from worker.postgres.database import Database, connect
 from worker.postgres.reads import installation_state as state
 from worker.postgres.watermark import START
 
-ENDPOINT = "wh_000000000001"
+HOOK = endpoint_of("shop", Webhook(url="https://shop.example/", secret=Secret("whsec_")))
+ENDPOINT = HOOK.id
 MUCH = (
     "SET session_replication_role = replica",
     """INSERT INTO payments (
@@ -62,6 +66,7 @@ async def crowded(database: Database) -> Database:
         (state._LOG, ("rabbitmq",)),
         (state._STOPPED, ()),
         (state._ENDPOINTS, ([ENDPOINT], [START])),
+        (state._ORPHANS, ([],)),
     ],
 )
 async def test_no_table_that_grows_is_read_as_a_whole(crowded: Database, query: str, about: tuple[object, ...]) -> None:
@@ -71,13 +76,15 @@ async def test_no_table_that_grows_is_read_as_a_whole(crowded: Database, query: 
 
 async def test_what_waits_is_told_with_its_age_and_counted_up_to_a_bound(crowded: Database) -> None:
     accounts = [account(f"shop-{number}", PLAIN.provider.capabilities) for number in range(5)]
-    found = await state.read_state(crowded, accounts, [ENDPOINT])
+    found = await state.read_state(crowded, accounts, [HOOK])
     assert found.held == {("ipay", "amount_mismatch"): 200}
     assert max(one.unresolved for one in found.accounts) == pytest.approx(19_998, abs=60)
     assert found.unpublished == pytest.approx(999, abs=60)
     (endpoint,) = found.endpoints
     assert (endpoint.waiting, endpoint.given_up, endpoint.disabled, endpoint.breaker_open) == (1000, 0, False, False)
     assert endpoint.oldest == pytest.approx(1999, abs=60)
+    assert found.orphans == {}
+    assert (await state.read_state(crowded, accounts, [])).orphans == {ENDPOINT: 1000}
     assert sum(found.queued.values()) <= state.MOST
 
 

@@ -379,6 +379,18 @@ def test_one_url_is_one_endpoint_of_a_merchant(tmp_path: Path) -> None:
     assert problems(tmp_path, again) == {"merchants[0].webhooks[1].url": "is the url of merchants[0].webhooks[0] too"}
 
 
+def test_an_endpoints_id_is_its_merchants_own(tmp_path: Path) -> None:
+    hooks = GOOD.index("[[merchants.webhooks]]")
+    hook = GOOD[hooks:].replace("url = ", 'id = "erp"\nurl = ')
+    assert read(tmp_path, GOOD[:hooks] + hook).merchants[0].webhooks[0].id == "erp"
+    again = GOOD[:hooks] + hook + hook.replace('url = "', 'url = "https://other.example/?')
+    assert problems(tmp_path, again) == {"merchants[0].webhooks[1].id": "is the id of merchants[0].webhooks[0] too"}
+    assert set(problems(tmp_path, again.replace('"erp"', '"wh_1"'))) == {
+        "merchants[0].webhooks[0].id",
+        "merchants[0].webhooks[1].id",
+    }
+
+
 class TestSecrets:
     def test_a_file_beside_the_configuration_loses_one_line_ending(self, tmp_path: Path) -> None:
         (tmp_path / "key").write_text("pay-key\n")

@@ -16,6 +16,7 @@ from rich.console import Console
 from rich.text import Text
 
 from worker.cli.command_errors import CommandFailed, WrongUsage
+from worker.console import agreed
 
 if TYPE_CHECKING:
     from worker.cli.dead_letter_stores import DeadLetters
@@ -115,7 +116,8 @@ def drop(
     letters = asyncio.run(look())
     if not yes:
         _print_letters(letters, json=False)
-        if not _agreed(len(letters)):
+        what = "this letter" if len(letters) == 1 else f"these {len(letters)} letters"
+        if not agreed(f"Drop {what} for good?"):
             raise CommandFailed("nothing was dropped")
     return asyncio.run(remove(letters))
 
@@ -168,15 +170,6 @@ def _told(opened: CheckedOut) -> str:
     if claim.callback is not None:
         told["callback"] = masked_callback(claim.callback, claim)
     return _json(told)
-
-
-def _agreed(letters: int) -> bool:
-    what = "this letter" if letters == 1 else f"these {letters} letters"
-    try:
-        said = input(f"Drop {what} for good? [y/N] ")
-    except EOFError:
-        return False
-    return said.strip().lower() in {"y", "yes"}
 
 
 def _json(value: object) -> str:

@@ -19,6 +19,7 @@ from worker.config.webhook_endpoints import Endpoint
 from worker.console import lasted, print_whole
 from worker.postgres.database import Database
 from worker.postgres.events.endpoint_rows import EndpointOverview, list_endpoints
+from worker.postgres.events.orphans import MovedDeliveries, Orphan
 from worker.postgres.events.replay import Progress as Done
 from worker.postgres.events.replay import Replay, replay_progress
 
@@ -39,10 +40,11 @@ def print_endpoints(configured: Sequence[Endpoint], listed: Sequence[EndpointOve
         one = known.get(endpoint.id)
         if one is None:
             state = "new: told of what happens once a `payproof serve` saw it"
-            rows.append((endpoint.id, endpoint.merchant, "0", "0", "never", state, endpoint.url))
+            rows.append((endpoint.label, endpoint.merchant, "0", "0", "never", state, endpoint.url))
         else:
-            rows.append(_row(one, state_of(one, now), now))
-    rows += [_row(one, "not configured", now) for one in listed if one.id not in ids and one.waiting]
+            rows.append((endpoint.label, *_row(one, state_of(one, now), now)[1:-1], endpoint.url))
+    orphaned = "not configured: nothing sends what waits; see payproof webhooks move"
+    rows += [_row(one, orphaned, now) for one in listed if one.id not in ids and one.waiting]
     table = Table(box=None, header_style="bold", pad_edge=False)
     for name in COLUMNS:
         table.add_column(name, no_wrap=True, justify="right" if name in ("waiting", "given up") else "left")
@@ -65,6 +67,16 @@ def state_of(one: EndpointOverview, now: datetime) -> str:
         wait = f"in {lasted(health.shut_until - now)}" if health.shut_until and health.shut_until > now else "now"
         return f"shut after {health.failures} failures in a row; one delivery tries it {wait}"
     return f"open, {health.failures} failures in a row" if health.failures else "open"
+
+
+def print_moved(old: Orphan, new: Endpoint, moved: MovedDeliveries) -> None:
+    print(f"{moved.moved} events that waited for {old.id} are due to {new.label} at {new.host}")
+    if moved.had:
+        print(f"{moved.had} more are its own deliveries already")
+    if moved.missed:
+        print(f"{moved.missed} events that came after these were sent to neither; it gets them too")
+    if moved.unwanted:
+        print(f"{moved.unwanted} are of types that it does not want: payproof webhooks drop {old.id} gives them up")
 
 
 async def follow_replay(database: Database, replay: Replay) -> int:

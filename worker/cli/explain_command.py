@@ -51,6 +51,7 @@ async def _read(typed: str) -> tuple[list[Payment], PaymentSnapshot | None]:
     """The payments that match, and the snapshot of the payment where only one does. Raises CommandFailed."""
     from worker.cli.configured import configuration
     from worker.config.webhook_endpoints import endpoints_of
+    from worker.postgres.events.endpoint_rows import known_endpoints
     from worker.postgres.past_payments import deleted_at
     from worker.postgres.reads.snapshots import find_payments, read_dossier
     from worker.postgres.server.opened import opened_as_it_is
@@ -66,7 +67,7 @@ async def _read(typed: str) -> tuple[list[Payment], PaymentSnapshot | None]:
             raise CommandFailed(f"there is no payment {typed}{others}")
         if len(found) > 1:
             return found, None
-        one, endpoints = found[0], endpoints_of(config)
+        one, endpoints = found[0], await known_endpoints(database, endpoints_of(config))
         return found, await read_dossier(database, one.id, config.account(one.account), config.checks, endpoints)
 
 

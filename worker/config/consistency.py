@@ -83,6 +83,7 @@ class DocumentRules:
             reader.note(join(path, "url"), wrong)
         merchant = path.rpartition(".")[0]
         self._once(reader, ("webhook", merchant, values.get("url")), join(path, "url"), "is the url of {first} too")
+        self._once(reader, ("webhook id", merchant, values.get("id")), join(path, "id"), "is the id of {first} too")
         secrets = {f"previous_secrets[{index}]": one for index, one in _here(values.get("previous_secrets", ()))}
         own = [("secret", secret) for _, secret in _here([values["secret"]] if "secret" in values else [])]
         for name, secret in [*own, *secrets.items()]:

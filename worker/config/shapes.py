@@ -53,10 +53,13 @@ EventNames = Annotated[tuple[str, ...], Meta(min_length=1)]
 class Webhook(Struct, frozen=True, kw_only=True):
     """An endpoint of the shop. `events` are exact types or `payment.*`.
 
+    With an `id`, what waits for the endpoint goes to its new URL when its URL changes. An id stays with its endpoint.
+
     While there are `previous_secrets`, webhooks are signed with each of them too. So a shop that still has an older
     secret can verify them.
     """
 
+    id: Id | None = None
     url: str
     secret: Secret
     previous_secrets: tuple[Secret, ...] = ()

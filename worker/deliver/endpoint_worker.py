@@ -15,6 +15,7 @@ from datetime import datetime, timedelta
 import asyncpg
 import structlog
 from msgspec import Struct
+from msgspec.structs import replace
 
 from consumers.ports.unavailable import DatabaseUnavailable, error_name
 from consumers.webhook_policy import (
@@ -25,6 +26,7 @@ from consumers.webhook_policy import (
     capacity,
     next_health,
     outcome,
+    outcome_elsewhere,
 )
 from worker.config.webhook_endpoints import Endpoint
 from worker.deliver.attempt_log import attempt_result, result_of
@@ -127,8 +129,8 @@ class EndpointWorker:
         now = self._now()
         async with self._database.connection() as connection, connection.transaction():
             locked = await lock_endpoint(connection, self._endpoint.id)
-            health, recorded = await self._record(connection, locked.health, now)
-            taken, at = await self._take(connection, LockedEndpoint(locked.place, health), now)
+            health, recorded = await self._record(connection, locked, now)
+            taken, at = await self._take(connection, replace(locked, health=health), now)
         self._drop_recorded(locked.health, health, recorded)
         for one in taken:
             task = group.create_task(self._send(one))
@@ -139,12 +141,14 @@ class EndpointWorker:
         return at
 
     async def _record(
-        self, connection: Connection[asyncpg.Record], health: Health, now: datetime
+        self, connection: Connection[asyncpg.Record], locked: LockedEndpoint, now: datetime
     ) -> tuple[Health, list[FinishedAttempt]]:
         """Write down the ended attempts, except those of payments that are locked now: the next cycle writes them.
 
-        Returns the endpoint's health after these attempts, and the attempts that were written.
+        Returns the endpoint's health after these attempts, and the attempts that were written. Attempts at a URL that
+        is not the row's, as of a process with an older configuration, do not change its health.
         """
+        health = before = locked.health
         if not self._ended:
             return health, []
         free = await lockable_payments(connection, [one.taken.payment_id for one in self._ended])
@@ -154,10 +158,12 @@ class EndpointWorker:
         ended = [one for one in self._ended if one.taken.payment_id in free]
         if not ended:
             return health, []
-        before = health
+        results, elsewhere = [], locked.url != self._endpoint.url
         for one in ended:
-            health = next_health(health, one.sent.response, one.became, one.at, probe=one.taken.probe)
-        results = [attempt_result(self._endpoint, one.taken, one.sent, one.became, one.at) for one in ended]
+            became = outcome_elsewhere(one.became, one.taken.step, one.at) if elsewhere else one.became
+            if not elsewhere:
+                health = next_health(health, one.sent.response, became, one.at, probe=one.taken.probe)
+            results.append(attempt_result(self._endpoint, one.taken, one.sent, became, one.at))
         await record_attempts(connection, self._endpoint.id, results)
         if health != before:
             await save_health(connection, self._endpoint.id, health)

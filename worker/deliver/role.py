@@ -30,7 +30,7 @@ class Deliver:
         private: bool,
         tracing: Tracing = OFF,
     ) -> None:
-        self.endpoints, self._tracing = endpoints, tracing
+        self.endpoints, self._tracing = tuple(endpoints), tracing
         self._database, self._metrics, self._private = database, metrics, private
         self._workers: list[EndpointWorker] = []
         self._stopped = asyncio.Event()
@@ -45,7 +45,7 @@ class Deliver:
 
     async def begin(self) -> None:
         """Make the rows of the endpoints that have none. Raises DatabaseUnavailable."""
-        await begin_endpoints(self._database, [(one.id, one.merchant, one.url) for one in self.endpoints])
+        self.endpoints = await begin_endpoints(self._database, self.endpoints)
 
     async def run(self) -> None:
         now = self._database.clock.now

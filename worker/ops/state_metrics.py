@@ -20,7 +20,7 @@ from consumers.ports.unavailable import DatabaseUnavailable, error_name
 from schemas.words import Hold
 from worker.broker import Broker
 from worker.config import Config
-from worker.config.webhook_endpoints import endpoints_of
+from worker.config.webhook_endpoints import Endpoint, endpoints_of
 from worker.postgres.database import Database
 from worker.postgres.reads.installation_state import AccountState, DatabaseState, EndpointState, read_state
 from worker.postgres.watermark import Watermarks
@@ -42,9 +42,8 @@ class BrokerState(Struct, frozen=True):
 
 def state_metrics_of(config: Config, database: Database, broker: Broker | None, metrics: Metrics) -> StateMetrics:
     """Make the gauges and register them among the metrics of this process."""
-    endpoints = [endpoint.id for endpoint in endpoints_of(config)]
     state_metrics = StateMetrics(
-        database, broker, config.accounts, endpoints, config.checks.give_up, config.archive.max_size
+        database, broker, config.accounts, endpoints_of(config), config.checks.give_up, config.archive.max_size
     )
     metrics.registry.register(state_metrics)
     return state_metrics
@@ -62,7 +61,7 @@ class StateMetrics(Collector):
         database: Database,
         broker: Broker | None,
         accounts: Collection[Account],
-        endpoints: Collection[str],
+        endpoints: Sequence[Endpoint],
         give_up: float,
         archive_max_size: int,
     ) -> None:
@@ -125,6 +124,12 @@ class StateMetrics(Collector):
             yield from _of_accounts(self._state.accounts)
             yield from _of_endpoints(self._state.endpoints)
             yield _of_retention(self._state.retention)
+            orphaned = _gauge(
+                "payproof_deliveries_orphaned", "Webhooks that wait for an endpoint in no configuration", "endpoint"
+            )
+            for endpoint, waiting in self._state.orphans.items():
+                orphaned.add_metric([endpoint], waiting)
+            yield orphaned
         yield from self._claims(self._state, self._at_broker)
 
     def _payments(self, state: DatabaseState) -> Iterator[GaugeMetricFamily]:

@@ -11,8 +11,11 @@ from datetime import UTC, datetime, timedelta
 
 from consumers.checks.limits import ACCOUNT_BREAKER
 from worker.config import Config
+from worker.config.consistency import split_url
+from worker.config.webhook_endpoints import endpoints_of
 from worker.ops.doctor.findings import Finding
 from worker.postgres.database import Database
+from worker.postgres.events.orphans import list_orphans
 from worker.postgres.lost_events import read_lost
 from worker.postgres.pools import CONNECTIONS, READ_CONNECTIONS
 from worker.postgres.reads.snapshots import ACCOUNTS
@@ -84,6 +87,13 @@ async def inspect_installation(database: Database, config: Config) -> AsyncItera
             yield Finding("no", subject, f"{words}; {waiting} of them are not settled", to_do)
         else:
             yield Finding("!!", subject, f"{words}; all of them are settled")
+    for orphan in await list_orphans(database, endpoints_of(config)):
+        words = f"{orphan.waiting} events wait for it, and it is not in the configuration, so nothing sends them"
+        to_do = (
+            f"payproof webhooks move {orphan.id} ENDPOINT sends them to another endpoint of {orphan.merchant}; "
+            f"payproof webhooks drop {orphan.id} gives them up"
+        )
+        yield Finding("no", f"endpoint {orphan.id} at {split_url(orphan.url)[1]}", words, to_do)
 
 
 def archive_fills(size: int, max_size: int) -> Finding | None:

@@ -2,6 +2,8 @@
 
 It moves in the transaction that writes the deliveries. So a process that dies in between skips no event. The query for
 the events after it has the form that `event_log.py` explains.
+
+`worker.config.webhook_endpoints` says which row is whose.
 """
 
 from __future__ import annotations
@@ -13,17 +15,30 @@ import asyncpg
 from msgspec import Struct
 
 from consumers.webhook_policy import Health
+from worker.config.webhook_endpoints import Endpoint, EndpointRow, identified
 from worker.postgres.database import Connection, Database
 
 SUCCESS_NOTED_EVERY = timedelta(seconds=10)
+BEGINNING_LOCK = 7_242_020
+"""Processes that begin at the same time take turns, so that an endpoint gets one row."""
 
-_BEGIN = """
-    INSERT INTO endpoints (id, merchant, url, place)
-    SELECT e.id, e.merchant, e.url, (SELECT coalesce(max(place), 0) FROM events)
-    FROM unnest($1::text[], $2::text[], $3::text[]) AS e (id, merchant, url) ORDER BY 1
-    ON CONFLICT (id) DO NOTHING
-"""
-_LOCK = "SELECT place, failures, shut_until, disabled_at FROM endpoints WHERE id = $1 FOR NO KEY UPDATE"
+_ROWS = "SELECT id, merchant, configured_id FROM endpoints"
+_GIVEN = "unnest($1::text[], $2::text[], $3::text[], $4::text[]) AS c (id, merchant, url, configured_id)"
+_BEGIN = f"""
+    INSERT INTO endpoints (id, merchant, url, configured_id, place)
+    SELECT c.id, c.merchant, c.url, c.configured_id, (SELECT coalesce(max(place), 0) FROM events)
+    FROM {_GIVEN} ORDER BY 1 ON CONFLICT (id) DO NOTHING
+"""  # noqa: S608 - our own words
+_NAME = f"""
+    UPDATE endpoints e SET configured_id = c.configured_id FROM {_GIVEN}
+    WHERE e.id = c.id AND e.configured_id IS DISTINCT FROM c.configured_id AND c.configured_id IS NOT NULL
+"""  # noqa: S608
+_MOVE = f"""
+    UPDATE endpoints e SET url = c.url, failures = 0, shut_until = NULL, disabled_at = NULL FROM {_GIVEN}
+    WHERE e.id = c.id AND e.url <> c.url RETURNING e.id
+"""  # noqa: S608
+_DUE_NOW = "UPDATE deliveries SET next_at = $2 WHERE endpoint = ANY($1) AND next_at > $2"
+_LOCK = "SELECT place, url, failures, shut_until, disabled_at FROM endpoints WHERE id = $1 FOR NO KEY UPDATE"
 _ENQUEUE = """
     WITH batch AS (
         SELECT id, place, type FROM events
@@ -35,7 +50,7 @@ _ENQUEUE = """
     SELECT count(*) AS events, max(place) AS place FROM batch
 """
 _LIST = """
-    SELECT e.id, e.merchant, e.url, e.failures, e.shut_until, e.disabled_at, e.delivered_at,
+    SELECT e.id, e.configured_id, e.merchant, e.url, e.failures, e.shut_until, e.disabled_at, e.delivered_at,
         (SELECT count(*) FROM deliveries d WHERE d.endpoint = e.id AND d.next_at IS NOT NULL) AS waiting,
         (SELECT count(*) FROM deliveries d WHERE d.endpoint = e.id AND d.given_up_at IS NOT NULL) AS given_up,
         (SELECT count(*) FROM events v WHERE (v.merchant, v.place) > (e.merchant, e.place)
@@ -45,9 +60,10 @@ _LIST = """
 
 
 class LockedEndpoint(Struct, frozen=True):
-    """An endpoint whose row this transaction holds."""
+    """An endpoint whose row this transaction holds. `url` is that of the process that began last."""
 
     place: int
+    url: str
     health: Health
 
 
@@ -58,6 +74,7 @@ class EndpointOverview(Struct, frozen=True, kw_only=True):
     """
 
     id: str
+    configured_id: str | None
     merchant: str
     url: str
     health: Health
@@ -67,16 +84,38 @@ class EndpointOverview(Struct, frozen=True, kw_only=True):
     ahead: int
 
 
-async def begin_endpoints(database: Database, endpoints: Sequence[tuple[str, str, str]]) -> None:
-    """Make rows for new endpoints, given as (id, merchant, url). They get the events that come from now on."""
-    await database.execute(_BEGIN, *map(list, zip(*endpoints, strict=True))) if endpoints else None
+async def begin_endpoints(database: Database, endpoints: Sequence[Endpoint]) -> tuple[Endpoint, ...]:
+    """Make rows for new endpoints. They get the events that come from now on. Returns the endpoints with their ids.
+
+    What waits for an endpoint whose URL has changed is due to the new URL at once, though the old one was failing.
+    """
+    if not endpoints:
+        return ()
+    async with database.connection() as connection, connection.transaction():
+        await connection.execute("SELECT pg_advisory_xact_lock($1)", BEGINNING_LOCK)
+        found = await known_endpoints(connection, endpoints)
+        given = [
+            list(column) for column in zip(*((e.id, e.merchant, e.url, e.configured_id) for e in found), strict=True)
+        ]
+        await connection.execute(_BEGIN, *given)
+        await connection.execute(_NAME, *given)
+        moved = [row["id"] for row in await connection.fetch(_MOVE, *given)]
+        await connection.execute(_DUE_NOW, moved, database.clock.now())
+    return found
+
+
+async def known_endpoints(
+    connection: Connection[asyncpg.Record] | Database, endpoints: Sequence[Endpoint]
+) -> tuple[Endpoint, ...]:
+    """The endpoints with the ids of their rows, as `begin_endpoints` found or would make them."""
+    return identified(endpoints, [EndpointRow(**dict(row)) for row in await connection.fetch(_ROWS)])
 
 
 async def lock_endpoint(connection: Connection[asyncpg.Record], endpoint: str) -> LockedEndpoint:
     """Lock the endpoint's row until the transaction ends, so that the workers of all processes take turns."""
     row = await connection.fetchrow(_LOCK, endpoint)
     assert row is not None, "endpoints begin before their workers do"
-    return LockedEndpoint(row["place"], _health(row))
+    return LockedEndpoint(row["place"], row["url"], _health(row))
 
 
 async def enqueue_new_events(
@@ -127,16 +166,14 @@ async def enable_endpoint(database: Database, endpoint: str, now: datetime) -> H
         if row is None:
             return None
         await save_health(connection, endpoint, Health())
-        await connection.execute(
-            "UPDATE deliveries SET next_at = $2 WHERE endpoint = $1 AND next_at > $2", endpoint, now
-        )
+        await connection.execute(_DUE_NOW, [endpoint], now)
     return _health(row)
 
 
 async def list_endpoints(database: Database) -> list[EndpointOverview]:
     return [
         EndpointOverview(
-            **{name: row[name] for name in ("id", "merchant", "url", "delivered_at", "waiting", "given_up", "ahead")},
+            **{name: row[name] for name in EndpointOverview.__struct_fields__ if name != "health"},
             health=_health(row),
         )
         for row in await database.fetch(_LIST)

@@ -18,7 +18,9 @@ from consumers.account import Account
 from consumers.checks.limits import breaker_open, forgetful, refilled
 from consumers.ports.call_limits import AccountLimits
 from consumers.webhook_policy import ENDPOINT_BREAKER
+from worker.config.webhook_endpoints import Endpoint
 from worker.postgres.database import Connection, Database
+from worker.postgres.events.endpoint_rows import known_endpoints
 from worker.postgres.events.publish_cursor import BROKER
 from worker.postgres.lost_events import LOST
 from worker.postgres.spent_bytes import ARCHIVE_BYTES
@@ -89,6 +91,13 @@ _ENDPOINTS = f"""
             SELECT d.place, d.next_at FROM deliveries d WHERE d.endpoint = e.id AND d.next_at >= wanted.since
             ORDER BY d.next_at, d.place LIMIT {MOST}) AS next) AS due
 """  # noqa: S608
+_ORPHANS = f"""
+    SELECT e.id, due.waiting FROM endpoints e CROSS JOIN LATERAL (
+        SELECT count(*) AS waiting FROM (
+            SELECT FROM deliveries d WHERE d.endpoint = e.id AND d.next_at IS NOT NULL
+            ORDER BY d.next_at, d.place LIMIT {MOST}) AS next) AS due
+    WHERE e.id <> ALL($1) AND due.waiting > 0
+"""  # noqa: S608
 
 
 class AccountState(Struct, frozen=True, kw_only=True):
@@ -127,13 +136,14 @@ class DatabaseState(Struct, frozen=True, kw_only=True):
     `dead`: dead letters. `archive_bytes`: the size of the archive on disk. `snapshot`: how many transactions have begun
     since the oldest snapshot that is still held. `lost`: events that a failover lost. `took_over`: Unix time since when
     the server that took over is the primary; None for the first server. `retention`: Unix time of the last good run of
-    each task.
+    each task. `orphans`: how many deliveries wait for each endpoint that is not in the configuration.
     """
 
     held: Mapping[tuple[str, str], int]
     stopped: Mapping[str, int]
     accounts: Sequence[AccountState]
     endpoints: Sequence[EndpointState]
+    orphans: Mapping[str, int]
     queued: Mapping[str, int]
     low_priority: Mapping[str, int]
     unsequenced: float
@@ -148,9 +158,9 @@ class DatabaseState(Struct, frozen=True, kw_only=True):
 
 
 async def read_state(
-    database: Database, accounts: Collection[Account], endpoints: Collection[str], marks: Watermarks | None = None
+    database: Database, accounts: Collection[Account], endpoints: Sequence[Endpoint], marks: Watermarks | None = None
 ) -> DatabaseState:
-    """Read the state, with these accounts, and the endpoints that have these ids. Raises DatabaseUnavailable.
+    """Read the state, with the accounts and endpoints of the configuration. Raises DatabaseUnavailable.
 
     `marks` are the watermarks of its looks, kept from reading to reading; None: look from the start.
     """
@@ -161,11 +171,13 @@ async def read_state(
         queue = await _queue(connection, providers, marks, now)
         log = await connection.fetchrow(_LOG, BROKER)
         assert log is not None, "a query over one row has one row"
+        ids = [one.id for one in await known_endpoints(connection, endpoints)]
         return DatabaseState(
             stopped={row["provider"]: row["count"] for row in await connection.fetch(_STOPPED)},
             held={(row["provider"], row["hold"]): row["count"] for row in held},
             accounts=await _accounts(connection, accounts, marks, now),
-            endpoints=await _endpoints(connection, endpoints, marks, now),
+            endpoints=await _endpoints(connection, ids, marks, now),
+            orphans={row["id"]: row["waiting"] for row in await connection.fetch(_ORPHANS, ids)},
             queued={provider: queue[provider, False] for provider in providers},
             low_priority={provider: queue[provider, True] for provider in providers},
             unsequenced=log["unsequenced"] or 0,
