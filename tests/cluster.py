@@ -55,6 +55,9 @@ class Network:
         return ("ip", "netns", "exec", f"{self._own}-{node}")
 
     def build(self) -> None:
+        """Make the namespaces and bridges. Raises PermissionError without root."""
+        if os.geteuid() != 0:
+            raise PermissionError("networks are made by root alone: run this as root")
         for side, second in (("i", 213), ("o", 214)):
             bridge = self._own + side
             _ip("link", "add", bridge, "type", "bridge")

@@ -16,6 +16,7 @@ import structlog
 
 from consumers.ports.bus import ClaimPublisher
 from consumers.ports.unavailable import DatabaseUnavailable, Unavailable, error_name
+from worker.postgres.command_tag import rows_changed
 from worker.postgres.database import Database, despite_others
 from worker.postgres.driver_errors import translated
 from worker.postgres.lost_events import lost_claims, write_lost
@@ -133,6 +134,6 @@ async def _make_due(database: Database, query: str, since: datetime) -> int:
     made, last = 0, ("", since.replace(year=1), "")
     while rows := await database.fetch(query, *last, BATCH):
         due = partial(database.execute, _MAKE_DUE, [row["id"] for row in rows], since)
-        made += int((await despite_others(due)).split()[-1])
+        made += rows_changed(await despite_others(due))
         last = rows[-1]["owner"], rows[-1]["opened_at"], rows[-1]["id"]
     return made

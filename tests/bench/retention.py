@@ -27,7 +27,7 @@ from tests.bench.numbered import OLDEST, hashed_sql
 from tests.processes import directory
 from worker.postgres import archive, idempotency_keys, past_payments
 from worker.postgres.events import event_log, old_events, publish_cursor
-from worker.postgres.ledger import failures, kept_claims, look, postgres_ledger
+from worker.postgres.ledger import failures, find_payments, kept_claims, look, postgres_ledger
 from worker.postgres.queue import due
 from worker.postgres.reads import installation_state
 from worker.postgres.server.embedded import embedded_here
@@ -125,7 +125,7 @@ async def _path(measured: _Measured, rows: Sequence[asyncpg.Record]) -> None:
     for kind in ("session_id", "transaction_id", "reference"):
         calls = claims(by=kind)
         await measured.run(f"look by {kind}", look._LOOK, [[*call, [None], []] for call in calls])
-    await measured.run("find by reference", postgres_ledger._FIND, claims(by="reference"))
+    await measured.run("find by reference", find_payments.FIND, claims(by="reference"))
     await measured.run("peek", postgres_ledger._PEEK, [[[row["id"]]] for row in rows])
     await measured.run(
         "past reference", past_payments._REFERENCE, [[row["account"], row["reference"] + "x"] for row in rows]

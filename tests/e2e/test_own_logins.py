@@ -17,6 +17,7 @@ import pytest
 from tests.broker import RabbitMQ, rabbitmq
 from tests.deployment import DEPLOY
 from tests.e2e.buyers import Payproof
+from tests.e2e.conformance_whole_way import WholeWay
 from tests.fault.postgres import postgres
 from tests.harness import QUICK, READY_SECONDS, Child, System, free_ports, staged
 from tests.integration.cluster import of_kind
@@ -151,17 +152,5 @@ async def test_a_buyer_pays_and_the_shop_is_told_by_webhook_and_by_the_broker(
     assert json.loads(event.body)["data"] == payment
 
 
-async def test_a_buyer_who_never_comes_back_is_found_by_the_sweep(payproof: Payproof) -> None:
-    scene = await payproof.opened("ipay")
-    await scene.at_gateway("pay", webhook=False)
-    await scene.until("opened", "completed")
-
-
-async def test_what_does_not_fit_is_held_and_a_person_resolves_it(payproof: Payproof) -> None:
-    scene = await payproof.opened("moneybag", order="held")
-    await scene.returns(await scene.at_gateway("pay", amount="1.00"))
-    await scene.until("opened", "held")
-    decision = {"status": "completed", "actor": "anik", "reason": "seen at the bank"}
-    path = f"/v1/payments/{scene.payment['payment_id']}/resolve"
-    assert (await payproof.shop_calls("POST", path, json=decision)).status == 200
-    await scene.until("opened", "held", "completed")
+class TestWholeWay(WholeWay):
+    pass

@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from tests.e2e.buyers import Payproof
+from tests.e2e.conformance_whole_way import WholeWay
 from tests.fault.postgres import postgres
 from tests.harness import READY_SECONDS, Child, System, free_ports, staged
 from tests.pooler import pooler
@@ -89,12 +90,6 @@ async def test_a_buyer_pays_and_the_shop_is_told(payproof: Payproof, name: str) 
     await scene.until("opened", "completed")
 
 
-async def test_a_buyer_who_never_comes_back_is_found_by_the_sweep(payproof: Payproof) -> None:
-    scene = await payproof.opened("ipay")
-    await scene.at_gateway("pay", webhook=False)
-    await scene.until("opened", "completed")
-
-
 async def test_many_at_once_are_paid(payproof: Payproof) -> None:
     """Statements of many transactions share the pooler's sessions, and none gets another's."""
     scenes = [await payproof.opened("payparse", order=f"many-{n}") for n in range(20)]
@@ -106,11 +101,5 @@ async def test_many_at_once_are_paid(payproof: Payproof) -> None:
     await asyncio.gather(*(pays(n) for n in range(len(scenes))))
 
 
-async def test_what_does_not_fit_is_held_and_a_person_resolves_it(payproof: Payproof) -> None:
-    scene = await payproof.opened("moneybag", order="held")
-    await scene.returns(await scene.at_gateway("pay", amount="1.00"))
-    await scene.until("opened", "held")
-    decision = {"status": "completed", "actor": "anik", "reason": "seen at the bank"}
-    path = f"/v1/payments/{scene.payment['payment_id']}/resolve"
-    assert (await payproof.shop_calls("POST", path, json=decision)).status == 200
-    await scene.until("opened", "held", "completed")
+class TestWholeWay(WholeWay):
+    pass

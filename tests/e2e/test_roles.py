@@ -13,6 +13,7 @@ import aiohttp
 import pytest
 
 from tests.e2e.buyers import Payproof
+from tests.e2e.conformance_whole_way import WholeWay
 from tests.harness import QUICK, READY_SECONDS, Child, System, environment, free_ports, staged
 from tests.logins import LOGINS, as_user, make_logins
 from tests.processes import directory, loud, until
@@ -113,20 +114,8 @@ async def test_a_buyer_pays_and_the_shop_is_told(payproof: Payproof, name: str) 
     await scene.until("opened", "completed")
 
 
-async def test_a_buyer_who_never_comes_back_is_found_by_the_sweep(payproof: Payproof) -> None:
-    scene = await payproof.opened("ipay")
-    await scene.at_gateway("pay", webhook=False)
-    await scene.until("opened", "completed")
-
-
-async def test_what_does_not_fit_is_held_and_a_person_resolves_it(payproof: Payproof) -> None:
-    scene = await payproof.opened("moneybag", order="held")
-    await scene.returns(await scene.at_gateway("pay", amount="1.00"))
-    await scene.until("opened", "held")
-    decision = {"status": "completed", "actor": "anik", "reason": "seen at the bank"}
-    path = f"/v1/payments/{scene.payment['payment_id']}/resolve"
-    assert (await payproof.shop_calls("POST", path, json=decision)).status == 200
-    await scene.until("opened", "held", "completed")
+class TestWholeWay(WholeWay):
+    pass
 
 
 async def test_every_process_tells_how_things_stand(payproof: Payproof, apart: Apart) -> None:

@@ -1,6 +1,6 @@
 """Where the rows of the table of chaos play: a process for each role, behind proxies, and a shop's webhook endpoint.
 
-PostgreSQL's data lies on a small disk of its own where root may mount one, so that it can be filled.
+PostgreSQL's data lies on a small disk of its own, so that it can be filled. Mounting one needs root.
 """
 
 from __future__ import annotations
@@ -89,11 +89,10 @@ async def _serve(stack: AsyncExitStack, proxy: Proxy, starting: Awaitable[asynci
 
 @contextmanager
 def small_disk(place: Path) -> Iterator[Path]:
-    """A disk of DISK. Those of processes that were killed are unmounted first. Without root, a plain directory."""
-    place.mkdir()
+    """A disk of DISK. Those of processes that were killed are unmounted first. Raises PermissionError without root."""
     if os.geteuid() != 0:
-        yield place
-        return
+        raise PermissionError("a small disk is mounted by root alone: run this as root")
+    place.mkdir()
     for line in Path("/proc/mounts").read_text().splitlines():
         source, where, *_ = line.split()
         owner = source.removeprefix("payproof-chaos-")

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-
 import pytest
 from rich.console import Console
 
@@ -15,7 +13,6 @@ ROWS = {("consume", "stop"), ("PostgreSQL's disk", "full"), ("network to RabbitM
 
 
 @pytest.mark.alone
-@pytest.mark.skipif(os.geteuid() != 0, reason="a small disk needs root")
 async def test_a_few_rows_lose_nothing_and_the_flow_goes_on() -> None:
     print(f"PAYPROOF_TEST_SEED={SEED}")
     table = [row for row in rows() if (row.what, row.how) in ROWS]

@@ -59,13 +59,9 @@ def findings(text: str) -> list[str]:
     return [*_read_by_squawk(sql, transaction=not outside), *_read_here(sql, outside=outside)]
 
 
-def squawk() -> Path | None:
-    beside = Path(sys.executable).with_name("squawk")
-    return beside if beside.exists() else Path(found) if (found := shutil.which("squawk")) else None
-
-
 def _read_by_squawk(sql: str, *, transaction: bool) -> Iterator[str]:
-    program = squawk()
+    beside = Path(sys.executable).with_name("squawk")
+    program = beside if beside.exists() else shutil.which("squawk")
     assert program is not None, "the program squawk is missing: pip install squawk-cli"
     words = [program, "--pg-version=15", "--reporter=json", "--stdin-filepath=up.sql"]
     words += ["--assume-in-transaction"] if transaction else []

@@ -12,8 +12,8 @@ from consumers.ports.unavailable import DatabaseBusy, DatabaseUnavailable, Trans
 from worker.postgres import database as module
 from worker.postgres.database import Database, connect, despite_others
 from worker.postgres.ledger.postgres_ledger import PostgresLedger
+from worker.postgres.primary import Primary
 from worker.postgres.queue.turns import PostgresTurns
-from worker.runtime.clock import DatabaseClock
 
 NOWHERE = "postgresql://payproof@127.0.0.1:1/payproof"
 
@@ -124,12 +124,12 @@ async def test_a_session_that_ends_under_a_statement_is_unavailable_and_the_next
 async def test_where_nothing_listens_each_way_is_unavailable(way: Way) -> None:
     async with asyncpg.create_pool(NOWHERE, min_size=0) as pool:
         with pytest.raises(DatabaseUnavailable) as raised:
-            await way(Database(pool, NOWHERE, DatabaseClock()), "SELECT 1")
+            await way(Database(pool, NOWHERE, Primary()), "SELECT 1")
     assert error_name(raised.value) == "ConnectionRefusedError"
 
 
 async def test_where_nothing_listens_no_session_no_turn_and_no_pool_is_to_be_had() -> None:
-    database = Database(asyncpg.create_pool(NOWHERE, min_size=0), NOWHERE, DatabaseClock())
+    database = Database(asyncpg.create_pool(NOWHERE, min_size=0), NOWHERE, Primary())
     with pytest.raises(DatabaseUnavailable):
         await database.session("test")
     with pytest.raises(DatabaseUnavailable):

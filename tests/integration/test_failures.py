@@ -30,9 +30,10 @@ from tests.fakes.ledger import FakeTurns
 from tests.fakes.providers import PLAIN
 from tests.processes import until
 from worker.dead_letters import NotReplayed, list_all
-from worker.postgres.database import LOCK_SECONDS, Database
+from worker.postgres.database import Database
 from worker.postgres.ledger.failures import PostgresFailures, forget_healed
 from worker.postgres.ledger.postgres_ledger import PostgresLedger
+from worker.postgres.pools import LOCK_SECONDS
 from worker.postgres.queue.claim_queue import PostgresBus
 from worker.postgres.queue.dead_table import PostgresDead
 from worker.postgres.reads.installation_state import read_state

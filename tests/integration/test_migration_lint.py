@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import os
 import re
 from pathlib import Path
 
 import pytest
 
 from tests.contract import ROOT
-from tests.integration.migration_lint import findings, squawk
+from tests.integration.migration_lint import findings
 
 SQL = ROOT / "schemas/sql"
 FIRST_UPGRADE, RELEASED = "0013", "0024"
 """The first migration that met a filled database, and the last that was released before the rule."""
-
-pytestmark = pytest.mark.skipif(squawk() is None and "CI" not in os.environ, reason="squawk-cli is not installed")
 
 
 def up(sql: str, mark: str = "") -> str:

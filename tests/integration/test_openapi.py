@@ -24,7 +24,8 @@ from schemas.shown import PAYMENT_ID
 from tests.contract import check_event
 from tests.integration.shops import KEYS, PUBLIC, Shops
 from worker.api.documents import published
-from worker.api.openapi import OPERATIONS, openapi_document
+from worker.api.openapi import openapi_document
+from worker.api.operations import OPERATIONS
 from worker.api.routes import routes
 
 EXAMPLES = 20

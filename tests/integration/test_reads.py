@@ -15,8 +15,9 @@ from consumers.ports.unavailable import DatabaseUnavailable
 from schemas.requests import ListQuery
 from schemas.words import Status
 from tests.integration.shops import Got, Shops, serving
-from worker.postgres import database as pools
-from worker.postgres.database import READ_CONNECTIONS, Database, connect
+from worker.postgres import pools
+from worker.postgres.database import Database, connect
+from worker.postgres.pools import READ_CONNECTIONS
 from worker.postgres.reads.read_turns import ReadTurns
 from worker.postgres.reads.reading import read_page
 

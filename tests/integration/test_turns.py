@@ -15,8 +15,8 @@ from tests.integration.conformance_ledger import SECONDS
 from tests.integration.conformance_turns import IDS, TurnsConformance
 from tests.processes import until
 from worker.postgres.database import Database
+from worker.postgres.primary import Primary
 from worker.postgres.queue.turns import SAME_SECONDS, PostgresTurns, lock_of
-from worker.runtime.clock import DatabaseClock
 
 _HELD = """
     SELECT pid FROM pg_locks WHERE locktype = 'advisory' AND granted AND objsubid = 1
@@ -178,7 +178,7 @@ async def test_a_turn_that_nobody_looked_at_for_long_is_waited_for_anew(
 
 async def test_where_no_session_is_to_be_had_no_turn_is_taken() -> None:
     nowhere = "postgresql://payproof@/payproof?host=/nonexistent&port=1"
-    database = Database(asyncpg.create_pool(nowhere, min_size=0), nowhere, DatabaseClock())
+    database = Database(asyncpg.create_pool(nowhere, min_size=0), nowhere, Primary())
     turns = PostgresTurns(database)
     for _ in range(2):
         with pytest.raises(DatabaseUnavailable):

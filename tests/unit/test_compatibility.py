@@ -13,7 +13,7 @@ from schemas.shown import PaymentEvent, PaymentView
 from tests.compatibility.documents import breaks
 from tests.compatibility.shapes import resolved
 from tests.contract import todays
-from worker.api.openapi import OPERATIONS
+from worker.api.operations import OPERATIONS
 
 TODAY = todays()
 PAYMENT, EVENT, OPENAPI, ASYNCAPI = (

@@ -18,10 +18,9 @@ from worker.runtime.ids import new_payment_id
 
 
 class Api(Struct, frozen=True, kw_only=True):
-    """`reads` are for what may take long. `open_checkout` runs a gateway's `open()`.
+    """`reads` are for what may take long. `open_checkout` runs a gateway's `open()`; it ends within an opening's lease.
 
-    It ends within the lease of an opening. `twin_wait` is how many seconds a POST waits for another with its
-    Idempotency-Key.
+    `twin_wait` is how many seconds a POST waits for another with its Idempotency-Key.
     """
 
     config: Config

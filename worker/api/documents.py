@@ -17,7 +17,7 @@ from aiohttp.typedefs import Handler
 from schemas.contract import event_schema, payment_schema
 from schemas.shown import EVENT_SCHEMA, PAYMENT_SCHEMA
 from worker.api import asyncapi, openapi
-from worker.api.openapi import JSON_SCHEMA
+from worker.api.operations import JSON_SCHEMA
 
 FRESH_SECONDS = 3600
 

@@ -52,7 +52,7 @@ def answer_sample(operation: str, public_url: str) -> dict[str, Any]:
         case "listPayments":
             found = _payment(second)
             summary = {"count": 1, "completed_count": 1, "failed_count": 0, "completed_amount": found["amount"]}
-            return {"payments": [found], "next_cursor": None, "summary": summary}
+            return {"payments": [found], "next_cursor": None, "summary": summary | {"capped": False}}
         case "getTimeline":
             entries = [event_entry(event) for event in (opened, completed)]
             return {

@@ -15,7 +15,7 @@ from worker.amqp.consumer_pool import ConsumerPool
 from worker.broker import Broker
 from worker.ops.state_metrics import StateMetrics
 from worker.postgres.database import Database
-from worker.postgres.lost_events import read_lost
+from worker.postgres.lost_events import count_lost
 from worker.telemetry.metrics import Metrics
 
 ASK_SECONDS = 2.0
@@ -49,7 +49,7 @@ class Ops(Struct, frozen=True):
     async def readyz(self, _: web.Request) -> web.Response:
         try:
             async with asyncio.timeout(ASK_SECONDS):
-                lost, answered = len(await read_lost(self.database)), True
+                lost, answered = await count_lost(self.database), True
         except (DatabaseUnavailable, TimeoutError):
             lost, answered = None, False
         unheard = self._unheard()

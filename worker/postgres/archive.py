@@ -12,8 +12,8 @@ from msgspec import Struct
 
 from schemas.callbacks import read_claim
 from schemas.own_json import NotOurs
+from worker.postgres.command_tag import rows_changed
 from worker.postgres.database import Database
-from worker.postgres.retention_runs import counted
 from worker.runtime.encryption import ArchiveCipher
 
 _KEEP = "SELECT made, dropped, deleted FROM archive_keep($1)"
@@ -66,7 +66,7 @@ async def forget_personal_requests(retention: timedelta, database: Database, mos
 
     Returns how many.
     """
-    return counted(await database.execute(_FORGET_PERSONAL, retention, most))
+    return rows_changed(await database.execute(_FORGET_PERSONAL, retention, most))
 
 
 async def forget_requests(retention: timedelta, database: Database, most: int) -> int:
@@ -74,7 +74,7 @@ async def forget_requests(retention: timedelta, database: Database, most: int) -
 
     Until then a request tells an equal request from another.
     """
-    return counted(await database.execute(_FORGET, retention, most))
+    return rows_changed(await database.execute(_FORGET, retention, most))
 
 
 async def read_archived(database: Database, claim_id: str, cipher: ArchiveCipher) -> bytes | None:

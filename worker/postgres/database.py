@@ -1,4 +1,4 @@
-"""The pool of connections, with our types and deadlines. It also sends and receives wakeups.
+"""A database: its pool of connections, sessions beside the pool, its clock, and the wakeups between processes.
 
 A server may be gone without closing its connections, so every command and every wait for a connection has a deadline.
 """
@@ -6,33 +6,26 @@ A server may be gone without closing its connections, so every command and every
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from typing import Any, Protocol, TypeVar
 
 import asyncpg
-import msgspec
 import structlog
 from asyncpg.pool import PoolConnectionProxy
 
 from consumers.ports.unavailable import DatabaseUnavailable, TransactionRolledBack, error_name
 from worker.postgres.driver_errors import translated
+from worker.postgres.pools import ACQUIRE_SECONDS, COMMAND_SECONDS, CONNECTIONS, main_pool, reading_pool
 from worker.postgres.primary import Primary
 from worker.postgres.wakeups import Wakeup, Wakeups
 from worker.postgres.witness import Witness
 from worker.runtime.clock import DatabaseClock, set_within
 
 CHANNEL = "payproof"
-CONNECTIONS = 10
-READ_CONNECTIONS = 4
-READ_SECONDS = 3  # after which the server ends a statement of `reading`
-COMMAND_SECONDS = 30.0
-ACQUIRE_SECONDS = 10.0
 CLOSE_SECONDS = 5.0
 RELEASE_SECONDS = 1.0  # for a command that was cut off to end; after that its connection is given up
-LOCK_SECONDS = 5
 NOTIFY_SECONDS = 2
-IDLE_SECONDS = 60  # longer than a transaction of ours pauses; frees the locks of a process that vanished in one
 CLOCK_SECONDS = 60.0
 RECONNECT_SECONDS = 1.0
 PROBE_SECONDS = 10.0
@@ -45,22 +38,6 @@ _T = TypeVar("_T")
 log = structlog.get_logger()
 
 Connection = PoolConnectionProxy
-
-_SETTINGS = {
-    "application_name": "payproof",
-    "default_transaction_isolation": "read committed",  # a statement after a wait for a lock sees all before it
-    "jit": "off",
-    "lock_timeout": f"{LOCK_SECONDS}s",
-    "idle_in_transaction_session_timeout": f"{IDLE_SECONDS}s",
-}
-
-
-# A statement may run in another session than the one before it: none is prepared in advance, and asyncpg then sends the
-# whole statement each time. The pooler refuses our settings; its own configuration makes them (`session_check.py`).
-_THROUGH_POOLER: dict[str, Any] = {
-    "statement_cache_size": 0,
-    "server_settings": {"application_name": _SETTINGS["application_name"]},
-}
 
 _SESSION = {
     "tcp_keepalives_idle": "5",
@@ -84,7 +61,7 @@ async def despite_others(transaction: Callable[[], Awaitable[_T]]) -> _T:
 
 
 class Reads(Protocol):
-    """What only reads needs no more than this of a Database, so that its turns can be bounded: see MerchantReads."""
+    """The part of a Database that reads need. MerchantReads has it as well, and bounds their turns."""
 
     def connection(self) -> AbstractAsyncContextManager[Connection[asyncpg.Record]]: ...
 
@@ -148,14 +125,7 @@ class Database:
 
         The server ends its statements after READ_SECONDS: they raise DatabaseUnavailable.
         """
-
-        async def prepare(connection: asyncpg.Connection[asyncpg.Record], /) -> None:
-            await self.primary.meet(connection)  # it writes, where a server took over
-            await connection.execute("SET default_transaction_read_only = on")
-            await _prepare(connection)
-
-        session = {"server_settings": _SETTINGS | {"statement_timeout": f"{READ_SECONDS}s"}}
-        pool = _pool(self._dsn, session, prepare, smallest=0, size=READ_CONNECTIONS)
+        pool = reading_pool(self._dsn, self.primary)
         with translated():
             await pool
         try:
@@ -260,13 +230,7 @@ async def connect(dsn: str, *, size: int = CONNECTIONS, pooled: str | None = Non
     through it; sessions, LISTEN and the pool for reading go to `dsn`. `expect_pooled` says what has to hold for it.
     """
     primary = Primary()
-
-    async def prepare(connection: asyncpg.Connection[asyncpg.Record], /) -> None:
-        await primary.meet(connection)
-        await _prepare(connection)
-
-    session = _THROUGH_POOLER if pooled else {"server_settings": _SETTINGS}
-    pool = _pool(pooled or dsn, session, prepare, smallest=1, size=size)
+    pool = main_pool(pooled or dsn, primary, size=size, through_pooler=pooled is not None)
     database = Database(pool, dsn, primary)
     try:
         with translated():
@@ -279,47 +243,3 @@ async def connect(dsn: str, *, size: int = CONNECTIONS, pooled: str | None = Non
             async with asyncio.timeout(CLOSE_SECONDS):
                 await database.notified()
                 await pool.close()
-
-
-def _pool(
-    dsn: str,
-    session: dict[str, Any],
-    prepare: Callable[[asyncpg.Connection[asyncpg.Record]], Coroutine[Any, Any, None]],
-    *,
-    smallest: int,
-    size: int,
-) -> asyncpg.Pool[asyncpg.Record]:
-    return asyncpg.create_pool(
-        dsn,
-        min_size=smallest,
-        max_size=size,
-        init=prepare,
-        reset=_leave,
-        command_timeout=COMMAND_SECONDS,
-        timeout=ACQUIRE_SECONDS,
-        **session,
-    )
-
-
-async def _prepare(connection: asyncpg.Connection[asyncpg.Record]) -> None:
-    await connection.set_type_codec(
-        "jsonb",
-        schema="pg_catalog",
-        encoder=lambda value: msgspec.json.encode(value).decode(),
-        decoder=msgspec.json.decode,
-    )
-
-
-async def _leave(_: asyncpg.Connection[asyncpg.Record], /) -> None:
-    """Reset nothing when a connection returns to the pool: our settings end with a transaction. It saves a query."""
-
-
-def planned_once(nth: int) -> str:
-    """The nth parameter as an array of texts whose length the planner does not see, so that it keeps the plan.
-
-    Postgres keeps a plan only if a plan for any values looks as cheap as a plan for these values. Where it sees that an
-    array is short, that is never so, and it would plan each time. For a single payment, planning takes longer than the
-    statement itself. A kept plan is as old as the last ANALYZE, which a table that begins to fill gets within a minute
-    or two.
-    """
-    return f"ARRAY(SELECT unnest(${nth}::text[]))"

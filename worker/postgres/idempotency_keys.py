@@ -13,8 +13,8 @@ from datetime import datetime, timedelta
 import asyncpg
 from msgspec import Struct
 
+from worker.postgres.command_tag import rows_changed
 from worker.postgres.database import Connection, Database
-from worker.postgres.retention_runs import counted
 
 KEPT = timedelta(hours=24)
 
@@ -119,4 +119,4 @@ async def release_key(database: Database, merchant: str, key: str, claimed: Clai
 
 async def forget_old(database: Database, most: int) -> int:
     """Delete up to `most` keys that are older than 24 hours and not being worked on. Returns how many."""
-    return counted(await database.execute(_FORGET, KEPT, most))
+    return rows_changed(await database.execute(_FORGET, KEPT, most))

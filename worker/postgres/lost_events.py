@@ -9,8 +9,8 @@ from asyncpg import Record
 from msgspec import structs
 
 from schemas.callbacks import Claim
+from worker.postgres.command_tag import rows_changed
 from worker.postgres.database import Connection, Database
-from worker.postgres.retention_runs import counted
 from worker.postgres.witness import HeardClaim, SeenEvent
 
 KEPT = timedelta(days=30)
@@ -79,6 +79,12 @@ async def read_lost(database: Database) -> list[Record]:
     return await database.fetch(LOST)
 
 
+async def count_lost(database: Database) -> int:
+    """How many rows LOST has. Raises DatabaseUnavailable."""
+    (row,) = await database.fetch(f"SELECT count(*) AS count FROM ({LOST}) AS lost")  # noqa: S608 - our own words
+    return int(row["count"])
+
+
 async def forget_lost(database: Database, most: int) -> int:
     """Delete up to `most` rows that are older than KEPT. Returns how many."""
-    return counted(await database.execute(_FORGET, KEPT, most))
+    return rows_changed(await database.execute(_FORGET, KEPT, most))

@@ -28,8 +28,3 @@ async def begin_run(database: Database, task: str, every: timedelta) -> bool:
 async def end_run(database: Database, task: str) -> None:
     """Store that a run left nothing to delete."""
     await database.execute(_END, task)
-
-
-def counted(done: str) -> int:
-    """How many rows a command changed, by what Postgres says of it: `DELETE 7`."""
-    return int(done.rsplit(maxsplit=1)[-1])

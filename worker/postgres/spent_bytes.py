@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import datetime
 
+from worker.postgres.command_tag import rows_changed
 from worker.postgres.database import Database
-from worker.postgres.retention_runs import counted
 
 BudgetKey = tuple[datetime, str, str]
 """The beginning of the hour or day, the budget's name, and the digest of what it is for."""
@@ -38,7 +38,7 @@ async def add_spent(database: Database, spent: Mapping[BudgetKey, int]) -> dict[
 
 async def forget_spent(database: Database, most: int) -> int:
     """Delete up to `most` rows of hours and days that are over. Returns how many."""
-    return counted(await database.execute(_FORGET, most))
+    return rows_changed(await database.execute(_FORGET, most))
 
 
 async def archive_bytes(database: Database) -> int:

@@ -14,9 +14,10 @@ from worker.config import Config
 from worker.config.consistency import split_url
 from worker.config.webhook_endpoints import endpoints_of
 from worker.ops.doctor.findings import Finding
-from worker.postgres.database import CONNECTIONS, READ_CONNECTIONS, Database
+from worker.postgres.database import Database
 from worker.postgres.events.orphans import list_orphans
 from worker.postgres.lost_events import read_lost
+from worker.postgres.pools import CONNECTIONS, READ_CONNECTIONS
 from worker.postgres.reads.snapshots import ACCOUNTS
 from worker.postgres.spent_bytes import archive_bytes
 from worker.runtime.sizes import GB
@@ -25,8 +26,8 @@ NAMED = 20
 MOST_APART = timedelta(seconds=2)
 LATE, VERY_LATE = timedelta(minutes=2), timedelta(minutes=15)
 
-PROCESS_CONNECTIONS = CONNECTIONS + READ_CONNECTIONS + 3
-"""Of a process of all roles: its pools, and one each for wakeups, for locks and for publishing."""
+PROCESS_CONNECTIONS = CONNECTIONS + READ_CONNECTIONS + 4
+"""Of a process of all roles: its pools, and one each for wakeups, for locks, for publishing and for a new primary."""
 
 _FREE = """
     SELECT current_setting('max_connections')::int AS most, current_setting('max_connections')::int

@@ -8,19 +8,17 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from urllib.parse import parse_qs, urlsplit
 
-import asyncpg
 from asyncpg.connect_utils import SSLMode
-from asyncpg.connection import LoggedQuery
 from msgspec import Struct
 
 from worker.config import Settings
 from worker.config.consistency import is_loopback
 from worker.ops.doctor.findings import Finding
 from worker.postgres.driver_errors import DRIVER_ERRORS
+from worker.postgres.server.connection_parameters import connection_parameters
 from worker.runtime.broker_nodes import nodes_of
 
 LOOK_SECONDS = 10.0
-_OF_SESSION = "SELECT version FROM pg_stat_ssl WHERE pid = pg_backend_pid()"
 _VERIFY = "end the URL in ?sslmode=verify-full&sslrootcert=PATH, with the file of the server's CA"
 _AMQPS = "begin the URL with amqps:// and end it in /?cafile=PATH, with the file of the broker's CA"
 
@@ -64,25 +62,13 @@ def judged(subject: str, found: Transport, to_do: str) -> Finding:
 
 
 async def database_transport(dsn: str) -> Transport | None:
-    """How a connection with this URL is, as the server sees it. None where there is none.
-
-    Behind a pooler the server tells of the pooler's own connection to it.
-    """
-    seen: list[LoggedQuery] = []
+    """How a connection with this URL is; see ConnectionParameters. None where there is none."""
     try:
-        connection = await asyncpg.connect(
-            dsn, timeout=LOOK_SECONDS, command_timeout=LOOK_SECONDS, statement_cache_size=0
-        )
-        try:
-            connection.add_query_logger(seen.append)
-            protocol = await connection.fetchval(_OF_SESSION)
-        finally:
-            await connection.close(timeout=LOOK_SECONDS)
+        found = await connection_parameters(dsn, LOOK_SECONDS)
     except (*DRIVER_ERRORS, ValueError):
         return None
-    address, mode = seen[0].conn_addr, seen[0].conn_params.sslmode
-    host = address if isinstance(address, str) else address[0]
-    return Transport(host=host, verified=mode is SSLMode.verify_full, protocol=protocol)
+    host = found.address if isinstance(found.address, str) else found.address[0]
+    return Transport(host=host, verified=found.sslmode is SSLMode.verify_full, protocol=found.protocol)
 
 
 def broker_transport(url: str) -> Transport:

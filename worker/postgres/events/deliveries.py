@@ -21,6 +21,7 @@ from msgspec import Struct
 
 from consumers.timing import TIMING
 from consumers.webhook_policy import MAX_EXPEDITED
+from worker.postgres.command_tag import rows_changed
 from worker.postgres.database import Connection
 from worker.postgres.watermark import Watermark
 
@@ -176,7 +177,7 @@ async def expedite_deliveries(connection: Connection[asyncpg.Record], endpoint: 
     An early attempt does not count in the schedule. Returns how many deliveries were moved.
     """
     done = await connection.execute(_EXPEDITE, endpoint, now, TIMING.expedite_spread, MAX_EXPEDITED)
-    return int(done.split()[-1])
+    return rows_changed(done)
 
 
 async def expedite_one(connection: Connection[asyncpg.Record], endpoint: str, now: datetime, mark: Watermark) -> None:

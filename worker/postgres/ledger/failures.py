@@ -12,8 +12,8 @@ from consumers.checks.repeated_failure import LOST, Failing
 from schemas.checks import Checks
 from schemas.letters import KeptReply
 from schemas.shown import is_payment_id
+from worker.postgres.command_tag import rows_changed
 from worker.postgres.database import Connection, Database
-from worker.postgres.retention_runs import counted
 
 ANEW_SECONDS = 3600
 """After so long without a failure, the next failure counts as the first, unless asking was stopped."""
@@ -88,4 +88,4 @@ async def forget_healed(database: Database, most: int) -> int:
 
     Any process may have recorded it. Returns how many.
     """
-    return counted(await database.execute(_HEALED, most))
+    return rows_changed(await database.execute(_HEALED, most))

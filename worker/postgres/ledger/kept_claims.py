@@ -20,9 +20,9 @@ from consumers.apply_claim import KEPT_CANDIDATES
 from consumers.early_claims import KEPT_FOR, PER_ACCOUNT, PER_ID, as_kept, event, is_signed, names
 from schemas.callbacks import Claim
 from schemas.payments import Payment
+from worker.postgres.command_tag import rows_changed
 from worker.postgres.database import Connection, Database
 from worker.postgres.ledger.claims import to_archive
-from worker.postgres.retention_runs import counted
 from worker.runtime.encryption import ArchiveCipher
 
 ACCOUNT_TURN, ID_TURN = 7_242_018, 7_242_019  # kinds of advisory locks
@@ -166,7 +166,7 @@ async def queue_early_claims(
 
 async def forget_kept(database: Database, most: int, kept_for: timedelta = KEPT_FOR) -> int:
     """Delete up to `most` kept claims that are older than `kept_for`. Returns how many."""
-    return counted(await database.execute(_FORGET, kept_for, most))
+    return rows_changed(await database.execute(_FORGET, kept_for, most))
 
 
 def _turns(account: str, *named: str | None) -> list[str]:

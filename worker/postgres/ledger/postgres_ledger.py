@@ -7,65 +7,40 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
-from datetime import datetime, timedelta
+from datetime import timedelta
 from functools import partial
 from typing import Any
 
 import asyncpg
 import msgspec
 
-from consumers.commands.open_payment import ReadyToOpen, ReferenceTaken, reopen_or_reject
+from consumers.commands.open_payment import ReadyToOpen, ReferenceTaken
 from consumers.ports.ledger import LookResult, Lookup, Write, WriteResult
 from consumers.ports.unavailable import DatabaseUnavailable
 from schemas.callbacks import Claim
 from schemas.payments import Case, Change, Glance, Payment
-from worker.postgres.database import Connection, Database, despite_others, planned_once
+from worker.postgres.database import Connection, Database, despite_others
 from worker.postgres.driver_errors import translated
 from worker.postgres.events.event_log import SequencedEvent
-from worker.postgres.idempotency_keys import came_to
 from worker.postgres.ledger.account_limits import PostgresLimits, open_limits
 from worker.postgres.ledger.batch import BatchEnd, CommittedBatch, PostgresBatch, open_batch, referenced, server_of
+from worker.postgres.ledger.checkout_rows import create_or_reopen
 from worker.postgres.ledger.claims import names_of, record_unfound
+from worker.postgres.ledger.find_payments import FIND, find
 from worker.postgres.ledger.kept_claims import keep_early_claims, wait_for_turns
 from worker.postgres.ledger.look import look
 from worker.postgres.ledger.news import news_of
-from worker.postgres.ledger.rows import INSERT, PAYMENT, payment_of
-from worker.postgres.ledger.store import store
+from worker.postgres.ledger.rows import PAYMENT, payment_of, planned_once
 from worker.postgres.ledger.unexpected_rows import insert, withdraw
 from worker.postgres.ledger.write import PostgresLockedLedger, Tried, open_locked, put, write_all
-from worker.postgres.past_payments import past_reference
 from worker.postgres.wakeups import Wakeup
 from worker.postgres.witness import SeenEvent
 from worker.runtime.encryption import ArchiveCipher
 
-_FIND = f"""
-    SELECT c.claim_id,
-        coalesce(named.id, session.payment_id, transaction.payment_id, referred.id, past.id) AS payment_id,
-        coalesce(session.payment_id, transaction.payment_id, referred.id, past.id) IS NOT NULL AND NOT EXISTS (
-            SELECT FROM payments p
-            WHERE p.id = coalesce(named.id, session.payment_id, transaction.payment_id, referred.id)) AS past
-    FROM unnest({", ".join(map(planned_once, range(1, 7)))})
-        AS c (claim_id, account, payment_id, session_id, transaction_id, reference)
-    LEFT JOIN payments named ON named.id = c.payment_id AND named.account = c.account
-    LEFT JOIN sessions session
-        ON c.payment_id IS NULL AND session.account = c.account AND session.session_id = c.session_id
-    LEFT JOIN transactions transaction
-        ON c.payment_id IS NULL AND transaction.account = c.account AND transaction.transaction_id = c.transaction_id
-    LEFT JOIN payments referred
-        ON c.payment_id IS NULL AND referred.account = c.account AND referred.reference = c.reference
-    LEFT JOIN past_payments past
-        ON c.payment_id IS NULL AND past.account = c.account AND past.reference = c.reference
-"""  # noqa: S608 - our own words
 _PEEK = f"SELECT {', '.join(Glance.__struct_fields__)} FROM payments WHERE id = ANY({planned_once(1)})"  # noqa: S608
 _HOLDER = f"""
     SELECT {PAYMENT} FROM sessions s JOIN payments p ON p.id = s.payment_id WHERE s.account = $1 AND s.session_id = $2
 """  # noqa: S608 - our own names
-_LOST = """
-    SELECT clock_timestamp() AS now, (
-        SELECT l.payment_id FROM lost_events l WHERE l.account = $1 AND l.reference = $2
-            AND (SELECT true FROM payments p WHERE p.id = l.payment_id) IS NULL LIMIT 1) AS lost_id
-"""
-_LOCK_BY_REFERENCE = f"SELECT {PAYMENT} FROM payments p WHERE account = $1 AND reference = $2 FOR UPDATE"  # noqa: S608 - our own names
 
 
 class PostgresLedger:
@@ -190,12 +165,12 @@ class PostgresLedger:
         if not lookups:
             return {}
         async with self._database.connection() as connection:
-            return await _find(connection, lookups)
+            return await find(connection, lookups)
 
     async def keep(self, claims: Sequence[Claim]) -> Mapping[str, str]:
         async with self._database.connection() as connection, connection.transaction():
             await wait_for_turns(connection, claims)
-            rows = await connection.fetch(_FIND, *names_of(claims))
+            rows = await connection.fetch(FIND, *names_of(claims))
             found = {row["claim_id"]: row["payment_id"] for row in rows if row["payment_id"] and not row["past"]}
             past = {row["claim_id"] for row in rows if row["past"]}
             await record_unfound(connection, self._cipher, [claim for claim in claims if claim.id in past])
@@ -224,7 +199,7 @@ class PostgresLedger:
     async def create(self, payment: Payment, request: dict[str, Any], lease: timedelta) -> ReadyToOpen | ReferenceTaken:
         while True:
             async with self._database.connection() as connection, connection.transaction():
-                made = await _create(connection, payment, request, lease)
+                made = await create_or_reopen(connection, payment, request, lease)
             if made is not None:
                 return made
 
@@ -281,11 +256,6 @@ def _in_their_order(writes: Sequence[Write], places: Mapping[str, int]) -> list[
     return sorted(placed, key=lambda event: event.place)
 
 
-async def _find(connection: Connection[asyncpg.Record], lookups: Sequence[Claim | Lookup]) -> dict[str, str]:
-    rows = await connection.fetch(_FIND, *names_of(lookups))
-    return {row["claim_id"]: row["payment_id"] for row in rows if row["payment_id"] is not None}
-
-
 async def _open_inserted(
     connection: Connection[asyncpg.Record], payments: Sequence[Payment], end: BatchEnd
 ) -> PostgresInsertedBatch:
@@ -297,37 +267,3 @@ async def _open_inserted(
         if payment.id in new
     }
     return PostgresInsertedBatch(connection, server, dict(sorted(cases.items())), end)
-
-
-async def _create(
-    connection: Connection[asyncpg.Record], payment: Payment, request: dict[str, Any], lease: timedelta
-) -> ReadyToOpen | ReferenceTaken | None:
-    """Insert the payment's row, or go on with the row that has its reference, if that has no checkout yet.
-
-    A payment that a failover lost gets its id again, which the shop and the buyer's browser know. None: the row that
-    had the reference has just been discarded.
-    """
-    (found,) = await connection.fetch(_LOST, payment.account, payment.reference)
-    now: datetime = found["now"]
-    made = msgspec.structs.replace(payment, id=found["lost_id"] or payment.id, opening_until=now + lease)
-    if await connection.fetchval(INSERT, made) is not None:
-        if past := await past_reference(connection, payment.account, payment.reference):
-            await connection.execute("DELETE FROM payments WHERE id = $1", made.id)
-            return ReferenceTaken(payment=msgspec.structs.replace(made, id=past), why="opened", equal=False)
-        await connection.execute("INSERT INTO openings VALUES ($1, $2)", made.id, request)
-        if made.id != payment.id:
-            await came_to(connection, payment.id, made.id)
-        return ReadyToOpen(made)
-    row = await connection.fetchrow(_LOCK_BY_REFERENCE, payment.account, payment.reference)
-    if row is None:
-        return None
-    present = payment_of(row)
-    # An earlier release wrote an id into the request.
-    asked_for = "SELECT request - 'proposed_id' FROM openings WHERE payment_id = $1"
-    before = await connection.fetchval(asked_for, present.id)
-    equal = before == msgspec.json.decode(msgspec.json.encode(request))
-    result = reopen_or_reject(present, made, equal=equal, until=now + lease, now=now)
-    if isinstance(result, ReadyToOpen):
-        await store(connection, [(present, Change(payment=result.payment))])
-        await came_to(connection, payment.id, present.id)
-    return result

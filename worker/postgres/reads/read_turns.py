@@ -17,7 +17,8 @@ import asyncpg
 from msgspec import Struct
 
 from consumers.ports.unavailable import DatabaseBusy
-from worker.postgres.database import READ_CONNECTIONS, Connection, Database
+from worker.postgres.database import Connection, Database
+from worker.postgres.pools import READ_CONNECTIONS
 
 WAIT_SECONDS = 5.0
 

@@ -16,9 +16,9 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from urllib.parse import parse_qs, quote, unquote, urlencode, urlsplit
 
-import asyncpg
 from asyncpg.connect_utils import SSLMode
-from asyncpg.connection import LoggedQuery
+
+from worker.postgres.server.connection_parameters import connection_parameters
 
 CONNECT_SECONDS = 30
 MIGRATE_SECONDS = 3600
@@ -122,23 +122,15 @@ async def dbmate_url(dsn: str) -> str:
 
     They read a URL differently: defaults, several hosts, sockets, and `sslmode=prefer`, which dbmate's driver lacks.
     """
-    seen: list[LoggedQuery] = []
-    connection = await asyncpg.connect(dsn, timeout=CONNECT_SECONDS)
-    try:
-        connection.add_query_logger(seen.append)
-        encrypted = await connection.fetchval("SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()")
-    finally:
-        await connection.close()
-    address, parameters = seen[0].conn_addr, seen[0].conn_params
-    password = parameters.password if isinstance(parameters.password, str) else None
-    user = quote(parameters.user, safe="") + (f":{quote(password, safe='')}" if password else "")
-    database = quote(parameters.database, safe="")
-    if isinstance(address, str):
-        directory, _, port = address.rpartition("/.s.PGSQL.")
+    found = await connection_parameters(dsn, CONNECT_SECONDS)
+    user = quote(found.user, safe="") + (f":{quote(found.password, safe='')}" if found.password else "")
+    database = quote(found.database, safe="")
+    if isinstance(found.address, str):
+        directory, _, port = found.address.rpartition("/.s.PGSQL.")
         query = {"host": directory, "port": port, "sslmode": "disable"}
         return f"postgres://{user}@/{database}?{urlencode(query, quote_via=quote)}"
-    host, port_number = address
-    query = {"sslmode": _sslmode(parameters.sslmode, encrypted=bool(encrypted))} | _ssl_files(dsn)
+    host, port_number = found.address
+    query = {"sslmode": _sslmode(found.sslmode, encrypted=found.protocol is not None)} | _ssl_files(dsn)
     bracketed = f"[{host}]" if ":" in host else quote(host, safe="")
     return f"postgres://{user}@{bracketed}:{port_number}/{database}?{urlencode(query, quote_via=quote)}"
 

@@ -7,6 +7,7 @@ beyond the last event of the backup.
 
 from __future__ import annotations
 
+from worker.postgres.command_tag import rows_changed
 from worker.postgres.database import Database
 from worker.postgres.events.event_log import SEQUENCING_LOCK
 
@@ -45,4 +46,4 @@ async def raise_versions(database: Database) -> int:
         await connection.execute(_LEAVE_PLACES, PLACES, SEQUENCING_LOCK, timeout=SECONDS)
         await connection.execute(_TAKE_OVER, VERSIONS, timeout=SECONDS)
         done = await connection.execute(_RAISE, VERSIONS, timeout=SECONDS)
-    return int(done.split()[-1])
+    return rows_changed(done)

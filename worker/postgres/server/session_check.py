@@ -12,8 +12,8 @@ from contextlib import AsyncExitStack, suppress
 import asyncpg
 
 from schemas.secret import Secret
-from worker.postgres.database import IDLE_SECONDS, LOCK_SECONDS
 from worker.postgres.driver_errors import translated
+from worker.postgres.pools import IDLE_SECONDS, LOCK_SECONDS
 
 CONNECT_SECONDS = 10.0
 SAY_SECONDS = 5.0

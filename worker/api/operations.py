@@ -1,0 +1,154 @@
+"""The operations of the API, as `/openapi.json` describes them.
+
+A path that is added to `api.routes` has to be added here; a test compares the two.
+"""
+
+from __future__ import annotations
+
+from msgspec import Struct
+
+from schemas.requests import EVENTS_QUERY, NEW_PAYMENT, RESOLUTION, TRACKED_PAYMENT, Shape
+from schemas.responses import EventPage, PaymentPage, Timeline
+from schemas.shown import EVENT_SCHEMA, PAYMENT_SCHEMA, PaymentView
+from worker.api.read import LIST_QUERY
+
+JSON = "application/json"
+JSON_SCHEMA = "application/schema+json"
+_OF_A_BODY = {
+    400: "The body is no sound JSON.",
+    408: "The body did not arrive in time.",
+    413: "The body is larger than 64 KiB.",
+    422: "A field is missing, wrong or unknown; `field` names it.",
+}
+_OF_A_PAYMENT = {404: "You have no such payment."}
+
+
+class Operation(Struct, frozen=True, kw_only=True):
+    """One method of one path. `problems` are those beside the ones of every path; `media` is the answer's type.
+
+    `once`: it takes an Idempotency-Key. `keyed`: it needs an API key.
+    """
+
+    method: str
+    path: str
+    name: str
+    summary: str
+    status: int = 200
+    answer: type[Struct] | None = None
+    media: str = JSON
+    body: Shape | None = None
+    query: Shape = Shape(())
+    problems: dict[int, str] = {}
+    keyed: bool = True
+    once: bool = False
+
+
+OPERATIONS = (
+    Operation(
+        method="post",
+        path="/v1/payments",
+        name="openPayment",
+        summary="Open a checkout at the account's gateway",
+        status=201,
+        answer=PaymentView,
+        body=NEW_PAYMENT,
+        problems=_OF_A_BODY
+        | {
+            409: "The reference or the Idempotency-Key is used, or a POST with it is in progress.",
+            422: "A field is wrong, or the gateway refused (`gateway_refused`, in its words).",
+            502: "The gateway's reply was no answer; the next POST of the reference with an equal body opens it again.",
+            504: "The gateway did not reply; the next POST of the reference with an equal body opens it again.",
+        },
+        once=True,
+    ),
+    Operation(
+        method="post",
+        path="/v1/payments/track",
+        name="trackPayment",
+        summary="Take on a payment that you opened yourself; what its gateway told of it within a week before is heard",
+        status=201,
+        answer=PaymentView,
+        body=TRACKED_PAYMENT,
+        problems=_OF_A_BODY
+        | {409: "The reference, the session or the Idempotency-Key is used, or a POST with it is in progress."},
+        once=True,
+    ),
+    Operation(
+        method="get",
+        path="/v1/payments",
+        name="listPayments",
+        summary="List payments, newest first; filters are ANDed",
+        answer=PaymentPage,
+        query=LIST_QUERY,
+        problems={422: "A parameter is unknown, repeated or wrong; `field` names it."},
+    ),
+    Operation(
+        method="get",
+        path="/v1/payments/{payment_id}",
+        name="getPayment",
+        summary="Get one payment",
+        answer=PaymentView,
+        problems=_OF_A_PAYMENT,
+    ),
+    Operation(
+        method="get",
+        path="/v1/payments/{payment_id}/timeline",
+        name="getTimeline",
+        summary="What was claimed, asked, answered, decided and told, in order of recording",
+        answer=Timeline,
+        problems=_OF_A_PAYMENT,
+    ),
+    Operation(
+        method="post",
+        path="/v1/payments/{payment_id}/verify",
+        name="verifyPayment",
+        summary="Ask the gateway at once",
+        status=202,
+        answer=PaymentView,
+        problems=_OF_A_PAYMENT | {409: "The payment's account is no longer configured."},
+    ),
+    Operation(
+        method="post",
+        path="/v1/payments/{payment_id}/resolve",
+        name="resolvePayment",
+        summary="Decide on a held payment, as a person",
+        answer=PaymentView,
+        body=RESOLUTION,
+        problems=_OF_A_PAYMENT
+        | _OF_A_BODY
+        | {409: "`not_held`, `lower_status`, `version_conflict`, `transaction_used` or `account_not_configured`."},
+    ),
+    Operation(
+        method="get",
+        path="/v1/events",
+        name="listEvents",
+        summary="Your own events, oldest first",
+        answer=EventPage,
+        query=EVENTS_QUERY,
+        problems={410: "The cursor is older than what is kept.", 422: "A parameter is unknown, repeated or wrong."},
+    ),
+    Operation(method="get", path="/openapi.json", name="getOpenapi", summary="This document", keyed=False),
+    Operation(
+        method="get",
+        path="/asyncapi.json",
+        name="getAsyncapi",
+        summary="The AsyncAPI document of what goes over RabbitMQ",
+        keyed=False,
+    ),
+    Operation(
+        method="get",
+        path=PAYMENT_SCHEMA,
+        name="getPaymentSchema",
+        summary="The JSON Schema of the payment, in the API and in events",
+        media=JSON_SCHEMA,
+        keyed=False,
+    ),
+    Operation(
+        method="get",
+        path=EVENT_SCHEMA,
+        name="getEventSchema",
+        summary="The JSON Schema of an event, the payment within",
+        media=JSON_SCHEMA,
+        keyed=False,
+    ),
+)

@@ -1,0 +1,58 @@
+"""The row of a payment that waits for its checkout: inserted, or taken up again by a request for its reference."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Any
+
+import asyncpg
+import msgspec
+
+from consumers.commands.open_payment import ReadyToOpen, ReferenceTaken, reopen_or_reject
+from schemas.payments import Change, Payment
+from worker.postgres.database import Connection
+from worker.postgres.idempotency_keys import came_to
+from worker.postgres.ledger.rows import INSERT, PAYMENT, payment_of
+from worker.postgres.ledger.store import store
+from worker.postgres.past_payments import past_reference
+
+_LOST = """
+    SELECT clock_timestamp() AS now, (
+        SELECT l.payment_id FROM lost_events l WHERE l.account = $1 AND l.reference = $2
+            AND (SELECT true FROM payments p WHERE p.id = l.payment_id) IS NULL LIMIT 1) AS lost_id
+"""
+_LOCK_BY_REFERENCE = f"SELECT {PAYMENT} FROM payments p WHERE account = $1 AND reference = $2 FOR UPDATE"  # noqa: S608 - our own names
+
+
+async def create_or_reopen(
+    connection: Connection[asyncpg.Record], payment: Payment, request: dict[str, Any], lease: timedelta
+) -> ReadyToOpen | ReferenceTaken | None:
+    """Insert the payment's row, or go on with the row that has its reference, if that has no checkout yet.
+
+    A payment that a failover lost gets its id again, which the shop and the buyer's browser know. None: the row that
+    had the reference has just been discarded.
+    """
+    (found,) = await connection.fetch(_LOST, payment.account, payment.reference)
+    now: datetime = found["now"]
+    made = msgspec.structs.replace(payment, id=found["lost_id"] or payment.id, opening_until=now + lease)
+    if await connection.fetchval(INSERT, made) is not None:
+        if past := await past_reference(connection, payment.account, payment.reference):
+            await connection.execute("DELETE FROM payments WHERE id = $1", made.id)
+            return ReferenceTaken(payment=msgspec.structs.replace(made, id=past), why="opened", equal=False)
+        await connection.execute("INSERT INTO openings VALUES ($1, $2)", made.id, request)
+        if made.id != payment.id:
+            await came_to(connection, payment.id, made.id)
+        return ReadyToOpen(made)
+    row = await connection.fetchrow(_LOCK_BY_REFERENCE, payment.account, payment.reference)
+    if row is None:
+        return None
+    present = payment_of(row)
+    # An earlier release wrote an id into the request.
+    asked_for = "SELECT request - 'proposed_id' FROM openings WHERE payment_id = $1"
+    before = await connection.fetchval(asked_for, present.id)
+    equal = before == msgspec.json.decode(msgspec.json.encode(request))
+    result = reopen_or_reject(present, made, equal=equal, until=now + lease, now=now)
+    if isinstance(result, ReadyToOpen):
+        await store(connection, [(present, Change(payment=result.payment))])
+        await came_to(connection, payment.id, present.id)
+    return result
