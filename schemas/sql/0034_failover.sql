@@ -30,13 +30,13 @@ comment on table lost_events is 'Events that were committed and are missing sinc
 comment on column lost_events.reference is 'The payment''s; null where the process that remembers the event did not know it';
 
 -- The same name for all users: one who may not ask for it would take the server for another.
-alter function server_name() security definer set search_path = pg_catalog;
+alter function server_name() security definer set search_path = pg_catalog, pg_temp;
 
 -- Notes the server that this database is on, for the first process that comes to it. Where another server was here
 -- before, it took over now: versions and positions go on above all that the other may have given. A position moves once,
 -- of the newest event, under the lock of the writer that gives positions. On a standby it notes nothing, and `name` is null.
 create function meet_server() returns table (name text, since timestamptz, version_floor int, took_over boolean)
-language plpgsql security definer set search_path from current as $$
+language plpgsql security definer as $$
 declare
     here constant text := server_name();
     at servers;
@@ -63,6 +63,10 @@ begin
     returning s.name, s.since, s.version_floor, true;
 end
 $$;
+-- A function that runs as its owner looks only where its owner put things, and last where anyone may.
+do $$ begin
+    execute format('alter function meet_server() set search_path = %I, pg_temp', current_schema());
+end $$;
 
 insert into access (relation, ingress, worker, reader)
 values ('lost_events', 'select, insert, update', 'select, insert, update, delete', 'select');

@@ -3,6 +3,7 @@
 -- A payment that is deleted leaves its keys behind for good: its reference here, its sessions and transactions where they
 -- are, and the order that it paid. So nothing of its can become another payment's, however late a gateway, a statement or a
 -- shop names it. Three foreign keys would keep the payment, and would look for it without an index.
+-- locks: payments, sessions, transactions and orders, for a moment; a try waits for 0.2 s at most
 do $$
 begin
     set local lock_timeout = '200ms';

@@ -7,6 +7,7 @@ only processes knew that have ended since is not found missing.
 
 from __future__ import annotations
 
+import time
 from collections import deque
 from collections.abc import Callable, Iterable
 from datetime import datetime
@@ -20,6 +21,10 @@ from schemas.words import Source
 
 REMEMBERED = 10_000
 """Of each kind: those of the last seconds under a full load. More may be lost where a standby is further behind."""
+
+KEPT_SECONDS = 2 * 24 * 3600.0
+"""After that an item is forgotten, also in a quiet shop. No claim waits so long for its payment, and no retention is so
+short: what retention has deleted is not lost."""
 
 _T = TypeVar("_T")
 
@@ -46,29 +51,34 @@ class HeardClaim(Struct, frozen=True):
 
 
 class Memory(Generic[_T]):
-    """The last REMEMBERED items, each with `since`: when the server that had it took over."""
+    """The last REMEMBERED items of KEPT_SECONDS, each with `since`: when the server that had it took over."""
 
-    def __init__(self) -> None:
-        self._items: deque[tuple[datetime | None, _T]] = deque(maxlen=REMEMBERED)
+    def __init__(self, ticking: Callable[[], float]) -> None:
+        self._ticking = ticking
+        self._items: deque[tuple[float, datetime | None, _T]] = deque(maxlen=REMEMBERED)
 
     def add(self, items: Iterable[_T], since: datetime | None) -> None:
-        self._items.extend((since, item) for item in items)
+        now = self._ticking()
+        self._items.extend((now, since, item) for item in items)
 
     def before(self, since: datetime | None) -> list[_T]:
         """The items of other servers than the one that took over at `since`."""
-        return [item for at, item in self._items if at != since]
+        oldest = self._ticking() - KEPT_SECONDS
+        while self._items and self._items[0][0] < oldest:
+            self._items.popleft()
+        return [item for _, of, item in self._items if of != since]
 
     def forget_before(self, since: datetime | None, unless: Callable[[_T], bool] = lambda _: False) -> None:
         """Forget the items of other servers, as they were looked for."""
-        self._items = deque((one for one in self._items if one[0] == since or unless(one[1])), maxlen=REMEMBERED)
+        self._items = deque((one for one in self._items if one[1] == since or unless(one[2])), maxlen=REMEMBERED)
 
 
 class Witness:
     """The last events and claims of this process."""
 
-    def __init__(self) -> None:
-        self.events = Memory[SeenEvent]()
-        self.claims = Memory[HeardClaim]()
+    def __init__(self, ticking: Callable[[], float] = time.monotonic) -> None:
+        self.events = Memory[SeenEvent](ticking)
+        self.claims = Memory[HeardClaim](ticking)
 
     def saw(self, events: Iterable[SeenEvent], since: datetime | None) -> None:
         """Remember events whose commit or sending was confirmed."""
