@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
@@ -69,10 +69,22 @@ class Member:
 
 
 class Fleet:
-    """`url`, `key` and `sandbox_url` are the installation's, as in tests.harness.System."""
+    """`url`, `key` and `sandbox_url` are the installation's, as in tests.harness.System.
 
-    def __init__(self, place: Path, database: Postgres, broker: RabbitMQ, settings: str = SETTINGS) -> None:
-        self._system = System(place, settings=settings)
+    `merchants` is the configuration after the shop's own tables, and `roles` are those of each process, by its name.
+    """
+
+    def __init__(
+        self,
+        place: Path,
+        database: Postgres,
+        broker: RabbitMQ,
+        settings: str = SETTINGS,
+        *,
+        merchants: str = "",
+        roles: Mapping[str, str] = ROLES,
+    ) -> None:
+        self._system = System(place, settings=settings, merchants=merchants)
         self.place, self.database, self.broker = place, database, broker
         self.url, self.key, self.sandbox_url = self._system.url, self._system.key, self._system.sandbox_url
         self.settings = self._system.settings | {
@@ -80,7 +92,7 @@ class Fleet:
             "PAYPROOF_AMQP_URL": broker.url,
         }
         self.subscriber = Subscriber(broker.url)
-        self.members = {name: Member(self, name, roles) for name, roles in ROLES.items()}
+        self.members = {name: Member(self, name, own) for name, own in roles.items()}
         self._read: dict[Path, int] = {}
 
     def start(self) -> None:
@@ -123,10 +135,15 @@ class Fleet:
 
 
 @contextmanager
-def running_fleet(settings: str = SETTINGS) -> Iterator[Fleet]:
-    """A running fleet and its servers; everything is ended afterwards. Blocks."""
-    with directory() as place, rabbitmq() as broker, postgres(place) as database:
-        fleet = Fleet(place, database, broker, settings)
+def running_fleet(
+    settings: str = SETTINGS, *, merchants: str = "", roles: Mapping[str, str] = ROLES, exports: bool = False
+) -> Iterator[Fleet]:
+    """A running fleet and its servers; everything is ended afterwards. Blocks.
+
+    `merchants` and `roles` are those of Fleet. `exports`: RabbitMQ's exporter for Prometheus runs too.
+    """
+    with directory() as place, rabbitmq(exports=exports) as broker, postgres(place) as database:
+        fleet = Fleet(place, database, broker, settings, merchants=merchants, roles=roles)
         try:
             with ThreadPoolExecutor(1) as aside:  # a test's event loop may be running here
                 aside.submit(asyncio.run, fleet.subscriber.bind()).result()
