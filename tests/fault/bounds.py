@@ -39,7 +39,7 @@ class Bounds(Struct, frozen=True, kw_only=True):
 FULL = Bounds(memory=16 * MB, handles=6, connections=6)
 SHORT = Bounds(memory=1024 * MB, handles=600, connections=600)
 """For a run of minutes, whose processes still warm up."""
-FULL_MINUTES = 15.0
+FULL_MINUTES = 10.0
 
 
 def slopes(samples: Sequence[Sample], kind: str) -> dict[str, Slope]:

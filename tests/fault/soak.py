@@ -53,6 +53,7 @@ SAMPLE_SECONDS, LEAST_SAMPLES = 60.0, 24
 LIST_SECONDS = 2.0
 RECONCILED = 10
 """How many times in a run."""
+RECONCILE_SECONDS = 300.0
 REGISTERED_SECONDS = 30.0
 """A shop has registered a payment by then, so that a list up to that time holds no stranger."""
 SETTLE_SECONDS, HOOKS_SECONDS, EMPTY_SECONDS = 300.0, 420.0, 60.0
@@ -72,6 +73,7 @@ class Soaked(msgspec.Struct, kw_only=True):
     chores: Counter[str] = field(default_factory=Counter)
     turned_away: int = 0
     refused: int = 0
+    slowest_reconciliation: float = 0.0
     alerts: Sequence[str] = ()
     loud: Sequence[str] = ()
 
@@ -158,7 +160,12 @@ async def _sampled(
     say: Callable[[str], None],
 ) -> None:
     async def take() -> None:
-        one = await sample(fleet, time.monotonic() - began)
+        try:
+            one = await sample(fleet, time.monotonic() - began)
+        except (TimeoutError, *AWAY) as error:
+            soaked.chores["samples that failed"] += 1
+            say(f"no sample: {type(error).__name__}")
+            return
         soaked.samples.append(one)
         memory = sum(value for name, value in one.memory.items() if name in fleet.members) / 2**20
         rest = f"{memory:.0f} MB, {sum(one.handles.values()):.0f} handles, {one.queued:.0f} queued"
@@ -189,7 +196,14 @@ async def _reconcile(fleet: Fleet, soaked: Soaked) -> None:
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
     )
-    _, complaint = await told_until_its_end(process, 120)
+    began = time.monotonic()
+    try:
+        _, complaint = await told_until_its_end(process, RECONCILE_SECONDS)
+    except TimeoutError:
+        soaked.chores["reconciliations that took too long"] += 1
+        soaked.over.append(f"a reconciliation had not ended after {RECONCILE_SECONDS:g} s")
+        return
+    soaked.slowest_reconciliation = max(soaked.slowest_reconciliation, time.monotonic() - began)
     soaked.chores[f"reconciliations that ended with {process.returncode}"] += 1
     if process.returncode not in (0, 1):
         soaked.over.append(f"a reconciliation failed: {complaint.decode()[-500:]}")

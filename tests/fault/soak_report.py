@@ -24,6 +24,7 @@ def show(soaked: Soaked, console: Console) -> None:
     table.add_row("webhooks that the endpoint refused", str(soaked.refused))
     for chore, times in sorted(soaked.chores.items()):
         table.add_row(chore, str(times))
+    table.add_row("the slowest reconciliation", f"{soaked.slowest_reconciliation:.0f} s")
     for kind in KINDS:
         for name, slope in slopes(samples, kind).items():
             values = getattr(first, kind)[name], getattr(last, kind)[name]
