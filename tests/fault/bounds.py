@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from operator import attrgetter
+from statistics import median
 
 from msgspec import Struct
 
 from tests.fault.sampling import Sample
-from tests.fault.slopes import Slope, after_warm_up, slope
+from tests.fault.slopes import HOUR, Slope, after_warm_up, slope
 
 MB = 2**20
 WARM_UP = 1 / 3
@@ -16,6 +17,8 @@ KINDS = ("memory", "handles", "connections")
 BOUNDED_OTHERWISE = {("memory", "rabbitmq"), ("handles", "postgres"), ("memory", "postgres")}
 """Series that fill caches up to a limit, for longer than a warm-up lasts: RabbitMQ its log, and each of PostgreSQL's
 processes the files and the catalogue of the tables that it has met. Their numbers of connections must not rise."""
+GROWN = 8 * MB
+"""In a run of minutes a process may grow by so much after the warm-up, which an hour's bound would not allow."""
 LEAST_PAYMENTS = 500
 """Fewer payments in half of a run say nothing about the bytes of one."""
 
@@ -53,7 +56,13 @@ def slopes(samples: Sequence[Sample], kind: str) -> dict[str, Slope]:
 
 def beyond(samples: Sequence[Sample], bounds: Bounds) -> list[str]:
     """Every bound that the samples break, in words."""
-    return [*_rising(samples, bounds), *_heavy(samples, bounds), *_dead(samples, bounds), *_growing(samples, bounds)]
+    return [
+        *_rising(samples, bounds),
+        *_grown(samples, bounds),
+        *_heavy(samples, bounds),
+        *_dead(samples, bounds),
+        *_growing(samples, bounds),
+    ]
 
 
 def halves(samples: Sequence[Sample]) -> tuple[Mapping[str, float], Mapping[str, float]]:
@@ -70,6 +79,17 @@ def _rising(samples: Sequence[Sample], bounds: Bounds) -> Iterator[str]:
             if (kind, name) not in BOUNDED_OTHERWISE and one.exceeds(bound := getattr(bounds, kind)):
                 rise = f"{one.per_hour:,.0f} more an hour (error {one.error:,.0f})"
                 yield f"{kind} of {name}: {rise}, at most {bound:,.0f}"
+
+
+def _grown(samples: Sequence[Sample], bounds: Bounds) -> Iterator[str]:
+    """A process that grew by a lot, though not in a straight line: a leak by the payment slows down with the load."""
+    for name in samples[0].memory:
+        points = after_warm_up([(one.at, one.memory[name]) for one in samples], WARM_UP)
+        part = max(1, len(points) // 5)
+        grown = median(value for _, value in points[-part:]) - median(value for _, value in points[:part])
+        most = max(GROWN, bounds.memory * (points[-1][0] - points[0][0]) / HOUR)
+        if ("memory", name) not in BOUNDED_OTHERWISE and grown > most:
+            yield f"memory of {name}: {grown:,.0f} more since the warm-up, at most {most:,.0f}"
 
 
 def _heavy(samples: Sequence[Sample], bounds: Bounds) -> Iterator[str]:
