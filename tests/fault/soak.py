@@ -23,19 +23,19 @@ from datetime import UTC, datetime, timedelta
 
 import aiohttp
 import msgspec
-from msgspec import field
 from rich.console import Console
 
-from tests.fault.bounds import FULL, FULL_MINUTES, SHORT, Bounds, beyond
+from tests.fault.bounds import FULL, FULL_MINUTES, SHORT, beyond
 from tests.fault.fleet import ROLES, SETTINGS, Fleet, running_fleet
 from tests.fault.judging import PROVIDERS, dead_letters, doubled, ends, everything_told, lost_for_good
 from tests.fault.load_found import MOST, arrive, most_a_second
 from tests.fault.log_checks import gaps, unheard
 from tests.fault.receiver import Receiver, receiving
-from tests.fault.sampling import Sample, sample
+from tests.fault.sampling import sample
 from tests.fault.shoppers import AWAY, Customer, PatientBrowser
+from tests.fault.soak_report import show
+from tests.fault.soaked import Soaked
 from tests.fault.subscriber import QUEUE
-from tests.fault.verdicts import Verdicts
 from tests.harness import Refused, Stage, ToldEvent, environment, free_ports, staged
 from tests.processes import told_until_its_end, until
 from tests.prometheus import Prometheus, prometheus
@@ -57,29 +57,6 @@ RECONCILE_SECONDS = 300.0
 REGISTERED_SECONDS = 30.0
 """A shop has registered a payment by then, so that a list up to that time holds no stranger."""
 SETTLE_SECONDS, HOOKS_SECONDS, EMPTY_SECONDS = 300.0, 420.0, 60.0
-
-
-class Soaked(msgspec.Struct, kw_only=True):
-    """What a soak showed. `over` names each broken bound, and `capacity` is the calibration's payments a second."""
-
-    seed: int
-    minutes: float
-    bounds: Bounds
-    capacity: float = 0.0
-    samples: list[Sample] = field(default_factory=list)
-    verdicts: Verdicts = field(default_factory=Verdicts)
-    over: list[str] = field(default_factory=list)
-    deeds: Counter[str] = field(default_factory=Counter)
-    chores: Counter[str] = field(default_factory=Counter)
-    turned_away: int = 0
-    refused: int = 0
-    slowest_reconciliation: float = 0.0
-    alerts: Sequence[str] = ()
-    loud: Sequence[str] = ()
-
-    @property
-    def held(self) -> bool:
-        return not self.verdicts.all and not self.over
 
 
 async def soak(
@@ -234,8 +211,6 @@ def run(minutes: float, seed: int, say: Callable[[str], None], *, most: int = MO
 
 
 def main() -> int:
-    from tests.fault.soak_report import show
-
     parser = argparse.ArgumentParser(prog="deploy/dev soak", description=__doc__.split("\n")[0])
     parser.add_argument("--minutes", type=float, default=90.0)
     parser.add_argument("--seed", type=int, default=None)

@@ -7,7 +7,7 @@ from rich.console import Console
 from rich.table import Table
 
 from tests.fault.bounds import KINDS, MB, halves, slopes
-from tests.fault.soak import Soaked
+from tests.fault.soaked import Soaked
 
 SHOWN = 20
 
