@@ -115,7 +115,7 @@ async def cost(
     first = run * 10_000_000 + 1
     await open_payments(both.database.url, first, first + payments - 1)
     await load(both.broker.url, first, first + payments - 1)
-    async with under.upon(both.database.url), _counting(both) as counting:
+    async with under.upon(both.database.url), counted(both) as counting:
         with simulated_gateways(both, under.delays or AT_ONCE) as gateways:
             async with Listener(both.broker.url) as listener:
                 child = service(both, gateways.url, roles)
@@ -150,7 +150,7 @@ async def paced_cost(
     numbers = range(first, first + payments)
     await apply_migrations(both.database.url)
     await open_payments(both.database.url, numbers[0], numbers[-1])
-    async with under.upon(both.database.url), _counting(both) as counting:
+    async with under.upon(both.database.url), counted(both) as counting:
         with simulated_gateways(both, under.delays or DELAY) as gateways, serving(both, gateways) as payproof:
             (child,) = payproof.processes
             async with hearing(both.broker.url) as heard:
@@ -181,7 +181,7 @@ async def alone_cost(both: Servers, first: int, payments: int = ALONE, *, top: i
         async with hearing(both.broker.url) as heard:
             for n in numbers[:WARM_ALONE]:
                 await _told(payproof.port, n, heard)
-            async with _counting(both) as counting:
+            async with counted(both) as counting:
                 began = counting.cpu(child)
                 for n in numbers[WARM_ALONE:]:
                     await _told(payproof.port, n, heard)
@@ -217,8 +217,8 @@ class _Counts(Struct, frozen=True):
     page_bytes: int
 
 
-class _Counting:
-    """Measures the time from its creation in `_counting`."""
+class Counting:
+    """Measures the time from its creation in `counted`."""
 
     def __init__(
         self,
@@ -233,9 +233,10 @@ class _Counting:
         postmaster = int((both.database.home / "postmaster.pid").read_text().split()[0])
         self._programs = postmaster, int(both.broker.ctl("eval", "os:getpid().").strip().strip('"'))
 
-    def cpu(self, child: Child) -> list[float]:
-        """Seconds until now: of payproof, PostgreSQL and RabbitMQ."""
-        return [cpu_seconds(family(pid)) for pid in (child.pid, *self._programs)]
+    def cpu(self, *children: Child) -> list[float]:
+        """Seconds until now: of payproof's processes together, of PostgreSQL and of RabbitMQ."""
+        ours = sum(cpu_seconds(family(child.pid)) for child in children)
+        return [ours, *(cpu_seconds(family(pid)) for pid in self._programs)]
 
     async def counts(self) -> _Counts:
         """The counters, once payproof has ended."""
@@ -253,11 +254,11 @@ class _Counting:
 
 
 @asynccontextmanager
-async def _counting(both: Servers) -> AsyncIterator[_Counting]:
+async def counted(both: Servers) -> AsyncIterator[Counting]:
     database = await asyncpg.connect(both.database.url)
     try:
         await database.execute("SELECT pg_stat_statements_reset()")
-        yield _Counting(both, database, await _counts(database), _messages(both), await _place(database))
+        yield Counting(both, database, await _counts(database), _messages(both), await _place(database))
     finally:
         await database.close()
 

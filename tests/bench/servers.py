@@ -53,8 +53,10 @@ class Postgres:
     `url` names its database `payproof`.
     """
 
-    def __init__(self, home: Path) -> None:
+    def __init__(self, home: Path, environment: Mapping[str, str] | None = None) -> None:
+        """`environment` is added to the server's."""
         self._programs, self.home = _programs(), home
+        self._environment = os.environ | (environment or {})
         self._user = USER if os.geteuid() == 0 else None  # the server refuses to run as root
         self._server: subprocess.Popen[bytes] | None = None
         self._sockets = Path(tempfile.mkdtemp(prefix="payproof-"))  # below a deep checkout its path would be too long
@@ -76,6 +78,7 @@ class Postgres:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
+                env=self._environment,
                 user=self._user,
                 cwd=self.home,
                 start_new_session=True,

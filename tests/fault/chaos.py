@@ -27,8 +27,8 @@ from rich.console import Console
 from tests.fault.hurrying import hurried
 from tests.fault.judging import dead_letters, doubled, ends, everything_told, lost_for_good
 from tests.fault.load import BUYERS, WARM, Load
+from tests.fault.log_checks import gaps, unheard
 from tests.fault.rows import Row, node_rows, rows
-from tests.fault.run import gaps, unheard
 from tests.fault.shoppers import PatientBrowser, shop_until
 from tests.fault.site import Site, built
 from tests.harness import staged

@@ -143,14 +143,18 @@ class Fleet:
 
 @contextmanager
 def running_fleet(
-    settings: str = SETTINGS, *, brokers: Callable[[], AbstractContextManager[RabbitMQ | Cluster]] = rabbitmq
+    settings: str = SETTINGS,
+    *,
+    merchants: str = "",
+    roles: Mapping[str, str] = ROLES,
+    brokers: Callable[[], AbstractContextManager[RabbitMQ | Cluster]] = rabbitmq,
 ) -> Iterator[Fleet]:
     """A running fleet and its servers; everything is ended afterwards. Blocks.
 
-    `PAYPROOF_TEST_LOGS`: where its logs are kept.
+    `merchants` and `roles` are those of Fleet. `PAYPROOF_TEST_LOGS`: where its logs are kept.
     """
     with directory() as place, brokers() as broker, postgres(place) as database:
-        fleet = Fleet(place, database, broker, settings)
+        fleet = Fleet(place, database, broker, settings, merchants=merchants, roles=roles)
         try:
             with ThreadPoolExecutor(1) as aside:  # a test's event loop may be running here
                 aside.submit(asyncio.run, fleet.subscriber.bind()).result()

@@ -52,7 +52,7 @@ async def judge(
     assert_told_once(told)
     await all_heard(fleet, stage.shop)
     assert_heard_the_same(fleet, await everything_told(stage.shop))
-    await until(lambda: _queues_empty(fleet), what="empty queues", seconds=TOLD_SECONDS)
+    await until(lambda: queues_empty(fleet), what="empty queues", seconds=TOLD_SECONDS)
     none(await lost_for_good(stage, browser, customers), what="acknowledged and lost")
     letters = await dead_letters(fleet)
     assert sorted(letters) == sorted(dead), f"among the dead letters: {letters}"
@@ -204,7 +204,7 @@ async def lost_callbacks(stage: Stage, browser: PatientBrowser, customers: Seque
     return [said for many in await asyncio.gather(*map(lost, customers)) for said in many]
 
 
-async def _queues_empty(fleet: Fleet) -> bool:
+async def queues_empty(fleet: Fleet) -> bool:
     queues = [claims_queue(provider) for provider in PROVIDERS]
     return not any(await fleet.subscriber.waiting(queues)) and not await _rows(fleet, "SELECT claim_id FROM queue")
 

@@ -15,7 +15,7 @@ import secrets
 import signal
 import sys
 import time
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Sequence
 from contextlib import suppress
 
@@ -29,18 +29,17 @@ from rich.table import Table
 from tests.fault.drawing import FAULTS
 from tests.fault.fleet import Fleet, running_fleet
 from tests.fault.judging import dead_letters, doubled, ends, everything_told, lost_for_good
+from tests.fault.log_checks import gaps, unheard
 from tests.fault.recovering import Spell, slowest_recovery
 from tests.fault.shoppers import Customer, PatientBrowser, shop_until
 from tests.fault.verdicts import Verdicts
-from tests.harness import Stage, ToldEvent, staged
-from tests.processes import until
+from tests.harness import Stage, staged
 
 BUYERS = 32
 PACE = {"least": 0.2, "most": 5.0}
 PAUSE = (2.0, 10.0)
 SAY_SECONDS = 5.0
 SETTLE_SECONDS = 300.0
-TOLD_SECONDS = 60.0
 SHOWN = 20
 WORDS = {"held": "held without cause"}
 
@@ -106,26 +105,6 @@ async def _inject(fleet: Fleet, stage: Stage, rng: random.Random, tally: Tally, 
         tally.spells.append(Spell(kind, begun, time.time()))
         with suppress(TimeoutError):
             await asyncio.wait_for(over.wait(), rng.uniform(*PAUSE))
-
-
-def gaps(told: Sequence[ToldEvent]) -> list[str]:
-    """Payments whose versions in the log are not 1, 2, 3 ..."""
-    versions = defaultdict[str, list[int]](list)
-    for one in told:
-        versions[one.subject].append(one.data["version"])
-    return [f"{one}: told {seen}" for one, seen in versions.items() if seen != list(range(1, len(seen) + 1))]
-
-
-async def unheard(fleet: Fleet, told: Sequence[ToldEvent]) -> list[str]:
-    """Events of the log that did not come over AMQP, to the byte."""
-    heard = fleet.subscriber.heard
-
-    async def all_heard() -> bool:
-        return all(one.id in heard for one in told)
-
-    with suppress(AssertionError):
-        await until(all_heard, what="every event over AMQP", seconds=TOLD_SECONDS)
-    return [f"{one.id}: not over AMQP as in the log" for one in told if heard.get(one.id) != one.raw]
 
 
 def show(tally: Tally, console: Console) -> None:

@@ -127,15 +127,20 @@ async def patiently(do: Callable[[], Awaitable[T]]) -> T:
 async def shop_until(over: asyncio.Event, stage: Stage, rng: random.Random, customers: list[Customer]) -> None:
     """Serve one customer after the other until `over` is set; the last customer is served to the end."""
     while not over.is_set():
-        deed = rng.choice(DEEDS)
-        gateway = rng.choice(WHERE.get(deed, EVERY))
-        script, seconds = drawn_script(gateway, deed, rng)
-        scene = Scene(stage, gateway, rng.randrange(1, 9000), script=script, seconds=seconds)
-        # A script may keep the buyer away; then only the gateway's message comes.
-        silent = script is None and rng.random() < 0.5
-        with suppress(Otherwise):  # the shop waited in vain; the judge names what came instead
-            await _Buyer(scene, deed, rng, customers, webhook=not silent).acts()
+        await shop_once(stage, rng, customers)
         await asyncio.sleep(rng.uniform(0, 0.5))
+
+
+async def shop_once(stage: Stage, rng: random.Random, customers: list[Customer]) -> None:
+    """Serve one customer to the end."""
+    deed = rng.choice(DEEDS)
+    gateway = rng.choice(WHERE.get(deed, EVERY))
+    script, seconds = drawn_script(gateway, deed, rng)
+    scene = Scene(stage, gateway, rng.randrange(1, 9000), script=script, seconds=seconds)
+    # A script may keep the buyer away; then only the gateway's message comes.
+    silent = script is None and rng.random() < 0.5
+    with suppress(Otherwise):  # the shop waited in vain; the judge names what came instead
+        await _Buyer(scene, deed, rng, customers, webhook=not silent).acts()
 
 
 class _Buyer:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import socket
 from collections.abc import AsyncIterator
 from contextlib import ExitStack, suppress
@@ -13,6 +14,8 @@ import aio_pika
 import msgspec
 import pytest
 import uvloop
+from aio_pika.exceptions import ChannelNotFoundEntity
+from aio_pika.tools import OneShotCallback
 from structlog.testing import capture_logs
 
 from consumers.ports.bus import ClaimMessage
@@ -26,6 +29,7 @@ from tests.integration.test_bus import a_claim, receive
 from tests.processes import until
 from worker.amqp import link, rabbit_bus
 from worker.amqp.consumer_pool import ConsumerPool
+from worker.amqp.kept_channel import KeptChannel
 from worker.amqp.messages import claim_message, event_message
 from worker.amqp.publisher import CONFIRM_SECONDS, Publisher
 from worker.amqp.rabbit_bus import MOST_OFTEN, RabbitBus
@@ -192,6 +196,43 @@ async def test_what_is_given_back_comes_again_in_its_order(rabbit: Rabbit) -> No
     await rabbit.bus.ack(again)
     await rabbit.reconnect()
     assert await rabbit.bus.depths() == dict.fromkeys(PROVIDERS, 0)
+
+
+async def test_questions_about_queues_leave_no_memory_behind(rabbit: Rabbit) -> None:
+    """aio-pika keeps an object for each channel that was opened, until the connection ends."""
+
+    def kept() -> int:
+        gc.collect()
+        return sum(isinstance(one, OneShotCallback) for one in gc.get_objects())
+
+    await rabbit.bus.depths()
+    before = kept()
+    for _ in range(20):
+        assert await rabbit.bus.depths() == dict.fromkeys(PROVIDERS, 0)
+    assert kept() == before
+
+
+async def test_questions_about_queues_go_on_after_one_that_failed(broker: RabbitMQ) -> None:
+    async with await aio_pika.connect(broker.url) as connection:
+        queue = await (await connection.channel()).declare_queue(exclusive=True)
+        kept = KeptChannel()
+        with pytest.raises(ChannelNotFoundEntity):
+            async with kept.on(connection) as channel:
+                await channel.declare_queue("nowhere", passive=True)
+        for _ in range(2):
+            async with kept.on(connection) as channel:
+                await channel.declare_queue(queue.name, passive=True)
+
+
+async def test_a_question_that_is_cut_off_takes_no_answer_from_the_next(broker: RabbitMQ) -> None:
+    async with await aio_pika.connect(broker.url) as connection:
+        kept = KeptChannel()
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.05), kept.on(connection) as first:
+                await asyncio.Event().wait()
+        async with kept.on(connection) as second:
+            assert second is not first
+            assert first.is_closed
 
 
 async def test_an_event_reaches_the_queue_that_is_bound_for_it_and_no_other(rabbit: Rabbit) -> None:

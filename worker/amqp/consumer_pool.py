@@ -20,6 +20,7 @@ from aiormq.exceptions import ChannelInvalidStateError
 from msgspec import Struct, field
 
 from schemas.secret import Secret
+from worker.amqp.kept_channel import KeptChannel
 from worker.amqp.link import UNREACHABLE, closing_of, open_channel, run_with_reconnect, using_connection
 from worker.amqp.topology import claims_queue, declare
 from worker.telemetry.metrics import Metrics
@@ -91,6 +92,7 @@ class ConsumerPool:
         self._url, self._providers, self._metrics = url, tuple(sorted(providers)), metrics
         self._queues = {provider: claims_queue(provider) for provider in self._providers} | dict(others)
         self._prefetch = prefetch
+        self._watching_channel = KeptChannel()
         self._subscriptions: dict[str, Subscription] = {}
         self._paused: set[str] = set()
         self._arrived: Callable[[str], None] = lambda _: None
@@ -232,7 +234,7 @@ class ConsumerPool:
         """
         forgotten = []
         async with asyncio.timeout(REPLY_SECONDS):
-            async with await open_channel(connection, confirms=False) as channel:
+            async with self._watching_channel.on(connection) as channel:
                 for provider, name in self._queues.items():
                     if provider in self._paused:
                         continue

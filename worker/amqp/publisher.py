@@ -20,6 +20,7 @@ from aiormq import Channel, spec
 from consumers.ports.unavailable import BusUnavailable
 from schemas.secret import Secret
 from worker.amqp.batch_publish import publish_batch
+from worker.amqp.kept_channel import KeptChannel
 from worker.amqp.link import (
     UNREACHABLE,
     closing_of,
@@ -47,6 +48,7 @@ class Publisher:
         self._channel: AbstractChannel | None = None
         self._given_up = asyncio.Event()
         self._asking: set[asyncio.Future[None]] = set()
+        self._asking_channel = KeptChannel()
         self.tried = asyncio.Event()
 
     @property
@@ -130,7 +132,7 @@ class Publisher:
         self, connection: AbstractConnection, queues: Mapping[str, str], depths: dict[str, int]
     ) -> None:
         with suppress(*UNREACHABLE), using_connection():
-            async with await open_channel(connection, confirms=False) as channel:
+            async with self._asking_channel.on(connection) as channel:
                 for name, queue in queues.items():
                     declared = await channel.declare_queue(queue, passive=True)
                     depths[name] = declared.declaration_result.message_count or 0
