@@ -260,6 +260,19 @@ async def test_a_connection_may_be_used_for_longer_than_the_deadline_of_a_head()
         assert await answered(reader, writer, GET + b"\r\n") == 200
 
 
+async def test_a_client_that_goes_away_before_it_sends_the_body_is_no_error_of_ours(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """It asked whether to send the body, and closed the connection: nobody is there to be told."""
+    async with listener(KEPT) as served:
+        reader, writer = await served.connect()
+        writer.write(b"POST /read HTTP/1.1\r\n" + HOST + b"Expect: 100-continue\r\nContent-Length: 4\r\n\r\n")
+        writer.write_eof()
+        assert await ended(reader) == b""
+        assert await served.honest() == 200
+    assert caplog.messages == []
+
+
 # -- sizes -------------------------------------------------------------------------------------------------------------
 
 LINE = b"X-%d: " + b"x" * 7000 + b"\r\n"

@@ -96,9 +96,10 @@ class _Handler(BoundedConnection):
     ) -> web.StreamResponse:
         """Answer a request that could not be read, or that failed. aiohttp logs it, by worker.telemetry.logs.
 
-        A head that is too large is counted instead.
+        A head that is too large is counted instead. A client that went away before its answer is no failure of ours.
         """
-        if status != HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE:
+        gone = isinstance(exc, ConnectionError) and (request.transport is None or request.transport.is_closing())
+        if status != HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE and not gone:
             super().handle_error(request, status, exc, message)
         return _plain(status)
 
