@@ -44,7 +44,7 @@ from tests.unit.statement_files import HEADERS, ROW
 from tests.unit.statement_files import read as read_statement
 from worker.amqp.messages import strangers_id
 from worker.api.problems import Problem
-from worker.api.read import LIST_QUERY, _cursor, _events_cursor, _place, _position
+from worker.api.read import LIST_QUERY, EventsCursor, _cursor, _events_cursor, _position, _written_cursor
 from worker.ingress.pages.language import preferred
 from worker.ingress.polling import seconds_to_wait, since
 from worker.ingress.rate_limits import RateLimits
@@ -121,7 +121,7 @@ def parsers() -> list[Parser]:
         of_bytes("claims of the queue", claims, msgspec.json.encode(CLAIM)),
         of_text("GET /v1/payments", queried(LIST_QUERY), QUERY),
         of_text("GET /v1/events", queried(EVENTS_QUERY), "after=c2hvcC4x&limit=1000"),
-        of_text("cursors", cursors, _cursor(NOON, A_PAYMENT), _events_cursor("shop", 7), "===="),
+        of_text("cursors", cursors, _cursor(NOON, A_PAYMENT), _written_cursor("shop", EventsCursor(7)), "===="),
         of_text("X-Forwarded-For", forwarded(), "203.0.113.7:4711, 10.0.0.1", "[2001:db8::1]:4711", "fe80::1%eth0"),
         of_text("Accept-Language", languages, "bn-BD,bn;q=0.9,en;q=0.8", "*", "en;q=0"),
         of_text("Prefer and since", waiting, "wait=3, a", 'wait="3"', "1779012600"),
@@ -232,7 +232,7 @@ def queried(shape: Shape) -> Read:
 
 
 def cursors(text: str) -> None:
-    for read in (_position, lambda cursor: _place(cursor, "shop")):
+    for read in (_position, lambda cursor: _events_cursor(cursor, "shop")):
         with suppress(Problem):
             read(text)
 

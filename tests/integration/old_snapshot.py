@@ -14,7 +14,10 @@ import asyncpg
 import msgspec
 from msgspec import Struct
 
+from schemas.secret import Secret
 from tests.fakes.providers import PLAIN, account
+from worker.config import Webhook
+from worker.config.webhook_endpoints import endpoint_of
 from worker.postgres.database import Connection, Database
 from worker.postgres.events.deliveries import lease_deliveries, next_delivery_at
 from worker.postgres.events.event_log import assign_positions
@@ -23,7 +26,8 @@ from worker.postgres.queue.due import next_due_at, take_due
 from worker.postgres.reads.installation_state import read_state
 from worker.postgres.watermark import Watermark, Watermarks
 
-ENDPOINT, ACCOUNT, PROVIDER = "wh_000000000001", "shop-a", "ipay"
+HOOK = endpoint_of("shop", Webhook(url="https://shop.example/", secret=Secret("whsec_")))
+ENDPOINT, ACCOUNT, PROVIDER = HOOK.id, "shop-a", "ipay"
 _ID = "'pay_' || lpad(n::text, 26, '0')"
 _AT = "now() - interval '1 h' + (n % 3000) * interval '1 s'"
 _N = "generate_series($1::int, $2::int) AS n"
@@ -116,7 +120,8 @@ class _Recording(Database):
     """The same database; the statements of every block are noted."""
 
     def __init__(self, database: Database) -> None:
-        super().__init__(database._pool, database._dsn, database.clock)
+        super().__init__(database._pool, database._dsn, database.primary)
+        self.clock = database.clock
         self.statements = list[tuple[str, tuple[Any, ...]]]()
 
     @asynccontextmanager
@@ -146,7 +151,7 @@ class Looks:
             "deliveries: those that are due": self._lease,
             "deliveries: when the next is due": self._next,
             "metrics: all that every process tells": lambda: read_state(
-                recording, [account(ACCOUNT, PLAIN.provider.capabilities)], [ENDPOINT], self._state
+                recording, [account(ACCOUNT, PLAIN.provider.capabilities)], [HOOK], self._state
             ),
         }
 

@@ -19,7 +19,8 @@ async def test_a_connection_that_the_network_forgot_is_made_again(database: Data
         connected.release()
 
     async with wire(dsn) as between:
-        far = Database(database._pool, between.dsn, database.clock)
+        far = Database(database._pool, between.dsn, database.primary)
+        far.clock = database.clock
         listening = asyncio.create_task(far.listen(heard.append, connected=again, probe=0.2))
         async with asyncio.timeout(10):
             await connected.acquire()

@@ -20,6 +20,7 @@ from worker.postgres.server.identity import EmbeddedError
 
 OLD_PROGRAMS = Path("/usr/lib/postgresql/15/bin")
 NEW_VERSION = 18
+FLOOR = 1000
 
 
 @pytest.fixture
@@ -95,6 +96,7 @@ async def _much_happens(at: Installed) -> Before:
     await at.paid(1)
     await at.opened(2)
     unknown = await at.opened(3)
+    await unknown.until("opened")
     redirect = await unknown.at_gateway("pay")
     before = Before(await _events(at), unknown, redirect)
     await asyncio.to_thread(at.system.service.stop)
@@ -102,20 +104,33 @@ async def _much_happens(at: Installed) -> Before:
 
 
 async def _goes_on(at: Installed, new: Postgres, before: Before) -> None:
-    """On the new server the log is as it was, and what happens next follows it."""
+    """On the new server every event is as it was, and what happens next follows them.
+
+    It is another server, so versions go on above those that were given, and the newest event moves up the log.
+    """
     connection = await asyncpg.connect(_named(new.url, "postgres"))
     version = connection.get_server_version().major
     await connection.close()
     assert version == NEW_VERSION
     await at.serve(new.url)
     await before.paid.returns(before.redirect)
-    await before.paid.until("opened", "completed")
-    await at.paid(4)
+    unknown = await _ended(at, before.paid)
+    assert (unknown["status"], unknown["version"]) == ("completed", FLOOR + 1)
+    following = await at.opened(4)
+    await following.returns(await following.at_gateway("pay"))
+    assert (await _ended(at, following))["status"] == "completed"
     after = await _events(at)
     assert after[: len(before.events)] == before.events
     told = [event["type"] for event in after[len(before.events) :]]
     assert told == ["payment.completed", "payment.opened", "payment.completed"]
     await asyncio.to_thread(at.system.service.stop)
+
+
+async def _ended(at: Installed, scene: Scene) -> dict[str, Any]:
+    """The payment once the shop was told that it is completed."""
+    payment_id = scene.payment["payment_id"]
+    await at.stage.feed.until(payment_id, lambda events: bool(events) and events[-1].word == "completed", seconds=60)
+    return dict(await at.stage.shop.payment(payment_id))
 
 
 async def _events(at: Installed) -> list[dict[str, Any]]:

@@ -133,7 +133,8 @@ class Gateway:
 @asynccontextmanager
 async def process(database: Database, dsn: str, fate: Fate) -> AsyncIterator[Shops]:
     """A process that meets its fate."""
-    fragile = FragileDatabase(database._pool, dsn, database.clock)
+    fragile = FragileDatabase(database._pool, dsn, database.primary)
+    fragile.clock = database.clock
     fragile.fate = fate
     async with serving(fragile, ledger=PostgresLedger(fragile), open_checkout=Gateway(fate)) as shops:
         yield shops

@@ -38,7 +38,8 @@ class Logged(Database):
     """Keeps the text of every statement of the requests and commits of one process."""
 
     def __init__(self, database: Database, dsn: str) -> None:
-        super().__init__(database._pool, dsn, database.clock)
+        super().__init__(database._pool, dsn, database.primary)
+        self.clock = database.clock
         self.statements: list[str] = []
 
     @asynccontextmanager

@@ -138,7 +138,8 @@ async def test_two_sweeps_at_once_take_nothing_twice_and_share_one_budget(databa
 
 async def test_a_payment_that_is_due_and_locked_is_not_looked_at_without_pause(database: Database) -> None:
     payment_id = await due(database, "shop-a")
-    counting = Counting(database._pool, database._dsn, database.clock)
+    counting = Counting(database._pool, database._dsn, database.primary)
+    counting.clock = database.clock
     bus = PostgresBus(database)
     sweep = Sweep(counting, bus, {"shop-a": account("shop-a", PLAIN_CAPABILITIES)}, Metrics())
     async with database.connection() as locking:

@@ -22,15 +22,16 @@ from worker.postgres.database import Connection
 from worker.postgres.ledger.kept_claims import queue_early_claims
 from worker.postgres.ledger.news import news_of
 from worker.postgres.ledger.reserve import reserve
-from worker.postgres.ledger.rows import payment_of
+from worker.postgres.ledger.rows import PAYMENT, payment_of
 from worker.postgres.ledger.store import store
 from worker.postgres.ledger.unexpected_rows import announce
 from worker.postgres.primary import meet
 from worker.postgres.wakeups import Wakeup
 
 _SERVER = "SELECT since, version_floor, name = server_name() AS known, clock_timestamp() AS now FROM servers"
+_COLUMNS = PAYMENT.replace("p.", "(l.payment).")
 _LOCK = f"""
-    SELECT (l.payment).*, l.known_facts, l.known_resolutions, l.locked_at, s.since, s.version_floor, s.known
+    SELECT {_COLUMNS}, l.known_facts, l.known_resolutions, l.locked_at, s.since, s.version_floor, s.known
     FROM lock_payments($1) AS l LEFT JOIN ({_SERVER}) AS s ON true
 """  # noqa: S608 - our own words
 _REFERENCED = """
