@@ -231,5 +231,5 @@ async def test_events_that_wait_for_an_endpoint_in_no_configuration_are_told(sho
         removed.id,
     )
     (finding,) = await told()
-    assert finding.startswith(f"no endpoint {removed.id} at old.example: payproof webhooks move {removed.id} ENDPOINT")
+    assert finding.startswith(f"no endpoint {removed.id} of m: payproof webhooks move {removed.id} ENDPOINT")
     assert "secret" not in finding

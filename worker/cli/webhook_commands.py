@@ -192,7 +192,7 @@ def drop_waiting(
     async def run() -> None:
         async with opened_as_it_is(config) as database:
             orphan = await _orphan(config, endpoint, database)
-            print(f"{orphan.waiting} events wait for {orphan.id} at {orphan.url}")
+            print(f"{orphan.waiting} events wait for {orphan.id} of {orphan.merchant}")
             if not yes and not await asyncio.to_thread(agreed, f"Give up these {orphan.waiting} events?"):
                 raise CommandFailed("nothing was given up")
             print(f"{await drop_deliveries(database, orphan.id, database.clock.now())} events were given up")
@@ -235,16 +235,17 @@ async def _orphan(config: Config, named: str, database: Database) -> Orphan:
     """The endpoint of this id or URL that is not configured, and for which events wait. Raises WrongUsage."""
     from worker.config.webhook_endpoints import endpoints_of
     from worker.postgres.events.endpoint_rows import known_endpoints
-    from worker.postgres.events.orphans import list_orphans
+    from worker.postgres.events.orphans import addresses_of, list_orphans
 
     configured = await known_endpoints(database, endpoints_of(config))
     if any(named in (one.id, one.configured_id, one.url) for one in configured):
         raise WrongUsage(f"{named} is in the configuration, so what waits for it is sent")
     found = await list_orphans(database, configured)
-    fitting = [one for one in found if named in (one.id, one.configured_id, one.url)]
+    addresses = await addresses_of(database, found)
+    fitting = [one for one in found if named in (one.id, addresses[one.id].configured_id, addresses[one.id].url)]
     if len(fitting) == 1:
         return fitting[0]
-    several = ", ".join(f"{one.id} at {one.url}" for one in found)
+    several = ", ".join(f"{one.id} at {addresses[one.id].url}" for one in found)
     raise WrongUsage(
         f"{named} is none of {several}" if several else f"no events wait for {named}, or for any such endpoint"
     )

@@ -1,8 +1,8 @@
 """The command `payproof`, and `python -m payproof`, started from the packages that were installed with this file.
 
 Our packages have common names, and a shop may have a module `worker` of its own in its directory or on PYTHONPATH. So
-ours are loaded from their own place before anything looks for them by name. The wheel has this file a second time,
-beside the packages, under a name that is ours alone.
+ours are loaded from their own place before anything looks for them by name. The wheel has this file beside the
+packages, and not in here, under a name that is ours alone.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from importlib.util import module_from_spec
 from pathlib import Path
 
 PACKAGES = ("schemas", "consumers", "worker")
-MARK = "worker/launcher/payproof.py"
+MARK = "worker/launcher/__init__.py"
 
 
 def main() -> None:

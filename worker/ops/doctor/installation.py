@@ -11,7 +11,6 @@ from datetime import UTC, datetime, timedelta
 
 from consumers.checks.limits import ACCOUNT_BREAKER
 from worker.config import Config
-from worker.config.consistency import split_url
 from worker.config.webhook_endpoints import endpoints_of
 from worker.ops.doctor.findings import Finding
 from worker.postgres.database import Database
@@ -93,7 +92,7 @@ async def inspect_installation(database: Database, config: Config) -> AsyncItera
             f"payproof webhooks move {orphan.id} ENDPOINT sends them to another endpoint of {orphan.merchant}; "
             f"payproof webhooks drop {orphan.id} gives them up"
         )
-        yield Finding("no", f"endpoint {orphan.id} at {split_url(orphan.url)[1]}", words, to_do)
+        yield Finding("no", f"endpoint {orphan.id} of {orphan.merchant}", words, to_do)
 
 
 def archive_fills(size: int, max_size: int) -> Finding | None:

@@ -11,6 +11,7 @@ from datetime import datetime
 from msgspec import Struct
 
 from worker.config.webhook_endpoints import Endpoint
+from worker.postgres.command_tag import rows_changed
 from worker.postgres.database import Database
 from worker.postgres.events.endpoint_rows import known_endpoints
 
@@ -18,10 +19,11 @@ DROPPED = "given up by a person: the endpoint is in no configuration"
 HAD = "another endpoint has it: see payproof webhooks move"
 
 _ORPHANS = """
-    SELECT e.id, e.configured_id, e.merchant, e.url, due.waiting FROM endpoints e CROSS JOIN LATERAL (
+    SELECT e.id, e.merchant, due.waiting FROM endpoints e CROSS JOIN LATERAL (
         SELECT count(*) AS waiting FROM deliveries d WHERE d.endpoint = e.id AND d.next_at IS NOT NULL) AS due
     WHERE e.id <> ALL($1) AND due.waiting > 0 ORDER BY e.merchant, e.id
 """
+_ADDRESSES = "SELECT id, configured_id, url FROM endpoints WHERE id = ANY($1)"
 _LOCK = "SELECT id, place FROM endpoints WHERE id = ANY($1) ORDER BY id FOR NO KEY UPDATE"
 _AGAIN = """
     UPDATE deliveries n SET next_at = $3, step = 0, given_up_at = NULL FROM deliveries d
@@ -51,10 +53,15 @@ class Orphan(Struct, frozen=True, kw_only=True):
     """An endpoint that is not configured. `waiting`: how many deliveries wait for it."""
 
     id: str
-    configured_id: str | None
     merchant: str
-    url: str
     waiting: int
+
+
+class OrphanAddress(Struct, frozen=True, kw_only=True):
+    """The URL of an orphan, which may hold a token, and the id that the configuration had for it."""
+
+    url: str
+    configured_id: str | None
 
 
 class MovedDeliveries(Struct, frozen=True, kw_only=True):
@@ -76,6 +83,12 @@ async def list_orphans(database: Database, configured: Sequence[Endpoint]) -> li
     return [Orphan(**dict(row)) for row in await database.fetch(_ORPHANS, ids)]
 
 
+async def addresses_of(database: Database, orphans: Sequence[Orphan]) -> dict[str, OrphanAddress]:
+    """The address of each orphan, by its id. Ingress may not read URLs."""
+    rows = await database.fetch(_ADDRESSES, [orphan.id for orphan in orphans])
+    return {row["id"]: OrphanAddress(url=row["url"], configured_id=row["configured_id"]) for row in rows}
+
+
 async def move_deliveries(database: Database, old: str, new: Endpoint, now: datetime) -> MovedDeliveries:
     """Make what waits for the row `old` due to `new`, which has a row and is of the same merchant.
 
@@ -85,8 +98,8 @@ async def move_deliveries(database: Database, old: str, new: Endpoint, now: date
     async with database.connection() as connection, connection.transaction():
         places = {row["id"]: row["place"] for row in await connection.fetch(_LOCK, [old, new.id])}
         await connection.execute(_AGAIN, old, new.id, now)
-        had = _count(await connection.execute(_HAD, old, new.id, now, HAD))
-        moved = _count(await connection.execute(_MOVE, old, new.id, now, list(new.types)))
+        had = rows_changed(await connection.execute(_HAD, old, new.id, now, HAD))
+        moved = rows_changed(await connection.execute(_MOVE, old, new.id, now, list(new.types)))
         left = await connection.fetchval(
             "SELECT count(*) FROM deliveries WHERE endpoint = $1 AND next_at IS NOT NULL", old
         )
@@ -101,8 +114,4 @@ async def move_deliveries(database: Database, old: str, new: Endpoint, now: date
 
 async def drop_deliveries(database: Database, endpoint: str, now: datetime) -> int:
     """Give up what waits for the endpoint. Returns how many deliveries that were."""
-    return _count(await database.execute(_DROP, endpoint, now, DROPPED))
-
-
-def _count(done: str) -> int:
-    return int(done.rpartition(" ")[2])
+    return rows_changed(await database.execute(_DROP, endpoint, now, DROPPED))
