@@ -23,8 +23,8 @@ from tests.integration.endpoints import Hook, hooking
 from tests.integration.rolling import SETTINGS
 from tests.processes import directory, until
 from tests.schema import archived, commit_of, has_history
+from worker.postgres.server.dbmate import _dbmate, dbmate_url
 from worker.postgres.server.embedded import embedded_here
-from worker.postgres.server.migrate import _dbmate, _dbmate_url
 from worker.runtime.encryption import new_archive_key
 
 MIGRATIONS = ROOT / "schemas/sql"
@@ -306,7 +306,7 @@ async def test_a_downgrade_keeps_the_data_and_an_upgrade_after_it_too(shop: Shop
 async def rolled_back(dsn: str) -> None:
     """Take back the newest migration, as an operator does with dbmate."""
     words = ("--no-dump-schema", "--env-file", os.devnull, "--migrations-dir", str(MIGRATIONS), "rollback")
-    settings = {"DATABASE_URL": await _dbmate_url(dsn), "PATH": os.environ["PATH"]}
+    settings = {"DATABASE_URL": await dbmate_url(dsn), "PATH": os.environ["PATH"]}
     process = await asyncio.create_subprocess_exec(
         _dbmate(), *words, env=settings, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT
     )
