@@ -164,7 +164,7 @@ ROWS = {
             "Callbacks stored as a digest, a minute",
             "By the budget of bytes that had no room, or because the archive is full.",
             "short",
-            {"{{because}}": f"sum by (because) (rate(payproof_callbacks_digested_total{RATE})) * 60"},
+            {"{{reason}}": f"sum by (reason) (rate(payproof_callbacks_digested_total{RATE})) * 60"},
         ),
         Panel(
             "The archive of callbacks",

@@ -157,10 +157,6 @@ class StateMetrics(Collector):
         lost = _gauge("payproof_events_lost", "Events that a failover lost; for a day, or until their payment is back")
         lost.add_metric([], state.lost)
         yield lost
-        took_over = _gauge("payproof_server_took_over_timestamp_seconds", "When this database server took over")
-        if state.took_over is not None:
-            took_over.add_metric([], state.took_over)
-        yield took_over
         if self._broker is not None:
             unpublished = _gauge(
                 "payproof_oldest_unpublished_event_seconds", "Age of the oldest event that RabbitMQ has not confirmed"

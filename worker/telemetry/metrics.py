@@ -95,7 +95,7 @@ class Metrics:
         self.digests = self._counter(
             "payproof_callbacks_digested_total",
             "Callbacks stored as a digest, by the budget that had no room",
-            "because",
+            "reason",
         )
         self.question_seconds = self._histogram(
             *("payproof_question_seconds", "Time a gateway took over a question", GATEWAY_SECONDS),

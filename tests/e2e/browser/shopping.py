@@ -16,6 +16,7 @@ from playwright.async_api import Locator, Page, expect
 
 from tests.e2e.browser.chromium import Windows
 from tests.e2e.browser.looking import fits, looked_over_everywhere
+from tests.processes import until
 
 KINDS = ("Claim", "Question", "Answer", "Decision", "Event")
 _numbers = count(1)
@@ -52,6 +53,19 @@ class Person:
         """Wait until the shop's page of the order shows this outcome."""
         await self.page.wait_for_url(f"{self.shop}/orders/**", wait_until="commit")
         await expect(self.page.locator("#outcome h2")).to_have_text(outcome)
+        await fits(self.page)
+
+    async def looks_again_until(self, outcome: str) -> None:
+        """Follow the link to look again, which is there without scripts, until the order's page shows this outcome."""
+        await self.page.wait_for_url(f"{self.shop}/orders/**", wait_until="commit")
+
+        async def shown() -> bool:
+            if await self.page.locator("#outcome h2").inner_text() == outcome:
+                return True
+            await self.follows("Look again")
+            return False
+
+        await until(shown, what=f"the page shows {outcome}", seconds=60)
         await fits(self.page)
 
     async def types(self, label: str, text: str) -> None:

@@ -50,7 +50,7 @@ _BOUNDS = """
 """
 _REPLAY = f"""
     INSERT INTO deliveries AS d (endpoint, event_id, place, next_at)
-    SELECT $1, e.id, e.place, $8 {_OF} ORDER BY e.place
+    SELECT $1, e.id, e.place, statement_timestamp() {_OF} ORDER BY e.place
     ON CONFLICT (endpoint, event_id) DO UPDATE
     SET next_at = excluded.next_at, attempts = 0, step = 0, delivered_at = NULL, given_up_at = NULL, answer = NULL
 """  # noqa: S608 - our own words
@@ -71,11 +71,12 @@ async def find_replay(
 async def make_due(database: Database, replay: Replay, now: datetime) -> None:
     """Make all events of the replay due as if they had never been sent.
 
+    Each portion is due when it is written: an earlier time may lie below the mark of the endpoint's worker.
     If the endpoint's breaker is open, the next delivery probes the endpoint at once.
     """
     for first in range(replay.first, replay.last + 1, PORTION):
         values = _values(replay, first, min(first + PORTION - 1, replay.last))
-        await database.execute(_REPLAY, *values, now)
+        await database.execute(_REPLAY, *values)
     await database.execute(
         "UPDATE endpoints SET shut_until = NULL WHERE id = $1 AND shut_until > $2", replay.endpoint, now
     )

@@ -64,8 +64,7 @@ _LOG = f"""
         extract(epoch FROM clock_timestamp() - (
             SELECT time FROM events WHERE place > r.place ORDER BY place LIMIT 1))::float8 AS unpublished,
         (SELECT count(*) FROM (SELECT FROM dead LIMIT {MOST}) AS counted) AS dead, oldest_snapshot() AS snapshot,
-        (SELECT count(*) FROM ({LOST}) AS counted) AS lost,
-        extract(epoch FROM (SELECT since FROM servers))::float8 AS took_over
+        (SELECT count(*) FROM ({LOST}) AS counted) AS lost
     FROM (SELECT (SELECT place FROM relays WHERE name = $1) AS place) AS r
 """  # noqa: S608
 _STOPPED = f"""
@@ -134,9 +133,8 @@ class DatabaseState(Struct, frozen=True, kw_only=True):
     `low_priority` are claims in Postgres. `unsequenced` and `unpublished`: age in seconds of the oldest event without a
     position, and of the oldest that is not at the broker yet. `newest`: Unix time of the newest event in the log.
     `dead`: dead letters. `archive_bytes`: the size of the archive on disk. `snapshot`: how many transactions have begun
-    since the oldest snapshot that is still held. `lost`: events that a failover lost. `took_over`: Unix time since when
-    the server that took over is the primary; None for the first server. `retention`: Unix time of the last good run of
-    each task. `orphans`: how many deliveries wait for each endpoint that is not in the configuration.
+    since the oldest snapshot that is still held. `lost`: events that a failover lost. `retention`: Unix time of the
+    last good run of each task. `orphans`: how many deliveries wait for each endpoint that is not in the configuration.
     """
 
     held: Mapping[tuple[str, str], int]
@@ -153,7 +151,6 @@ class DatabaseState(Struct, frozen=True, kw_only=True):
     archive_bytes: int
     snapshot: int
     lost: int
-    took_over: float | None
     retention: Mapping[str, float]
 
 
@@ -187,7 +184,6 @@ async def read_state(
             archive_bytes=await connection.fetchval(ARCHIVE_BYTES),
             snapshot=log["snapshot"],
             lost=log["lost"],
-            took_over=log["took_over"],
             retention={row["task"]: row["succeeded"] for row in await connection.fetch(_RETENTION)},
         )
 
