@@ -35,11 +35,6 @@ int fdatasync(int file) {
 """
 
 
-def compiler() -> str | None:
-    """The C compiler of this machine, if there is one."""
-    return shutil.which("cc")
-
-
 def slow_syncs(place: Path, seconds: float) -> Mapping[str, str]:
     """The environment of a server whose syncs take so much longer. The library is compiled into `place`.
 
@@ -47,7 +42,7 @@ def slow_syncs(place: Path, seconds: float) -> Mapping[str, str]:
     """
     library = place / "slow_syncs.so"
     if not library.exists():
-        program = compiler()
+        program = shutil.which("cc")
         assert program is not None, "there is no cc; on Debian: apt-get install gcc libc6-dev"
         words = (program, "-shared", "-fPIC", "-x", "c", "-o", library, "-", "-ldl")
         subprocess.run(words, input=_SOURCE, text=True, check=True, timeout=60)

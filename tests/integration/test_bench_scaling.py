@@ -7,12 +7,11 @@ import time
 from pathlib import Path
 
 import asyncpg
-import pytest
 
 from tests.bench.by_role import LAYOUT, by_role
 from tests.bench.scaling import checked, measured, role_table, table
 from tests.bench.servers import Postgres
-from tests.bench.slow_disk import compiler, slow_syncs
+from tests.bench.slow_disk import slow_syncs
 from tests.broker import RabbitMQ
 from tests.integration.benched import benched
 from tests.processes import directory
@@ -21,7 +20,6 @@ DELAY = 0.2
 PAYMENTS = 600
 
 
-@pytest.mark.skipif(compiler() is None, reason="there is no C compiler here")
 async def test_every_commit_waits_for_a_slow_disk() -> None:
     with directory() as place:
         await asyncio.to_thread(place.chmod, 0o755)
