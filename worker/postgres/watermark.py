@@ -4,8 +4,8 @@ Rows that are done leave dead entries in the index of open rows. Postgres remove
 enough to need them. A dump of some hours keeps them all, and a look from the start reads every one of them.
 
 A watermark only saves work. Rows below it may exist: a transaction commits late, a clock steps back, the last look
-passed over a locked row, another process put a row back. So a look begins LATE below the mark, and every WHOLE_SECONDS
-a look begins at the start. A row below the mark is therefore found within WHOLE_SECONDS, and none is lost. Each process
+passed over a locked row, another process put a row back, or a payment is due since a time long past (after an Execute
+that hung). So a look begins LATE below the mark, and every WHOLE_SECONDS a look begins at the start, as a buyer waits. A row below the mark is therefore found within WHOLE_SECONDS, and none is lost. Each process
 has marks of its own, in memory: a new process begins with a look from the start.
 
 A mark is never later than the time of its look. So rows that become due later lie above it, even if a row that is due
@@ -18,7 +18,7 @@ import time
 from collections.abc import Callable, Hashable
 from datetime import UTC, datetime, timedelta
 
-WHOLE_SECONDS = 30.0
+WHOLE_SECONDS = 3.0
 LATE = timedelta(seconds=5)
 """By so much a row may be older than the mark and still be found at once. Transactions of ours are far shorter."""
 
