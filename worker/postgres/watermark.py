@@ -5,8 +5,9 @@ enough to need them. A dump of some hours keeps them all, and a look from the st
 
 A watermark only saves work. Rows below it may exist: a transaction commits late, a clock steps back, the last look
 passed over a locked row, another process put a row back, or a payment is due since a time long past (after an Execute
-that hung). So a look begins LATE below the mark, and every WHOLE_SECONDS a look begins at the start, as a buyer waits. A row below the mark is therefore found within WHOLE_SECONDS, and none is lost. Each process
-has marks of its own, in memory: a new process begins with a look from the start.
+that hung). So a look begins LATE below the mark, and every WHOLE_SECONDS a look begins at the start, as a buyer may
+wait. A row below the mark is therefore found within WHOLE_SECONDS, and none is lost. Each process has marks of its own,
+in memory: a new process begins with a look from the start.
 
 A mark is never later than the time of its look. So rows that become due later lie above it, even if a row that is due
 still later is there already.
