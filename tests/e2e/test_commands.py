@@ -69,12 +69,12 @@ async def command(
     *words: str, cwd: Path, settings: dict[str, str] | None = None, stdin: int = asyncio.subprocess.DEVNULL
 ) -> Ended:
     process = await started(*words, cwd=cwd, settings=settings or {}, stdin=stdin)
-    try:
-        out, err = await asyncio.wait_for(process.communicate(), SECONDS)
-    finally:
-        if process.returncode is None:
-            process.kill()
-            await process.wait()
+    answered = asyncio.create_task(process.communicate())
+    done, _ = await asyncio.wait({answered}, timeout=SECONDS)
+    if not done:
+        process.kill()
+    out, err = await answered
+    assert done, f"it had not ended after {SECONDS} s: {out.decode()}{err.decode()}"
     assert process.returncode is not None
     ended = Ended(process.returncode, out.decode(), err.decode())
     assert "Traceback" not in ended.out + ended.err

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from aiohttp import web
@@ -30,7 +31,7 @@ from worker.deliver.endpoint_worker import EndpointWorker
 from worker.deliver.sender import Sender, sender
 from worker.failover import find_lost, meet_anew
 from worker.postgres.database import Database, connect
-from worker.postgres.events.deliveries import _DUE, _RECORD, _TAKE
+from worker.postgres.events.deliveries import _DUE, _RECORD, _TAKE, payments_here
 from worker.postgres.events.endpoint_rows import _ENQUEUE, enable_endpoint, list_endpoints
 from worker.postgres.reads.timeline import timeline_pages
 from worker.postgres.watermark import START
@@ -302,6 +303,39 @@ async def test_a_payment_that_somebody_holds_keeps_no_other_from_being_recorded(
 
             await until(done, what="it is recorded too")
     assert Counter(hook.taken) == Counter(events)
+
+
+async def test_an_attempt_that_ends_while_others_are_recorded_is_recorded_too(
+    database: Database, sending: Sender, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The second event is answered while the worker asks whether the first one's payment, which is held, exists."""
+    answer = asyncio.Event()
+
+    async def second_waits(_: web.Request) -> web.Response:
+        if len(hook.requests) == 2:
+            await answer.wait()
+        return web.Response(status=204)
+
+    async def here_late(*asked: Any) -> set[str]:
+        answer.set()
+        await until(lambda: len(worker._ended) == 2, what="the second attempt ended")
+        return await payments_here(*asked)
+
+    async with hooking(Hook(second_waits)) as hook:
+        endpoint = endpoint_at(hook.url)
+        worker = await worker_of(endpoint, database, sending)
+        events = await happen(database, 2)
+        async with asyncio.TaskGroup() as group:
+            await worker.cycle(group)
+            await until(lambda: len(worker._ended) == 1, what="the first attempt ended")
+            first = worker._ended[0].taken.payment_id
+            monkeypatch.setattr("worker.deliver.endpoint_worker.payments_here", here_late)
+            async with database.connection() as holding, holding.transaction():
+                await holding.execute("SELECT FROM payments WHERE id = $1 FOR UPDATE", first)
+                await worker.cycle(group)
+            while worker.busy:
+                await worker.cycle(group)
+        assert await deliveries(database, endpoint) == dict.fromkeys(events, "delivered")
 
 
 async def test_an_attempt_about_a_payment_that_a_failover_lost_is_dropped_and_its_event_is_found_missing(

@@ -149,13 +149,16 @@ class EndpointWorker:
         is not the row's, as of a process with an older configuration, do not change its health.
         """
         health = before = locked.health
-        if not self._ended:
+        waiting = tuple(self._ended)  # more may end while this waits for the database
+        if not waiting:
             return health, []
-        free = await lockable_payments(connection, [one.taken.payment_id for one in self._ended])
-        if len(free) < len({one.taken.payment_id for one in self._ended}):
-            here = await payments_here(connection, [one.taken.payment_id for one in self._ended])
-            self._ended = [one for one in self._ended if one.taken.payment_id in here]  # others were lost by a failover
-        ended = [one for one in self._ended if one.taken.payment_id in free]
+        ids = [one.taken.payment_id for one in waiting]
+        free = await lockable_payments(connection, ids)
+        if not free.issuperset(ids):
+            here = await payments_here(connection, ids)
+            lost = [one for one in waiting if one.taken.payment_id not in here]  # by a failover
+            self._ended = [one for one in self._ended if one not in lost]
+        ended = [one for one in waiting if one.taken.payment_id in free]
         if not ended:
             return health, []
         results, elsewhere = [], locked.url != self._endpoint.url
