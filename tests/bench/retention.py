@@ -15,7 +15,7 @@ import random
 import time
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from statistics import median
 from typing import Any, TypeAlias
 
@@ -144,11 +144,12 @@ async def _readers(
     await measured.run("events, a page of 100", event_log.READ, [[merchant, place, 100] for place in places])
     await measured.run("events, the floor", old_events._FLOOR, [[merchant]] * CALLS)
     await measured.run("relay, 100 events", publish_cursor._NEXT.format(most=100), [[place] for place in places])
-    await measured.run("due payments", due._DUE, [[accounts, [100] * len(accounts)]] * CALLS)
+    recent = [datetime.now(UTC)] * len(accounts)  # the watermark of a sweep that runs
+    await measured.run("due payments", due._DUE, [[accounts, [100] * len(accounts), recent]] * CALLS)
     for name in ("_HELD", "_LOG", "_STOPPED", "_RETENTION"):
         values = [publish_cursor.BROKER] if name == "_LOG" else []
         await measured.run(f"metrics {name[1:].lower()}", getattr(installation_state, name), [values] * CALLS)
-    await measured.run("metrics accounts", installation_state._ACCOUNTS, [[accounts]] * CALLS)
+    await measured.run("metrics accounts", installation_state._ACCOUNTS, [[accounts, recent, recent]] * CALLS)
 
 
 async def _retention(measured: _Measured, connection: _Connection, merchant: str) -> None:
