@@ -75,7 +75,7 @@ async def soak(
         browser = PatientBrowser(http)
         stage = msgspec.structs.replace(shared, browser=browser)
         soaked.capacity, buyers = await most_a_second(stage, rng, customers, say, most=most)
-        say(f"{SHARE * soaked.capacity:.1f} payments a second, for {soaked.minutes:g} minutes")
+        say(f"{soaked.share * soaked.capacity:.1f} payments a second, for {soaked.minutes:g} minutes")
         began = time.monotonic()
         async with asyncio.TaskGroup() as group:
             over = asyncio.Event()
@@ -83,7 +83,7 @@ async def soak(
             group.create_task(_again(lambda: _list(stage, http, fleet, soaked), LIST_SECONDS, over))
             group.create_task(_again(lambda: _reconcile(fleet, soaked), seconds / RECONCILED, over))
             soaked.turned_away = await arrive(
-                began + seconds, SHARE * soaked.capacity, 4 * buyers, stage, rng, customers
+                began + seconds, soaked.share * soaked.capacity, 4 * buyers, stage, rng, customers
             )
             over.set()
         soaked.alerts = [str(alert["labels"]) for alert in await asyncio.to_thread(_alerts, monitor)]
@@ -201,9 +201,9 @@ def _alerts(monitor: Prometheus) -> list[dict[str, object]]:
     return [alert for alert in monitor.ask("alerts")["alerts"] if alert["state"] == "firing"]
 
 
-def run(minutes: float, seed: int, say: Callable[[str], None], *, most: int = MOST) -> Soaked:
+def run(minutes: float, seed: int, say: Callable[[str], None], *, most: int = MOST, share: float = SHARE) -> Soaked:
     """Start everything, soak it and end it. Blocks."""
-    soaked = Soaked(seed=seed, minutes=minutes, bounds=FULL if minutes >= FULL_MINUTES else SHORT)
+    soaked = Soaked(seed=seed, minutes=minutes, share=share, bounds=FULL if minutes >= FULL_MINUTES else SHORT)
     (port,) = free_ports(1)
     brokers = partial(rabbitmq, exports=True)
     with running_fleet(SETTINGS, merchants=HOOK.format(port=port), roles=ALL_ROLES, brokers=brokers) as fleet:
@@ -217,6 +217,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="deploy/dev soak", description=__doc__.split("\n")[0])
     parser.add_argument("--minutes", type=float, default=90.0)
     parser.add_argument("--seed", type=int, default=None)
+    parser.add_argument("--share", type=float, default=SHARE, help="of the load that the machine takes")
     given = parser.parse_args()
     logging.getLogger("aiormq").setLevel(logging.CRITICAL)
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # end the servers, as Ctrl-C does
@@ -225,7 +226,7 @@ def main() -> int:
     aside.print(f"seed {seed}: starting a fleet of its own, on loopback ...")
     if given.minutes < FULL_MINUTES:
         aside.print(f"below {FULL_MINUTES:g} minutes the slopes have wide bounds: the processes still warm up")
-    soaked = run(given.minutes, seed, aside.print)
+    soaked = run(given.minutes, seed, aside.print, share=given.share)
     show(soaked, Console(highlight=False))
     return 0 if soaked.held else 1
 

@@ -19,6 +19,7 @@ def show(soaked: Soaked, console: Console) -> None:
     table.add_column("what")
     table.add_column("figure", justify="right")
     table.add_row("payments a second that the machine takes", f"{soaked.capacity:.1f}")
+    table.add_row("payments a second that came", f"{soaked.share * soaked.capacity:.1f}")
     table.add_row("payments, with those of the calibration", f"{soaked.deeds.total():,}")
     table.add_row("buyers who could not come", str(soaked.turned_away))
     table.add_row("webhooks that the endpoint refused", str(soaked.refused))

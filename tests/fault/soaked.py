@@ -13,10 +13,14 @@ from tests.fault.verdicts import Verdicts
 
 
 class Soaked(Struct, kw_only=True):
-    """What a soak showed. `over` names each broken bound, and `capacity` is the calibration's payments a second."""
+    """What a soak showed. `over` names each broken bound, `capacity` is the calibration's payments a second.
+
+    Buyers come at `share` of it.
+    """
 
     seed: int
     minutes: float
+    share: float
     bounds: Bounds
     capacity: float = 0.0
     samples: list[Sample] = field(default_factory=list)
