@@ -15,7 +15,6 @@ from typing import TypeVar
 from urllib.parse import urlsplit
 
 import aiohttp
-import asyncpg
 from msgspec import Struct
 
 from consumers.ports.unavailable import DatabaseUnavailable
@@ -36,11 +35,12 @@ from tests.harness import (
     Stage,
 )
 from tests.processes import until
+from worker.postgres.driver_errors import DRIVER_ERRORS
 
 T = TypeVar("T")
 PATIENCE_SECONDS = 180.0
 AGAIN_SECONDS = 0.2
-AWAY = (aiohttp.ClientError, asyncpg.PostgresError, DatabaseUnavailable, OSError)
+AWAY = (aiohttp.ClientError, DatabaseUnavailable, *DRIVER_ERRORS)
 LATER = frozenset({"opening_in_progress", "idempotency_in_progress"})
 ENDS_SOON = 3.0
 STRANGERS = 3
