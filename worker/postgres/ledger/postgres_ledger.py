@@ -153,9 +153,10 @@ class PostgresLedger:
             yield await open_limits(connection, accounts)
 
     async def set_aside(self, claims: Sequence[Claim]) -> None:
+        since = self._database.primary.since  # before the write: the next server may lack it
         async with self._database.connection() as connection:
             await record_unfound(connection, self._cipher, sorted(claims, key=lambda claim: claim.id))
-        self._database.witness.heard(claims, None, self._database.primary.since)
+        self._database.witness.heard(claims, None, since)
 
     async def referenced(self, names: Collection[tuple[str, str]]) -> frozenset[tuple[str, str]]:
         async with self._database.connection() as connection:
@@ -168,6 +169,7 @@ class PostgresLedger:
             return await find(connection, lookups)
 
     async def keep(self, claims: Sequence[Claim]) -> Mapping[str, str]:
+        since = self._database.primary.since
         async with self._database.connection() as connection, connection.transaction():
             await wait_for_turns(connection, claims)
             rows = await connection.fetch(FIND, *names_of(claims))
@@ -178,7 +180,7 @@ class PostgresLedger:
                 connection, self._cipher, [claim for claim in claims if claim.id not in found and claim.id not in past]
             )
         self._count_dropped(dropped)
-        self._database.witness.heard(claims, None, self._database.primary.since)
+        self._database.witness.heard(claims, None, since)
         return found
 
     def _count_dropped(self, dropped: Mapping[str, int]) -> None:
