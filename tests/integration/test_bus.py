@@ -449,10 +449,14 @@ async def test_claims_whose_giving_back_was_cut_off_are_given_back_with_the_next
     holding, _, other = workers
     await holding.bus.publish([one := a_claim()])
     (message,) = await asyncio.wait_for(holding.bus.receive("ipay", 10), SECONDS)
+
+    async def waits() -> bool:
+        return bool(await database.fetch("SELECT FROM pg_locks WHERE NOT granted"))
+
     async with database.connection() as connection, connection.transaction():
         await connection.execute("SELECT FROM queue FOR UPDATE")
         giving_back = asyncio.create_task(holding.bus.requeue([message]))
-        await until(lambda: not holding.bus._returning, what="it is on its way")
+        await until(waits, what="it is on its way", seconds=SECONDS)
         await end_one(giving_back)
     await holding.bus.requeue([])
     (again,) = await asyncio.wait_for(other.bus.receive("ipay", 10), SECONDS)
