@@ -205,26 +205,26 @@ async def test_a_claim_that_was_lost_is_published_again_and_waits_for_a_payment_
         assert survives.id not in await claims_in(database)
 
 
+class MeetsAnother:
+    """A pool. The process meets another server after each commit, before its writer goes on."""
+
+    def __init__(self, database: Database, server: MetServer) -> None:
+        self._database, self._pool, self._server = database, database._pool, server
+
+    async def acquire(self) -> Any:
+        return await self._pool.acquire()
+
+    async def release(self, connection: Any, **options: Any) -> None:
+        self._database.primary.server = self._server
+        await self._pool.release(connection, **options)
+
+
 @pytest.mark.parametrize("write", ["publish", "set_aside", "keep"])
 async def test_a_claim_counts_for_the_server_that_took_it_though_the_next_is_met_meanwhile(
     database: Database, monkeypatch: pytest.MonkeyPatch, write: str
 ) -> None:
-    since, release = datetime(2027, 1, 1, tzinfo=UTC), database._pool.release
-
-    async def met_another(*released: Any, **options: Any) -> None:
-        """Runs after the commit, and before its writer goes on."""
-        database.primary.server = MetServer("1/2", since, 1000)
-        await release(*released, **options)
-
-    execute = database.execute
-
-    async def executed(*statement: Any) -> str:
-        done = await execute(*statement)
-        database.primary.server = MetServer("1/2", since, 1000)
-        return done
-
-    monkeypatch.setattr(database._pool, "release", met_another)
-    monkeypatch.setattr(database, "execute", executed)
+    since = datetime(2027, 1, 1, tzinfo=UTC)
+    monkeypatch.setattr(database, "_pool", MeetsAnother(database, MetServer("1/2", since, 1000)))
     ledger, queue = PostgresLedger(database), PostgresBus(database, holder)
     claim = a_claim(session_id="S-1", authenticity=Authenticity.SIGNED, received_at=datetime.now(UTC))
     await {"publish": queue.publish, "set_aside": ledger.set_aside, "keep": ledger.keep}[write]([claim])
