@@ -22,7 +22,8 @@ from worker.broker import Broker
 from worker.config import Config
 from worker.config.webhook_endpoints import Endpoint, endpoints_of
 from worker.postgres.database import Database
-from worker.postgres.reads.installation_state import AccountState, DatabaseState, EndpointState, read_state
+from worker.postgres.reads.account_state import AccountState
+from worker.postgres.reads.installation_state import DatabaseState, EndpointState, read_state
 from worker.postgres.watermark import Watermarks
 from worker.telemetry.metrics import Metrics
 
