@@ -367,6 +367,12 @@ ROWS = {
             {"{{task}}": "time() - max by (task) (payproof_retention_last_run_timestamp_seconds)"},
         ),
         Panel(
+            "Events kept past their retention",
+            "Because RabbitMQ has not confirmed them.",
+            "s",
+            {"held back": "max(payproof_events_held_back_seconds)"},
+        ),
+        Panel(
             "Processor",
             "Seconds of it a second.",
             "short",

@@ -80,7 +80,7 @@ async def find_lost(database: Database) -> int:
         if await connection.fetchval("SELECT since FROM servers") != server.since:
             return 0  # another server took over meanwhile
         lost = await write_lost(connection, seen)
-    witness.events.forget_before(server.since)
+    witness.events.forget(seen)
     for row in lost[:NAMED]:
         log.error("event.lost", event_id=row["id"], account=row["account"], reference=row["reference"])
     if lost:
@@ -107,7 +107,7 @@ async def publish_lost_claims(database: Database, bus: ClaimPublisher) -> int:
     if lost:
         await bus.publish(lost)
         log.warning("failover.claims_published", claims=len(lost))
-    claims.forget_before(since, unless=lambda one: one.claim.id in waiting)
+    claims.forget(one for one in heard if one.claim.id not in waiting)
     return len(lost)
 
 

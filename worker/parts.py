@@ -31,6 +31,7 @@ from worker.postgres.queue.claim_queue import PostgresBus
 from worker.postgres.queue.turns import PostgresTurns
 from worker.postgres.tokens import PostgresTokens
 from worker.postgres.wakeups import Wakeup
+from worker.postgres.watermark import START
 from worker.retention import run_retention
 from worker.runtime.encryption import ArchiveCipher
 from worker.telemetry.metrics import Metrics
@@ -157,7 +158,7 @@ def wakeups_part(shared: Shared, parts: Sequence[ProcessPart]) -> ProcessPart:
 
     async def look_again() -> None:
         providers = [account.provider.name for account in shared.config.accounts]
-        on_wakeup(Wakeup(events=True, placed=True, claims=providers))
+        on_wakeup(Wakeup(events=True, placed=True, claims=providers, look_at=START))
         shared.waiters.notify_all()
 
     return ProcessPart("notices", partial(shared.database.listen, on_wakeup, connected=look_again))

@@ -29,7 +29,7 @@ from worker.postgres import archive, idempotency_keys, past_payments
 from worker.postgres.events import event_log, old_events, publish_cursor
 from worker.postgres.ledger import failures, find_payments, kept_claims, look, postgres_ledger
 from worker.postgres.queue import due
-from worker.postgres.reads import installation_state
+from worker.postgres.reads import account_state, installation_state
 from worker.postgres.server.embedded import embedded_here
 from worker.postgres.server.migrate import apply_migrations
 
@@ -149,7 +149,7 @@ async def _readers(
     for name in ("_HELD", "_LOG", "_STOPPED", "_RETENTION"):
         values = [publish_cursor.BROKER] if name == "_LOG" else []
         await measured.run(f"metrics {name[1:].lower()}", getattr(installation_state, name), [values] * CALLS)
-    await measured.run("metrics accounts", installation_state._ACCOUNTS, [[accounts, recent, recent]] * CALLS)
+    await measured.run("metrics accounts", account_state._ACCOUNTS, [[accounts, recent, recent]] * CALLS)
 
 
 async def _retention(measured: _Measured, connection: _Connection, merchant: str) -> None:

@@ -42,7 +42,8 @@ HEAD = """\
 # Chaos
 
 Each row is a fault in a running installation of a process for each role, while eight buyers pay at simulated gateways.
-`deploy/dev chaos --write` makes this table, here on {day} on a machine with {cores} cores{note}, seed {seed}.
+`deploy/dev chaos --write --note "a word on the machine"` makes this table, and leaves what stands below it.
+Made on {day} on a machine with {cores} cores{note}, seed {seed}.
 
 - "lasted" is how long the fault was there, until everything ran again. A node or process that is killed has to start.
 - "flow" is the time from when the fault was there until four payments that were opened after that were completed, and
@@ -156,6 +157,12 @@ async def run(table: Sequence[Row], nodes: Sequence[Row], seed: int, say: Consol
     return outcomes
 
 
+def below_table(guide: str) -> str:
+    """What stands below the last row of the guide's table: notes that a person wrote."""
+    *_, last = (line for line in guide.splitlines(keepends=True) if line.startswith("|"))
+    return guide.rpartition(last)[2]
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(prog="deploy/dev chaos", description=__doc__.split("\n")[0])
     parser.add_argument(
@@ -182,7 +189,8 @@ def main() -> int:
     if given.write:
         note = given.note and f" ({given.note})"
         head = HEAD.format(day=time.strftime("%Y-%m-%d"), cores=os.cpu_count(), note=note, seed=seed)
-        GUIDE.write_text(head + "".join(f"{one.line()}\n" for one in outcomes))
+        made = head + "".join(f"{one.line()}\n" for one in outcomes)
+        GUIDE.write_text(made + below_table(GUIDE.read_text()))
     return 0 if all(one.held for one in outcomes) else 1
 
 

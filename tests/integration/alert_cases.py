@@ -78,6 +78,7 @@ CASES: dict[str, Case] = {
         {f'{LAST_RUN}{ONE}, task="archive"}}': "0+3600x10 36000x590", f'{LAST_RUN}{TWO}, task="archive"}}': "0+60x600"},
         "8h",
     ),
+    "PayproofEventsHeldBack": gauge("payproof_events_held_back_seconds", "86401", "86399"),
     "PayproofMoneyHeld": Case({HELD % "amount_mismatch": "1x60"}, {HELD % "unresolved": "1x60"}),
     "PayproofPaymentsWait": Case({HELD % "unverifiable": "1x60"}, {HELD % "amount_mismatch": "1x60"}),
     "PayproofUnresolvedTooOld": Case(

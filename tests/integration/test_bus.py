@@ -230,6 +230,21 @@ async def test_a_claim_that_cannot_be_read_is_put_aside(database: Database, body
     assert await bus.depths() == {"ipay": 1}
 
 
+async def test_a_claim_that_cannot_be_put_aside_yet_keeps_no_other_back(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bus, claim = PostgresBus(database), a_claim()
+    await bus.publish([claim])
+    await database.execute("INSERT INTO queue (claim_id, provider, body) VALUES ('x', 'ipay', '')")
+
+    async def away(*_: object) -> None:
+        raise DatabaseUnavailable
+
+    monkeypatch.setattr(bus, "_dead_letter", away)
+    assert await receive(bus) == [claim]
+    assert await bus.depths() == {"ipay": 2}
+
+
 async def test_a_claim_that_cannot_be_made_durable_is_refused(database: Database) -> None:
     bus = PostgresBus(database)
     await database._pool.close()
@@ -426,6 +441,26 @@ async def test_what_could_not_be_given_back_is_as_soon_as_the_database_is_there_
     (message,) = await asyncio.wait_for(other.bus.receive("ipay", 10), SECONDS)
     assert (message.claim, message.handed_out) == (claim, 1)
     await end_one(watching)
+
+
+async def test_claims_whose_giving_back_was_cut_off_are_given_back_with_the_next(
+    database: Database, workers: list[Worker]
+) -> None:
+    holding, _, other = workers
+    await holding.bus.publish([one := a_claim()])
+    (message,) = await asyncio.wait_for(holding.bus.receive("ipay", 10), SECONDS)
+
+    async def waits() -> bool:
+        return bool(await database.fetch("SELECT FROM pg_locks WHERE NOT granted"))
+
+    async with database.connection() as connection, connection.transaction():
+        await connection.execute("SELECT FROM queue FOR UPDATE")
+        giving_back = asyncio.create_task(holding.bus.requeue([message]))
+        await until(waits, what="it is on its way", seconds=SECONDS)
+        await end_one(giving_back)
+    await holding.bus.requeue([])
+    (again,) = await asyncio.wait_for(other.bus.receive("ipay", 10), SECONDS)
+    assert again.claim == one
 
 
 @pytest.mark.parametrize("known", [True, False], ids=["analysed", "unknown"])

@@ -329,7 +329,7 @@ async def test_an_attempt_that_ends_while_others_are_recorded_is_recorded_too(
             await worker.cycle(group)
             await until(lambda: len(worker._ended) == 1, what="the first attempt ended")
             first = worker._ended[0].taken.payment_id
-            monkeypatch.setattr("worker.deliver.endpoint_worker.payments_here", here_late)
+            monkeypatch.setattr("worker.deliver.recording.payments_here", here_late)
             async with database.connection() as holding, holding.transaction():
                 await holding.execute("SELECT FROM payments WHERE id = $1 FOR UPDATE", first)
                 await worker.cycle(group)

@@ -18,6 +18,7 @@ from schemas.secret import Secret
 from tests.integration.endpoints import endpoint_at, happen
 from tests.integration.shops import CONFIG, Shops
 from worker.config import Config
+from worker.config.shapes import DAY, Retained
 from worker.ops.doctor import installation
 from worker.ops.doctor.address import named_locally, not_public, public_url
 from worker.ops.doctor.findings import file_findings
@@ -179,6 +180,20 @@ async def test_the_database_tells_who_waits_in_vain(shops: Shops) -> None:
     await shops.database.execute("UPDATE payments SET next_check_at = NULL")
     found = [one async for one in inspect_installation(shops.database, without)]
     assert [one.mark for one in found[1:]] == ["!!"]
+
+
+async def test_a_cursor_of_a_broker_that_is_used_no_more_is_told_where_it_keeps_old_events(shops: Shops) -> None:
+    kept = replace(CONFIG, retention=Retained(events=90 * DAY))
+    await shops.opened(account="shop-ipay", reference="one")
+    await shops.placed()
+    await shops.database.execute("INSERT INTO relays VALUES ('rabbitmq', 0)")
+    assert [one.mark async for one in inspect_installation(shops.database, kept)] == ["ok"]
+    await shops.database.execute("UPDATE events SET time = time - interval '91 days'")
+    found = [one async for one in inspect_installation(shops.database, kept)]
+    assert [(one.mark, one.subject) for one in found[1:]] == [("!!", "retention.events")]
+    assert [one.mark async for one in inspect_installation(shops.database, CONFIG)] == ["ok"], "all are kept for good"
+    await shops.database.execute("DELETE FROM relays")
+    assert [one.mark async for one in inspect_installation(shops.database, kept)] == ["ok"]
 
 
 async def test_what_a_failover_lost_is_told_and_a_payment_until_it_is_posted_again(shops: Shops) -> None:

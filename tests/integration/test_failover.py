@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 from msgspec.structs import replace
@@ -23,6 +24,7 @@ from worker.failover import ask_again, find_lost, meet_anew, publish_lost_claims
 from worker.postgres.database import Database, connect
 from worker.postgres.events.event_log import assign_positions, newest_position, read
 from worker.postgres.ledger.postgres_ledger import PostgresLedger
+from worker.postgres.primary import MetServer
 from worker.postgres.queue.claim_queue import PostgresBus
 from worker.postgres.server.migrate import apply_migrations
 
@@ -201,6 +203,32 @@ async def test_a_claim_that_was_lost_is_published_again_and_waits_for_a_payment_
         assert await publish_lost_claims(database, queue) == 0
         assert await claims_in(database) == {lost_of_it.id, queued.id, lost_with_it.id}
         assert survives.id not in await claims_in(database)
+
+
+class MeetsAnother:
+    """A pool. The process meets another server after each commit, before its writer goes on."""
+
+    def __init__(self, database: Database, server: MetServer) -> None:
+        self._database, self._pool, self._server = database, database._pool, server
+
+    async def acquire(self) -> Any:
+        return await self._pool.acquire()
+
+    async def release(self, connection: Any, **options: Any) -> None:
+        self._database.primary.server = self._server
+        await self._pool.release(connection, **options)
+
+
+@pytest.mark.parametrize("write", ["publish", "set_aside", "keep"])
+async def test_a_claim_counts_for_the_server_that_took_it_though_the_next_is_met_meanwhile(
+    database: Database, monkeypatch: pytest.MonkeyPatch, write: str
+) -> None:
+    since = datetime(2027, 1, 1, tzinfo=UTC)
+    monkeypatch.setattr(database, "_pool", MeetsAnother(database, MetServer("1/2", since, 1000)))
+    ledger, queue = PostgresLedger(database), PostgresBus(database, holder)
+    claim = a_claim(session_id="S-1", authenticity=Authenticity.SIGNED, received_at=datetime.now(UTC))
+    await {"publish": queue.publish, "set_aside": ledger.set_aside, "keep": ledger.keep}[write]([claim])
+    assert [one.claim.id for one in database.witness.claims.before(since)] == [claim.id]
 
 
 async def holder() -> int:

@@ -512,6 +512,60 @@ async def test_what_cannot_be_moved_to_the_spool_yet_keeps_nothing_else_back(
     assert await spooled(database) == [first.id]
 
 
+async def test_claims_of_the_spool_are_handed_out_though_the_brokers_cannot_be_moved(
+    rabbit: Rabbit, database: Database
+) -> None:
+    spool = rabbit.bus._spool = FullSpool(database)
+    await rabbit.bus.publish([a_claim()])
+    for _ in range(MOST_OFTEN):
+        await receive_all(rabbit, 1)
+        await rabbit.reconnect()
+    await until(lambda: rabbit.pool.has_buffered("ipay"), what="the claim that was given out often")
+    await PostgresBus(database).publish([in_spool := a_claim()])
+    rabbit.bus.wake(["ipay"])
+    spool.full = True
+    assert await receive(rabbit.bus) == [in_spool]
+    with pytest.raises(DatabaseUnavailable):
+        await rabbit.bus.receive("ipay", 10)
+
+
+async def test_a_queue_that_is_paused_while_it_is_subscribed_to_delivers_nothing(broker: RabbitMQ) -> None:
+    await emptied(broker)
+    pool = ConsumerPool(Secret(broker.url), PROVIDERS, Metrics(), prefetch=WINDOW)
+    consume, pausing = pool._consume, list[asyncio.Task[None]]()
+
+    async def consume_slowly(connection: Any, provider: str) -> None:
+        consuming = asyncio.ensure_future(consume(connection, provider))
+        if provider == "ipay" and not pausing:
+            pausing.append(asyncio.create_task(pool.pause(provider)))
+        await consuming
+
+    pool._consume = consume_slowly  # type: ignore[method-assign]
+    running = asyncio.create_task(pool.run())
+    try:
+        await until(lambda: len(pool.missing()) < len(PROVIDERS), what="a subscription")
+        await until(lambda: set(PROVIDERS) - {"ipay"} <= set(pool._subscriptions), what="the others")
+        await asyncio.gather(*pausing)
+        assert await nobody_hears(broker, "ipay")
+        pool.resume("ipay")
+        await until(lambda: not pool.missing(), what="a subscription after resume")
+    finally:
+        await end_one(running)
+
+
+async def nobody_hears(broker: RabbitMQ, provider: str) -> bool:
+    """Wait until the queue has no consumer."""
+
+    async def unheard() -> bool:
+        async with link.connected(Secret(broker.url), "tests") as connection:
+            channel = await connection.channel()
+            queue = await channel.declare_queue(claims_queue(provider), passive=True)
+            return queue.declaration_result.consumer_count == 0
+
+    await until(unheard, what="a queue without a consumer")
+    return True
+
+
 async def test_who_stops_leaves_to_others_what_was_delivered_meanwhile(broker: RabbitMQ, database: Database) -> None:
     async with attached(broker, database) as stopping:
         await stopping.bus.publish([in_hand := a_claim()])

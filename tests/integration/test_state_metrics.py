@@ -14,6 +14,7 @@ from worker.config import Webhook
 from worker.config.webhook_endpoints import endpoint_of
 from worker.ops.state_metrics import StateMetrics
 from worker.postgres.database import Database, connect
+from worker.postgres.reads import account_state
 from worker.postgres.reads import installation_state as state
 from worker.postgres.watermark import START
 
@@ -61,7 +62,7 @@ async def crowded(database: Database) -> Database:
     ("query", "about"),
     [
         (state._HELD, ()),
-        (state._ACCOUNTS, (["shop-0", "shop-1"], [START] * 2, [START] * 2)),
+        (account_state._ACCOUNTS, (["shop-0", "shop-1"], [START] * 2, [START] * 2)),
         (state._QUEUE, (["ipay", "moneybag"], [False, True], [START] * 2)),
         (state._LOG, ("rabbitmq",)),
         (state._STOPPED, ()),
@@ -94,6 +95,19 @@ async def test_the_oldest_snapshot_is_told_in_transactions(dsn: str, database: D
             await database.execute("SELECT pg_current_xact_id()")
         assert (await state.read_state(database, [], [])).snapshot >= 60
     assert (await state.read_state(database, [], [])).snapshot < 60
+
+
+@pytest.mark.parametrize(("kept", "told"), [(600.0, 399.0), (10_000.0, 0.0), (None, None)])
+async def test_events_that_the_broker_holds_back_are_told_also_without_a_broker(
+    crowded: Database, kept: float | None, told: float | None
+) -> None:
+    """The cursor of a broker that is used no more stands still."""
+    state_metrics = StateMetrics(crowded, None, [], [], 60, 10**9, kept)
+    assert await state_metrics.refresh()
+    registry = CollectorRegistry()
+    registry.register(state_metrics)
+    found = registry.get_sample_value("payproof_events_held_back_seconds")
+    assert found == (None if told is None else pytest.approx(told, abs=60))
 
 
 async def test_it_is_read_once_however_often_it_is_scraped(database: Database) -> None:

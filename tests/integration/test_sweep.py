@@ -7,17 +7,21 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from consumers.commands.open_payment import ReadyToOpen
 from consumers.pacing import TokenBucket
+from consumers.ports.ledger import Write
+from schemas.payments import Change
 from tests.fakes.providers import PLAIN, account
 from tests.integration.backlog import RATES, fill, look, unindexed, wrong
-from tests.integration.conformance_ledger import a_payment
+from tests.integration.conformance_ledger import a_payment, keys
 from tests.refills import BURST_SECONDS, REFILLS, Refill
 from worker.postgres.database import Database
 from worker.postgres.ledger.postgres_ledger import PostgresLedger
 from worker.postgres.queue.claim_queue import PostgresBus
 from worker.postgres.queue.due import MOST_WAITING, PROBING, SHARE, sweep_bucket, take_due
+from worker.postgres.watermark import START
 from worker.runtime.cancellation import end_one
 from worker.telemetry.metrics import Metrics
 from worker.verify.sweep import Sweep
@@ -151,6 +155,31 @@ async def test_a_payment_that_is_due_and_locked_is_not_looked_at_without_pause(d
         claims = await asyncio.wait_for(bus.receive("fake", 10), 5)
     assert [delivery.claim.payment_id for delivery in claims] == [payment_id]
     await end_one(sweeping)
+
+
+async def test_a_payment_that_becomes_due_at_a_time_long_past_is_found_at_once(database: Database) -> None:
+    """As after an Execute that hung. It keeps its place among those that wait."""
+    payments = [await due(database, "shop-a", ago=seconds) for seconds in (60, 1)]
+    sweep = Sweep(database, PostgresBus(database), {"shop-a": account("shop-a", PLAIN_CAPABILITIES)}, Metrics())
+    assert (await sweep._sweep(), await sweep._sweep()) == (2, 0)
+    ledger, at = PostgresLedger(database), database.clock.now() - timedelta(seconds=60)
+    database._wakeups.on_wakeup = lambda wakeup: sweep.wake_if_due(wakeup.look_at)
+    reading = (await ledger.look([], payments[:1])).readings[payments[0]]
+    before = reading.case.payment
+    change = Change(payment=replace(before, next_check_at=at))
+    assert (await ledger.write([Write(reading=reading, change=change, keys=keys(before))])).done == {payments[0]}
+    assert sweep._wake.is_set()
+    assert await sweep._sweep() == 1
+
+
+async def test_who_may_have_missed_a_wakeup_looks_from_the_start(database: Database) -> None:
+    payment_id = await due(database, "shop-a", ago=60)
+    sweep = Sweep(database, PostgresBus(database), {"shop-a": account("shop-a", PLAIN_CAPABILITIES)}, Metrics())
+    assert (await sweep._sweep(), await sweep._sweep()) == (1, 0)
+    await database.execute("UPDATE payments SET next_check_at = now() - interval '1 minute' WHERE id = $1", payment_id)
+    assert await sweep._sweep() == 0
+    sweep.wake_if_due(START)
+    assert await sweep._sweep() == 1
 
 
 async def test_a_backlog_is_taken_by_its_index_within_the_budgets_the_longest_waiting_first(database: Database) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 
 import asyncpg
 import pytest
@@ -90,6 +90,25 @@ async def test_a_process_that_dies_has_no_turns(database: Database, three: list[
     await one.take(IDS)
     await broken(database, IDS[0])
     assert await other.take(IDS) == set(IDS)
+
+
+async def test_a_turn_that_is_given_back_while_it_is_locked_again_is_free(
+    database: Database, three: list[PostgresTurns], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By `holder`, which the loop for lost claims calls: no other question comes that would unlock it."""
+    one, other, _ = three
+    await one.take(IDS[:1])
+    await broken(database, IDS[0])
+    execute = one._execute
+
+    async def slow(sql: str, *values: Sequence[object]) -> list[asyncpg.Record]:
+        rows = await execute(sql, *values)
+        one.give_back(IDS[:1])
+        return rows
+
+    monkeypatch.setattr(one, "_execute", slow)
+    await one.holder()
+    await until(lambda: _taken(other), what="it is free", seconds=SECONDS)
 
 
 async def test_a_process_that_ends_gives_its_turns_back(three: list[PostgresTurns]) -> None:

@@ -152,6 +152,46 @@ def test_little_is_not_added_to_the_shared_table_and_much_is_added_once() -> Non
     assert budgets.take([(PAYMENT, "a")], 5) is None
 
 
+def test_what_is_taken_while_it_is_added_is_added_next() -> None:
+    budgets, share = ByteBudgets(GB, Clock()), PAYMENT.size // SMALL
+    budgets.take([(PAYMENT, "a")], share)
+    paid = budgets.due()
+    budgets.take([(PAYMENT, "a")], share)
+    budgets.learn(paid, paid)
+    assert budgets.due() == paid
+    assert budgets._added.is_set()
+
+
+def test_what_is_forgotten_while_it_is_added_counts_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(byte_budgets, "REMEMBERED", 1)
+    budgets = ByteBudgets(GB, Clock())
+    budgets.take([(PAYMENT, "a")], PAYMENT.size)
+    paid = budgets.due()
+    budgets.take([(PAYMENT, "b")], 1)
+    assert budgets.take([(PAYMENT, "a")], 1) == PAYMENT
+    budgets.learn(paid, paid)
+    assert budgets.due() == {}
+
+
+def test_a_payment_that_is_left_alone_takes_no_memory_for_long() -> None:
+    clock = Clock()
+    budgets = ByteBudgets(GB, clock)
+    for number in range(2000):
+        budgets.take([(PAYMENT, str(number)), (ADDRESS, "203.0.113.7")], 1)
+        clock.now += timedelta(seconds=1)
+    assert len(budgets._spent) == byte_budgets.IDLE.total_seconds() + 2, "those of the last minutes, and the address"
+
+
+def test_what_is_to_be_added_is_not_forgotten() -> None:
+    clock = Clock()
+    budgets = ByteBudgets(GB, clock)
+    budgets.take([(PAYMENT, "a")], PAYMENT.size // SMALL)
+    paid = budgets.due()
+    clock.now += 2 * byte_budgets.IDLE
+    budgets.take([(PAYMENT, "b")], 1)
+    assert budgets.due() == paid
+
+
 def test_what_is_remembered_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(byte_budgets, "REMEMBERED", 10)
     budgets = ByteBudgets(GB, Clock())

@@ -36,6 +36,7 @@ from tests.fakes.drive import Drive, answered, executed, says
 from tests.fakes.providers import EXECUTING, PLAIN
 from tests.processes import until
 from worker.runtime.retries import ATTEMPTS, SUSPECT
+from worker.verify.blame import Blame
 from worker.verify.question_course import Calls
 from worker.verify.record import LOCKED_TRIES
 
@@ -260,6 +261,28 @@ async def test_what_was_mended_is_forgotten() -> None:
         await consuming.pass_time(timedelta(minutes=10))
     assert (consuming.failures.rows, consuming.failures.letters) == ({}, {})
     assert consuming.drive.payment(payment_id).hold is None
+
+
+async def test_a_claim_that_fails_while_failures_are_forgotten_is_forgotten_with_the_next_reply() -> None:
+    consuming = Consuming()
+    payment_id = await consuming.drive.open(PLAIN)
+    claim, failures = consuming.drive.claim(payment_id, Said.SUCCESS), consuming.failures
+    (assigned,) = await consuming.drive.take(claim)
+    blame, forget = Blame(consuming.ledger, consuming.drive.rules, failures), failures.forget
+    account = assigned.account
+    reply = consuming.drive.reply(assigned, answered(assigned, Status.PENDING))
+    await blame.claim_failed(claim, ValueError())
+
+    async def forget_slowly(*which: str) -> None:
+        await forget(*which)
+        failures.forget = forget  # type: ignore[method-assign]
+        await blame.claim_failed(claim, ValueError())
+
+    failures.forget = forget_slowly  # type: ignore[assignment, method-assign]
+    await blame.recorded(reply, account)
+    assert set(failures.rows) == {payment_id}
+    await blame.recorded(reply, account)
+    assert failures.rows == {}
 
 
 async def test_a_transaction_that_had_to_give_way_is_tried_again_at_once() -> None:

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from tests.fault.chaos import HEAD, below_table
 from tests.fault.recovering import Spell, slowest_recovery
 from tests.fault.shoppers import Customer
 from tests.fault.verdicts import Seen, by_order, rightly_ended, what_is_wrong
@@ -98,3 +99,8 @@ def test_recovery_begins_with_the_fault_and_ends_with_the_last_that_came_before_
     assert slowest_recovery([Spell("killed", 100, 110)], acknowledged, events) == 18
     assert slowest_recovery([Spell("killed", 100, 128)], acknowledged, events) == 30
     assert slowest_recovery([], acknowledged, events) == 0
+
+
+@pytest.mark.parametrize("notes", ["", "\nOf three runs.\n\nThe second found a fault.\n"])
+def test_the_notes_below_the_table_of_chaos_stay_when_it_is_made_again(notes: str) -> None:
+    assert below_table(f"{HEAD}| ingress | kill | 3.0 |\n{notes}") == notes

@@ -45,6 +45,17 @@ def test_the_limit_of_an_address_refills_by_the_same_rule() -> None:
     assert [buckets.take("b") for _ in range(2)] == [True, False], "a clock that was set back takes none away"
 
 
+def test_a_bucket_that_is_full_again_takes_no_memory() -> None:
+    now = 0.0
+    buckets = TokenBuckets(burst=2, per_second=0.5, clock=lambda: now)
+    for number in range(1000):
+        buckets.take(str(number))
+        now += 1.0
+    assert len(buckets) == 2, "a token comes back within two seconds"
+    now += 1.0
+    assert [buckets.take("999") for _ in range(3)] == [True, True, False]
+
+
 @pytest.mark.parametrize(
     ("backoff", "seconds"),
     [

@@ -48,6 +48,24 @@ def test_a_mark_is_never_later_than_its_look_nor_the_clock(mark: Watermark) -> N
     assert mark.bound(NOON - timedelta(hours=1)) == NOON - timedelta(hours=1) - LATE
 
 
+def test_a_row_that_is_due_at_a_time_long_past_is_seen_by_the_next_look(mark: Watermark) -> None:
+    mark.saw(START, None, NOON)
+    mark.lower(NOON - timedelta(minutes=2))
+    mark.lower(NOON - timedelta(minutes=3))
+    mark.lower(NOON - timedelta(minutes=1))
+    for _ in range(2):  # also after a look that failed
+        assert mark.near(NOON) == mark.bound(NOON) == NOON - timedelta(minutes=3) - LATE
+    mark.saw(mark.bound(NOON), None, NOON)
+    assert mark.bound(NOON) == NOON - LATE
+
+
+def test_a_row_that_becomes_due_during_a_look_is_seen_by_the_next(mark: Watermark) -> None:
+    bound = mark.bound(NOON)
+    mark.lower(NOON - timedelta(minutes=1))
+    mark.saw(bound, None, NOON)
+    assert mark.near(NOON) == mark.bound(NOON) == NOON - timedelta(minutes=1) - LATE
+
+
 def test_a_look_from_the_start_that_takes_too_long_is_put_off(mark: Watermark, ticks: list[float]) -> None:
     mark.skip(NOON)
     assert mark.bound(NOON) == NOON - LATE

@@ -28,9 +28,20 @@ def test_what_another_server_had_is_told_until_it_was_looked_for() -> None:
     seen.saw([event(2)], SINCE)
     assert seen.events.before(SINCE) == [event(1)]
     assert seen.events.before(None) == [event(2)]
-    seen.events.forget_before(SINCE)
+    seen.events.forget(seen.events.before(SINCE))
     assert seen.events.before(SINCE) == []
     assert seen.events.before(None) == [event(2)]
+
+
+def test_what_is_seen_while_others_are_looked_for_is_looked_for_next() -> None:
+    """As of an event whose commit on the server before is confirmed late, or of a third server."""
+    seen = Witness()
+    seen.saw([event(1)], None)
+    looked_for = seen.events.before(SINCE)
+    seen.saw([event(1), event(2)], None)
+    seen.saw([event(3)], SINCE.replace(year=2027))
+    seen.events.forget(looked_for)
+    assert seen.events.before(SINCE) == [event(1), event(2), event(3)]
 
 
 def test_a_quiet_shop_does_not_miss_what_retention_has_deleted() -> None:

@@ -203,7 +203,7 @@ class ConsumerPool:
                 log.warning("queue.silent", provider=provider)
             elif done is not None:
                 raise done
-        if providers and not self._subscriptions:
+        if not self._subscriptions and not self._paused.issuperset(providers):
             raise TimeoutError("no queue answers at this node")
 
     async def _consume(self, connection: AbstractConnection, provider: str) -> None:
@@ -224,6 +224,9 @@ class ConsumerPool:
             channel.on_consumer_cancel_callbacks.add(forgotten)
             consumed = await channel.basic_consume(self._queues[provider], delivered)
             subscription.consumer_tag = consumed.consumer_tag
+        if provider in self._paused:  # meanwhile
+            await self._end(subscription, "its queue was paused")
+            return
         self._subscriptions[provider] = subscription
         self._arrived(provider)  # for messages that came before the subscription was noted
 

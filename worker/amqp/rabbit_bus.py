@@ -79,7 +79,11 @@ class RabbitBus:
         while True:
             arrived.clear()
             messages = await self._from_spool(provider, most)
-            messages += await self._from_broker(provider, most - len(messages))
+            try:
+                messages += await self._from_broker(provider, most - len(messages))
+            except DatabaseUnavailable:  # the broker's claims are in the pool again; those of the spool are leased
+                if not messages:
+                    raise
             if messages:
                 return messages
             await set_within(arrived, POLL_SECONDS)

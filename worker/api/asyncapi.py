@@ -20,7 +20,7 @@ from worker.api import samples
 from worker.api.openapi_webhooks import event_name, event_schemas
 
 _BINDING = {"bindingVersion": "0.3.0"}
-_DEAD_LETTER = {"title": "DeadLetter", "description": "Whatever was received, be it JSON or not."}
+_DEAD_LETTER = {"title": "DeadLetter", "description": "The body as it was received. It may be no JSON."}
 _DEAD_LETTER_HEADERS = {
     "title": "DeadLetterHeaders",
     "type": "object",

@@ -14,39 +14,30 @@ from datetime import datetime, timedelta
 
 import asyncpg
 import structlog
-from msgspec import Struct
 from msgspec.structs import replace
 
 from consumers.ports.unavailable import DatabaseUnavailable, error_name
 from consumers.webhook_policy import (
     EARLY_PROBE_AFTER,
-    AttemptOutcome,
     Delivered,
     Health,
     capacity,
-    next_health,
     outcome,
-    outcome_elsewhere,
 )
 from worker.config.webhook_endpoints import Endpoint
-from worker.deliver.attempt_log import attempt_result, result_of
-from worker.deliver.sender import Sender, SentAttempt
+from worker.deliver.recording import FinishedAttempt, record_finished, tell_recorded
+from worker.deliver.sender import Sender
 from worker.postgres.database import Connection, Database
 from worker.postgres.events.deliveries import (
     LeasedDelivery,
-    expedite_deliveries,
     expedite_one,
     lease_deliveries,
-    lockable_payments,
     next_delivery_at,
-    payments_here,
-    record_attempts,
 )
 from worker.postgres.events.endpoint_rows import (
     LockedEndpoint,
     enqueue_new_events,
     lock_endpoint,
-    note_success,
     save_health,
 )
 from worker.postgres.watermark import Watermark
@@ -62,15 +53,6 @@ PAUSE = timedelta(seconds=1)  # before the next cycle, while a payment is locked
 STOP_SECONDS = 5.0
 
 log = structlog.get_logger()
-
-
-class FinishedAttempt(Struct, frozen=True, kw_only=True):
-    """An attempt that has ended and is not recorded yet."""
-
-    taken: LeasedDelivery
-    sent: SentAttempt
-    became: AttemptOutcome
-    at: datetime
 
 
 class EndpointWorker:
@@ -143,38 +125,10 @@ class EndpointWorker:
     async def _record(
         self, connection: Connection[asyncpg.Record], locked: LockedEndpoint, now: datetime
     ) -> tuple[Health, list[FinishedAttempt]]:
-        """Write down the ended attempts, except those of payments that are locked now: the next cycle writes them.
-
-        Returns the endpoint's health after these attempts, and the attempts that were written. Attempts at a URL that
-        is not the row's, as of a process with an older configuration, do not change its health.
-        """
-        health = before = locked.health
-        waiting = tuple(self._ended)  # more may end while this waits for the database
-        if not waiting:
-            return health, []
-        ids = [one.taken.payment_id for one in waiting]
-        free = await lockable_payments(connection, ids)
-        if not free.issuperset(ids):
-            here = await payments_here(connection, ids)
-            lost = [one for one in waiting if one.taken.payment_id not in here]  # by a failover
-            self._ended = [one for one in self._ended if one not in lost]
-        ended = [one for one in waiting if one.taken.payment_id in free]
-        if not ended:
-            return health, []
-        results, elsewhere = [], locked.url != self._endpoint.url
-        for one in ended:
-            became = outcome_elsewhere(one.became, one.taken.step, one.at) if elsewhere else one.became
-            if not elsewhere:
-                health = next_health(health, one.sent.response, became, one.at, probe=one.taken.probe)
-            results.append(attempt_result(self._endpoint, one.taken, one.sent, became, one.at))
-        await record_attempts(connection, self._endpoint.id, results)
-        if health != before:
-            await save_health(connection, self._endpoint.id, health)
-        if any(isinstance(one.became, Delivered) for one in ended):
-            await note_success(connection, self._endpoint.id, now)
-            if before.probing and not health.probing:
-                await expedite_deliveries(connection, self._endpoint.id, now)
-        return health, ended
+        """Write down the ended attempts; see `record_finished`. More may end while this waits for the database."""
+        done = await record_finished(connection, self._endpoint, locked, tuple(self._ended), now)
+        self._ended = [one for one in self._ended if one not in done.lost]
+        return done.health, done.written
 
     async def _take(
         self, connection: Connection[asyncpg.Record], locked: LockedEndpoint, now: datetime
@@ -240,25 +194,6 @@ class EndpointWorker:
                     log.warning("deliver.unavailable", endpoint=self._endpoint.id, error=error_name(error))
 
     def _drop_recorded(self, before: Health, health: Health, recorded: Collection[FinishedAttempt]) -> None:
-        """Drop the attempts that are recorded and committed. Count them, and log failures and changes of health."""
+        """Drop the attempts that are recorded and committed, and tell of them."""
         self._ended = [one for one in self._ended if one not in recorded]
-        for one in recorded:
-            result = result_of(one.became)
-            self._metrics.deliveries.labels(result).observe(one.sent.seconds)
-            if not isinstance(one.became, Delivered):
-                say = log.warning if result == "given_up" else log.info
-                say(
-                    "delivery.failed",
-                    endpoint=self._endpoint.id,
-                    event_id=one.taken.event_id,
-                    attempt=one.taken.attempt,
-                    result=result,
-                    why=one.sent.response.words,
-                )
-        if health.disabled_at != before.disabled_at:
-            log.warning("endpoint.disabled", endpoint=self._endpoint.id, host=self._endpoint.host)
-        elif health.probing != before.probing:
-            change = log.warning if health.probing else log.info
-            change(
-                "endpoint.breaker_opened" if health.probing else "endpoint.breaker_closed", endpoint=self._endpoint.id
-            )
+        tell_recorded(self._metrics, self._endpoint, before, health, recorded)

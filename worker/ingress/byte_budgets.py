@@ -2,8 +2,9 @@
 
 A claim is taken, verified and counted all the same. Each process decides by its own count and never waits for the
 database. It adds what it has taken to the shared table a moment later, and learns there what the others have taken. A
-share of a budget that is too small to matter is not added, so ordinary callbacks cost no statement. With N processes a
-budget may be exceeded by up to N / SMALL of it, and by what arrives between two additions.
+share of a budget that is too small to matter is not added, so ordinary callbacks cost no statement. Such a share is
+forgotten when nothing was taken for IDLE, so that memory does not grow by the payment. With N processes a budget may be
+exceeded by up to N / SMALL of it for each IDLE, and by what arrives between two additions.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ KIB = 1024
 HOUR, DAY = 3600, 86_400
 SMALL = 16
 REMEMBERED = 100_000
+IDLE = timedelta(minutes=10)
 ADD_SECONDS = 0.5
 MEASURE_SECONDS = 30.0
 
@@ -55,8 +57,13 @@ def installation(max_size: int) -> ByteBudget:
 
 
 class Spent(Struct):
-    """`known`: what all processes have added, as far as we know. `unpaid`: what we have not added yet."""
+    """Of a budget of `size` bytes, last taken from at `at`. `known`: what all processes have added, as far as we know.
 
+    `unpaid`: what we have not added yet.
+    """
+
+    size: int
+    at: datetime
     known: int = 0
     unpaid: int = 0
 
@@ -81,15 +88,14 @@ class ByteBudgets:
 
         Returns the first budget that has not enough left; then nothing is taken from any.
         """
-        entries = [(budget, key, self._entry(key)) for budget, key in self._keys(wanted)]
+        now = self._now()
+        entries = [(budget, key, self._entry(budget, key, now)) for budget, key in _keys(wanted, now)]
         for budget, _, spent in entries:
             if spent.known + spent.unpaid + size > budget.size:
                 return budget
-        for budget, key, spent in entries:
+        for _, key, spent in entries:
             spent.unpaid += size
-            if spent.unpaid * SMALL >= budget.size:
-                self._due[key] = spent
-                self._added.set()
+            self._note_due(key, spent)
         return None
 
     def due(self) -> dict[BudgetKey, int]:
@@ -102,6 +108,7 @@ class ByteBudgets:
             spent = self._due.pop(key)
             spent.unpaid -= size
             spent.known = totals[key]
+            self._note_due(key, spent)  # more may have been taken since
 
     def measured(self, size: int) -> None:
         """The archive has this size, in bytes."""
@@ -132,16 +139,24 @@ class ByteBudgets:
         if paid := self.due():
             self.learn(paid, await add_spent(database, paid))
 
-    def _keys(self, wanted: Iterable[tuple[ByteBudget, str]]) -> Iterable[tuple[ByteBudget, BudgetKey]]:
-        now = self._now()
-        midnight = now.replace(hour=0, minute=0, second=0, microsecond=0)
-        for budget, name in wanted:
-            begun = midnight + timedelta(seconds=(now - midnight).seconds // budget.seconds * budget.seconds)
-            yield budget, (begun, budget.name, sha256(name.encode()).hexdigest()[:32])
+    def _note_due(self, key: BudgetKey, spent: Spent) -> None:
+        """Have the bytes added to the shared table, unless they are too few to matter."""
+        if spent.unpaid * SMALL >= spent.size:
+            self._due[key] = spent
+            self._added.set()
 
-    def _entry(self, key: BudgetKey) -> Spent:
-        spent = self._spent.pop(key, None) or Spent()
+    def _entry(self, budget: ByteBudget, key: BudgetKey, now: datetime) -> Spent:
+        spent = self._spent.pop(key, None) or self._due.get(key) or Spent(budget.size, now)
+        spent.at = now
         self._spent[key] = spent
-        if len(self._spent) > REMEMBERED:
-            self._spent.popitem(last=False)
+        for _ in range(2):  # entries are in the order of their last use
+            if len(self._spent) > REMEMBERED or next(iter(self._spent.values())).at < now - IDLE:
+                self._spent.popitem(last=False)
         return spent
+
+
+def _keys(wanted: Iterable[tuple[ByteBudget, str]], now: datetime) -> Iterable[tuple[ByteBudget, BudgetKey]]:
+    midnight = now.replace(hour=0, minute=0, second=0, microsecond=0)
+    for budget, name in wanted:
+        begun = midnight + timedelta(seconds=(now - midnight).seconds // budget.seconds * budget.seconds)
+        yield budget, (begun, budget.name, sha256(name.encode()).hexdigest()[:32])

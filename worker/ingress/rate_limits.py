@@ -40,7 +40,17 @@ class TokenBuckets:
         self._left[key] = (left - allowed, now)
         if len(self._left) > REMEMBERED:
             self._left.popitem(last=False)
+        self._forget_full(now)
         return allowed
+
+    def _forget_full(self, now: float) -> None:
+        """Forget the buckets that were used longest ago and are full again, as a new bucket is; two at a time."""
+        for _ in range(2):
+            key = next(iter(self._left))
+            left, at = self._left[key]
+            if self._bucket.refill(left, now - at) < self._bucket.burst:
+                return
+            del self._left[key]
 
     def __len__(self) -> int:
         return len(self._left)

@@ -22,7 +22,8 @@ from worker.broker import Broker
 from worker.config import Config
 from worker.config.webhook_endpoints import Endpoint, endpoints_of
 from worker.postgres.database import Database
-from worker.postgres.reads.installation_state import AccountState, DatabaseState, EndpointState, read_state
+from worker.postgres.reads.account_state import AccountState
+from worker.postgres.reads.installation_state import DatabaseState, EndpointState, read_state
 from worker.postgres.watermark import Watermarks
 from worker.telemetry.metrics import Metrics
 
@@ -43,7 +44,8 @@ class BrokerState(Struct, frozen=True):
 def state_metrics_of(config: Config, database: Database, broker: Broker | None, metrics: Metrics) -> StateMetrics:
     """Make the gauges and register them among the metrics of this process."""
     state_metrics = StateMetrics(
-        database, broker, config.accounts, endpoints_of(config), config.checks.give_up, config.archive.max_size
+        *(database, broker, config.accounts, endpoints_of(config)),
+        *(config.checks.give_up, config.archive.max_size, config.retention.events),
     )
     metrics.registry.register(state_metrics)
     return state_metrics
@@ -64,10 +66,11 @@ class StateMetrics(Collector):
         endpoints: Sequence[Endpoint],
         give_up: float,
         archive_max_size: int,
+        events_retention: float | None = None,
     ) -> None:
         self._database, self._broker = database, broker
         self._accounts, self._endpoints, self._give_up = accounts, endpoints, give_up
-        self._archive_max_size = archive_max_size
+        self._archive_max_size, self._events_retention = archive_max_size, events_retention
         self._providers = sorted({account.provider.name for account in accounts})
         self._marks = Watermarks()
         self._reading = asyncio.Lock()
@@ -157,6 +160,13 @@ class StateMetrics(Collector):
         lost = _gauge("payproof_events_lost", "Events that a failover lost; for a day, or until their payment is back")
         lost.add_metric([], state.lost)
         yield lost
+        if self._events_retention is not None:
+            held_back = _gauge(
+                "payproof_events_held_back_seconds",
+                "How long events are kept past [retention] events because RabbitMQ has not confirmed them",
+            )
+            held_back.add_metric([], max(0.0, state.unpublished - self._events_retention))
+            yield held_back
         if self._broker is not None:
             unpublished = _gauge(
                 "payproof_oldest_unpublished_event_seconds", "Age of the oldest event that RabbitMQ has not confirmed"

@@ -68,9 +68,10 @@ class Memory(Generic[_T]):
             self._items.popleft()
         return [item for _, of, item in self._items if of != since]
 
-    def forget_before(self, since: datetime | None, unless: Callable[[_T], bool] = lambda _: False) -> None:
-        """Forget the items of other servers, as they were looked for."""
-        self._items = deque((one for one in self._items if one[1] == since or unless(one[2])), maxlen=REMEMBERED)
+    def forget(self, looked_for: Iterable[_T]) -> None:
+        """Forget these items of `before`. Items that were added since then are still to be looked for."""
+        gone = {id(item) for item in looked_for}
+        self._items = deque((one for one in self._items if id(one[2]) not in gone), maxlen=REMEMBERED)
 
 
 class Witness:

@@ -98,10 +98,12 @@ class Blame:
     async def recorded(self, reply: Reply, account: Account) -> None:
         """Forget the failures of a payment whose reply is recorded, and its kept reply, if this process counted any."""
         if reply.payment_id in self._marked or reply.payment_id in self._failed:
-            with suppress(DatabaseUnavailable):  # forgotten an hour later all the same
-                await self._failures.forget(reply.payment_id, letter_of(reply, account)[0])
-                self._failed.discard(reply.payment_id)
             self._marked.discard(reply.payment_id)
+            self._failed.discard(reply.payment_id)  # before the wait, in which a claim about it may fail
+            try:
+                await self._failures.forget(reply.payment_id, letter_of(reply, account)[0])
+            except DatabaseUnavailable:  # forgotten an hour later all the same
+                self._failed.add(reply.payment_id)
 
     async def _count(self, marked: str, payment_id: str, account: str) -> Failing | None:
         failing = await self._failures.count(payment_id, account, None, 0 if marked in self._marked else 1)

@@ -51,7 +51,12 @@ class Sweep:
         self._marks = Watermarks()
 
     def wake_if_due(self, due_at: datetime | None) -> None:
-        """Look at once if a payment is due at `due_at`, before the next planned look."""
+        """Look at once if a payment is due at `due_at`, before the next planned look.
+
+        The time may be long past; the next look sees it.
+        """
+        if due_at is not None:
+            self._marks.lower(due_at)
         if due_at is not None and (self._until is None or due_at < self._until):
             self._wake.set()
 

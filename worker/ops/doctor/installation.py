@@ -15,6 +15,7 @@ from worker.config.webhook_endpoints import endpoints_of
 from worker.ops.doctor.findings import Finding
 from worker.postgres.database import Database
 from worker.postgres.events.orphans import list_orphans
+from worker.postgres.events.publish_cursor import BROKER
 from worker.postgres.lost_events import read_lost
 from worker.postgres.pools import CONNECTIONS, READ_CONNECTIONS
 from worker.postgres.reads.snapshots import ACCOUNTS
@@ -46,6 +47,11 @@ _UNKNOWN = f"""
         WHERE p.account = a.account AND p.next_check_at IS NOT NULL) AS waiting
     FROM accounts a WHERE a.account <> ALL($1) ORDER BY a.account
 """  # noqa: S608 - our own words
+_HELD_BACK = """
+    SELECT e.time FROM relays r CROSS JOIN LATERAL (
+        SELECT v.time FROM events v WHERE v.place > r.place ORDER BY v.place LIMIT 1) AS e
+    WHERE r.name = $1 AND e.time < clock_timestamp() - $2::interval
+"""
 _SILENT = """
     SELECT account, troubles, shut_until, shut_until > clock_timestamp() AS shut
     FROM allowances WHERE account = ANY($1) AND troubles >= $2 ORDER BY account
@@ -67,6 +73,10 @@ async def inspect_installation(database: Database, config: Config) -> AsyncItera
         yield found
     for finding in await _lost(database):
         yield finding
+    if config.settings.amqp_url is None and config.retention.events is not None:
+        for row in await database.fetch(_HELD_BACK, BROKER, timedelta(seconds=config.retention.events)):
+            words = f"events since {row['time']:%Y-%m-%d} are kept for RabbitMQ, and PAYPROOF_AMQP_URL is not set"
+            yield Finding("!!", "retention.events", words, "runbook: PayproofEventsHeldBack")
     silent = await database.fetch(_SILENT, accounts, ACCOUNT_BREAKER.threshold)
     asked = sorted({*accounts} - {row["account"] for row in silent})  # payments of a silent gateway wait for it
     for row in await database.fetch(_OLDEST_DUE, asked):

@@ -18,20 +18,20 @@ from consumers.commands.open_payment import ReadyToOpen, ReferenceTaken
 from consumers.ports.ledger import LookResult, Lookup, Write, WriteResult
 from consumers.ports.unavailable import DatabaseUnavailable
 from schemas.callbacks import Claim
-from schemas.payments import Case, Change, Glance, Payment
+from schemas.payments import Change, Glance, Payment
 from worker.postgres.database import Connection, Database, despite_others
 from worker.postgres.driver_errors import translated
 from worker.postgres.events.event_log import SequencedEvent
 from worker.postgres.ledger.account_limits import PostgresLimits, open_limits
-from worker.postgres.ledger.batch import BatchEnd, CommittedBatch, PostgresBatch, open_batch, referenced, server_of
+from worker.postgres.ledger.batch import BatchEnd, CommittedBatch, PostgresBatch, open_batch, referenced
 from worker.postgres.ledger.checkout_rows import create_or_reopen
 from worker.postgres.ledger.claims import names_of, record_unfound
 from worker.postgres.ledger.find_payments import FIND, find
+from worker.postgres.ledger.inserted_batch import PostgresInsertedBatch, open_inserted
 from worker.postgres.ledger.kept_claims import keep_early_claims, wait_for_turns
 from worker.postgres.ledger.look import look
 from worker.postgres.ledger.news import news_of
 from worker.postgres.ledger.rows import PAYMENT, payment_of, planned_once
-from worker.postgres.ledger.unexpected_rows import insert, withdraw
 from worker.postgres.ledger.write import PostgresLockedLedger, Tried, open_locked, put, write_all
 from worker.postgres.wakeups import Wakeup
 from worker.postgres.witness import SeenEvent
@@ -71,7 +71,7 @@ class PostgresLedger:
     @asynccontextmanager
     async def inserted(self, payments: Sequence[Payment]) -> AsyncIterator[PostgresInsertedBatch]:
         async with self._transaction() as (connection, commit):
-            yield await _open_inserted(connection, payments, BatchEnd(commit, self._tell))
+            yield await open_inserted(connection, payments, BatchEnd(commit, self._tell))
 
     @asynccontextmanager
     async def _transaction(
@@ -153,9 +153,10 @@ class PostgresLedger:
             yield await open_limits(connection, accounts)
 
     async def set_aside(self, claims: Sequence[Claim]) -> None:
+        since = self._database.primary.since  # before the write: the next server may lack it
         async with self._database.connection() as connection:
             await record_unfound(connection, self._cipher, sorted(claims, key=lambda claim: claim.id))
-        self._database.witness.heard(claims, None, self._database.primary.since)
+        self._database.witness.heard(claims, None, since)
 
     async def referenced(self, names: Collection[tuple[str, str]]) -> frozenset[tuple[str, str]]:
         async with self._database.connection() as connection:
@@ -168,6 +169,7 @@ class PostgresLedger:
             return await find(connection, lookups)
 
     async def keep(self, claims: Sequence[Claim]) -> Mapping[str, str]:
+        since = self._database.primary.since
         async with self._database.connection() as connection, connection.transaction():
             await wait_for_turns(connection, claims)
             rows = await connection.fetch(FIND, *names_of(claims))
@@ -178,7 +180,7 @@ class PostgresLedger:
                 connection, self._cipher, [claim for claim in claims if claim.id not in found and claim.id not in past]
             )
         self._count_dropped(dropped)
-        self._database.witness.heard(claims, None, self._database.primary.since)
+        self._database.witness.heard(claims, None, since)
         return found
 
     def _count_dropped(self, dropped: Mapping[str, int]) -> None:
@@ -219,14 +221,6 @@ class PostgresLedger:
             await connection.execute("DELETE FROM payments WHERE id = $1", payment_id)
 
 
-class PostgresInsertedBatch(PostgresBatch):
-    """See consumers.reconciliation.unexpected.InsertedBatch."""
-
-    async def withdraw(self, payment_ids: Sequence[str]) -> None:
-        await withdraw(self._connection, payment_ids)
-        self.cases = {key: case for key, case in self.cases.items() if key not in payment_ids}
-
-
 def _events_of(changes: Iterable[Change]) -> Iterator[SeenEvent]:
     for change in changes:
         if (event := change.event) is not None:
@@ -254,16 +248,3 @@ def _in_their_order(writes: Sequence[Write], places: Mapping[str, int]) -> list[
         if (event := write.change.event) is not None and event.id in places
     ]
     return sorted(placed, key=lambda event: event.place)
-
-
-async def _open_inserted(
-    connection: Connection[asyncpg.Record], payments: Sequence[Payment], end: BatchEnd
-) -> PostgresInsertedBatch:
-    new = await insert(connection, payments)
-    server = await server_of(connection)
-    cases = {
-        payment.id: Case(payment=payment, version_floor=server.version_floor)
-        for payment in payments
-        if payment.id in new
-    }
-    return PostgresInsertedBatch(connection, server, dict(sorted(cases.items())), end)

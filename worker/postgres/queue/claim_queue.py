@@ -75,6 +75,7 @@ class PostgresBus:
             self._queued[provider].set()
 
     async def publish(self, claims: Sequence[Claim], *, low_priority: bool = False) -> None:
+        since = self._database.primary.since  # before the write: the next server may lack it
         try:
             await self._database.execute(
                 """INSERT INTO queue (claim_id, provider, body, later)
@@ -87,7 +88,7 @@ class PostgresBus:
             )
         except DatabaseUnavailable as error:
             raise BusUnavailable(error_name(error)) from error
-        self._database.witness.heard(claims, None, self._database.primary.since)
+        self._database.witness.heard(claims, None, since)
         self._tell({claim.provider for claim in claims})
 
     async def receive(self, provider: str, most: int) -> list[ClaimMessage]:
@@ -116,7 +117,8 @@ class PostgresBus:
             claim = read_claim(row["body"])
         except NotOurs as error:
             log.error("claim.unreadable", claim_id=row["claim_id"], exc_info=error)  # noqa: TRY400 - with its trace
-            await self._dead_letter(row["id"], row["claim_id"], f"{error.kind} in receive")
+            with suppress(DatabaseUnavailable):  # then it comes again after its lease, and the other rows are not lost
+                await self._dead_letter(row["id"], row["claim_id"], f"{error.kind} in receive")
             return None
         return ClaimMessage(
             tag=row["id"],
@@ -140,7 +142,7 @@ class PostgresBus:
             return
         try:
             await self._postpone(returning, 0, 1)
-        except DatabaseUnavailable:
+        except BaseException:
             self._returning |= returning
             raise
         self._tell(set(returning.values()))

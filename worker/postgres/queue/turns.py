@@ -109,6 +109,7 @@ class PostgresTurns:
                     if not known:
                         raise
                     await self._lock()  # the session had broken; a new session may succeed
+                self._give_back_soon()  # a turn that was given back meanwhile may have been locked
         now = self._ticking()
         return {name for name in wanted if name in self._locked or self._overdue(name, now)}
 
