@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Generator, Mapping, Sequence
 from datetime import datetime, timedelta
 from decimal import Decimal
-from typing import ClassVar, Protocol, TypeVar
+from typing import ClassVar, Literal, Protocol, TypeVar
 from urllib.parse import urlencode
 
 from msgspec import Struct, field
@@ -26,6 +26,9 @@ from schemas.statements import Line, Unread
 from schemas.words import AnswerField, Id
 
 T = TypeVar("T")
+
+NOBODYS_PAYMENT = "payproof-doctor"
+"""The ids of a payment that does not exist."""
 
 
 class HttpRequest(Struct, frozen=True, kw_only=True):
@@ -248,6 +251,21 @@ class GrantsTokens(Protocol):
     """A gateway whose calls need a shared, expiring token."""
 
     def grant(self) -> Generator[HttpRequest, HttpReply, Token | Inconclusive]: ...
+
+
+class Proof(Struct, frozen=True, kw_only=True):
+    """Whether an account's keys and passwords work. `unknown`: no call of this gateway tells; `words` say why."""
+
+    verdict: Literal["works", "refused", "unknown"]
+    words: str
+
+
+class ProvesCredentials(Protocol):
+    """A gateway with a way of its own to prove its credentials. For others see `consumers/prove_credentials.py`."""
+
+    def prove(self) -> Exchange[Proof | Inconclusive]:
+        """Prove them by the cheapest call. Nothing is opened. Inconclusive where the gateway is in trouble."""
+        ...
 
 
 class ListedLines(Struct, frozen=True, kw_only=True):

@@ -21,7 +21,7 @@ from worker.config import Config
 from worker.ops.doctor import installation
 from worker.ops.doctor.address import named_locally, not_public, public_url
 from worker.ops.doctor.findings import file_findings
-from worker.ops.doctor.gateway_check import ask, clock_skew
+from worker.ops.doctor.gateway_check import clock_skew, examine_gateway
 from worker.ops.doctor.installation import inspect_installation, overdue
 from worker.postgres.events.endpoint_rows import begin_endpoints
 from worker.postgres.tokens import PostgresTokens
@@ -76,7 +76,7 @@ async def test_more_than_two_minutes_are_told(shops: Shops, seconds: int, told: 
         gateways(PostgresTokens(shops.database)) as asking,
     ):
         account = Account(id="a", merchant="shop", provider=IPay(base_url=url, api_key=Secret("key")))
-        first, *more = await ask(asking, account, noon)
+        first, *more = await examine_gateway(asking, account, noon)
     assert first.mark == "ok", first
     assert [one.words for one in more] == ([told] if told else [])
     assert all(one.mark == "no" and "NTP" in one.to_do for one in more)
@@ -88,7 +88,7 @@ async def test_where_no_gateway_answers_every_setting_of_the_address_is_named(sh
         gateways(PostgresTokens(shops.database)) as asking,
     ):
         account = Account(id="a", merchant="shop", provider=IPay(base_url=url, api_key=Secret("key")))
-        found, *_ = await ask(asking, account, noon)
+        found, *_ = await examine_gateway(asking, account, noon)
     assert (found.mark, found.words.partition(" (")[0]) == ("no", "it answers, but not as this gateway should")
     assert found.to_do == f"is base_url right, and the path of status_check if it has one? base_url is {url}"
 
