@@ -28,6 +28,7 @@ _SENT = (
     *("type", "cus_name", "cus_email", "cus_phone", "cus_add1", "cus_city", "cus_country", "cus_postcode"),
 )
 _OPTIONS = dict.fromkeys(("cus_add2", "cus_state", "opt_a", "opt_b", "opt_c", "opt_d"), str)
+_FAULTS = ("result", "error", "message", "msg", "reason")  # `result` is the string "true" where all is well
 _REQUIRED = ("name", "email", "phone", "address", "city", "country")
 
 _DEFAULT_LIFETIME = 1800  # ours: how long a checkout of aamarPay lives is UNKNOWN
@@ -136,10 +137,12 @@ class AamarPay(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 def _no_checkout(received: kit.Received) -> kit.OpeningOutcome:
-    """Refused where the reply names a text: in `result`, which is "true" where all is well, or in any other field."""
-    texts = [kit.aside(received.body, name) for name in ("result", *received.body)]
+    """Refused where the reply names a fault: under `result`, a usual name, or the name of a field that was sent."""
+    texts = [kit.aside(received.body, name) for name in (*_FAULTS, *_SENT)]
     words = [text for text in texts if isinstance(text, str) and text.lower() not in ("", "true", "false")]
-    return kit.refused(*words) if words else kit.unreadable(f"HTTP {received.status} without payment_url")
+    if not words or str(texts[0]).lower() == "true":
+        return kit.unreadable(f"HTTP {received.status} without payment_url")
+    return kit.refused(*words)
 
 
 def _object_or_nothing(reply: kit.HttpReply) -> kit.Told | kit.Inconclusive:
