@@ -9,7 +9,7 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Any
 
-from consumers.ports.gateway import NOBODYS_PAYMENT, Exchange, Proof, Provider
+from consumers.ports.gateway import NOBODYS_PAYMENT, Exchange, Proof
 from consumers.providers.kit.replies import UNDOCUMENTED_404
 from schemas.answers import Expected, ForeignTransaction, Inconclusive, Question, Trouble
 from schemas.words import Id
@@ -17,17 +17,11 @@ from schemas.words import Id
 _WORKS = Proof(verdict="works", words="it accepts the key")
 
 
-def prove_credentials(provider: Provider) -> Exchange[Proof | Inconclusive]:
-    """Prove the credentials of one account. Inconclusive where the gateway is in trouble or cannot be read."""
-    outcome: Proof | Inconclusive = yield from _prove(provider)
-    match outcome:
-        case Inconclusive(trouble=Trouble.KEY_REFUSED, detail=detail):
-            return Proof(verdict="refused", words=detail)
-        case _:
-            return outcome
+def prove_credentials(provider: Any) -> Exchange[Proof | Inconclusive]:
+    """Prove the credentials of one account's Provider. Inconclusive where the gateway is in trouble or cannot be read.
 
-
-def _prove(provider: Any) -> Exchange[Proof | Inconclusive]:
+    A 401 or 403 is Inconclusive, with the trouble `key_refused`: a refused token ends the exchange in the same way.
+    """
     if hasattr(provider, "prove"):
         proof: Proof | Inconclusive = yield from provider.prove()
         return proof

@@ -1,24 +1,31 @@
 """One account's gateway: whether the account's credentials work, and its clock compared with ours.
 
-A token is granted anew: the shared one may have been granted to former credentials.
+Tokens are to be `NewTokens`: the shared token may have been granted to former credentials.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
 import aiohttp
 
 from consumers.account import Account
-from consumers.ports.gateway import Proof
+from consumers.ports.gateway import Proof, Token
 from schemas.answers import Inconclusive, Trouble
 from worker.ops.doctor.findings import Finding, Mark
 from worker.verify.gateways import Gateways
 
 CLOCK_SECONDS = 10.0
 MOST_SKEW_SECONDS = 120
+
+
+class NewTokens:
+    """Asks the gateway for a new token, and stores none; see worker.verify.gateways.Tokens."""
+
+    async def get(self, account: str, stale: str | None, grant: Callable[[], Awaitable[Token]]) -> str:  # noqa: ARG002 - as the port has it
+        return (await grant()).text
 
 
 async def examine_gateway(asking: Gateways, account: Account, now: Callable[[], datetime]) -> list[Finding]:
@@ -62,7 +69,7 @@ def _verdict(account: Account, proof: Proof | Inconclusive, base_url: str) -> Fi
     match proof:
         case Proof(verdict="works", words=words):
             return _finding(account, "ok", f"reachable, and {words}")
-        case Proof(verdict="refused", words=words):
+        case Proof(verdict="refused", words=words) | Inconclusive(trouble=Trouble.KEY_REFUSED, detail=words):
             to_do = f"compare the keys of {account.id} with those in the gateway's panel: sandbox or live, renewed?"
             return _finding(account, "no", f"it refuses the key or password ({words})", to_do)
         case Proof(words=words):
