@@ -387,7 +387,7 @@ def test_a_claim_is_read(path: Path) -> None:
 
 def test_every_gateway_has_fixtures_and_every_fixture_a_gateway() -> None:
     assert {path.parent.name for path in FILES} == set(PROVIDERS)
-    assert {"open", "ask", "check", "authenticate", "read_claim"} <= set(KEYS)
+    assert {"open", "ask", "prove", "check", "authenticate", "read_claim"} <= set(KEYS)
     for gateway in PROVIDERS:
         cases = {fixture(path).case for path in FILES if path.parent.name == gateway}
         assert cases >= {"open", "ask", "check", "authenticate", "read_claim"}, gateway
