@@ -13,17 +13,22 @@ from __future__ import annotations
 from collections.abc import Generator, Mapping, Sequence
 from datetime import datetime, timedelta
 from decimal import Decimal
-from typing import ClassVar, Protocol, TypeVar
+from typing import ClassVar, Literal, Protocol, TypeVar
+from urllib.parse import urlencode
 
 from msgspec import Struct, field
 
 from consumers.timing import TIMING
 from schemas.answers import Expected, Inconclusive, Question, QuestionOutcome
 from schemas.callbacks import Callback, CallbackContent
+from schemas.secret import Secret
 from schemas.statements import Line, Unread
 from schemas.words import AnswerField, Id
 
 T = TypeVar("T")
+
+NOBODYS_PAYMENT = "payproof-doctor"
+"""The ids of a payment that does not exist."""
 
 
 class HttpRequest(Struct, frozen=True, kw_only=True):
@@ -31,14 +36,25 @@ class HttpRequest(Struct, frozen=True, kw_only=True):
 
     `takes_money`: it begins within `Timing.execute_begins_within` of when its question was asked, or is not sent. It is
     sent a second time only where the first one is known not to have run.
+
+    `secret_query` are parameters that follow those of `url`, for gateways that take a password there. They stand apart,
+    so that no text of a request, an error or a span shows them. Only the transport calls `reveal_url`.
     """
 
     method: str
     url: str
+    secret_query: tuple[tuple[str, Secret], ...] = ()
     headers: tuple[tuple[str, str], ...] = ()
     body: bytes | None = None
     seconds: float = TIMING.request_deadline.total_seconds()
     takes_money: bool = False
+
+    def reveal_url(self) -> str:
+        """The URL as it is sent, with its secrets."""
+        if not self.secret_query:
+            return self.url
+        secrets = urlencode([(name, secret.reveal()) for name, secret in self.secret_query])
+        return f"{self.url}{'&' if '?' in self.url else '?'}{secrets}"
 
     def __repr__(self) -> str:
         return f"HttpRequest({self.method} {self.url})"
@@ -138,9 +154,12 @@ class Misconfigured(ValueError):
 
 
 class Opened(Struct, frozen=True, kw_only=True):
-    """The checkout exists. `expires_at`: when it expires, where the gateway says so."""
+    """The checkout exists. `session_id` is None where the gateway gives none. `expires_at`: where the gateway says so.
 
-    session_id: str
+    Such a gateway is asked by our reference, or by a candidate that a callback brings.
+    """
+
+    session_id: str | None = None
     checkout_url: str
     expires_at: datetime | None = None
 
@@ -232,6 +251,21 @@ class GrantsTokens(Protocol):
     """A gateway whose calls need a shared, expiring token."""
 
     def grant(self) -> Generator[HttpRequest, HttpReply, Token | Inconclusive]: ...
+
+
+class Proof(Struct, frozen=True, kw_only=True):
+    """Whether an account's keys and passwords work. `unknown`: no call of this gateway tells; `words` say why."""
+
+    verdict: Literal["works", "refused", "unknown"]
+    words: str
+
+
+class ProvesCredentials(Protocol):
+    """A gateway with a way of its own to prove its credentials. For others see `consumers/prove_credentials.py`."""
+
+    def prove(self) -> Exchange[Proof | Inconclusive]:
+        """Prove them by the cheapest call. Nothing is opened. Inconclusive where the gateway is in trouble."""
+        ...
 
 
 class ListedLines(Struct, frozen=True, kw_only=True):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import resource
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
@@ -13,7 +13,10 @@ from aiohttp import web
 from msgspec.structs import replace
 
 from consumers.account import Account
+from consumers.ports.gateway import Provider
+from consumers.providers.aamarpay import AamarPay
 from consumers.providers.ipay import IPay
+from consumers.providers.onepaybd import OnePayBD
 from schemas.secret import Secret
 from tests.integration.endpoints import endpoint_at, happen
 from tests.integration.shops import CONFIG, Shops
@@ -22,7 +25,7 @@ from worker.config.shapes import DAY, Retained
 from worker.ops.doctor import installation
 from worker.ops.doctor.address import named_locally, not_public, public_url
 from worker.ops.doctor.findings import file_findings
-from worker.ops.doctor.gateway_check import ask, clock_skew
+from worker.ops.doctor.gateway_check import NewTokens, clock_skew, examine_gateway
 from worker.ops.doctor.installation import inspect_installation, overdue
 from worker.postgres.events.endpoint_rows import begin_endpoints
 from worker.postgres.tokens import PostgresTokens
@@ -77,7 +80,7 @@ async def test_more_than_two_minutes_are_told(shops: Shops, seconds: int, told: 
         gateways(PostgresTokens(shops.database)) as asking,
     ):
         account = Account(id="a", merchant="shop", provider=IPay(base_url=url, api_key=Secret("key")))
-        first, *more = await ask(asking, account, noon)
+        first, *more = await examine_gateway(asking, account, noon)
     assert first.mark == "ok", first
     assert [one.words for one in more] == ([told] if told else [])
     assert all(one.mark == "no" and "NTP" in one.to_do for one in more)
@@ -89,9 +92,73 @@ async def test_where_no_gateway_answers_every_setting_of_the_address_is_named(sh
         gateways(PostgresTokens(shops.database)) as asking,
     ):
         account = Account(id="a", merchant="shop", provider=IPay(base_url=url, api_key=Secret("key")))
-        found, *_ = await ask(asking, account, noon)
+        found, *_ = await examine_gateway(asking, account, noon)
     assert (found.mark, found.words.partition(" (")[0]) == ("no", "it answers, but not as this gateway should")
     assert found.to_do == f"is base_url right, and the path of status_check if it has one? base_url is {url}"
+
+
+@asynccontextmanager
+async def answering(*replies: tuple[str, str, int, dict[str, object]]) -> AsyncIterator[str]:
+    """A gateway that answers each (method, path) by a status and JSON."""
+    app = web.Application()
+
+    def say(status: int, body: dict[str, object]) -> Callable[[web.Request], Awaitable[web.Response]]:
+        async def answer(_: web.Request) -> web.Response:
+            return web.json_response(body, status=status)
+
+        return answer
+
+    for method, path, status, body in replies:
+        app.router.add_route(method, path, say(status, body))
+    runner = web.AppRunner(app, access_log=None)
+    await runner.setup()
+    try:
+        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        yield f"http://127.0.0.1:{runner.addresses[0][1]}"
+    finally:
+        await runner.cleanup()
+
+
+async def examined(provider: Provider) -> tuple[str, str]:
+    async with gateways(NewTokens()) as asking:
+        found, *_ = await examine_gateway(asking, Account(id="a", merchant="shop", provider=provider), noon)
+    return found.mark, found.words
+
+
+SEARCH = "/api/v1/trxcheck/request.php"
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "mark", "words"),
+    [
+        (200, {"msg": "Invalid"}, "!!", "reachable, and nobody can tell whether its keys work: aamarPay documents no"),
+        (401, {"msg": "Invalid"}, "no", "it refuses the key or password (HTTP 401)"),
+        (500, {"msg": "Invalid"}, "no", "it is in trouble just now (HTTP 500)"),
+    ],
+)
+async def test_a_gateway_whose_replies_prove_no_key_is_told_as_such(
+    status: int, body: dict[str, object], mark: str, words: str
+) -> None:
+    async with answering(("GET", SEARCH, status, body)) as url:
+        told = await examined(AamarPay(base_url=url, store_id=Secret("s"), signature_key=Secret("k")))
+    assert (told[0], told[1].startswith(words)) == (mark, True), told
+
+
+async def test_a_token_of_former_credentials_hides_no_wrong_ones(shops: Shops) -> None:
+    unknown = ("POST", "/status", 200, {"statusCode": "2002", "statusMessage": "Invalid Payment ID"})
+    granted = ("POST", "/grant", 200, {"statusCode": "0000", "id_token": "new", "expires_in": 3600})
+    refused = ("POST", "/grant", 200, {"statusCode": "2001", "statusMessage": "Invalid App Key"})
+    await shops.database.execute(
+        "INSERT INTO tokens (account, token, expires_at) VALUES ('a', 'old', clock_timestamp() + interval '1 hour')"
+    )
+    async with answering(granted, unknown) as url:
+        provider = OnePayBD(base_url=url, api_key=Secret("k"))
+        assert await examined(provider) == ("ok", "reachable, and it accepts the key")
+    async with answering(refused, unknown) as url:
+        provider = OnePayBD(base_url=url, api_key=Secret("k"))
+        assert await examined(provider) == ("no", "it refuses the key or password (error 2001)")
+    (row,) = await shops.database.fetch("SELECT token FROM tokens WHERE account = 'a'")
+    assert row["token"] == "old", "the workers' token stays"
 
 
 @pytest.mark.parametrize(

@@ -32,11 +32,13 @@ from consumers.ports.gateway import (
     Opening,
     OpeningOutcome,
     OpeningRefused,
+    Proof,
     ReferenceUsed,
     Token,
     TokenWanted,
     Unsigned,
 )
+from consumers.prove_credentials import prove_credentials
 from consumers.providers import PROVIDERS
 from schemas.answers import (
     Answer,
@@ -54,7 +56,7 @@ from schemas.wire import Number, Unreadable, read_json
 from schemas.words import QuestionKind, Said, Source
 
 ROOT = Path(__file__).parent.parent / "fixtures"
-OUTCOMES = (Answer, Inconclusive, ForeignTransaction, Executed, Opened, OpeningRefused, ReferenceUsed, Token)
+OUTCOMES = (Answer, Inconclusive, ForeignTransaction, Executed, Opened, OpeningRefused, Proof, ReferenceUsed, Token)
 NOON = datetime(2026, 5, 17, 10, 10, tzinfo=UTC)
 
 # -- the format --------------------------------------------------------------------------------------------------------
@@ -126,6 +128,10 @@ class GrantFields(Strict, frozen=True):
     pass
 
 
+class ProveFields(Strict, frozen=True):
+    pass
+
+
 class RequestFields(Strict, frozen=True):
     method: str
     url: str
@@ -176,6 +182,7 @@ class Fixture(Strict, frozen=True):
     open: OpeningFields | None = None
     ask: AskFields | None = None
     grant: GrantFields | None = None
+    prove: ProveFields | None = None
     check: OpeningFields | None = None
     authenticate: CallbackFields | None = None
     read_claim: CallbackFields | None = None
@@ -188,7 +195,7 @@ class Fixture(Strict, frozen=True):
 
     @property
     def case(self) -> str:
-        kinds = ("open", "ask", "grant", "check", "authenticate", "read_claim")
+        kinds = ("open", "ask", "grant", "prove", "check", "authenticate", "read_claim")
         (kind,) = [kind for kind in kinds if getattr(self, kind) is not None]
         return kind
 
@@ -198,6 +205,7 @@ KEYS = {
     "open": {"exchange", "outcome"},
     "ask": {"exchange", "outcome"},
     "grant": {"exchange", "outcome"},
+    "prove": {"exchange", "outcome"},
     "check": {"errors"},
     "authenticate": {"outcome", "recipe"},
     "read_claim": {"reading", "unreadable"},
@@ -242,7 +250,7 @@ def begun(case: Fixture, gateway: Any) -> Any:
         return gateway.open(case.open.opening())
     if case.ask is not None:
         return gateway.ask(*case.ask.arguments())
-    return gateway.grant()
+    return gateway.grant() if case.grant is not None else prove_credentials(gateway)
 
 
 def replay(case: Fixture, gateway: Any) -> object:
@@ -272,7 +280,7 @@ def replay(case: Fixture, gateway: Any) -> object:
 
 
 def check_request(sent: HttpRequest, wanted: RequestFields) -> None:
-    assert (sent.method, sent.url) == (wanted.method, wanted.url)
+    assert (sent.method, sent.reveal_url()) == (wanted.method, wanted.url)
     headers = dict(sent.headers)
     assert len(headers) == len(sent.headers)
     assert {key: headers.get(key) for key in wanted.headers} == wanted.headers
@@ -341,7 +349,7 @@ def test_a_fixture_has_one_case_and_only_the_keys_that_are_looked_at(path: Path)
     provider(path)
 
 
-@each("open", "ask", "grant")
+@each("open", "ask", "grant", "prove")
 def test_an_exchange_ends_in_its_outcome(path: Path) -> None:
     assert_outcome(replay(fixture(path), provider(path)), fixture(path).outcome)
 
@@ -379,7 +387,7 @@ def test_a_claim_is_read(path: Path) -> None:
 
 def test_every_gateway_has_fixtures_and_every_fixture_a_gateway() -> None:
     assert {path.parent.name for path in FILES} == set(PROVIDERS)
-    assert {"open", "ask", "check", "authenticate", "read_claim"} <= set(KEYS)
+    assert {"open", "ask", "prove", "check", "authenticate", "read_claim"} <= set(KEYS)
     for gateway in PROVIDERS:
         cases = {fixture(path).case for path in FILES if path.parent.name == gateway}
         assert cases >= {"open", "ask", "check", "authenticate", "read_claim"}, gateway
@@ -441,6 +449,17 @@ def different_calls() -> list[Path]:
         if (case := fixture(path)).ask is None or case.ask.question.kind is QuestionKind.STATUS
     }
     return sorted(calls.values())
+
+
+@pytest.mark.parametrize("gateway", PROVIDERS)
+def test_trouble_proves_no_credentials_and_opens_nothing(gateway: str) -> None:
+    for path in [path for path in of_case("prove", "ask") if path.parent.name == gateway]:
+        for trouble, (reply, wanted) in TROUBLES.items():
+            proof, sent = constant(prove_credentials(provider(path)), reply)
+            assert not isinstance(proof, Proof) or proof.verdict == "unknown", trouble
+            if sent and wanted is Trouble.KEY_REFUSED:
+                assert isinstance(proof, Inconclusive)
+                assert proof.trouble is wanted
 
 
 @pytest.mark.parametrize("path", different_calls(), ids=name)

@@ -6,14 +6,13 @@ It does not stop at the first problem: without a database the gateways are asked
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection
+from collections.abc import AsyncIterator, Collection
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime
 
 from rich.console import Console
 from rich.text import Text
 
-from consumers.ports.gateway import Token
 from consumers.ports.unavailable import DatabaseUnavailable, error_name
 from worker.amqp.diagnose import diagnose as diagnose_broker
 from worker.cli.configured import configuration
@@ -21,7 +20,7 @@ from worker.config import Config
 from worker.console import print_line
 from worker.ops.doctor.address import public_url
 from worker.ops.doctor.findings import Finding, broker_findings, file_findings, secret_findings
-from worker.ops.doctor.gateway_check import ask
+from worker.ops.doctor.gateway_check import NewTokens, examine_gateway
 from worker.ops.doctor.installation import inspect_installation
 from worker.ops.doctor.transport import transport_findings
 from worker.postgres.database import Database
@@ -30,8 +29,7 @@ from worker.postgres.server.embedded import EmbeddedError
 from worker.postgres.server.opened import opened_as_it_is
 from worker.postgres.server.schema import SchemaNewer, SchemaOlder
 from worker.postgres.server.session_check import WrongPooler, expect_urls
-from worker.postgres.tokens import PostgresTokens
-from worker.verify.gateways import Tokens, gateways
+from worker.verify.gateways import gateways
 
 _STYLES = {"ok": "green", "!!": "yellow", "no": "red"}
 
@@ -68,11 +66,10 @@ async def _findings(config: Config, roles: Collection[str]) -> AsyncIterator[Fin
         if database is not None:
             async for found in inspect_installation(database, config):
                 yield found
-        tokens: Tokens = PostgresTokens(database) if database else _NewTokens()
         now = database.clock.now if database else _wall_clock
-        asking = await stack.enter_async_context(gateways(tokens))
+        asking = await stack.enter_async_context(gateways(NewTokens()))
         asked = () if {"ingress", "consume"}.isdisjoint(roles) else config.accounts  # others know no gateway's key
-        for said in await asyncio.gather(*(ask(asking, account, now) for account in asked)):
+        for said in await asyncio.gather(*(examine_gateway(asking, account, now) for account in asked)):
             for found in said:
                 yield found
 
@@ -95,13 +92,6 @@ async def _database(config: Config, stack: AsyncExitStack) -> tuple[Database | N
     except (EmbeddedError, MigrationError) as error:
         return None, Finding("no", "database", str(error), "check PAYPROOF_DATABASE_URL or PAYPROOF_DATA_DIR")
     return database, Finding("ok", "database", "reachable, schema up to date")
-
-
-class _NewTokens:
-    """Asks the gateway for a new token, where no database stores the shared one; see worker.verify.gateways.Tokens."""
-
-    async def get(self, account: str, stale: str | None, grant: Callable[[], Awaitable[Token]]) -> str:  # noqa: ARG002 - as the port has it
-        return (await grant()).text
 
 
 def _wall_clock() -> datetime:

@@ -8,7 +8,6 @@ worker sends it. After its lease another worker may ask.
 from __future__ import annotations
 
 import asyncio
-import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Generator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
@@ -28,13 +27,17 @@ from consumers.ports.gateway import (
     NoReply,
     Opening,
     OpeningOutcome,
+    OpeningRefused,
+    Proof,
     Token,
     TokenWanted,
 )
 from consumers.ports.unavailable import DatabaseUnavailable
+from consumers.prove_credentials import prove_credentials
 from consumers.timing import TIMING
 from schemas.answers import Executed, Expected, Inconclusive, Question, QuestionOutcome, Trouble
 from schemas.words import QuestionKind
+from worker.verify.connection_errors import cause_of
 from worker.verify.question_course import Calls, Course, NotSent, TooLate
 
 MAX_REPLY = 1024 * 1024
@@ -102,6 +105,12 @@ class Gateways:
     async def open(self, account: Account, opening: Opening) -> OpeningOutcome:
         """Open a checkout at the account's gateway. Raises DatabaseUnavailable if the store of tokens is away."""
         running = self._run(account, account.provider.open(opening), Course(calls=Calls()))
+        outcome = await _bounded(running, TIMING.open_deadline.total_seconds())
+        return account.without_secrets(outcome) if isinstance(outcome, OpeningRefused) else outcome
+
+    async def prove(self, account: Account) -> Proof | Inconclusive:
+        """Whether the account's credentials work. Raises DatabaseUnavailable if the store of tokens is away."""
+        running = self._run(account, prove_credentials(account.provider), Course(calls=Calls()))
         return await _bounded(running, TIMING.open_deadline.total_seconds())
 
     async def step(self, account: Account, effect: Effect) -> EffectReply:
@@ -174,7 +183,7 @@ class Gateways:
                 asyncio.timeout(seconds),
                 self._session.request(
                     request.method,
-                    URL(request.url, encoded=True),
+                    URL(request.reveal_url(), encoded=True),
                     headers=request.headers,
                     data=request.body,
                     allow_redirects=False,
@@ -188,12 +197,12 @@ class Gateways:
                 return HttpReply(status=response.status, headers=headers, body=body)
         except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
             if to_begin is not None:
-                raise NotSent(_kind(error)) from None
-            raise NoReply(f"no reply: {_kind(error)}") from None
+                raise NotSent(cause_of(error)) from None
+            raise NoReply(f"no reply: {cause_of(error)}") from None
         except TimeoutError:
             raise NoReply(f"no reply within {seconds:.3g} s") from None
         except (aiohttp.ClientError, OSError, ValueError) as error:
-            raise NoReply(f"no reply: {_kind(error)}") from None
+            raise NoReply(f"no reply: {cause_of(error)}") from None
 
 
 def _wall_clock() -> datetime:
@@ -230,19 +239,3 @@ async def _read(response: aiohttp.ClientResponse) -> bytes:
         if len(body) > MAX_REPLY:
             raise NoReply("the reply is larger than 1 MiB")
     return bytes(body)
-
-
-def _kind(error: Exception) -> str:
-    match error:
-        case aiohttp.ClientConnectorDNSError():
-            return "its host name is unknown"
-        case aiohttp.ClientConnectorCertificateError() | ssl.SSLError() | aiohttp.ClientSSLError():
-            return "its TLS certificate is not accepted"
-        case aiohttp.ClientConnectorError():
-            return "connection refused"
-        case aiohttp.ConnectionTimeoutError():
-            return "no connection in time"
-        case aiohttp.ServerDisconnectedError() | aiohttp.ClientOSError() | ConnectionError():
-            return "connection cut"
-        case _:
-            return "the reply is no HTTP"

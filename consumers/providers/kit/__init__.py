@@ -2,11 +2,14 @@
 
 It has the types of the port, of questions and of answers, and the helpers that several gateways share: requests,
 replies, limits, callbacks, signatures and times. Besides it only `msgspec` and the standard library are imported.
+
+A gateway that takes its password in a URL is asked by `kit.get(url, query={...}, secret={"store_passwd": self.key})`.
 """
 
 from __future__ import annotations
 
 from consumers.ports.gateway import (
+    NOBODYS_PAYMENT,
     Capabilities,
     Exchange,
     FieldError,
@@ -18,6 +21,7 @@ from consumers.ports.gateway import (
     Opened,
     Opening,
     OpeningOutcome,
+    Proof,
     ReferenceUsed,
     Signed,
     Token,
@@ -42,6 +46,7 @@ from consumers.providers.kit.replies import (
     nested,
     no_answer,
     not_found,
+    only_object,
     optional_text,
     read_amounts,
     refusal,
@@ -70,6 +75,7 @@ from schemas.wire import Told, Unreadable, aside, money, whole
 from schemas.words import Id, MoneyField, QuestionKind, Said, Source, Status
 
 __all__ = [
+    "NOBODYS_PAYMENT",
     "Answer",
     "Callback",
     "CallbackContent",
@@ -92,6 +98,7 @@ __all__ = [
     "Opened",
     "Opening",
     "OpeningOutcome",
+    "Proof",
     "Question",
     "QuestionKind",
     "QuestionOutcome",
@@ -130,6 +137,7 @@ __all__ = [
     "no_answer",
     "not_found",
     "number",
+    "only_object",
     "optional_text",
     "post",
     "read_amounts",

@@ -12,6 +12,7 @@ from schemas.words import Said
 _WORDS = {
     "success": Said.SUCCESS,
     "succeeded": Said.SUCCESS,
+    "successful": Said.SUCCESS,
     "completed": Said.SUCCESS,
     "paid": Said.SUCCESS,
     "fail": Said.FAILURE,

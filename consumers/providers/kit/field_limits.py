@@ -56,6 +56,12 @@ def path_reference(opening: Opening) -> list[FieldError]:
     return [FieldError(field="reference", message="this gateway cannot be asked by a reference of dots alone")]
 
 
+def customer_given(opening: Opening, names: Collection[str]) -> list[FieldError]:
+    """The `customer` has each of these fields, and none of them is blank."""
+    missing = [name for name in names if not (getattr(opening.customer, name) or "").strip()]
+    return [FieldError(field=f"customer.{name}", message="this gateway requires it") for name in missing]
+
+
 def options_apart(opening: Opening, ours: Collection[str]) -> list[FieldError]:
     """No key of `provider_options` overwrites one of the request's own fields, in any case."""
     taken = {name.lower() for name in ours}

@@ -22,6 +22,7 @@ from typing import Any, ParamSpec, TypeVar
 from urllib.parse import urlsplit
 
 import msgspec
+from msgspec.structs import replace
 
 from consumers.ports.gateway import EffectReply, Exchange, HttpReply, HttpRequest, NoReply, OpeningRefused
 from schemas.answers import Inconclusive, Trouble
@@ -75,14 +76,16 @@ def exchange(run: Callable[P, Generator[Yielded, Sent, T]]) -> Callable[P, Gener
     return ends
 
 
-def fetch(request: HttpRequest) -> Generator[HttpRequest, EffectReply, Received]:
+def fetch(
+    request: HttpRequest, read: Callable[[HttpReply], Told | Inconclusive] | None = None
+) -> Generator[HttpRequest, EffectReply, Received]:
     """Send one request and return its reply; see `judge`. Raises NoAnswer."""
     try:
         reply = yield request
     except NoReply as error:
         raise NoAnswer(no_reply(error)) from error
     assert isinstance(reply, HttpReply)
-    return expect_reply(judge(reply))
+    return expect_reply(judge(reply, read))
 
 
 def expect_reply(judgement: Received | Inconclusive) -> Received:
@@ -92,14 +95,19 @@ def expect_reply(judgement: Received | Inconclusive) -> Received:
     return judgement
 
 
-def judge(reply: HttpReply | Inconclusive) -> Received | Inconclusive:
-    """A reply of 2xx or 4xx with a JSON object as Received; any other as Inconclusive."""
+def judge(
+    reply: HttpReply | Inconclusive, read: Callable[[HttpReply], Told | Inconclusive] | None = None
+) -> Received | Inconclusive:
+    """A reply of 2xx or 4xx with a JSON object as Received; any other as Inconclusive.
+
+    `read`, instead of `json_object`, for a gateway that wraps its object in something else.
+    """
     if isinstance(reply, Inconclusive):
         return reply
     found = trouble(reply)
     if found is not None:
         return found
-    body = json_object(reply)
+    body = (read or json_object)(reply)
     return body if isinstance(body, Inconclusive) else Received(status=reply.status, body=body)
 
 
@@ -139,6 +147,14 @@ def json_object(reply: HttpReply) -> Told | Inconclusive:
     except Unreadable as error:
         return unreadable(f"HTTP {reply.status}: {error}")
     return body if isinstance(body, Told) else unreadable(f"HTTP {reply.status}: the body is no JSON object")
+
+
+def only_object(reply: HttpReply) -> Told | Inconclusive:
+    """As `json_object`, and also the object of an array that has this one element."""
+    body = reply.body.strip()
+    if body[:1] == b"[" and body[-1:] == b"]":
+        reply = replace(reply, body=body[1:-1])
+    return json_object(reply)
 
 
 def unreadable(detail: str) -> Inconclusive:

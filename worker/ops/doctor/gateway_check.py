@@ -1,49 +1,47 @@
-"""One account's gateway: it is asked about a payment that does not exist, and its clock is compared with ours.
+"""One account's gateway: whether the account's credentials work, and its clock compared with ours.
 
-A gateway may count how often it grants a token, so the shared token is used.
+Tokens are to be `NewTokens`: the shared token may have been granted to former credentials.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
-from decimal import Decimal
 from email.utils import parsedate_to_datetime
 
 import aiohttp
 
 from consumers.account import Account
-from consumers.providers.kit.replies import UNDOCUMENTED_404
-from schemas.answers import Expected, ForeignTransaction, Inconclusive, Question, QuestionOutcome, Trouble
-from schemas.words import Id
+from consumers.ports.gateway import Proof, Token
+from schemas.answers import Inconclusive, Trouble
 from worker.ops.doctor.findings import Finding, Mark
 from worker.verify.gateways import Gateways
 
-NOBODYS_PAYMENT = "payproof-doctor"
 CLOCK_SECONDS = 10.0
 MOST_SKEW_SECONDS = 120
 
 
-async def ask(asking: Gateways, account: Account, now: Callable[[], datetime]) -> list[Finding]:
-    """Findings about the gateway's answer, and about its clock where that differs from ours.
+class NewTokens:
+    """Asks the gateway for a new token, and stores none; see worker.verify.gateways.Tokens."""
+
+    async def get(self, account: str, stale: str | None, grant: Callable[[], Awaitable[Token]]) -> str:  # noqa: ARG002 - as the port has it
+        return (await grant()).text
+
+
+async def examine_gateway(asking: Gateways, account: Account, now: Callable[[], datetime]) -> list[Finding]:
+    """Findings about the account's credentials, and about the gateway's clock where that differs from ours.
 
     A gateway without a status API is not asked. The clock of an unreachable gateway is not looked at.
     """
-    base_url, asked_by = account.provider.base_url, account.provider.capabilities.asked_by
-    if not asked_by:
-        words = "this gateway has no status API: payments claimed as paid are held for a person"
+    base_url = account.provider.base_url
+    if not account.provider.capabilities.asked_by:
+        words = (
+            "this gateway has no status API: payments claimed as paid are held for a person, and nothing proves its key"
+        )
         return [_finding(account, "ok", words)]
-    question = Question(transaction_id=NOBODYS_PAYMENT if Id.TRANSACTION in asked_by else None)
-    expected = Expected(
-        payment_id=NOBODYS_PAYMENT,
-        reference=NOBODYS_PAYMENT,
-        session_id=NOBODYS_PAYMENT,
-        amount=Decimal("10.00"),
-        currency="BDT",
-    )
-    outcome = await asking.ask(account, question, expected)
-    said = _verdict(account, outcome, base_url)
-    if isinstance(outcome, Inconclusive) and outcome.trouble is Trouble.NO_REPLY:
+    proof = await asking.prove(account)
+    said = _verdict(account, proof, base_url)
+    if isinstance(proof, Inconclusive) and proof.trouble is Trouble.NO_REPLY:
         return [said]
     skew = await clock_skew(base_url, now)
     if skew is None or abs(skew) <= MOST_SKEW_SECONDS:
@@ -67,26 +65,24 @@ async def clock_skew(base_url: str, now: Callable[[], datetime]) -> float | None
     return ((told if told.tzinfo else told.replace(tzinfo=UTC)) - ours).total_seconds()
 
 
-def _verdict(account: Account, outcome: QuestionOutcome, base_url: str) -> Finding:
-    match outcome:
-        case ForeignTransaction() | Inconclusive(trouble=Trouble.NOT_FOUND):
-            return _finding(account, "ok", "reachable, and it accepts the key")
-        case Inconclusive(trouble=Trouble.KEY_REFUSED, detail=detail):
+def _verdict(account: Account, proof: Proof | Inconclusive, base_url: str) -> Finding:
+    match proof:
+        case Proof(verdict="works", words=words):
+            return _finding(account, "ok", f"reachable, and {words}")
+        case Proof(verdict="refused", words=words) | Inconclusive(trouble=Trouble.KEY_REFUSED, detail=words):
             to_do = f"compare the keys of {account.id} with those in the gateway's panel: sandbox or live, renewed?"
-            return _finding(account, "no", f"it refuses the key or password ({detail})", to_do)
+            return _finding(account, "no", f"it refuses the key or password ({words})", to_do)
+        case Proof(words=words):
+            to_do = "open a payment and pay it once, before buyers do"
+            return _finding(account, "!!", f"reachable, and nobody can tell whether its keys work: {words}", to_do)
         case Inconclusive(trouble=Trouble.NO_REPLY, detail=detail):
             return _finding(account, "no", f"{base_url} cannot be reached ({detail})", _reach(detail))
-        case Inconclusive(detail=detail) if detail == UNDOCUMENTED_404:
-            # The made-up payment is unknown there, in undocumented words. A refused key would have come first.
-            return _finding(account, "ok", "reachable, and it accepts the key")
         case Inconclusive(trouble=Trouble.UNREADABLE, detail=detail):
             words = f"it answers, but not as this gateway should ({detail})"
             to_do = f"is base_url right, and the path of status_check if it has one? base_url is {base_url}"
             return _finding(account, "no", words, to_do)
         case Inconclusive(detail=detail):
             return _finding(account, "no", f"it is in trouble just now ({detail})", "try again in some minutes")
-        case _:
-            return _finding(account, "ok", "reachable, and it accepts the key")
 
 
 def _reach(detail: str) -> str:
