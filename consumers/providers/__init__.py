@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from consumers.ports.gateway import Provider
+from consumers.providers.bkash import BKash
 from consumers.providers.ipay import IPay
 from consumers.providers.moneybag import Moneybag
 from consumers.providers.onepaybd import OnePayBD
@@ -19,5 +20,6 @@ PROVIDERS: Mapping[str, type[Provider]] = MappingProxyType(
         ShadhinPay.name: ShadhinPay,
         Moneybag.name: Moneybag,
         IPay.name: IPay,
+        BKash.name: BKash,
     }
 )

@@ -37,6 +37,7 @@ NAMES = {
     "onepaybd": ("paymentID", "session_id"),
     "shadhinpay": ("paymentId", "session_id"),
     "moneybag": ("transaction_id", "transaction_id"),
+    "bkash": ("paymentID", "session_id"),
 }
 ACCOUNTS = {
     name: Account(

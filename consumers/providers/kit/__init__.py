@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from consumers.ports.gateway import (
     Capabilities,
+    CertificateWanted,
     Exchange,
     FieldError,
     Forged,
@@ -51,7 +52,7 @@ from consumers.providers.kit.replies import (
     unreadable,
     web_address,
 )
-from consumers.providers.kit.signatures import check_signature, never_signed
+from consumers.providers.kit.signatures import TOLERANCE_SECONDS, check_signature, never_signed
 from consumers.providers.kit.timestamps import time_or_none
 from schemas.answers import (
     Answer,
@@ -66,14 +67,16 @@ from schemas.answers import (
 )
 from schemas.callbacks import Callback, CallbackContent
 from schemas.secret import Secret
-from schemas.wire import Told, Unreadable, aside, money, whole
+from schemas.wire import Told, Unreadable, aside, money, read_leniently, whole
 from schemas.words import Id, MoneyField, QuestionKind, Said, Source, Status
 
 __all__ = [
+    "TOLERANCE_SECONDS",
     "Answer",
     "Callback",
     "CallbackContent",
     "Capabilities",
+    "CertificateWanted",
     "Exchange",
     "ExecuteReply",
     "Executed",
@@ -133,6 +136,7 @@ __all__ = [
     "optional_text",
     "post",
     "read_amounts",
+    "read_leniently",
     "read_token",
     "refusal",
     "refusal_in",
