@@ -40,6 +40,7 @@ class BKash(TokenizedCheckout, frozen=True, kw_only=True, forbid_unknown_fields=
 
     name: ClassVar[str] = "bkash"
     usual_lifetime: ClassVar[int] = 1800
+    shortest_lifetime: ClassVar[int] = 1  # none is documented
 
     app_key: kit.Secret
     app_secret: kit.Secret

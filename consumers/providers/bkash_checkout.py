@@ -74,6 +74,7 @@ class TokenizedCheckout(Struct, frozen=True, kw_only=True, forbid_unknown_fields
 
     usual_lifetime: ClassVar[int]
     """In seconds, where the shop wishes none."""
+    shortest_lifetime: ClassVar[int]
 
     base_url: str
 
@@ -96,7 +97,7 @@ class TokenizedCheckout(Struct, frozen=True, kw_only=True, forbid_unknown_fields
         """No smallest and no greatest amount, and no lengths, are documented."""
         return [
             *kit.field_limits.amount_between(opening, "0.01", None),
-            *kit.field_limits.seconds(opening, 300, 86_400),
+            *kit.field_limits.seconds(opening, self.shortest_lifetime, 86_400),
             *kit.field_limits.options_apart(opening, _SENT),
         ]
 

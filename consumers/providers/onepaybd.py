@@ -30,6 +30,7 @@ class OnePayBD(TokenizedCheckout, frozen=True, kw_only=True, forbid_unknown_fiel
 
     name: ClassVar[str] = "onepaybd"
     usual_lifetime: ClassVar[int] = 3600
+    shortest_lifetime: ClassVar[int] = 300
 
     api_key: kit.Secret
     paths: Paths = field(default_factory=Paths)

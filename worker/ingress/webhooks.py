@@ -110,11 +110,13 @@ class Webhooks:
         if isinstance(found, Forged):
             raise ForgedError(found.why)
         if isinstance(found, Signed) and found.visit is not None:
+            first = not self._certificates.knows(found.visit)
             try:
                 await self._certificates.fetch(found.visit)
             except Refused as error:
                 raise Away(f"the subscription was not confirmed: {error}") from None
-            log.info("webhook.subscribed", account=account.id)
+            if first:
+                log.info("webhook.subscribed", account=account.id)
         return found
 
     async def _publish(self, request: web.Request, claim: Claim) -> web.Response:

@@ -1,7 +1,8 @@
 """All that a gateway's file imports: `from consumers.providers import kit`.
 
 It has the types of the port, of questions and of answers, and the helpers that several gateways share: requests,
-replies, limits, callbacks, signatures and times. Besides it only `msgspec` and the standard library are imported.
+replies, limits, callbacks, signatures and times. Besides it only `msgspec` and the standard library are imported, and
+`cryptography` where a gateway signs with certificates.
 """
 
 from __future__ import annotations
