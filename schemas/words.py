@@ -107,7 +107,7 @@ class Said(StrEnum):
 
 
 class QuestionKind(StrEnum):
-    """The kinds of questions. `execute` takes money (OnePayBD only); `status` never does."""
+    """The kinds of questions. `execute` takes money (OnePayBD, bKash); `status` never does."""
 
     STATUS = "status"
     EXECUTE = "execute"

@@ -1,4 +1,4 @@
-"""Execute, which takes the buyer's money (OnePayBD): when it may be asked, and until when its effect is in doubt.
+"""Execute takes the buyer's money (OnePayBD, bKash): when it may be asked, and how long its effect is in doubt.
 
 A second Execute, of the payment or of its order, could take money twice. While one is under way, or its reply was lost,
 the money may have been taken. Its own reply ends that doubt, and so does an answer that says paid. Any other answer can

@@ -10,7 +10,7 @@ shared token and the deadline.
 
 from __future__ import annotations
 
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import ClassVar, Literal, Protocol, TypeVar
@@ -177,8 +177,13 @@ class ReferenceUsed(Struct, frozen=True):
 OpeningOutcome = Opened | OpeningRefused | ReferenceUsed | Inconclusive
 
 
-class Signed(Struct, frozen=True):
-    """The signature is right, and its timestamp is recent."""
+class Signed(Struct, frozen=True, kw_only=True):
+    """The signature is right, and its timestamp is recent.
+
+    `visit`: an address that the gateway's file has checked. A GET of it confirms that we want these webhooks.
+    """
+
+    visit: str | None = None
 
 
 class Unsigned(Struct, frozen=True):
@@ -189,6 +194,16 @@ class Forged(Struct, frozen=True):
     """The signature is required, and is missing or wrong. `why` is safe to log."""
 
     why: str
+
+
+class CertificateWanted(Struct, frozen=True, kw_only=True):
+    """The signature can be checked with the certificate at `url`, an address that the gateway's file has checked.
+
+    `check` takes the certificate as PEM, and returns the result. Until then nothing is proven.
+    """
+
+    url: str
+    check: Callable[[bytes], Signed | Unsigned | Forged]
 
 
 class Capabilities(Struct, frozen=True, kw_only=True):
@@ -240,7 +255,7 @@ class Provider(Protocol):
 
     def ask(self, question: Question, expected: Expected) -> Exchange[QuestionOutcome]: ...
 
-    def authenticate(self, callback: Callback) -> Signed | Unsigned | Forged: ...
+    def authenticate(self, callback: Callback) -> Signed | Unsigned | Forged | CertificateWanted: ...
 
     def read_claim(self, callback: Callback) -> CallbackContent:
         """The ids and the claimed outcome in a callback. Raises schemas.wire.Unreadable."""

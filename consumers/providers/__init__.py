@@ -7,6 +7,7 @@ from types import MappingProxyType
 
 from consumers.ports.gateway import Provider
 from consumers.providers.aamarpay import AamarPay
+from consumers.providers.bkash import BKash
 from consumers.providers.ipay import IPay
 from consumers.providers.moneybag import Moneybag
 from consumers.providers.onepaybd import OnePayBD
@@ -21,5 +22,6 @@ PROVIDERS: Mapping[str, type[Provider]] = MappingProxyType(
         Moneybag.name: Moneybag,
         IPay.name: IPay,
         AamarPay.name: AamarPay,
+        BKash.name: BKash,
     }
 )

@@ -8,7 +8,7 @@ from pathlib import Path
 import msgspec
 from msgspec.structs import replace
 
-from consumers.ports.gateway import Forged, HttpReply, Signed, Token, Unsigned
+from consumers.ports.gateway import CertificateWanted, Forged, HttpReply, Signed, Token, Unsigned
 from consumers.providers import PROVIDERS
 from schemas.answers import Inconclusive
 from schemas.callbacks import CallbackContent
@@ -43,6 +43,8 @@ def callbacks(name: str) -> Parser:
         body = dice.changed(base.body)
         callback = replace(base, body=body, query=_altered(base.query, dice), headers=_altered(base.headers, dice))
         judged = gateway.authenticate(callback)
+        if isinstance(judged, CertificateWanted):
+            judged = judged.check(body)
         assert isinstance(judged, Signed | Unsigned | Forged)
         assert not isinstance(judged, Signed) or body == base.body, "only signed bytes count as signed"
         try:

@@ -14,8 +14,8 @@ import pytest
 from aiohttp import web
 
 from tests.integration.endpoints import Hook, endpoint_at, hooking
-from worker.deliver.addresses import Resolver, guarded_socket, is_public
 from worker.deliver.sender import Sender, sender
+from worker.runtime.public_addresses import Resolver, guarded_socket, is_public
 
 REFUSED = "not sent: it leads to an address that is not public"
 OUTSIDE, INSIDE = "127.0.0.2", "127.0.0.1"

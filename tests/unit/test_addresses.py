@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from worker.deliver.addresses import NotPublic, guarded_socket, is_public
+from worker.runtime.public_addresses import NotPublic, guarded_socket, is_public
 
 INSIDE = (
     "127.0.0.1", "127.255.255.254", "10.1.2.3", "172.16.0.1", "192.168.1.1", "169.254.169.254", "100.64.0.1",

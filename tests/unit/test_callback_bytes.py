@@ -38,6 +38,7 @@ NAMES = {
     "shadhinpay": ("paymentId", "session_id"),
     "moneybag": ("transaction_id", "transaction_id"),
     "aamarpay": ("mer_txnid", "reference"),
+    "bkash": ("paymentID", "session_id"),
 }
 ACCOUNTS = {
     name: Account(

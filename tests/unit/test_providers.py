@@ -23,6 +23,7 @@ from msgspec import UNSET, Raw, Struct, UnsetType, field
 
 from consumers.ports.gateway import (
     CallbackUrls,
+    CertificateWanted,
     Customer,
     Forged,
     HttpReply,
@@ -192,6 +193,7 @@ class Fixture(Strict, frozen=True):
     reading: dict[str, Any] | None = None
     unreadable: bool = False
     recipe: str = ""
+    certificate: str = ""
 
     @property
     def case(self) -> str:
@@ -207,7 +209,7 @@ KEYS = {
     "grant": {"exchange", "outcome"},
     "prove": {"exchange", "outcome"},
     "check": {"errors"},
-    "authenticate": {"outcome", "recipe"},
+    "authenticate": {"outcome", "recipe", "certificate"},
     "read_claim": {"reading", "unreadable"},
 }
 
@@ -367,7 +369,11 @@ def test_what_is_opened_in_a_fixture_passes_its_own_limits(path: Path) -> None:
 
 @each("authenticate")
 def test_a_signature_is_judged(path: Path) -> None:
-    assert type(provider(path).authenticate(fixture(path).authenticate.callback())).__name__ == fixture(path).outcome
+    case = fixture(path)
+    judged = provider(path).authenticate(case.authenticate.callback())
+    if isinstance(judged, CertificateWanted):
+        judged = judged.check(case.certificate.encode())
+    assert type(judged).__name__ == case.outcome
 
 
 @each("read_claim")
@@ -634,6 +640,8 @@ def test_any_callback_is_judged_and_read_and_a_random_signature_is_never_signed(
             received_at=NOON,
         )
         reserved = made.authenticate(callback)
+        if isinstance(reserved, CertificateWanted):
+            reserved = reserved.check(body)
         assert isinstance(reserved, Unsigned | Forged)
         assert source is not Source.WEBHOOK or isinstance(reserved, Forged)
         try:

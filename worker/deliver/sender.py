@@ -23,7 +23,7 @@ from consumers.timing import TIMING
 from consumers.webhook_policy import AttemptResponse, retry_after
 from schemas.secret import Secret
 from worker.config.webhook_endpoints import Endpoint
-from worker.deliver.addresses import Allowed, NotPublic, Resolver, anywhere, guarded_socket, is_public
+from worker.runtime.public_addresses import Allowed, NotPublic, Resolver, anywhere, guarded_socket, is_public
 from worker.telemetry.tracing import HEADER
 
 REST_SECONDS = 1.0

@@ -13,7 +13,7 @@ from aiohttp import web
 from msgspec.structs import replace
 
 from consumers.account import Account
-from consumers.ports.gateway import Forged, Signed
+from consumers.ports.gateway import Forged, Signed, Unsigned
 from schemas.callbacks import Callback, CallbackContent, Claim
 from schemas.wire import Unreadable
 from schemas.words import Authenticity, Said, Source
@@ -69,8 +69,18 @@ async def read_callback(
     )
 
 
-def make_claim(account: Account, callback: Callback, *, lenient: bool = False) -> Claim:
-    """Authenticate a callback, and read the ids and the word that it has.
+def authenticated(account: Account, callback: Callback) -> Signed | Unsigned:
+    """Whether the callback is signed. Raises ForgedError, also where a certificate would be needed to tell."""
+    found = account.provider.authenticate(callback)
+    if not isinstance(found, Signed | Unsigned):
+        raise ForgedError(found.why if isinstance(found, Forged) else "its certificate was not fetched")
+    return found
+
+
+def make_claim(
+    account: Account, callback: Callback, proof: Signed | Unsigned | None = None, *, lenient: bool = False
+) -> Claim:
+    """Read the ids and the word that a callback has. Without its `proof`, it is authenticated first.
 
     If the body cannot be read, the claim has the ids of the query and the path. At `/webhooks` it is Unreadable,
     because only the body is signed. A webhook without an event id gets the digest of its body, so that equal bodies
@@ -78,9 +88,7 @@ def make_claim(account: Account, callback: Callback, *, lenient: bool = False) -
     browser, an unreadable return makes a claim all the same.
     """
     provider = account.provider
-    authenticated = provider.authenticate(callback)
-    if isinstance(authenticated, Forged):
-        raise ForgedError(authenticated.why)
+    proof = authenticated(account, callback) if proof is None else proof
     webhook, note = callback.source is Source.WEBHOOK, None
     try:
         reading = provider.read_claim(callback)
@@ -93,7 +101,7 @@ def make_claim(account: Account, callback: Callback, *, lenient: bool = False) -
         account=account.id,
         provider=provider.name,
         source=callback.source,
-        authenticity=Authenticity.SIGNED if isinstance(authenticated, Signed) else Authenticity.UNSIGNED,
+        authenticity=Authenticity.SIGNED if isinstance(proof, Signed) else Authenticity.UNSIGNED,
         received_at=callback.received_at,
         payment_id=callback.payment_id,
         said=reading.said,

@@ -12,12 +12,14 @@ from aiohttp import web
 
 from consumers.account import Account
 from consumers.early_claims import may_wait
+from consumers.ports.gateway import CertificateWanted, Forged, Signed, Unsigned
 from consumers.ports.unavailable import BusUnavailable, DatabaseUnavailable, error_name
-from schemas.callbacks import Claim
+from schemas.callbacks import Callback, Claim
 from schemas.wire import Unreadable
 from schemas.words import Source
 from worker.ingress.ingress import RETRY_AFTER, Ingress, Priority, slashed
 from worker.ingress.read_callback import ForgedError, make_claim, read_callback
+from worker.ingress.signing_certificates import Away, Refused, SigningCertificates
 
 RECEIVED = b'{"received": true}'
 NOT_KEPT = {"Cache-Control": "no-store"}
@@ -30,6 +32,7 @@ class Webhooks:
 
     def __init__(self, ingress: Ingress) -> None:
         self._ingress = ingress
+        self._certificates = SigningCertificates(private=ingress.config.allow_private_webhooks)
 
     def routes(self) -> list[web.RouteDef]:
         ipn = {"/ipn/{account}": self.notified_unnamed, "/ipn/{account}/{payment_id}": self.notified}
@@ -69,7 +72,7 @@ class Webhooks:
     ) -> web.Response:
         callback = await read_callback(request, source, account, self._ingress.clock.now(), payment_id=payment_id)
         try:
-            claim = make_claim(account, callback)
+            claim = make_claim(account, callback, await self._proof(request, account, callback))
         except ForgedError as error:
             if not self._ingress.limits.allows(request):
                 return self._too_many(source, account)
@@ -79,12 +82,42 @@ class Webhooks:
         except Unreadable as error:
             self._ingress.count_unread(source, account, "unreadable")
             return _json(400, {"error": str(error)})
+        except Away as error:
+            self._ingress.count_unread(source, account, "unavailable")
+            log.warning("callback.sender_away", account=account.id, source=source, why=str(error))
+            return _json(503, {"error": "come again"}, RETRY_AFTER)
         try:
             return await self._publish(request, claim)
         except (BusUnavailable, TimeoutError) as error:
             self._ingress.count(claim, "unavailable")
             log.warning("callback.not_durable", account=account.id, source=source, error=error_name(error))
             return _json(503, {"error": "come again"}, RETRY_AFTER)
+
+    async def _proof(self, request: web.Request, account: Account, callback: Callback) -> Signed | Unsigned:
+        """Authenticate a callback, with the certificate of its signature where that needs one.
+
+        A subscription that the signed callback asks us to confirm is confirmed. Raises ForgedError, and Away where the
+        sender has to come again.
+        """
+        found = account.provider.authenticate(callback)
+        if isinstance(found, CertificateWanted):
+            if not self._certificates.knows(found.url) and not self._ingress.limits.allows(request):
+                raise Away("too many certificates are wanted by this address")
+            try:
+                found = found.check(await self._certificates.fetch(found.url))
+            except Refused as error:
+                raise ForgedError(f"its certificate cannot be fetched: {error}") from None
+        if isinstance(found, Forged):
+            raise ForgedError(found.why)
+        if isinstance(found, Signed) and found.visit is not None:
+            first = not self._certificates.knows(found.visit)
+            try:
+                await self._certificates.fetch(found.visit)
+            except Refused as error:
+                raise Away(f"the subscription was not confirmed: {error}") from None
+            if first:
+                log.info("webhook.subscribed", account=account.id)
+        return found
 
     async def _publish(self, request: web.Request, claim: Claim) -> web.Response:
         """Make the claim durable, and answer its sender. Raises BusUnavailable and TimeoutError."""

@@ -1,1 +1,1 @@
-"""Tools that every process uses: clock, durations, cancellation, HTTP listener, encryption."""
+"""Tools that every process uses: clock, durations, cancellation, HTTP listener, encryption, addresses."""

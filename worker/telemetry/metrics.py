@@ -239,7 +239,8 @@ def _callbacks(*, signs: bool) -> Iterator[tuple[str, str, str]]:
             yield source.value, authenticity.value, result
         for result in ("repeated", "unknown"):
             yield source.value, Authenticity.UNSIGNED.value, result
-        for result in ("forged", "unreadable", "limited"):
+        unproven = ("forged", "unreadable", "limited", *(("unavailable",) if source is Source.WEBHOOK else ()))
+        for result in unproven:
             yield source.value, UNPROVEN, result
 
 

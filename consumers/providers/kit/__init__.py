@@ -4,6 +4,8 @@ It has the types of the port, of questions and of answers, and the helpers that 
 replies, limits, callbacks, signatures and times. Besides it only `msgspec` and the standard library are imported.
 
 A gateway that takes its password in a URL is asked by `kit.get(url, query={...}, secret={"store_passwd": self.key})`.
+replies, limits, callbacks, signatures and times. Besides it only `msgspec` and the standard library are imported, and
+`cryptography` where a gateway signs with certificates.
 """
 
 from __future__ import annotations
@@ -11,6 +13,7 @@ from __future__ import annotations
 from consumers.ports.gateway import (
     NOBODYS_PAYMENT,
     Capabilities,
+    CertificateWanted,
     Exchange,
     FieldError,
     Forged,
@@ -56,7 +59,7 @@ from consumers.providers.kit.replies import (
     unreadable,
     web_address,
 )
-from consumers.providers.kit.signatures import check_signature, never_signed
+from consumers.providers.kit.signatures import TOLERANCE_SECONDS, check_signature, never_signed
 from consumers.providers.kit.timestamps import time_or_none
 from schemas.answers import (
     Answer,
@@ -71,15 +74,17 @@ from schemas.answers import (
 )
 from schemas.callbacks import Callback, CallbackContent
 from schemas.secret import Secret
-from schemas.wire import Told, Unreadable, aside, money, whole
+from schemas.wire import Told, Unreadable, aside, money, read_leniently, whole
 from schemas.words import Id, MoneyField, QuestionKind, Said, Source, Status
 
 __all__ = [
     "NOBODYS_PAYMENT",
+    "TOLERANCE_SECONDS",
     "Answer",
     "Callback",
     "CallbackContent",
     "Capabilities",
+    "CertificateWanted",
     "Exchange",
     "ExecuteReply",
     "Executed",
@@ -141,6 +146,7 @@ __all__ = [
     "optional_text",
     "post",
     "read_amounts",
+    "read_leniently",
     "read_token",
     "refusal",
     "refusal_in",

@@ -152,7 +152,7 @@ FAULTS = (
     ),
     Fault(
         name="a token refused by 403 or by a code is kept",
-        file="consumers/providers/onepaybd_errors.py",
+        file="consumers/providers/bkash_errors.py",
         old="return reply.status in (401, 403) or reply_code(reply) in _TOKEN_REFUSED",
         new="return reply.status == 401",
     ),

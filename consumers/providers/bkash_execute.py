@@ -1,4 +1,4 @@
-"""The outcome of an Execute of OnePayBD, which is the call that takes the money.
+"""The outcome of an Execute of bKash or OnePayBD, which is the call that takes the money.
 
 A reply that may hide taken money must not count as done or refused. Every unclear reply is `unread`, and the Execute
 stays in doubt until Query ends that.
@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from consumers.providers import kit
-from consumers.providers.onepaybd_errors import SUCCESSFUL, codes, reply_code, surely_refused, troubled
+from consumers.providers.bkash_errors import SUCCESSFUL, codes, reply_code, surely_refused, troubled
 
 # The outcome by code. Every other code is "other".
 _EXECUTED: Mapping[str, kit.ExecuteReply] = {

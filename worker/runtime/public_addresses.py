@@ -1,8 +1,8 @@
-"""Which addresses an endpoint may have: public ones, checked at the moment of connecting.
+"""Which addresses a URL that we call may lead to: public ones, checked at the moment of connecting.
 
-A URL of the configuration may lead inside: a name may resolve to the database's host or to a cloud's metadata, and may
-resolve otherwise a second after it was checked. So the socket itself is guarded. None is made for an address that is
-not public, whether it came from a name, a literal or a cache.
+A URL of the configuration, or of a stranger's message, may lead inside: a name may resolve to the database's host or to
+a cloud's metadata, and may resolve otherwise a second after it was checked. So the socket itself is guarded. None is
+made for an address that is not public, whether it came from a name, a literal or a cache.
 
 IPv4 addresses hide in five kinds of IPv6 addresses, so those are checked too.
 """

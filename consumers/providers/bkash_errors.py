@@ -1,4 +1,4 @@
-"""OnePayBD's errors: bKash's codes in four envelopes, and which of them say that the token was refused.
+"""The errors of bKash, and of OnePayBD, which passes them on: codes in four envelopes, and which refuse the token.
 
 Execute must not run twice. A token may be renewed after any refusal, but Execute is sent again only where the gateway
 itself says that the call did not run.
