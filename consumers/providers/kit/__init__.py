@@ -1,11 +1,10 @@
 """All that a gateway's file imports: `from consumers.providers import kit`.
 
 It has the types of the port, of questions and of answers, and the helpers that several gateways share: requests,
-replies, limits, callbacks, signatures and times. Besides it only `msgspec` and the standard library are imported.
-
-A gateway that takes its password in a URL is asked by `kit.get(url, query={...}, secret={"store_passwd": self.key})`.
 replies, limits, callbacks, signatures and times. Besides it only `msgspec` and the standard library are imported, and
 `cryptography` where a gateway signs with certificates.
+
+A gateway that takes its password in a URL is asked by `kit.get(url, query={...}, secret={"store_passwd": self.key})`.
 """
 
 from __future__ import annotations
