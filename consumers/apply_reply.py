@@ -135,6 +135,7 @@ def answer_data(answer: Answer) -> dict[str, Any]:
         "session_id": answer.session_id,
         "reference": answer.reference,
         "transaction_id": answer.transaction_id,
+        "risk": answer.risk,
         "refunded_amount": None if answer.refunded_amount is None else f"{answer.refunded_amount:.2f}",
         "unreadable": list(answer.unreadable) or None,
     }

@@ -15,7 +15,7 @@ from typing import Literal
 from msgspec import Struct
 from msgspec.structs import asdict
 
-from schemas.words import QuestionKind, Status
+from schemas.words import QuestionKind, Risk, Status
 
 
 class Question(Struct, frozen=True, kw_only=True):
@@ -42,7 +42,7 @@ class Answer(Struct, frozen=True, kw_only=True):
     `status` is None where `word`, the gateway's own status word, is missing from its table ("unmapped").
     `refunded_amount` is None where the reply says nothing of refunds; with the status `refunded` that means all of the
     amount. `unreadable` names `amount`, `refunded_amount` or both, in that order, where the reply's field is no money.
-    The field is None then.
+    The field is None then. `risk` is set where the gateway rates the money that it says was paid.
     """
 
     status: Status | None
@@ -55,6 +55,7 @@ class Answer(Struct, frozen=True, kw_only=True):
     refunded_amount: Decimal | None = None
     fee: Decimal | None = None
     method: str | None = None
+    risk: Risk | None = None
     paid_at: datetime | None = None
     unreadable: tuple[str, ...] = ()
 

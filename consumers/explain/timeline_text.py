@@ -229,8 +229,9 @@ def _answered(data: dict[str, Any]) -> str:
     refunded = f", {data['refunded_amount']} paid back" if data.get("refunded_amount") else ""
     unreadable = ", ".join(data.get("unreadable", ())).replace("_", " ")
     unreadable = f", unreadable: {unreadable}" if unreadable else ""
+    risk = f", risk {data['risk']}" if data.get("risk") else ""
     executed = f"; Execute: {data['execute']}" if "execute" in data else ""
-    return f"{data['status']} (its word: {masked(data['word'])}){amount}{transaction}{refunded}{unreadable}{executed}"
+    return f"{data['status']} (its word: {masked(data['word'])}){amount}{transaction}{risk}{refunded}{unreadable}{executed}"
 
 
 def _answers(entries: Sequence[Entry]) -> dict[int, Entry]:
