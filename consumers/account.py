@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from msgspec import Struct
-from msgspec.structs import replace
+from typing import Any
 
-from consumers.ports.gateway import Capabilities, Provider
+from msgspec import Struct
+from msgspec.structs import asdict, replace
+
+from consumers.ports.gateway import Capabilities, OpeningRefused, Provider
+from schemas.secret import Secret
 from schemas.statements import StatementMap
 
 
@@ -32,3 +35,12 @@ class Account(Struct, frozen=True, kw_only=True):
         if self.pending_expires_after is None:
             return declared
         return replace(declared, pending_expires_after=self.pending_expires_after)
+
+    def without_secrets(self, refused: OpeningRefused) -> OpeningRefused:
+        """The refusal without the account's keys and passwords: a gateway may repeat what it was sent."""
+        provider: Any = self.provider
+        message = refused.message
+        for secret in asdict(provider).values():
+            if isinstance(secret, Secret) and secret.reveal():
+                message = message.replace(secret.reveal(), "***")
+        return OpeningRefused(message=message)

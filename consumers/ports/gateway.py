@@ -14,12 +14,14 @@ from collections.abc import Generator, Mapping, Sequence
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import ClassVar, Protocol, TypeVar
+from urllib.parse import urlencode
 
 from msgspec import Struct, field
 
 from consumers.timing import TIMING
 from schemas.answers import Expected, Inconclusive, Question, QuestionOutcome
 from schemas.callbacks import Callback, CallbackContent
+from schemas.secret import Secret
 from schemas.statements import Line, Unread
 from schemas.words import AnswerField, Id
 
@@ -31,14 +33,25 @@ class HttpRequest(Struct, frozen=True, kw_only=True):
 
     `takes_money`: it begins within `Timing.execute_begins_within` of when its question was asked, or is not sent. It is
     sent a second time only where the first one is known not to have run.
+
+    `secret_query` are parameters that follow those of `url`, for gateways that take a password there. They stand apart,
+    so that no text of a request, an error or a span shows them. Only the transport calls `reveal_url`.
     """
 
     method: str
     url: str
+    secret_query: tuple[tuple[str, Secret], ...] = ()
     headers: tuple[tuple[str, str], ...] = ()
     body: bytes | None = None
     seconds: float = TIMING.request_deadline.total_seconds()
     takes_money: bool = False
+
+    def reveal_url(self) -> str:
+        """The URL as it is sent, with its secrets."""
+        if not self.secret_query:
+            return self.url
+        secrets = urlencode([(name, secret.reveal()) for name, secret in self.secret_query])
+        return f"{self.url}{'&' if '?' in self.url else '?'}{secrets}"
 
     def __repr__(self) -> str:
         return f"HttpRequest({self.method} {self.url})"

@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 from decimal import Decimal
 from email.utils import formatdate
 from time import time
+from traceback import format_exception
 
 import pytest
 import trustme
@@ -17,7 +18,7 @@ from msgspec.structs import replace
 
 from consumers.account import Account
 from consumers.ports.gateway import Effect, EffectReply, HttpReply, HttpRequest, NoReply, Token, TokenWanted
-from consumers.providers import PROVIDERS
+from consumers.providers import PROVIDERS, kit
 from schemas.answers import Answer, Expected, Inconclusive, Question, Trouble
 from schemas.secret import Secret
 from worker.postgres.database import Database
@@ -112,6 +113,50 @@ async def test_an_unknown_certificate_is_not_accepted(asking: Gateways) -> None:
         outcome = await asking.ask(account_at(f"https://{address}"), Question(), EXPECTED)
     assert isinstance(outcome, Inconclusive)
     assert "certificate" in outcome.detail
+
+
+REFUSED, SILENT = object(), object()
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        b"HTTP/1.1 302 Found\r\nLocation: http://127.0.0.1:1/\r\nContent-Length: 0\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n{",
+        b"220 smtp.example ESMTP\r\n",
+        b"",
+        REFUSED,
+        SILENT,
+    ],
+)
+async def test_a_secret_of_a_query_reaches_the_gateway_and_no_text_of_ours(
+    asking: Gateways, reply: object, caplog: pytest.LogCaptureFixture
+) -> None:
+    heard: list[bytes] = []
+
+    async def respond(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        heard.append(await reader.readuntil(b"\r\n"))
+        if reply is SILENT:
+            await reader.read()
+        elif isinstance(reply, bytes):
+            writer.write(reply)
+            await writer.drain()
+        writer.close()
+
+    async with raw_server(respond) as address:
+        request = kit.get(f"http://{address}/q", query={"id": "1"}, secret={"passwd": Secret("0ch1rp/ 9")})
+        if reply is REFUSED:
+            request = replace(request, url="http://127.0.0.1:1/q?id=1")
+        told = ""
+        try:
+            told = repr(await asking.step(account_at("http://x"), replace(request, seconds=0.5)))
+        except NoReply as error:
+            told = "".join(format_exception(error))
+    assert set(heard) == (
+        set() if reply is REFUSED else {b"GET /q?id=1&passwd=0ch1rp%2F+9 HTTP/1.1\r\n"}
+    )  # aiohttp repeats a GET that was cut
+    for text in (told, caplog.text):
+        assert "0ch1rp" not in text
 
 
 class _Impatient:

@@ -28,6 +28,7 @@ from consumers.ports.gateway import (
     NoReply,
     Opening,
     OpeningOutcome,
+    OpeningRefused,
     Token,
     TokenWanted,
 )
@@ -102,7 +103,8 @@ class Gateways:
     async def open(self, account: Account, opening: Opening) -> OpeningOutcome:
         """Open a checkout at the account's gateway. Raises DatabaseUnavailable if the store of tokens is away."""
         running = self._run(account, account.provider.open(opening), Course(calls=Calls()))
-        return await _bounded(running, TIMING.open_deadline.total_seconds())
+        outcome = await _bounded(running, TIMING.open_deadline.total_seconds())
+        return account.without_secrets(outcome) if isinstance(outcome, OpeningRefused) else outcome
 
     async def step(self, account: Account, effect: Effect) -> EffectReply:
         """Do one effect of a generator that the caller runs step by step, as for a gateway's list. Raises NoReply."""
@@ -174,7 +176,7 @@ class Gateways:
                 asyncio.timeout(seconds),
                 self._session.request(
                     request.method,
-                    URL(request.url, encoded=True),
+                    URL(request.reveal_url(), encoded=True),
                     headers=request.headers,
                     data=request.body,
                     allow_redirects=False,

@@ -2,6 +2,8 @@
 
 It has the types of the port, of questions and of answers, and the helpers that several gateways share: requests,
 replies, limits, callbacks, signatures and times. Besides it only `msgspec` and the standard library are imported.
+
+A gateway that takes its password in a URL is asked by `kit.get(url, query={...}, secret={"store_passwd": self.key})`.
 """
 
 from __future__ import annotations

@@ -8,16 +8,32 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from decimal import Decimal
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, urlencode
 
 import msgspec
 
 from consumers.ports.gateway import HttpRequest
+from schemas.secret import Secret
 from schemas.wire import Number
 
 
-def get(url: str, headers: Iterable[tuple[str, str]]) -> HttpRequest:
-    return HttpRequest(method="GET", url=url, headers=(("accept", "application/json"), *headers))
+def get(
+    url: str,
+    headers: Iterable[tuple[str, str]] = (),
+    *,
+    query: Mapping[str, str] | None = None,
+    secret: Mapping[str, Secret] | None = None,
+) -> HttpRequest:
+    """A GET request. `query` and `secret` are parameters of the URL, encoded here.
+
+    A key or password goes into `secret`, never into `url` or `query`: those are shown where a request is named.
+    """
+    return HttpRequest(
+        method="GET",
+        url=f"{url}?{urlencode(query)}" if query else url,
+        secret_query=tuple((secret or {}).items()),
+        headers=(("accept", "application/json"), *headers),
+    )
 
 
 def post(
