@@ -63,9 +63,7 @@ class PaymentView(Struct, frozen=True, kw_only=True):
     ]
     risk: Annotated[
         Risk | None,
-        Meta(
-            description="How the gateway rates the money that was paid, where it tells. Before you ship, look at `high`."
-        ),
+        Meta(description="How the gateway rates the money that came, where it tells. At `high`, look before you ship."),
     ]
     session_id: Annotated[str | None, Meta(description="The gateway's id of the checkout.")]
     transaction_id: Annotated[str | None, Meta(description="The gateway's id of the money's movement.")]
