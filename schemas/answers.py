@@ -65,7 +65,7 @@ class Answer(Struct, frozen=True, kw_only=True):
 
     @property
     def each(self) -> tuple[Answer, ...]:
-        """This answer without its others, and then each of them."""
+        """The answer without its others, and then each of them."""
         return (replace(self, others=()), *self.others) if self.others else (self,)
 
     @property

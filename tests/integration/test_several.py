@@ -1,4 +1,4 @@
-"""Several paid transactions in one reply, on the real tables: all of it is one write, and the same again adds nothing."""
+"""Several paid transactions in one reply, on the real tables: one write, to which the same reply adds nothing."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def paid(payment: Payment, transaction_id: str, risk: Risk, **fields: Any) -> An
     return Answer(
         status=Status.COMPLETED,
         word="VALID",
-        session_id=payment.session_id,
+        session_id=f"S-{payment.id}",
         reference=payment.reference,
         transaction_id=transaction_id,
         amount=payment.amount,
