@@ -37,6 +37,7 @@ NAMES = {
     "onepaybd": ("paymentID", "session_id"),
     "shadhinpay": ("paymentId", "session_id"),
     "moneybag": ("transaction_id", "transaction_id"),
+    "sslcommerz": ("tran_id", "reference"),
 }
 ACCOUNTS = {
     name: Account(
