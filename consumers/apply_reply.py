@@ -23,7 +23,7 @@ _NOT_YET = {"inconclusive": Trouble.NOT_FOUND, "detail": "the gateway does not k
 
 
 class AppliedReply(Struct, frozen=True, kw_only=True):
-    """A case after a reply, with the Fact to write, if the reply was an Answer, and the timeline entries.
+    """A case after a reply, with the Facts to write, if the reply was an Answer, and the timeline entries.
 
     `about_payment`: the reply, if it may close the payment as a whole. None where it is about a candidate alone, or was
     asked too soon after an Execute.
@@ -31,7 +31,7 @@ class AppliedReply(Struct, frozen=True, kw_only=True):
 
     case: Case
     entries: tuple[Entry, ...]
-    fact: Fact | None = None
+    facts: tuple[Fact, ...] = ()
     about_payment: Answer | Inconclusive | None = None
 
 
@@ -64,22 +64,28 @@ def apply_reply(case: Case, reply: Reply, capabilities: Capabilities, checks: Ch
     if early:
         said = answer_data(outcome) | {"too_soon": "Execute may still be under way"}
         return AppliedReply(case=replace(case, payment=payment), entries=(_entry(reply, said),))
-    fact = Fact(
-        answer=outcome,
+    recorded: dict[str, Fact] = {}
+    for answer in outcome.each:
+        fact = recorded_as(case, _fact(reply, answer), capabilities.always)
+        recorded[fact.key] = fact
+        case = replace(case, facts=tuple(({one.key: one for one in case.facts} | {fact.key: fact}).values()))
+    payment = _answered(payment, reply, outcome, capabilities)
+    return AppliedReply(
+        case=replace(case, payment=payment),
+        entries=(_entry(reply, answer_data(outcome)),),
+        facts=tuple(recorded.values()),
+        about_payment=outcome,
+    )
+
+
+def _fact(reply: Reply, answer: Answer) -> Fact:
+    return Fact(
+        answer=answer,
         transaction_asked=reply.question.transaction_id,
         first_asked_at=reply.asked_at,
         first_answered_at=reply.answered_at,
         last_asked_at=reply.asked_at,
         last_answered_at=reply.answered_at,
-    )
-    fact = recorded_as(case, fact, capabilities.always)
-    payment = _answered(payment, reply, outcome, capabilities)
-    facts = tuple(({one.key: one for one in case.facts} | {fact.key: fact}).values())
-    return AppliedReply(
-        case=replace(case, payment=payment, facts=facts),
-        entries=(_entry(reply, answer_data(outcome)),),
-        fact=fact,
-        about_payment=outcome,
     )
 
 
@@ -121,8 +127,12 @@ def _entry(reply: Reply, said: dict[str, Any]) -> Entry:
     if isinstance(reply.outcome, Executed):
         asked["execute"] = reply.outcome.reply
     seconds = (reply.answered_at - reply.asked_at).total_seconds()
-    data = {key: value for key, value in (asked | said).items() if value is not None}
-    return Entry(kind=EntryKind.ANSWER, at=reply.answered_at, data=data | {"seconds": seconds})
+    data = _without_nulls(asked | said) | {"seconds": seconds}
+    return Entry(kind=EntryKind.ANSWER, at=reply.answered_at, data=data)
+
+
+def _without_nulls(data: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in data.items() if value is not None}
 
 
 def answer_data(answer: Answer) -> dict[str, Any]:
@@ -135,8 +145,10 @@ def answer_data(answer: Answer) -> dict[str, Any]:
         "session_id": answer.session_id,
         "reference": answer.reference,
         "transaction_id": answer.transaction_id,
+        "risk": answer.risk,
         "refunded_amount": None if answer.refunded_amount is None else f"{answer.refunded_amount:.2f}",
         "unreadable": list(answer.unreadable) or None,
+        "others": [_without_nulls(answer_data(one)) for one in answer.others] or None,
     }
 
 

@@ -174,5 +174,5 @@ def _apply_one_reply(pending: PendingChange, reply: Reply, rules: Rules, now: da
     asked = None if about is None else AskedReply(about, reply.asked_at, forgetful=forgetful)
     pending.becomes(expire_or_give_up(pending.payment, capabilities, rules.checks, now, asked))
     pending.entries.extend(applied.entries)
-    pending.facts.extend([applied.fact] if applied.fact else [])
+    pending.facts.extend(applied.facts)
     pending.traceparent = reply.traceparent or pending.traceparent

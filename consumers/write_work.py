@@ -144,6 +144,6 @@ def _already_written(work: PaymentWork, reading: Reading) -> bool:
 
 def _is_news(reply: Reply, case: Case) -> bool:
     """Whether the reply has an answer that is in no Fact of the case."""
-    answer = reply.outcome.then if isinstance(reply.outcome, Executed) else reply.outcome
-    known = (fact.answer == answer and fact.last_asked_at >= reply.asked_at for fact in case.facts)
-    return isinstance(answer, Answer) and not any(known)
+    outcome = reply.outcome.then if isinstance(reply.outcome, Executed) else reply.outcome
+    known = [fact.answer for fact in case.facts if fact.last_asked_at >= reply.asked_at]
+    return isinstance(outcome, Answer) and not all(answer in known for answer in outcome.each)

@@ -13,9 +13,9 @@ from functools import cached_property
 from typing import Literal
 
 from msgspec import Struct
-from msgspec.structs import asdict
+from msgspec.structs import asdict, replace
 
-from schemas.words import QuestionKind, Status
+from schemas.words import QuestionKind, Risk, Status
 
 
 class Question(Struct, frozen=True, kw_only=True):
@@ -42,7 +42,10 @@ class Answer(Struct, frozen=True, kw_only=True):
     `status` is None where `word`, the gateway's own status word, is missing from its table ("unmapped").
     `refunded_amount` is None where the reply says nothing of refunds; with the status `refunded` that means all of the
     amount. `unreadable` names `amount`, `refunded_amount` or both, in that order, where the reply's field is no money.
-    The field is None then.
+    The field is None then. `risk` is set where the gateway rates the money that it says was paid.
+
+    `others`: further paid answers of the same reply, each about a transaction of its own. They are set on a paid answer
+    only, have no `others` themselves, and each is judged like an answer of its own. A Fact's answer has none.
     """
 
     status: Status | None
@@ -55,8 +58,15 @@ class Answer(Struct, frozen=True, kw_only=True):
     refunded_amount: Decimal | None = None
     fee: Decimal | None = None
     method: str | None = None
+    risk: Risk | None = None
     paid_at: datetime | None = None
     unreadable: tuple[str, ...] = ()
+    others: tuple[Answer, ...] = ()
+
+    @property
+    def each(self) -> tuple[Answer, ...]:
+        """The answer without its others, and then each of them."""
+        return (replace(self, others=()), *self.others) if self.others else (self,)
 
     @property
     def paid(self) -> bool:

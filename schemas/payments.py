@@ -16,7 +16,7 @@ from msgspec import Struct, field
 from schemas.answers import Fact
 from schemas.events import Event
 from schemas.shown import PaymentView
-from schemas.words import EntryKind, Hold, Status
+from schemas.words import EntryKind, Hold, Risk, Status
 
 ScheduleName = Literal["claimed", "pending", "closed", "refunds"]
 
@@ -86,6 +86,7 @@ class Payment(Struct, frozen=True, kw_only=True):
     order_lost: bool = False
     fee: Decimal | None = None
     method: str | None = None
+    risk: Risk | None = None
     session_id: str | None = None
     aliases: tuple[str, ...] = ()
     transaction_id: str | None = None
@@ -283,6 +284,7 @@ def view(payment: Payment) -> PaymentView:
         refunded_amount=f"{payment.refunded_amount:.2f}",
         fee=None if payment.fee is None else _fee(payment.fee),
         method=payment.method,
+        risk=payment.risk,
         session_id=payment.session_id,
         transaction_id=payment.transaction_id,
         checkout_url=payment.checkout_url,

@@ -16,7 +16,7 @@ from typing import Annotated, Literal
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 
-from schemas.words import EventType, Hold, Status
+from schemas.words import EventType, Hold, Risk, Status
 
 PAYMENT_SCHEMA = "/schemas/payment-1.json"
 EVENT_SCHEMA = "/schemas/event-1.json"
@@ -60,6 +60,10 @@ class PaymentView(Struct, frozen=True, kw_only=True):
     fee: Annotated[ShownFee | None, Meta(description="What the gateway kept, where it tells.")]
     method: Annotated[
         str | None, Meta(description="How the buyer pays or paid, where it is known.", examples=["bkash"])
+    ]
+    risk: Annotated[
+        Risk | None,
+        Meta(description="How the gateway rates the money that came, where it tells. At `high`, look before you ship."),
     ]
     session_id: Annotated[str | None, Meta(description="The gateway's id of the checkout.")]
     transaction_id: Annotated[str | None, Meta(description="The gateway's id of the money's movement.")]

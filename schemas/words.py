@@ -81,6 +81,17 @@ class Hold(StrEnum):
         return self in (Hold.UNMAPPED_STATUS, Hold.UNVERIFIABLE, Hold.UNRESOLVED)
 
 
+class Risk(StrEnum):
+    """How a gateway rates the money that it says was paid. It never changes the status, and holds nothing.
+
+    - `low`: it found nothing wrong.
+    - `high`: the payment is paid, and the gateway advises to wait with the goods until a person has looked at it.
+    """
+
+    LOW = "low"
+    HIGH = "high"
+
+
 class Source(StrEnum):
     """Who sent a claim."""
 

@@ -86,6 +86,9 @@ MENDED = {
     "function place_left_events(integer) 04255be144be4a64d8b08767e932fabe": (
         "function place_left_events(integer) c67db6a8959665d8c808f973b9d66204"
     ),
+    "function store_payments(jsonb) a4a097cca37b3fb512df37637025b990": (
+        "function store_payments(jsonb) 2b5e38559a623d100e257efcbeabf650"
+    ),
 }
 """Functions that were corrected: for an older program they do what they did, or what they should have done."""
 COUNTS = "FOR EACH ROW WHEN ((new.revision = old.revision)) EXECUTE FUNCTION payments_raise_revision()"

@@ -16,7 +16,7 @@ from consumers.explain.reached import Receiver, delivery_sentence
 from consumers.explain.snapshot import PaymentSnapshot
 from consumers.explain.timeline_text import statement_row, timeline_lines
 from schemas.payments import Entry, Payment
-from schemas.words import EntryKind, Said, Status
+from schemas.words import EntryKind, Risk, Said, Status
 
 
 class Explanation(Struct, frozen=True, kw_only=True):
@@ -35,11 +35,12 @@ class Explanation(Struct, frozen=True, kw_only=True):
 
 
 def explain_payment(snapshot: PaymentSnapshot) -> Explanation:
+    payment = snapshot.payment
     return Explanation(
-        summary=f"{_paid(snapshot)} {delivery_sentence(snapshot.entries, snapshot.receivers)}",
+        summary=f"{_paid(snapshot)}{_risk(payment)} {delivery_sentence(snapshot.entries, snapshot.receivers)}",
         evidence=evidence(snapshot),
-        story=tuple(collapse_rounds(list(timeline_lines(snapshot.payment, snapshot.entries, snapshot.left_out)))),
-        standing=where_it_stands(snapshot.payment),
+        story=tuple(collapse_rounds(list(timeline_lines(payment, snapshot.entries, snapshot.left_out)))),
+        standing=where_it_stands(payment),
         plans=tuple(next_steps(snapshot)),
         deliveries=snapshot.receivers,
     )
@@ -63,6 +64,13 @@ def _paid(snapshot: PaymentSnapshot) -> str:
             return f"Paid back{held}: {money}, {word}."
         case status:
             return f"Not paid{held}: {money} is {status}, {word}."
+
+
+def _risk(payment: Payment) -> str:
+    """A warning in words, where the gateway advises to wait with the goods."""
+    if payment.status is not Status.COMPLETED or payment.risk is not Risk.HIGH:
+        return ""
+    return " The gateway rates its risk as high, and advises to look at it before the goods leave."
 
 
 def _unpaid(snapshot: PaymentSnapshot, money: str) -> str:

@@ -229,8 +229,11 @@ def _answered(data: dict[str, Any]) -> str:
     refunded = f", {data['refunded_amount']} paid back" if data.get("refunded_amount") else ""
     unreadable = ", ".join(data.get("unreadable", ())).replace("_", " ")
     unreadable = f", unreadable: {unreadable}" if unreadable else ""
+    risk = f", risk {data['risk']}" if data.get("risk") else ""
     executed = f"; Execute: {data['execute']}" if "execute" in data else ""
-    return f"{data['status']} (its word: {masked(data['word'])}){amount}{transaction}{refunded}{unreadable}{executed}"
+    told = f"{amount}{transaction}{risk}{refunded}{unreadable}{executed}"
+    others = "".join(f"; in the same reply also {_answered(one)}" for one in data.get("others", ()))
+    return f"{data['status']} (its word: {masked(data['word'])}){told}{others}"
 
 
 def _answers(entries: Sequence[Entry]) -> dict[int, Entry]:

@@ -28,7 +28,7 @@ from consumers.money.matching import (
 )
 from schemas.answers import Fact
 from schemas.payments import Case, Payment, Resolution, TakenKeys
-from schemas.words import AnswerField, EventType, Hold, Status
+from schemas.words import AnswerField, EventType, Hold, Risk, Status
 
 
 class Folded(Struct, frozen=True, kw_only=True):
@@ -48,6 +48,7 @@ class Folded(Struct, frozen=True, kw_only=True):
     completed_at: datetime | None = None
     fee: Decimal | None = None
     method: str | None = None
+    risk: Risk | None = None
     order_lost: bool = False
 
 
@@ -109,6 +110,7 @@ def fold(case: Case, taken_keys: TakenKeys, always: frozenset[AnswerField]) -> F
         completed_at=_completed_at(first, resolution) if status.paid else None,
         fee=first.answer.fee if first else None,
         method=first.answer.method if first else None,
+        risk=first.answer.risk if first else None,
         order_lost=order_lost,
     )
 
@@ -148,6 +150,7 @@ def advance(case: Case, folded: Folded) -> Advance:
         completed_at=folded.completed_at or payment.completed_at,
         fee=folded.fee if folded.fee is not None else payment.fee,
         method=folded.method or payment.method,
+        risk=folded.risk or payment.risk,
         late=payment.late or (payment.closing_told and status.paid),
     )
     if (status, hold, refunded) == (payment.status, payment.hold, payment.refunded_amount):

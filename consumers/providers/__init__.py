@@ -13,6 +13,7 @@ from consumers.providers.moneybag import Moneybag
 from consumers.providers.onepaybd import OnePayBD
 from consumers.providers.payparse import PayParse
 from consumers.providers.shadhinpay import ShadhinPay
+from consumers.providers.sslcommerz import SSLCommerz
 
 PROVIDERS: Mapping[str, type[Provider]] = MappingProxyType(
     {
@@ -23,5 +24,6 @@ PROVIDERS: Mapping[str, type[Provider]] = MappingProxyType(
         IPay.name: IPay,
         AamarPay.name: AamarPay,
         BKash.name: BKash,
+        SSLCommerz.name: SSLCommerz,
     }
 )

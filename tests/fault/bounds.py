@@ -42,9 +42,9 @@ class Bounds(Struct, frozen=True, kw_only=True):
 
 FULL = Bounds(memory=16 * MB, handles=6, connections=6)
 SHORT = Bounds(memory=1024 * MB, handles=600, connections=600)
-"""For a run of minutes, in which processes fill what they remember: the last 10,000 events (3 MB) and claims (6 MB) that
-they saw, and the byte budgets of the payments of ten minutes (0.4 KB each). At 75 returns a second that is 300 MB an hour
-until it is full."""
+"""For a run of minutes, in which processes fill what they remember: the last 10,000 events (3 MB) and claims (6 MB)
+that they saw, and the byte budgets of the payments of ten minutes (0.4 KB each). At 75 returns a second that is 300 MB
+an hour until it is full."""
 FULL_MINUTES = 10.0
 
 

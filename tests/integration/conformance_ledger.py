@@ -24,7 +24,7 @@ from consumers.ports.ledger import Keys, Write
 from schemas.answers import Answer, Fact
 from schemas.callbacks import Claim
 from schemas.payments import Candidate, Case, Change, Entry, Payment, Resolution, TakenKeys
-from schemas.words import Authenticity, EntryKind, EventType, Hold, Said, Source, Status
+from schemas.words import Authenticity, EntryKind, EventType, Hold, Risk, Said, Source, Status
 
 SECONDS = 10.0
 LEASE = timedelta(seconds=45)
@@ -218,6 +218,7 @@ class LedgerConformance:
             order_lost=True,
             fee=Decimal("999999999999.9999"),  # the greatest fee that an answer may have
             method="bkash",
+            risk=Risk.HIGH,
             session_id="S-2",
             aliases=("S-0", "S-1"),
             transaction_id="T1",

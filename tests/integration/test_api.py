@@ -86,6 +86,7 @@ async def test_a_payment_is_opened(shops: Shops) -> None:
         "refunded_amount": "0.00",
         "fee": None,
         "method": None,
+        "risk": None,
         "session_id": "S-1",
         "transaction_id": None,
         "checkout_url": "https://gateway.example/pay/1",

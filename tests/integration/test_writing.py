@@ -15,7 +15,7 @@ from msgspec.structs import replace
 from consumers.ports.ledger import Reading, Write
 from consumers.ports.unavailable import DatabaseUnavailable
 from schemas.payments import Candidate, Change, Payment
-from schemas.words import EventType, Hold, Status
+from schemas.words import EventType, Hold, Risk, Status
 from tests.integration.conformance_ledger import (
     NOON,
     SECONDS,
@@ -72,6 +72,7 @@ OTHER = {
     "refunded_amount": Decimal("1.50"),
     "accepted_amount": Decimal("90.00"),
     "fee": Decimal("1.2345"),
+    "risk": Risk.HIGH,
     "schedule": "refunds",
     "returned_by": "own",
     "execute_state": "kept",

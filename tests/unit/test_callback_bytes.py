@@ -39,6 +39,7 @@ NAMES = {
     "moneybag": ("transaction_id", "transaction_id"),
     "aamarpay": ("mer_txnid", "reference"),
     "bkash": ("paymentID", "session_id"),
+    "sslcommerz": ("tran_id", "reference"),
 }
 ACCOUNTS = {
     name: Account(

@@ -24,7 +24,7 @@ from schemas.payments import Payment
 from schemas.requests import EXPECTED_PAYMENT, NEW_PAYMENT, RESOLUTION, TRACKED_PAYMENT, Shape, Wrong
 from schemas.shown import CLOUD_EVENT, PAYMENT_ID, PAYMENT_SCHEMA
 from schemas.wire import read_json
-from schemas.words import EventType, Hold, Status
+from schemas.words import EventType, Hold, Risk, Status
 from tests.compatibility.documents import breaks
 from tests.contract import PUBLISHED, check_event, read, released, strict, todays, written
 from worker.amqp.messages import event_message
@@ -38,7 +38,7 @@ TODAY = todays()
 NAMES = sorted(TODAY)
 IN_ORDER = [
     "payment_id", "merchant", "account", "provider", "reference", "order", "status", "version", "hold", "late",
-    "amount", "currency", "amount_verified", "refunded_amount", "fee", "method", "session_id", "transaction_id",
+    "amount", "currency", "amount_verified", "refunded_amount", "fee", "method", "risk", "session_id", "transaction_id",
     "checkout_url", "description", "metadata", "opened_at", "expires_at", "completed_at", "checked_at",
 ]  # fmt: skip
 
@@ -66,6 +66,7 @@ payments = st.builds(
     refunded_amount=amounts,
     fee=st.none() | st.decimals(min_value=0, max_value=10_000, places=4),
     method=st.none() | texts,
+    risk=st.none() | st.sampled_from(Risk),
     session_id=st.none() | texts,
     transaction_id=st.none() | texts,
     checkout_url=st.none() | texts,

@@ -25,7 +25,7 @@ from consumers.ports.call_limits import AccountLimits
 from schemas.answers import ForeignTransaction
 from schemas.checks import Checks
 from schemas.payments import Case, Entry, Payment, ScheduleName
-from schemas.words import EntryKind, EventType, Hold, Said, Source, Status
+from schemas.words import EntryKind, EventType, Hold, Risk, Said, Source, Status
 from tests.fakes.drive import Drive, at_once, executed, says, troubled
 from tests.fakes.providers import CANDIDATES, EXECUTING, PLAIN, PROVING, SILENT
 
@@ -85,6 +85,15 @@ def alone(*entries: tuple[EntryKind, dict[str, Any]], account: Account = PLAIN, 
 
 def claim(**said: Any) -> tuple[EntryKind, dict[str, Any]]:
     return EntryKind.CLAIM, {"source": "return", "authenticity": "unsigned", "verdict": "asks", **said}
+
+
+def test_a_high_risk_is_told_in_the_summary_of_what_is_paid() -> None:
+    said = {"question": "status", "status": "completed", "word": "VALID", "risk": "high", "seconds": 0.1}
+    told = alone((EntryKind.ANSWER, said), status=Status.COMPLETED, risk=Risk.HIGH)
+    assert "advises to look at it before the goods leave" in told.summary
+    assert "completed (its word: VALID), risk high." in told.story[0].words
+    assert "risk" not in alone(status=Status.COMPLETED, risk=Risk.LOW).summary
+    assert "risk" not in alone(status=Status.REFUNDED, risk=Risk.HIGH).summary
 
 
 # -- a long story ------------------------------------------------------------------------------------------------------

@@ -26,7 +26,7 @@ from consumers.ports.reply import Reply
 from schemas.answers import Answer, Question
 from schemas.events import Event
 from schemas.payments import Case, Change, Payment
-from schemas.words import EntryKind, EventType, Hold, Said, Source, Status
+from schemas.words import EntryKind, EventType, Hold, Risk, Said, Source, Status
 from tests.fakes.clock import NOON
 from tests.fakes.drive import AMOUNT, Drive, at_once
 from tests.fakes.providers import CANDIDATES, EXECUTING, PLAIN, PROVING, SILENT
@@ -315,13 +315,29 @@ def test_it_is_completed_when_the_gateway_says_it_was_paid_else_when_that_was_fi
     assert after.completed_at == (paid_at or NOON + timedelta(seconds=11))
 
 
-def test_fee_and_method_are_those_of_the_money_and_stay_where_a_later_word_names_none(bench: Bench) -> None:
+def test_fee_method_and_risk_are_those_of_the_money_and_stay_where_a_later_word_names_none(bench: Bench) -> None:
     payment_id = bench.open()
-    bench.says(payment_id, COMPLETED, 10, fee=Decimal("1.50"), method="bkash")
-    bench.says(payment_id, COMPLETED, 20, transaction_id="T2", fee=Decimal("9.00"), method="card")
+    bench.says(payment_id, COMPLETED, 10, fee=Decimal("1.50"), method="bkash", risk=Risk.HIGH)
+    bench.says(payment_id, COMPLETED, 15)
+    assert bench.drive.payment(payment_id).risk is Risk.HIGH
+    bench.says(payment_id, COMPLETED, 20, transaction_id="T2", fee=Decimal("9.00"), method="card", risk=Risk.LOW)
     assert bench.drive.payment(payment_id).hold is Hold.DUPLICATE_FOR_ORDER
     after = bench.resolve(payment_id, COMPLETED, transaction_id="T-panel")
     assert (after.transaction_id, after.fee, after.method) == ("T-panel", Decimal("1.50"), "bkash")
+    assert after.risk is Risk.HIGH
+
+
+def test_a_risk_is_told_with_the_event_and_changes_nothing_else(bench: Bench) -> None:
+    payment_id = bench.open()
+    after = bench.says(payment_id, COMPLETED, 10, risk=Risk.HIGH)
+    assert (after.status, after.hold, after.risk) == (COMPLETED, None, Risk.HIGH)
+    event = msgspec.json.decode(bench.drive.ledger.events_of(payment_id)[-1].body)
+    assert (event["type"], event["data"]["risk"]) == ("payment.completed", "high")
+
+
+def test_the_risk_of_money_that_does_not_fit_is_not_the_payments(bench: Bench) -> None:
+    payment_id = bench.open()
+    assert bench.says(payment_id, COMPLETED, 10, amount=PART, risk=Risk.HIGH).risk is None
 
 
 def test_an_equal_answer_is_one_fact_with_first_and_last_times(bench: Bench) -> None:

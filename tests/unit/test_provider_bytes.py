@@ -187,7 +187,8 @@ def same(found: object, before: object, aside: tuple[str, ...]) -> bool:
     for told in (one, other):
         for key in (*aside, "message", "detail"):
             told.pop(key, None)
-            told.get("then", {}).pop(key, None)
+            for inner in (told.get("then", {}), *told.get("others", ())):
+                inner.pop(key, None)
     return bool(one == other)
 
 

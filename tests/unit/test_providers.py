@@ -14,6 +14,7 @@ from functools import cache
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Literal, get_args
+from urllib.parse import parse_qsl
 
 import msgspec
 import pytest
@@ -138,6 +139,7 @@ class RequestFields(Strict, frozen=True):
     url: str
     headers: dict[str, str] = field(default_factory=dict)
     json: Raw | UnsetType = UNSET
+    form: dict[str, str] | None = None
 
 
 class ReplyFields(Strict, frozen=True):
@@ -286,7 +288,11 @@ def check_request(sent: HttpRequest, wanted: RequestFields) -> None:
     headers = dict(sent.headers)
     assert len(headers) == len(sent.headers)
     assert {key: headers.get(key) for key in wanted.headers} == wanted.headers
-    if isinstance(wanted.json, UnsetType):
+    if wanted.form is not None:
+        assert sent.body is not None
+        assert headers["content-type"] == "application/x-www-form-urlencoded"
+        assert sorted(parse_qsl(sent.body.decode(), keep_blank_values=True)) == sorted(wanted.form.items())
+    elif isinstance(wanted.json, UnsetType):
         assert sent.body is None
     else:
         assert sent.body is not None
@@ -423,7 +429,9 @@ def test_a_gateway_is_frozen_and_shows_no_secret(gateway: str) -> None:
     with pytest.raises(AttributeError):
         made.base_url = "https://elsewhere.example"
     secrets = [
-        value for key, value in read_json(bytes(fixture(path).config)).items() if "key" in key or "secret" in key
+        value
+        for key, value in read_json(bytes(fixture(path).config)).items()
+        if any(word in key for word in ("key", "secret", "password"))
     ]
     assert secrets
     assert not any(secret in repr(made) for secret in secrets)

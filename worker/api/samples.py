@@ -14,7 +14,7 @@ from msgspec.structs import replace
 from consumers.money.write_event import write_event
 from schemas.events import Event
 from schemas.payments import Payment
-from schemas.words import EventType, Hold, Status
+from schemas.words import EventType, Hold, Risk, Status
 
 EXAMPLE_URL = "https://pay.shop.example"
 """Our address in documents that are written without one."""
@@ -45,6 +45,7 @@ _PAID = _ANSWERED | {
     "transaction_id": "TX-90017",
     "fee": Decimal("22.5075"),
     "method": "bkash",
+    "risk": Risk.LOW,
     "completed_at": _PAID_AT,
 }
 _STANDS: dict[EventType, dict[str, Any]] = {

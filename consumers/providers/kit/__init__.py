@@ -33,7 +33,16 @@ from consumers.providers.kit import field_limits, timestamps
 from consumers.providers.kit.bearer_token import read_token, send_with_token
 from consumers.providers.kit.callback_fields import body_fields, fields, folded, lower_or_none, text_or_none
 from consumers.providers.kit.claimed_outcome import said_of
-from consumers.providers.kit.outgoing import endpoint, get, number, post, segment, two_decimals, without_nulls
+from consumers.providers.kit.outgoing import (
+    endpoint,
+    get,
+    number,
+    post,
+    post_form,
+    segment,
+    two_decimals,
+    without_nulls,
+)
 from consumers.providers.kit.pointers import is_pointer, value_at
 from consumers.providers.kit.replies import (
     NoAnswer,
@@ -74,7 +83,7 @@ from schemas.answers import (
 from schemas.callbacks import Callback, CallbackContent
 from schemas.secret import Secret
 from schemas.wire import Told, Unreadable, aside, money, read_leniently, whole
-from schemas.words import Id, MoneyField, QuestionKind, Said, Source, Status
+from schemas.words import Id, MoneyField, QuestionKind, Risk, Said, Source, Status
 
 __all__ = [
     "NOBODYS_PAYMENT",
@@ -108,6 +117,7 @@ __all__ = [
     "QuestionOutcome",
     "Received",
     "ReferenceUsed",
+    "Risk",
     "Said",
     "Secret",
     "Signed",
@@ -144,6 +154,7 @@ __all__ = [
     "only_object",
     "optional_text",
     "post",
+    "post_form",
     "read_amounts",
     "read_leniently",
     "read_token",

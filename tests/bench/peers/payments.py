@@ -148,6 +148,7 @@ def event(claim: Claim, payment: Row[Any], transaction_id: str, at: datetime) ->
                 "refunded_amount": "0.00",
                 "fee": None,
                 "method": None,
+                "risk": None,
                 "session_id": payment.session_id,
                 "transaction_id": transaction_id,
                 "checkout_url": f"https://gateway.example/pay/{payment.session_id}",

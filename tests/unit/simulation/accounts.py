@@ -14,6 +14,7 @@ from consumers.providers.moneybag import Moneybag
 from consumers.providers.onepaybd import OnePayBD
 from consumers.providers.payparse import PayParse
 from consumers.providers.shadhinpay import ShadhinPay
+from consumers.providers.sslcommerz import SSLCommerz
 from schemas.secret import Secret
 from schemas.words import Status
 
@@ -55,6 +56,8 @@ def _provider(name: str, url: str) -> Provider:
             return _payparse(url, None)
         case "onepaybd":
             return OnePayBD(base_url=url, api_key=KEY)
+        case "sslcommerz":
+            return SSLCommerz(base_url=url, store_id=KEY, store_password=KEY)
         case _:
             return Moneybag(base_url=url, api_key=KEY, webhook_secret=secret)
 

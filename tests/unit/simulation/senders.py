@@ -64,14 +64,17 @@ def returns(
         case "moneybag":
             upper = word.upper().replace("FAILURE", "FAILED")
             query = {"transaction_id": transaction or "", "status": upper, "order_id": truth.reference}
+        case "sslcommerz":
+            status = {Said.SUCCESS: "VALID", Said.FAILURE: "FAILED", Said.CANCEL: "CANCELLED"}.get(said) if said else ""
+            query = {"tran_id": truth.reference, "status": status or "", "bank_tran_id": transaction or ""}
         case _ if not own:
             query = {SESSION_NAMES[name]: truth.session_id or ""}
     query = {key: value for key, value in query.items() if value}
-    posted = name == "moneybag" and draw.random() < 0.3
+    posted = name == "sslcommerz" or (name == "moneybag" and draw.random() < 0.3)
     body, label = form(query, draw.choice(FORMS)) if posted else (b"", "")
     if name == "onepaybd" and draw.random() < 0.2:
         body, label = b"\xff<no form at all>", "text/xml"  # the query holds all the fields
-    word_in_path = said if name in ("ipay", "payparse", "moneybag") and own else None
+    word_in_path = said if name in ("ipay", "payparse", "moneybag", "sslcommerz") and own else None
     return Callback(
         source=Source.RETURN,
         account=account.id,

@@ -20,7 +20,7 @@ from msgspec import Struct
 from consumers.account import Account
 from consumers.rules import Rules
 from schemas.callbacks import Callback
-from schemas.words import Said, Source, Status
+from schemas.words import Hold, Said, Source, Status
 from tests.fakes.clock import NOON
 from tests.unit.simulation.accounts import account
 from tests.unit.simulation.gateways import SimulatedGateway, TroubleKind
@@ -32,13 +32,17 @@ from tests.unit.simulation.workers import System
 from tests.unit.simulation.world import CHECKS
 
 SECOND, DAY = timedelta(seconds=1), timedelta(days=1)
-ACCOUNTS = {name: account(name) for name in ("shadhinpay", "ipay", "payparse", "onepaybd", "moneybag", "blind")}
+ACCOUNTS = {
+    name: account(name) for name in ("shadhinpay", "ipay", "payparse", "onepaybd", "moneybag", "blind", "sslcommerz")
+}
 PAID_AT = NOON + 10 * SECOND
 FIRST, LAST = 15, 870  # seconds after the opening, within the shortest life of a checkout
-NAMES = ("moneybag", "moneybag", "onepaybd", "shadhinpay", "ipay", "payparse", "blind")
+NAMES = ("moneybag", "moneybag", "onepaybd", "shadhinpay", "ipay", "payparse", "blind", "sslcommerz", "sslcommerz")
 TROUBLES: tuple[TroubleKind | None, ...] = (None, "proxy", "silent", "failing", "slow")
 SHUFFLES = 3
+PAID = ("paid", "paid twice", "refunded")
 SENDERS = ("return", "success", "webhook", "ipn", "made up", "another's", "by reference", "cancelled")
+TWICE = (Status.COMPLETED, Hold.DUPLICATE_FOR_ORDER, "T-0-again")
 
 
 class Plan(Struct, frozen=True, kw_only=True):
@@ -59,7 +63,7 @@ def plans(draw: Callable[[Any], Any]) -> Plan:
     numbers = st.tuples(st.integers(0, len(names) - 1), st.sampled_from(SENDERS))
     return Plan(
         attempts=tuple(names),
-        ending=draw(st.sampled_from(["paid", "paid", "paid", "refunded", "failed", "nobody paid"])),
+        ending=draw(st.sampled_from(["paid", "paid", "paid twice", "refunded", "failed", "nobody paid"])),
         lag=draw(st.sampled_from([0, 1, 8, 30, 120, 500])),
         senders=tuple(draw(st.lists(numbers, min_size=count, max_size=count))),
         slots=tuple(sorted(draw(st.lists(st.integers(FIRST, LAST), min_size=count, max_size=count)))),
@@ -78,7 +82,10 @@ class Ended(Struct, frozen=True, kw_only=True, order=True):
 @settings(max_examples=150, deadline=None, database=None, suppress_health_check=[HealthCheck.too_slow])
 def test_however_claims_and_answers_come_payments_end_in_the_same_way(plan: Plan, draw: Random) -> None:
     senders, troubles = list(plan.senders), list(plan.troubles)
-    first = _counted(_play(plan, senders, troubles))
+    ended = _play(plan, senders, troubles)
+    if _is_paid_twice(plan):
+        assert [(one.status, one.hold, one.transaction) for one in ended] == [TWICE]
+    first = _counted(ended)
     for _ in range(SHUFFLES):
         draw.shuffle(senders)
         draw.shuffle(troubles)
@@ -125,9 +132,11 @@ def _opened(system: System, account: Account, number: int, plan: Plan) -> Truth:
     gateway.register(truth)
     paid, transaction = PAID_AT + plan.lag * SECOND, f"T-{number}"
     gateway.register_transaction(transaction, truth)
-    if plan.ending in ("paid", "refunded") and account.provider.name == "onepaybd":
+    if plan.ending in PAID and account.provider.name == "onepaybd":
         truth.approved_at = PAID_AT
-    elif plan.ending in ("paid", "refunded"):
+    elif plan.ending in PAID:
+        if _is_paid_twice(plan):
+            truth.becomes(State(at=paid, seen_at=paid, status=Status.COMPLETED, transaction=f"{transaction}-again"))
         truth.becomes(State(at=paid, seen_at=paid, status=Status.COMPLETED, transaction=transaction))
         if plan.ending == "refunded" and account.provider.capabilities.shows_refunds:
             back = NOON + 3 * DAY
@@ -136,6 +145,11 @@ def _opened(system: System, account: Account, number: int, plan: Plan) -> Truth:
         truth.becomes(State(at=paid, seen_at=paid, status=Status.FAILED, transaction=transaction))
     system.open(truth, lifetime=account.provider.lifetime(None), order="basket")
     return truth
+
+
+def _is_paid_twice(plan: Plan) -> bool:
+    """Whether one attempt is paid by two transactions at a gateway whose answer speaks of both."""
+    return plan.ending == "paid twice" and plan.attempts == ("sslcommerz",)
 
 
 def _sends(system: System, account: Account, truth: Truth, at: datetime, sender: str) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from datetime import datetime, timedelta
 from typing import Any, ClassVar, Literal, Protocol
-from urllib.parse import unquote
+from urllib.parse import parse_qs, unquote
 from zlib import crc32
 
 from msgspec import Struct
@@ -280,10 +280,55 @@ class MoneybagWire:
         return reply(body, status=404)
 
 
+class SSLCommerzWire:
+    """One element for each attempt to pay, in any order; each paid transaction is an attempt of its own."""
+
+    WORDS: ClassVar = {
+        OPEN: "PROCESSING",
+        "pending": "PENDING",
+        "completed": "VALIDATED",
+        "refunded": "VALIDATED",
+        ODD: "ON_HOLD",
+        "failed": "FAILED",
+        "cancelled": "CANCELLED",
+        "expired": "EXPIRED",
+    }
+
+    def created(self, truth: Truth, ends_at: datetime) -> HttpReply:
+        del ends_at
+        page = f"https://pay.example/{truth.session_id}"
+        return reply({"status": "SUCCESS", "sessionkey": truth.session_id, "GatewayPageURL": page}, truth.dressing)
+
+    def asks(self, request: HttpRequest) -> Asks:
+        return Asks(by="reference", id=parse_qs(request.url.partition("?")[2])["tran_id"][0])
+
+    def told(self, truth: Truth, state: State | None, asks: Asks, moment: datetime) -> HttpReply:
+        del asks
+        paid = {one.transaction: one for one in truth.states if state is not None and one.paid and one.at <= state.at}
+        shown = [*paid.values()] if state is not None and state.paid else [state]
+        elements = [self._element(truth, one, moment) for one in shown]
+        if paid or state is None:  # an attempt that failed before ends nothing
+            elements.append({"tran_id": truth.reference, "status": "FAILED", "bank_tran_id": f"F-{truth.reference}"})
+        order = -1 if moment.second % 2 else 1
+        body = {"APIConnect": "DONE", "no_of_trans_found": len(elements), "element": elements[::order]}
+        return reply(body, truth.dressing)
+
+    def _element(self, truth: Truth, state: State | None, moment: datetime) -> dict[str, Any]:
+        element = {"tran_id": truth.reference, "status": self.WORDS[word(state)], "store_amount": "1.00"}
+        if state is not None and state.paid:
+            element |= {"bank_tran_id": state.transaction or "", "risk_level": "0"}
+        return element | {"currency_amount": money(truth, state, moment), "currency_type": "BDT"}
+
+    def unknown(self, asks: Asks) -> HttpReply:
+        element = {"tran_id": asks.id, "status": "INVALID"}
+        return reply({"APIConnect": "DONE", "no_of_trans_found": 0, "element": [element]})
+
+
 WIRES: dict[str, Wire] = {
     "shadhinpay": ShadhinPayWire(),
     "ipay": IPayWire(),
     "payparse": PayParseWire(),
     "onepaybd": OnePayBDWire(),
     "moneybag": MoneybagWire(),
+    "sslcommerz": SSLCommerzWire(),
 }

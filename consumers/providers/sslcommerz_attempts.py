@@ -1,0 +1,98 @@
+"""The attempts of one payment at SSLCOMMERZ, as its query by our reference answers them. Source: SSL-T.
+
+One attempt that failed ends nothing while another is open, and two paid attempts are two payments of money. SSL-OBS is
+what the sandbox answered to others.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from msgspec.structs import replace
+
+from consumers.providers import kit
+
+# `status` of an element (SSL-T has VALID, VALIDATED, PENDING and FAILED; SSL-OBS PROCESSING; the others are words of an
+# IPN, and of other clients). VALID and VALIDATED are the same money: only the first look at it says VALID.
+STATUSES: Mapping[str, kit.Status] = {
+    "VALID": kit.Status.COMPLETED,
+    "VALIDATED": kit.Status.COMPLETED,
+    "PENDING": kit.Status.PENDING,
+    "PROCESSING": kit.Status.PENDING,  # opened, and not paid yet
+    "UNATTEMPTED": kit.Status.PENDING,  # "Customer did not choose to pay any channel"
+    "": kit.Status.PENDING,
+    "FAILED": kit.Status.FAILED,
+    "CANCELLED": kit.Status.CANCELLED,
+    "EXPIRED": kit.Status.EXPIRED,
+}
+_UNKNOWN = "INVALID"  # the single element of a reply that found nothing (SSL-OBS)
+_OF_A_VAL_ID = "INVALID_TRANSACTION"  # says that a `val_id` is unknown, and nothing about a payment; we ask by none
+
+_RISKS: Mapping[str, kit.Risk] = {"0": kit.Risk.LOW, "1": kit.Risk.HIGH}
+
+
+def read_attempts(body: Mapping[str, Any], reference: str) -> kit.Answer | kit.Inconclusive:
+    """The answer of all elements about `reference`, in any order of them.
+
+    Every paid one counts. Without one, a word that nobody knows comes first, then an open attempt, then the highest
+    status of the attempts that ended.
+    """
+    elements = _elements(body)
+    words = [_word(one) for one in elements]
+    if words == [_UNKNOWN] and kit.whole(body.get("no_of_trans_found")) == 0:
+        return kit.not_found()
+    if _OF_A_VAL_ID in words:
+        raise kit.Unreadable("an element is about a val_id, and we asked by none")
+    answers = [_one(element, word) for element, word in zip(elements, words, strict=True)]
+    answers = [one for one in answers if one.reference is None or _same(one.reference, reference)]
+    if not answers:
+        raise kit.Unreadable("no element is about the reference that was asked for")
+    paid = [one for one in answers if one.paid]
+    if paid:
+        return replace(paid[0], others=tuple(paid[1:]))
+    for status in (None, kit.Status.PENDING):
+        if found := next((one for one in answers if one.status is status), None):
+            return found
+    return max(answers, key=lambda one: one.status.rank if one.status is not None else 0)
+
+
+def _elements(body: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The attempts: a list, one of them as a bare object, or the reply itself, which is flat (seen by others)."""
+    found = body.get("element")
+    if found is None and "status" in body:
+        found = body
+    found = [found] if isinstance(found, dict) else found
+    if not isinstance(found, list) or not found or not all(isinstance(one, dict) for one in found):
+        raise kit.Unreadable("element is missing or no list of attempts")
+    return found
+
+
+def _word(element: Mapping[str, Any]) -> str:
+    return "" if element.get("status") == "" else kit.required_text(element, "status")
+
+
+def _one(element: Mapping[str, Any], word: str) -> kit.Answer:
+    """One attempt. `currency_amount` is the amount that we sent; `amount` is in BDT, `store_amount` without the fee."""
+    status = STATUSES.get(word)
+    known = kit.Answer(status=status, word=word, reference=kit.optional_text(element, "tran_id"))
+    if status is not kit.Status.COMPLETED:
+        return known
+    level = element.get("risk_level")
+    return kit.Answer(
+        status=status,
+        word=word,
+        reference=known.reference,
+        session_id=kit.optional_text(element, "sessionkey"),
+        transaction_id=kit.optional_text(element, "bank_tran_id"),
+        currency=kit.optional_text(element, "currency_type"),
+        method=kit.lower_or_none(element, "card_type"),
+        risk=_RISKS.get(str(level)) if isinstance(level, str) else None,
+        paid_at=kit.time_or_none(kit.timestamps.iso_or_dhaka, kit.aside(element, "tran_date")),
+        **kit.read_amounts(amount=element.get("currency_amount")),
+    )
+
+
+def _same(theirs: str, ours: str) -> bool:
+    """Whether it may be our reference. The fold judges a difference in case or outer blanks."""
+    return theirs.strip().casefold() == ours.strip().casefold()
