@@ -23,7 +23,7 @@ Does = Literal["visit", "pay_again", "give_back"]
 
 
 def schedule(gateway: SimulatedGateway, session: Session, does: Does, detail: str | None, *, after: float) -> None:
-    """Store it, in the caller's transaction. `detail`: a visit as `visiting` writes it, a transaction id or an amount."""
+    """Store it, in the caller's transaction. `detail`: a visit by `visiting`, a transaction id or an amount."""
     gateway.state.db.execute(
         "INSERT INTO scheduled (provider, reference, session_id, does, detail, due_at) VALUES (?, ?, ?, ?, ?, ?)",
         (gateway.name, session.reference, session.session_id, does, detail, time.time() + after),

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
+from email.message import Message
+from email.parser import BytesParser
 from random import Random
 from typing import Any, ClassVar, Literal
 from urllib.parse import parse_qsl
@@ -46,8 +48,16 @@ class Call(Struct, frozen=True, kw_only=True):
         return read
 
     def form(self) -> dict[str, str]:
-        """The fields of a form; of a field that comes twice, the last. Raises Unreadable."""
+        """The fields of a form of either encoding; of a field that comes twice, the last. Raises Unreadable."""
+        kind = self.headers.get("Content-Type", "")
         try:
+            if kind.startswith("multipart/form-data"):
+                parts = BytesParser().parsebytes(f"Content-Type: {kind}\r\n\r\n".encode() + self.body).get_payload()
+                return {
+                    str(part.get_param("name", header="content-disposition")): _text(part)
+                    for part in parts
+                    if isinstance(part, Message)
+                }
             return dict(parse_qsl(self.body.decode(), keep_blank_values=True))
         except UnicodeDecodeError:
             raise Unreadable("not UTF-8") from None
@@ -249,3 +259,8 @@ def about_session(gateway: SimulatedGateway, session_id: str | None) -> str | No
     """The reference of a session, for `GatewayEndpoint.about`."""
     session = gateway.sessions.get(gateway.name, session_id) if session_id else None
     return session.reference if session else None
+
+
+def _text(part: Message) -> str:
+    raw = part.get_payload(decode=True)
+    return raw.decode() if isinstance(raw, bytes) else ""
