@@ -6,8 +6,10 @@ import asyncio
 import hashlib
 import hmac
 import json
+import re
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from html import unescape
 from typing import Any
 
 import aiohttp
@@ -23,6 +25,8 @@ SHADHINPAY = {"Client-Id": "HM_sandbox", "Business-Id": "HB_sandbox", "X-Api-Key
 MONEYBAG = {"X-Merchant-API-Key": "sandbox-moneybag-key"}
 IPAY = {"Authorization": "Bearer sandbox-ipay-key"}
 PAYPARSE = {"x-api-key": "sandbox-payparse-key"}
+SSLCOMMERZ = {"store_id": "sandboxstore001", "store_passwd": "sandbox-sslcommerz-password"}
+AAMARPAY = {"store_id": "sandbox-aamarpay", "signature_key": "sandbox-aamarpay-key"}
 CUSTOMER = {
     "name": "Rahima",
     "email": "rahima@example.com",
@@ -52,12 +56,27 @@ class Driver:
         self.shop = SHOP
 
     async def call(
-        self, method: str, path: str, *, headers: Any = None, json: Any = None, seconds: float = DEADLINE
+        self,
+        method: str,
+        path: str,
+        *,
+        headers: Any = None,
+        json: Any = None,
+        form: Any = None,
+        query: Any = None,
+        seconds: float = DEADLINE,
     ) -> Answered:
         url = path if path.startswith("http") else self.base + path
         timeout = aiohttp.ClientTimeout(total=seconds)
         async with self.http.request(
-            method, url, headers=headers, json=json, allow_redirects=False, timeout=timeout
+            method,
+            url,
+            headers=headers,
+            json=json,
+            data=form,
+            params=query,
+            allow_redirects=False,
+            timeout=timeout,
         ) as response:
             return Answered(response.status, response.headers, await response.read())
 
@@ -143,6 +162,92 @@ class Driver:
     async def ipay_status(self) -> Answered:
         return await self.call("GET", f"/ipay/order/referenceId/{REFERENCE}/status", headers=IPAY)
 
+    async def sslcommerz(self, **changes: Any) -> Answered:
+        form = {
+            **SSLCOMMERZ,
+            "total_amount": "1500.50",
+            "currency": "BDT",
+            "tran_id": REFERENCE,
+            "product_category": "books",
+            "success_url": f"{self.shop}/s",
+            "fail_url": f"{self.shop}/f",
+            "cancel_url": f"{self.shop}/c",
+            "ipn_url": f"{self.shop}/i",
+            "cus_name": "Rahima",
+            "cus_email": "rahima@example.com",
+            "cus_add1": "1 Road",
+            "cus_city": "Dhaka",
+            "cus_country": "Bangladesh",
+            "cus_phone": "01700000000",
+            "shipping_method": "NO",
+            "num_of_item": "1",
+            "product_name": "Books",
+            "product_profile": "general",
+        }
+        given = {name: value for name, value in (form | changes).items() if value is not None}
+        return await self.call("POST", "/sslcommerz/gwprocess/v4/api.php", form=given)
+
+    async def ask_sslcommerz(self, **asked: str) -> Any:
+        path = "/sslcommerz/validator/api/merchantTransIDvalidationAPI.php"
+        return (await self.call("GET", path, query=SSLCOMMERZ | {"format": "json"} | asked)).json
+
+    async def validate(self, val_id: str, **asked: str) -> Any:
+        path = "/sslcommerz/validator/api/validationserverAPI.php"
+        return (await self.call("GET", path, query=SSLCOMMERZ | {"val_id": val_id} | asked)).json
+
+    async def aamarpay(self, **changes: Any) -> Answered:
+        body = {
+            **AAMARPAY,
+            "tran_id": REFERENCE,
+            "amount": "1500.50",
+            "currency": "BDT",
+            "desc": "Order",
+            "cus_name": "Rahima",
+            "cus_email": "rahima@example.com",
+            "cus_phone": "01700000000",
+            "cus_add1": "1 Road",
+            "cus_city": "Dhaka",
+            "cus_country": "Bangladesh",
+            "success_url": f"{self.shop}/s",
+            "fail_url": f"{self.shop}/f",
+            "cancel_url": f"{self.shop}/c",
+            "type": "json",
+        }
+        return await self.call("POST", "/aamarpay/jsonpost.php", json=body | changes)
+
+    async def search_aamarpay(self, reference: str = REFERENCE, **asked: str) -> Answered:
+        query = AAMARPAY | {"request_id": reference, "type": "json"} | asked
+        return await self.call("GET", "/aamarpay/api/v1/trxcheck/request.php", query=query)
+
+    async def at_shurjopay(self, path: str, body: Any) -> Answered:
+        headers = {"Authorization": f"Bearer {self.token}"} if self.token else {}
+        return await self.call("POST", f"/shurjopay/api/{path}", headers=headers, json=body)
+
+    async def granted_by_shurjopay(self) -> Answered:
+        body = {"username": "sandbox-shurjopay", "password": "sandbox-shurjopay-password"}
+        answered = await self.call("POST", "/shurjopay/api/get_token", json=body)
+        self.token = answered.json["token"]
+        return answered
+
+    async def shurjopay(self, **changes: Any) -> Answered:
+        body = {
+            "prefix": "SPSBX",
+            "token": self.token,
+            "store_id": 1,
+            "return_url": f"{self.shop}/r",
+            "cancel_url": f"{self.shop}/c",
+            "amount": "1500.50",
+            "order_id": REFERENCE,
+            "currency": "BDT",
+            "customer_name": "Rahima",
+            "customer_address": "1 Road",
+            "customer_phone": "01700000000",
+            "customer_city": "Dhaka",
+            "customer_post_code": "1000",
+            "client_ip": "127.0.0.1",
+        }
+        return await self.at_shurjopay("secret-pay", body | changes)
+
 
 class Receiver:
     """A webhook endpoint: answers with the given statuses, then 200, and keeps what came."""
@@ -185,15 +290,36 @@ OPENERS: dict[str, Callable[[Driver], Any]] = {
     "shadhinpay": Driver.shadhinpay,
     "moneybag": Driver.moneybag,
     "ipay": Driver.ipay,
+    "sslcommerz": Driver.sslcommerz,
+    "aamarpay": Driver.aamarpay,
+    "shurjopay": Driver.shurjopay,
+}
+GRANTS: dict[str, Callable[[Driver], Any]] = {
+    "onepaybd": Driver.granted,
+    "shurjopay": Driver.granted_by_shurjopay,
 }
 
 
 async def opened(sandbox: Driver, provider: str) -> Any:
-    if provider == "onepaybd":
-        await sandbox.granted()
+    if provider in GRANTS:
+        await GRANTS[provider](sandbox)
     answered = await OPENERS[provider](sandbox)
     assert answered.status in (200, 201), answered.body
     return answered.json
+
+
+POSTING = ("sslcommerz", "aamarpay")
+"""The gateways whose pages post a form back to the shop, though aamarPay's not after a cancel."""
+_ACTION = re.compile(r'<form id="back" method="post" action="([^"]*)"')
+
+
+def leads_to(answered: Answered) -> str:
+    """Where the browser goes after a deed at a page, by a redirect or by a form that posts itself."""
+    if answered.status == 303:
+        return str(answered.headers["Location"])
+    found = _ACTION.search(answered.body.decode())
+    assert found, answered.body
+    return unescape(found[1])
 
 
 def checkout_url(provider: str, answer: Any) -> str:
@@ -206,6 +332,12 @@ def checkout_url(provider: str, answer: Any) -> str:
             return answer["data"]["paymentUrl"]
         case "moneybag":
             return answer["data"]["checkout_url"]
+        case "sslcommerz":
+            return answer["GatewayPageURL"]
+        case "aamarpay":
+            return answer["payment_url"]
+        case "shurjopay":
+            return answer["checkout_url"]
         case _:
             return "http://" + answer["paymentUrl"]
 
@@ -222,6 +354,13 @@ async def ask(sandbox: Driver, provider: str, answer: Any) -> Answered:
         case "moneybag":
             found = (await sandbox.asked(f"sessions?provider=moneybag&reference={REFERENCE}"))["sessions"]
             return await sandbox.verify(found[0]["transaction_id"])
+        case "sslcommerz":
+            path = "/sslcommerz/validator/api/merchantTransIDvalidationAPI.php"
+            return await sandbox.call("GET", path, query=SSLCOMMERZ | {"tran_id": REFERENCE})
+        case "aamarpay":
+            return await sandbox.search_aamarpay()
+        case "shurjopay":
+            return await sandbox.at_shurjopay("verification", {"order_id": answer["sp_order_id"]})
         case _:
             return await sandbox.ipay_status()
 
@@ -234,6 +373,10 @@ async def told_by_status(sandbox: Driver, provider: str, answer: Any) -> Any:
             return told["data"]["content"][0]
         case "moneybag":
             return told["data"]
+        case "sslcommerz":
+            return told["element"][0]
+        case "shurjopay":
+            return told[0]
         case _:
             return told
 

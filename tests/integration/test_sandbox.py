@@ -22,6 +22,7 @@ from tests.integration.sandboxes import (
     DEADLINE,
     IPAY,
     PAYPARSE,
+    POSTING,
     REFERENCE,
     SHADHINPAY,
     SHOP,
@@ -29,6 +30,7 @@ from tests.integration.sandboxes import (
     Receiver,
     checkout_url,
     driving,
+    leads_to,
     opened,
     serving,
     signed_by_moneybag,
@@ -346,7 +348,7 @@ async def test_the_hosted_page_shows_the_order_and_pays_once(sandbox: Driver, pr
     assert (page.status, REFERENCE.encode() in page.body) == (200, True)
     deed = f"{url.partition('?')[0]}/pay"
     done = await sandbox.call("POST", deed)
-    assert (done.status, done.headers["Location"].startswith(SHOP)) == (303, True)
+    assert (done.status, leads_to(done).startswith(SHOP)) == (200 if provider in POSTING else 303, True)
     assert (await sandbox.call("POST", deed)).status == 409
 
 

@@ -52,6 +52,8 @@ async def _answer(
         if reply.status >= 400:  # a refused call has no answer to falsify; the next call has
             sandbox.troubles.put_back(trouble)
         reply = troubles.falsified(gateway, reply, trouble.trouble)
+    if trouble is not None and trouble.trouble == "json_in_json":
+        return web.json_response(reply.written().decode(), status=reply.status)
     return _written(reply)
 
 
@@ -60,12 +62,12 @@ def _received(
 ) -> tuple[Trouble | None, float]:
     """Count the call in any case. Returns the trouble that it meets, and its extra seconds."""
     with sandbox.state.transaction():
-        reference = endpoint.about(call)
+        reference, kind = endpoint.about(call), endpoint.kind_of(call)
         sandbox.state.db.execute(
             "INSERT INTO calls VALUES (?, ?, ?, 1) ON CONFLICT (provider, reference, kind) DO UPDATE SET n = n + 1",
-            (gateway.name, reference or "", endpoint.kind),
+            (gateway.name, reference or "", kind),
         )
-        return sandbox.troubles.take(gateway.name, reference, endpoint.kind), drawn_pace(sandbox.state, gateway.name)
+        return sandbox.troubles.take(gateway.name, reference, kind), drawn_pace(sandbox.state, gateway.name)
 
 
 def _work(sandbox: Sandbox, gateway: SimulatedGateway, endpoint: GatewayEndpoint, call: Call) -> GatewayReply:

@@ -1,4 +1,4 @@
-"""The sandbox as one object: its config, its state, its five gateways, and the signals its tasks wait for."""
+"""The sandbox as one object: its config, its state, its gateways, and the signals its tasks wait for."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import asyncio
 
 from aiohttp import web
 
+from worker.playground.sandbox.aamarpay import AamarPay
 from worker.playground.sandbox.announcing import announce_happening
 from worker.playground.sandbox.ipay import IPay
 from worker.playground.sandbox.moneybag import Moneybag
@@ -14,9 +15,22 @@ from worker.playground.sandbox.payparse import PayParse
 from worker.playground.sandbox.sandbox_config import SandboxConfig
 from worker.playground.sandbox.sessions import Sessions
 from worker.playground.sandbox.shadhinpay import ShadhinPay
+from worker.playground.sandbox.shurjopay import ShurjoPay
 from worker.playground.sandbox.simulated_gateway import SimulatedGateway
+from worker.playground.sandbox.sslcommerz import SSLCommerz
 from worker.playground.sandbox.state import State
 from worker.playground.sandbox.troubles import Troubles
+
+KINDS: tuple[type[SimulatedGateway], ...] = (
+    PayParse,
+    OnePayBD,
+    ShadhinPay,
+    Moneybag,
+    IPay,
+    SSLCommerz,
+    AamarPay,
+    ShurjoPay,
+)
 
 
 class Sandbox:
@@ -27,7 +41,7 @@ class Sandbox:
         self.state = State(config.state, config.seed, anew=config.reset)
         self.sessions = Sessions(self.state)
         self.troubles = Troubles(self.state)
-        gateways = (kind(config, self.state) for kind in (PayParse, OnePayBD, ShadhinPay, Moneybag, IPay))
+        gateways = (kind(config, self.state) for kind in KINDS)
         self.gateways: dict[str, SimulatedGateway] = {gateway.name: gateway for gateway in gateways}
         self.closing = asyncio.Event()
         self.queued = asyncio.Event()

@@ -1,4 +1,4 @@
-"""The sandbox's web application and its process: five gateways, their pages and the control API on one port."""
+"""The sandbox's web application and its process: the gateways, their pages and the control API on one port."""
 
 from __future__ import annotations
 

@@ -13,7 +13,16 @@ from msgspec import Struct, field
 
 from worker.playground.shop.shop_config import ShopConfig
 
-Provider = Literal["payparse", "onepaybd", "shadhinpay", "moneybag", "ipay"]
+Provider = Literal[
+    "payparse",
+    "onepaybd",
+    "shadhinpay",
+    "moneybag",
+    "ipay",
+    "sslcommerz",
+    "aamarpay",
+    "shurjopay",
+]
 GATEWAYS: tuple[Provider, ...] = get_args(Provider)
 
 CREDENTIALS: Mapping[str, Mapping[str, str]] = MappingProxyType(
@@ -28,6 +37,9 @@ CREDENTIALS: Mapping[str, Mapping[str, str]] = MappingProxyType(
         },
         "moneybag": {"api_key": "sandbox-moneybag-key", "webhook_secret": "whsec_moneybag_sandbox"},
         "ipay": {"api_key": "sandbox-ipay-key"},
+        "sslcommerz": {"store_id": "sandboxstore001", "store_password": "sandbox-sslcommerz-password"},
+        "aamarpay": {"store_id": "sandbox-aamarpay", "signature_key": "sandbox-aamarpay-key"},
+        "shurjopay": {"username": "sandbox-shurjopay", "password": "sandbox-shurjopay-password", "prefix": "SPSBX"},
     }
 )
 

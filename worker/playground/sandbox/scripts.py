@@ -24,6 +24,10 @@ def _webhooks(gateway: SimulatedGateway) -> bool:
     return gateway.event_type("paid") is not None
 
 
+def _notifies(gateway: SimulatedGateway) -> bool:
+    return gateway.panel or _webhooks(gateway)
+
+
 def has_call(kind: Kind) -> Fits:
     return lambda gateway: any(endpoint.kind == kind for endpoint in gateway.endpoints())
 
@@ -220,9 +224,9 @@ SCRIPTS = (
     Script(
         name="webhook_late",
         title="Webhook late",
-        what="The browser does not come back, and the webhook goes out after the seconds.",
+        what="The browser does not come back, and the webhook or IPN goes out after the seconds.",
         seconds=20.0,
-        fits=_webhooks,
+        fits=_notifies,
     ),
     Script(
         name="webhook_replayed",
@@ -252,6 +256,20 @@ SCRIPTS = (
         title="Gateway down",
         what="From the buyer's deed on, for the seconds, every call about this order is cut off.",
         seconds=120.0,
+    ),
+    Script(
+        name="paid_at_risk",
+        title="Paid at risk",
+        what="Paid, and the gateway advises to wait with the goods.",
+        fits=_shows("risk"),
+    ),
+    Script(
+        name="status_in_text",
+        title="Status is JSON in a JSON text",
+        what="The next status answer is encoded twice: a JSON string that holds the JSON.",
+        fits=_shows("json_in_json"),
+        on="status",
+        trouble="json_in_json",
     ),
 )
 BY_NAME = {script.name: script for script in SCRIPTS}

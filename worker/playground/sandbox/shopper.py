@@ -17,7 +17,7 @@ from worker.playground.sandbox import troubled_course
 from worker.playground.sandbox.announcing import announce_happening
 from worker.playground.sandbox.sandbox import Sandbox
 from worker.playground.sandbox.sessions import Session
-from worker.playground.sandbox.simulated_gateway import Deed, Happening, Impossible, SimulatedGateway
+from worker.playground.sandbox.simulated_gateway import Deed, Happening, Impossible, SimulatedGateway, WayBack
 
 _BRINGS: Mapping[Deed, Happening] = MappingProxyType({"pay": "paid", "fail": "failed", "cancel": "cancelled"})
 
@@ -35,7 +35,7 @@ class Visit(Struct, frozen=True, kw_only=True):
     webhook: bool = True
 
 
-def perform(sandbox: Sandbox, session: Session, visit: Visit) -> tuple[Session, str | None]:
+def perform(sandbox: Sandbox, session: Session, visit: Visit) -> tuple[Session, WayBack | None]:
     """Do the buyer's action, and meet the troubles that are set for this order. Raises Impossible.
 
     Returns the session, and where the browser goes: None if it goes nowhere.
@@ -55,20 +55,22 @@ def perform(sandbox: Sandbox, session: Session, visit: Visit) -> tuple[Session, 
     if "callback_of_another" in met:
         return session, troubled_course.of_another(gateway, session)
 
+    if "paid_at_risk" in met:
+        session = replace(session, notes={**session.notes, "risk": "1"})
     failed_try = gateway.end(session, "failed") if "callback_reordered" in met else None
     session = _done(
         gateway, _tampered(session, troubled_course.altered(visit.amount, visit.currency, met)), does, visit
     )
-    redirect = gateway.redirect(session, does)
+    back = gateway.way_back(session, does)
     happening = _BRINGS[does]
     if visit.webhook and session.status == happening and "callback_lost" not in met:
         announce_happening(gateway, session, happening, troubled_course.telling(met))
     if failed_try is not None:
         troubled_course.tell_of_earlier(
-            gateway, failed_try, redirect, after=met["callback_reordered"], webhook=visit.webhook
+            gateway, failed_try, back, after=met["callback_reordered"], webhook=visit.webhook
         )
-    troubled_course.follow(sandbox, session, redirect, met)
-    return session, redirect if troubled_course.redirects(met) else None
+    troubled_course.follow(sandbox, session, back, met)
+    return session, back if troubled_course.redirects(met) else None
 
 
 def may_pay_late(sandbox: Sandbox, session: Session) -> bool:

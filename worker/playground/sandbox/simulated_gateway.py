@@ -8,8 +8,11 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
+from email.message import Message
+from email.parser import BytesParser
 from random import Random
 from typing import Any, ClassVar, Literal
+from urllib.parse import parse_qsl
 
 import msgspec
 from msgspec import Struct, field
@@ -23,7 +26,7 @@ from worker.playground.sandbox.state import State
 Kind = Literal["create", "status", "execute", "grant", "refund"]
 Deed = Literal["pay", "fail", "cancel", "walk_away"]
 Happening = Literal["paid", "failed", "cancelled", "expired", "refunded"]
-Shows = Literal["redirect_ids", "second_payment", "part_refund", "full_refund"]
+Shows = Literal["redirect_ids", "second_payment", "part_refund", "full_refund", "risk", "json_in_json"]
 Path = tuple[str, ...]
 Change = tuple[Path, object]
 
@@ -44,6 +47,25 @@ class Call(Struct, frozen=True, kw_only=True):
             raise Unreadable("not a JSON object")
         return read
 
+    def form(self) -> dict[str, str]:
+        """The fields of a form of either encoding; of a field that comes twice, the last. Raises Unreadable."""
+        kind = self.headers.get("Content-Type", "")
+        try:
+            if kind.startswith("multipart/form-data"):
+                parts = BytesParser().parsebytes(f"Content-Type: {kind}\r\n\r\n".encode() + self.body).get_payload()
+                return {
+                    str(part.get_param("name", header="content-disposition")): _text(part)
+                    for part in parts
+                    if isinstance(part, Message)
+                }
+            return dict(parse_qsl(self.body.decode(), keep_blank_values=True))
+        except UnicodeDecodeError:
+            raise Unreadable("not UTF-8") from None
+
+    def fields(self) -> dict[str, Any]:
+        """The fields of a JSON object or of a form, by the content type. Raises Unreadable."""
+        return self.document() if "json" in self.headers.get("Content-Type", "") else self.form()
+
     def named(self, name: str) -> str | None:
         """A text in the body where there is one; used to find the reference of a call before it is checked."""
         try:
@@ -56,7 +78,7 @@ class Call(Struct, frozen=True, kw_only=True):
 class GatewayReply(Struct, frozen=True, kw_only=True):
     """An answer before it is written. It holds `msgspec.Raw` where a number must keep its own digits."""
 
-    body: dict[str, Any]
+    body: dict[str, Any] | list[dict[str, Any]]
     status: int = 200
     headers: Mapping[str, str] = field(default_factory=dict)
 
@@ -72,6 +94,13 @@ class GatewayRefusal(Exception):
         self.reply = reply
 
 
+class WayBack(Struct, frozen=True):
+    """Where the browser goes from a hosted page: by GET, or with `form` by a POST from another site."""
+
+    url: str
+    form: Mapping[str, str] | None = None
+
+
 class Impossible(Exception):
     """The requested action cannot happen to this session. The message says why."""
 
@@ -79,7 +108,8 @@ class Impossible(Exception):
 class GatewayEndpoint(Struct, frozen=True, kw_only=True):
     """A route below the gateway's base URL.
 
-    `about` gives the reference that a call concerns, None where it names none.
+    `about` gives the reference that a call concerns, None where it names none. `refunds` tells a refund from the other
+    calls of the same path.
     """
 
     method: str
@@ -87,6 +117,10 @@ class GatewayEndpoint(Struct, frozen=True, kw_only=True):
     kind: Kind
     handler: Callable[[Call], GatewayReply]
     about: Callable[[Call], str | None]
+    refunds: Callable[[Call], bool] = lambda _: False
+
+    def kind_of(self, call: Call) -> Kind:
+        return "refund" if self.refunds(call) else self.kind
 
 
 class SimulatedGateway(ABC):
@@ -94,13 +128,16 @@ class SimulatedGateway(ABC):
 
     `tampers` says, for each trouble that falsifies an answer, which places in it to overwrite. A place that the answer
     does not have is skipped, unless it is in `adds`. `shows` says which rarer events a receiver can notice at all: the
-    payment that a redirect is about, a second payment of one checkout, a partial or full refund.
+    payment that a redirect is about, a second payment of one checkout, a partial or full refund, a payment
+    at risk, an answer that is encoded twice.
+    `panel`: the shop's account has one address for unsigned notifications, set like that of webhooks.
     """
 
     name: ClassVar[str]
     tampers: ClassVar[Mapping[str, tuple[Change, ...]]]
     adds: ClassVar[frozenset[Path]] = frozenset()
     shows: ClassVar[frozenset[Shows]] = frozenset()
+    panel: ClassVar[bool] = False
 
     def __init__(self, config: SandboxConfig, state: State) -> None:
         self.config = config
@@ -118,11 +155,26 @@ class SimulatedGateway(ABC):
     def redirect(self, session: Session, deed: Deed) -> str:
         """Where the browser goes after the deed."""
 
+    def posted(self, session: Session, deed: Deed) -> Mapping[str, str] | None:  # noqa: ARG002 - those that post need it
+        """The fields that the browser posts there; None where it follows a redirect."""
+        return None
+
+    def way_back(self, session: Session, deed: Deed) -> WayBack:
+        return WayBack(self.redirect(session, deed), self.posted(session, deed))
+
+    def forged(self, form: Mapping[str, str]) -> Mapping[str, str]:
+        """The form as somebody sends it who does not know the shop's secret."""
+        return form
+
     @abstractmethod
     def new_transaction_id(self, draw: Random) -> str: ...
 
     def not_found(self) -> GatewayReply:
         return self.failure(404, "Not found")
+
+    def unknown(self, query: Mapping[str, str]) -> GatewayReply:  # noqa: ARG002 - those that repeat the id need it
+        """The answer to a question about an id that it does not know."""
+        return self.not_found()
 
     def unreadable(self, why: str) -> GatewayReply:
         """The answer to a body that is no JSON object."""
@@ -207,3 +259,8 @@ def about_session(gateway: SimulatedGateway, session_id: str | None) -> str | No
     """The reference of a session, for `GatewayEndpoint.about`."""
     session = gateway.sessions.get(gateway.name, session_id) if session_id else None
     return session.reference if session else None
+
+
+def _text(part: Message) -> str:
+    raw = part.get_payload(decode=True)
+    return raw.decode() if isinstance(raw, bytes) else ""

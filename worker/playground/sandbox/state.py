@@ -46,7 +46,8 @@ CREATE TABLE IF NOT EXISTS deliveries (
     statuses TEXT NOT NULL DEFAULT '', secret TEXT, backdated REAL NOT NULL DEFAULT 0, most_attempts INTEGER);
 
 -- Deeds that the sandbox does later: 'due' until 'done', or 'impossible' where the session no longer allows it.
--- due_at is real time; detail is the address to visit, the amount to refund, or the transaction id to pay under.
+-- due_at is real time; detail is the address to visit (and the form to post there), the amount to refund, or the
+-- transaction id to pay under.
 CREATE TABLE IF NOT EXISTS scheduled (
     seq INTEGER PRIMARY KEY AUTOINCREMENT, provider TEXT NOT NULL, reference TEXT NOT NULL, session_id TEXT NOT NULL,
     does TEXT NOT NULL, detail TEXT, due_at REAL NOT NULL, state TEXT NOT NULL DEFAULT 'due', result TEXT);

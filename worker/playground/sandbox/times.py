@@ -43,3 +43,19 @@ def bangladesh_time(at: float) -> str:
     """`18 Sep 2017 12:33:39.749 BDT`, where BDT is the time zone and not the currency (iPay)."""
     moment = datetime.fromtimestamp(at, DHAKA)
     return f"{moment.day:02d} {_MONTHS[moment.month - 1]} {moment:%Y %H:%M:%S}.{moment.microsecond // 1000:03d} BDT"
+
+
+def naive_seconds(at: float) -> str:
+    """`2025-11-04 15:34:20`, Dhaka's time without saying so (SSLCOMMERZ, aamarPay, ShurjoPay)."""
+    return f"{datetime.fromtimestamp(at, DHAKA):%Y-%m-%d %H:%M:%S}"
+
+
+def compact_seconds(at: float) -> str:
+    """`251104153420`, the beginning of an id."""
+    return f"{datetime.fromtimestamp(at, DHAKA):%y%m%d%H%M%S}"
+
+
+def twelve_hours(at: float) -> str:
+    """`2023-05-29 12:46:01pm`, Dhaka's time (ShurjoPay's tokens)."""
+    moment = datetime.fromtimestamp(at, DHAKA)
+    return f"{moment:%Y-%m-%d %I:%M:%S}{'am' if moment.hour < 12 else 'pm'}"

@@ -42,6 +42,7 @@ Name = Literal[
     "wrong_identity",
     "wrong_currency",
     "wrong_amount",
+    "json_in_json",
 ]
 AtDeed = Literal[
     "callback_lost",
@@ -64,6 +65,7 @@ AtDeed = Literal[
     "webhook_late",
     "webhook_replayed",
     "gateway_down",
+    "paid_at_risk",
 ]
 # These are met by any deed of the buyer's; the rest of AtDeed by a payment alone.
 _BY_ANY_DEED = frozenset(
@@ -231,7 +233,7 @@ async def instead(
         case "401" | "500" | "503":
             return gateway.failure(int(trouble.trouble), "Simulated trouble")
         case "not_found":
-            return gateway.not_found()
+            return gateway.unknown(request.query)
         case _:
             return None
 

@@ -13,7 +13,17 @@ from types import MappingProxyType
 
 from aiohttp import web
 
-from worker.playground.sandbox.checkout import ORDER_PAGE, ipay, moneybag, onepaybd, payparse, shadhinpay
+from worker.playground.sandbox.checkout import (
+    ORDER_PAGE,
+    aamarpay,
+    ipay,
+    moneybag,
+    onepaybd,
+    payparse,
+    shadhinpay,
+    shurjopay,
+    sslcommerz,
+)
 from worker.playground.sandbox.checkout.shape import CheckoutLook
 from worker.playground.sandbox.checkout.visited import Visited
 from worker.playground.sandbox.sandbox import SANDBOX
@@ -30,6 +40,9 @@ LOOKS: Mapping[str, CheckoutLook] = MappingProxyType(
         "shadhinpay": shadhinpay.LOOK,
         "moneybag": moneybag.LOOK,
         "ipay": ipay.LOOK,
+        "sslcommerz": sslcommerz.LOOK,
+        "aamarpay": aamarpay.LOOK,
+        "shurjopay": shurjopay.LOOK,
     }
 )
 DEEDS: Mapping[str, Deed] = MappingProxyType(

@@ -71,9 +71,10 @@ class ManySessions(Struct, frozen=True, kw_only=True):
 
 
 class Shopped(Struct, frozen=True, kw_only=True):
-    """`redirect` is where the browser goes; null where it goes nowhere."""
+    """`redirect` is where the browser goes; null where it goes nowhere. With `form`, it posts these fields there."""
 
     redirect: str | None
+    form: dict[str, str] | None
     session: ShownSession
 
 
@@ -103,8 +104,9 @@ async def _shopper(sandbox: Sandbox, asked: Asked) -> Shopped:
         webhook=shop.webhook,
     )
     with sandbox.state.transaction():
-        session, redirect = perform(sandbox, find(sandbox, shop), visit)
-    return Shopped(redirect=redirect, session=shown(sandbox, session))
+        session, back = perform(sandbox, find(sandbox, shop), visit)
+    form = None if back is None or back.form is None else dict(back.form)
+    return Shopped(redirect=None if back is None else back.url, form=form, session=shown(sandbox, session))
 
 
 async def _refund(sandbox: Sandbox, asked: Asked) -> OneSession:

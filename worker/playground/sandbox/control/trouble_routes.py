@@ -142,7 +142,7 @@ ROUTES = (
         method="POST",
         path="/_control/revoke_tokens",
         name="revokeTokens",
-        summary="Refuse every token that OnePayBD granted so far",
+        summary="Refuse every token that was granted so far",
         answers=Revoked,
         do=_revoke,
     ),

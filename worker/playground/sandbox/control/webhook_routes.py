@@ -44,7 +44,7 @@ class Extra(Named, frozen=True, kw_only=True):
     """The fault of the webhook.
 
     forged: signed with another secret. stale: signed an hour ago. of_reference: our reference beside the ids of that
-    other order. ipn: the unsigned form, to the order's own address.
+    other order. ipn: the unsigned form, to the order's own address; gateways without webhooks send no other message.
     """
 
     times: Annotated[int, Meta(ge=1, le=100)] = 1
@@ -84,7 +84,7 @@ class Sent(Struct, frozen=True, kw_only=True):
 async def _set_url(sandbox: Sandbox, asked: Asked) -> WebhooksGo:
     wanted: WebhookUrl = asked.said
     gateway = sandbox.gateways[wanted.provider]
-    if gateway.event_type("paid") is None:
+    if gateway.event_type("paid") is None and not gateway.panel:
         raise Impossible(f"{wanted.provider} sends no webhooks")
     with sandbox.state.transaction():
         sandbox.state.set(f"webhook_url {gateway.name}", wanted.url or "")
@@ -110,11 +110,12 @@ async def _deliveries(sandbox: Sandbox, asked: Asked) -> Deliveries:
 async def _send(sandbox: Sandbox, asked: Asked) -> Sent:
     extra: Extra = asked.said
     gateway = sandbox.gateways[extra.provider]
-    if gateway.event_type("paid") is None:
+    forms_alone = gateway.event_type("paid") is None
+    if forms_alone and not gateway.panel:
         raise Impossible(f"{extra.provider} sends no webhooks")
     with sandbox.state.transaction():
         session = find(sandbox, extra)
-        message = _form(sandbox, extra, session) if extra.ipn else _webhook(sandbox, extra, session)
+        message = _form(sandbox, extra, session) if extra.ipn or forms_alone else _webhook(sandbox, extra, session)
     statuses = []
     for attempt in range(1, extra.times + 1):
         headers = _headers(gateway, extra, message, attempt)
@@ -147,6 +148,7 @@ def _form(sandbox: Sandbox, extra: Extra, session: Session) -> Message:
     if notification is None:
         raise Impossible("this order named no address for notifications")
     url, form = notification
+    form = dict(gateway.forged(form)) if extra.forged else form
     return Message(url=url, body=urlencode(form).encode(), event_id="", event_type="ipn", signed=False)
 
 
@@ -180,7 +182,7 @@ ROUTES = (
         method="POST",
         path="/_control/webhook_urls",
         name="setWebhookUrl",
-        summary="Where a gateway's signed webhooks go, and which events it sends (ShadhinPay, Moneybag)",
+        summary="Where a gateway's webhooks or notifications go, and which events it sends (ShadhinPay, Moneybag)",
         body=WebhookUrl,
         answers=WebhooksGo,
         do=_set_url,
