@@ -18,8 +18,8 @@ BOUNDED_OTHERWISE = {("memory", "rabbitmq"), ("handles", "postgres"), ("memory",
 """Series that fill caches up to a limit, for longer than a warm-up lasts: RabbitMQ its log, and each of PostgreSQL's
 processes the files and the catalogue of the tables that it has met. Their numbers of connections must not rise."""
 GROWN = 16 * MB
-"""In a run of minutes a process may grow by so much after the warm-up, which an hour's bound would not allow: by the 9 MB
-of the last events and claims, and 3.6 MB of budgets at 15 payments a second."""
+"""In a run of minutes a process may grow by so much after the warm-up, which an hour's bound would not allow: by the 9
+MB of the last events and claims, and 3.6 MB of budgets at 15 payments a second."""
 LEAST_PAYMENTS = 500
 """Fewer payments in half of a run say nothing about the bytes of one."""
 
