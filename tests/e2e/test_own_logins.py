@@ -18,11 +18,12 @@ from tests.broker import RabbitMQ, rabbitmq
 from tests.deployment import DEPLOY
 from tests.e2e.buyers import Payproof
 from tests.e2e.conformance_whole_way import WholeWay
+from tests.e2e.installed import Installed
 from tests.fault.postgres import postgres
-from tests.harness import QUICK, READY_SECONDS, Child, System, free_ports, staged
+from tests.harness import QUICK, System
 from tests.integration.cluster import of_kind
 from tests.logins import as_user
-from tests.processes import directory, loud
+from tests.processes import directory
 from worker.amqp.topology import EVENTS
 from worker.postgres.server.migrate import apply_migrations
 from worker.process import ROLES
@@ -35,12 +36,12 @@ OF_ACCOUNTS = re.compile(r'(?m)^(api_key|client_id|business_id|webhook_secret) =
 REFUSALS = ("InsufficientPrivilege", "permission denied", "ACCESS_REFUSED", "AccessRefused", "SecretElsewhere")
 
 
-class Deployed:
-    """The installation: each process has a folder of its own with the configuration and its own secrets."""
+class Deployed(Installed):
+    """Each process has a folder of its own with the configuration and its own secrets."""
 
     def __init__(self, system: System, keys: Path, database: str, broker: RabbitMQ) -> None:
-        self.system, self.broker, self.keys = system, broker, keys
-        self.children: dict[str, tuple[Child, str]] = {}
+        super().__init__(system)
+        self.broker, self.keys = broker, keys
         written = re.sub(*WEBHOOKS, re.sub(*SHOPS, (system.place / "payproof.toml").read_text()))
         toml = OF_ACCOUNTS.sub(self._to_file, written)
         assert toml.count("file:KEYS/") > 10
@@ -53,11 +54,7 @@ class Deployed:
                 "PAYPROOF_DATABASE_URL": database.replace("://tables_owner@", f"://app_{role}@"),
                 "PAYPROOF_AMQP_URL": self.amqp_url(role) if role != "deliver" else "",
             }
-            if role != "ingress":
-                settings["PAYPROOF_OPS_LISTEN"] = f"127.0.0.1:{free_ports(1)[0]}"
-            log = system.place / f"{role}.log"
-            child = Child(role, "worker.cli", "serve", f"--roles={role}", log=log, settings=settings)
-            self.children[role] = child, f"http://{settings['PAYPROOF_OPS_LISTEN']}"
+            self.add(role, role, settings)
 
     def _to_file(self, found: re.Match[str]) -> str:
         """Put an account's secret into the folders of the roles that use it; ingress alone verifies signatures."""
@@ -68,19 +65,6 @@ class Deployed:
 
     def amqp_url(self, folder: str) -> str:
         return (self.keys / folder / "amqp-url").read_text().replace("@mq:5672", f"@127.0.0.1:{self.broker.port}")
-
-    def start(self) -> None:
-        self.system.sandbox.start()
-        self.system.sandbox.wait_for(f"{self.system.sandbox_url}/_control/troubles", seconds=READY_SECONDS)
-        for child, _ in self.children.values():
-            child.start()
-        for child, ops in self.children.values():
-            child.wait_for(f"{ops}/readyz", seconds=READY_SECONDS)
-
-    def stop(self) -> None:
-        for child, _ in self.children.values():
-            child.stop()
-        self.system.sandbox.stop()
 
 
 @pytest.fixture(scope="module")
@@ -126,14 +110,9 @@ async def _database(url: str) -> str:
 
 @pytest.fixture
 async def payproof(deployed: Deployed) -> AsyncIterator[Payproof]:
-    """Afterwards every process runs, and none was refused any access or lacked a secret."""
-    async with staged(deployed.system) as stage:
-        yield Payproof(deployed.system, stage)
-    for child, _ in deployed.children.values():
-        log = child.log.read_text()
-        assert child.running, child.name
-        assert [word for word in REFUSALS if word in log] == [], child.name
-        assert loud(log) == [], child.name
+    """No process is refused any access or lacks a secret."""
+    async with deployed.used(REFUSALS) as payproof:
+        yield payproof
 
 
 @pytest.mark.parametrize("name", ["payparse", "onepaybd", "shadhinpay", "moneybag", "ipay"])

@@ -10,48 +10,19 @@ import pytest
 
 from tests.e2e.buyers import Payproof
 from tests.e2e.conformance_whole_way import WholeWay
+from tests.e2e.installed import Installed
 from tests.fault.postgres import postgres
-from tests.harness import READY_SECONDS, Child, System, free_ports, staged
+from tests.harness import System
 from tests.pooler import pooler
-from tests.processes import directory, loud
+from tests.processes import directory
 from worker.postgres.server.migrate import apply_migrations
 from worker.postgres.server.session_check import CONNECT_QUERY
 
 PROCESSES = {"ingress": "ingress", "consume": "consume", "clockwork": "sweep,relay", "deliver": "deliver"}
 
 
-class Pooled:
-    """The installation: four processes, each with the pooled and the direct URL."""
-
-    def __init__(self, system: System, url: str, direct: str) -> None:
-        self.system = system
-        shared = system.settings | {"PAYPROOF_DATABASE_URL": url, "PAYPROOF_DATABASE_DIRECT_URL": direct}
-        self.children: dict[str, tuple[Child, str]] = {}
-        for name, roles in PROCESSES.items():
-            settings = dict(shared)
-            if name != "ingress":
-                settings["PAYPROOF_OPS_LISTEN"] = f"127.0.0.1:{free_ports(1)[0]}"
-            child = Child(
-                name, "worker.cli", "serve", f"--roles={roles}", log=system.place / f"{name}.log", settings=settings
-            )
-            self.children[name] = child, f"http://{settings['PAYPROOF_OPS_LISTEN']}"
-
-    def start(self) -> None:
-        self.system.sandbox.start()
-        self.system.sandbox.wait_for(f"{self.system.sandbox_url}/_control/troubles", seconds=READY_SECONDS)
-        for child, _ in self.children.values():
-            child.start()
-        for child, ops in self.children.values():
-            child.wait_for(f"{ops}/readyz", seconds=READY_SECONDS)
-
-    def stop(self) -> None:
-        for child, _ in self.children.values():
-            child.stop()
-        self.system.sandbox.stop()
-
-
 @pytest.fixture(scope="module")
-def installed() -> Iterator[Pooled]:
+def installed() -> Iterator[Installed]:
     """The pooler lends its sessions in turn, so that nothing passes because a session came back by chance."""
     with directory() as place, directory() as database, postgres(database) as server:
         url = server.url
@@ -60,7 +31,10 @@ def installed() -> Iterator[Pooled]:
         with pooler(url, "transaction", in_turn=1, connect_query=CONNECT_QUERY) as through:
             system = System(place)
             system.configure()
-            pooled = Pooled(system, through, url)
+            pooled = Installed(system)
+            urls = {"PAYPROOF_DATABASE_URL": through, "PAYPROOF_DATABASE_DIRECT_URL": url}
+            for name, roles in PROCESSES.items():
+                pooled.add(name, roles, system.settings | urls)
             try:
                 pooled.start()
                 yield pooled
@@ -73,13 +47,9 @@ async def _migrated(url: str) -> None:
 
 
 @pytest.fixture
-async def payproof(installed: Pooled) -> AsyncIterator[Payproof]:
-    """Afterwards every process runs, and none has logged an error."""
-    async with staged(installed.system) as stage:
-        yield Payproof(installed.system, stage)
-    for child, _ in installed.children.values():
-        assert child.running, child.name
-        assert loud(child.log.read_text()) == [], child.name
+async def payproof(installed: Installed) -> AsyncIterator[Payproof]:
+    async with installed.used() as payproof:
+        yield payproof
 
 
 @pytest.mark.parametrize("name", ["payparse", "onepaybd", "shadhinpay", "moneybag", "ipay"])

@@ -20,18 +20,14 @@ from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
-import aiohttp
 import msgspec
 from rich.console import Console
 
-from tests.fault.hurrying import hurried
 from tests.fault.judging import dead_letters, doubled, ends, everything_told, lost_for_good
-from tests.fault.load import BUYERS, WARM, Load
+from tests.fault.load import Load, shopping
 from tests.fault.log_checks import gaps, unheard
 from tests.fault.rows import Row, node_rows, rows
-from tests.fault.shoppers import PatientBrowser, shop_until
 from tests.fault.site import Site, built
-from tests.harness import staged
 from tests.processes import until
 
 FLOW_SECONDS = 120.0
@@ -89,28 +85,14 @@ class Outcome(msgspec.Struct):
 
 async def play(site: Site, table: Sequence[Row], seed: int, say: Console) -> list[Outcome]:
     """Every row, one after the other, under one load. Returns their outcomes."""
-    rng, over, outcomes, fleet = random.Random(seed), asyncio.Event(), list[Outcome](), site.fleet
-    async with (
-        fleet.subscriber.listening(),
-        staged(fleet) as shared,
-        aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar()) as http,
-    ):
-        browser = PatientBrowser(http)
-        load = Load(msgspec.structs.replace(shared, browser=browser), browser, rng, [])
-        async with asyncio.TaskGroup() as going:
-            shoppers = [
-                going.create_task(shop_until(over, load.stage, random.Random(rng.random()), load.customers))
-                for _ in range(BUYERS)
-            ]
-            await load.more(WARM)
-            for row in table:
-                outcomes.append(await _suffer(site, load, row))
-                say.print(f"{len(outcomes)} of {len(table)} {outcomes[-1].line()}", markup=False, highlight=False)
-            over.set()
-            async with hurried(fleet.database.url):
-                await asyncio.gather(*shoppers)
-                say.print(f"{len(load.customers)} payments; waiting for the last to be settled")
-                await _judge(site, load, outcomes)
+    outcomes = list[Outcome]()
+    async with shopping(site.fleet, random.Random(seed)) as load:
+        for row in table:
+            outcomes.append(await _suffer(site, load, row))
+            say.print(f"{len(outcomes)} of {len(table)} {outcomes[-1].line()}", markup=False, highlight=False)
+        async with load.served():
+            say.print(f"{len(load.customers)} payments; waiting for the last to be settled")
+            await _judge(site, load, outcomes)
     return outcomes
 
 

@@ -31,15 +31,18 @@ WARM = 8  # payments in progress before the first fault
 
 
 class Load(msgspec.Struct):
-    """The load in progress.
+    """The load in progress. No new customer comes once `over` is set; `shoppers` end when theirs are served.
 
     `dead` are the dead letters that the test caused, by reason, and `loud` the events that it had logged as errors.
     """
 
+    fleet: Fleet
     stage: Stage
     browser: PatientBrowser
     rng: random.Random
-    customers: list[Customer]
+    customers: list[Customer] = msgspec.field(default_factory=list)
+    over: asyncio.Event = msgspec.field(default_factory=asyncio.Event)
+    shoppers: Sequence[asyncio.Task[None]] = ()
     dead: Sequence[str] = ()
     loud: Sequence[str] = ()
 
@@ -51,6 +54,14 @@ class Load(msgspec.Struct):
             return len(self.customers) >= wanted
 
         await until(opened, what=f"{payments} more payments", seconds=60)
+
+    @asynccontextmanager
+    async def served(self) -> AsyncIterator[None]:
+        """Let no new customer come, and serve the last. The block judges, while payments are asked about sooner."""
+        self.over.set()
+        async with hurried(self.fleet.database.url):
+            await asyncio.gather(*self.shoppers)
+            yield
 
     async def completed_anew(self, payments: int) -> None:
         """Wait until so many payments that are opened from now on are verified as paid, with their events sent."""
@@ -83,32 +94,38 @@ class Load(msgspec.Struct):
 
 
 @asynccontextmanager
-async def buying(fleet: Fleet, *, buyers: int = BUYERS, warm: int = WARM) -> AsyncIterator[Load]:
-    """Buyers come and go while the block runs.
+async def shopping(fleet: Fleet, rng: random.Random, *, buyers: int = BUYERS, warm: int = WARM) -> AsyncIterator[Load]:
+    """So many buyers come and go while the block runs, from when `warm` payments are in progress.
 
-    Then the last are served, everything is put back, and the end is checked.
+    The block ends with `Load.served`.
     """
-    print(f"PAYPROOF_TEST_SEED={SEED}")
-    rng = random.Random(SEED)
-    over = asyncio.Event()
     async with (
         fleet.subscriber.listening(),
         staged(fleet) as shared,
         aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar()) as http,
     ):
         browser = PatientBrowser(http)
-        load = Load(msgspec.structs.replace(shared, browser=browser), browser, rng, [])
-        async with asyncio.TaskGroup() as shopping:
-            shoppers = [
-                shopping.create_task(shop_until(over, load.stage, random.Random(rng.random()), load.customers))
+        load = Load(fleet, msgspec.structs.replace(shared, browser=browser), browser, rng)
+        async with asyncio.TaskGroup() as going:
+            load.shoppers = [
+                going.create_task(shop_until(load.over, load.stage, random.Random(rng.random()), load.customers))
                 for _ in range(buyers)
             ]
             await load.more(warm)
             yield load
-            await asyncio.to_thread(fleet.restore)
-            await load.more(warm)
-            over.set()
-            async with hurried(fleet.database.url):
-                await asyncio.gather(*shoppers)
-                await judge(fleet, load.stage, browser, load.customers, dead=load.dead, loud=load.loud)
+
+
+@asynccontextmanager
+async def buying(fleet: Fleet, *, buyers: int = BUYERS, warm: int = WARM) -> AsyncIterator[Load]:
+    """Buyers come and go while the block runs.
+
+    Then the last are served, everything is put back, and the end is checked.
+    """
+    print(f"PAYPROOF_TEST_SEED={SEED}")
+    async with shopping(fleet, random.Random(SEED), buyers=buyers, warm=warm) as load:
+        yield load
+        await asyncio.to_thread(fleet.restore)
+        await load.more(warm)
+        async with load.served():
+            await judge(fleet, load.stage, load.browser, load.customers, dead=load.dead, loud=load.loud)
     print(f"{len(load.customers)} payments")

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -11,9 +9,8 @@ import asyncpg
 import pytest
 
 from schemas.secret import Secret
-from tests.harness import System, environment
+from tests.integration.shop_command import command
 from tests.pooler import pooler
-from tests.processes import directory, told_until_its_end
 from worker.postgres.server.session_check import (
     CONNECT_QUERY,
     DIRECT_IS_POOLED,
@@ -23,8 +20,6 @@ from worker.postgres.server.session_check import (
     expect_sessions,
     expect_urls,
 )
-
-SECONDS = 30
 
 
 @asynccontextmanager
@@ -102,19 +97,3 @@ async def test_each_wrong_pair_is_refused_by_serve_and_by_doctor_in_the_same_wor
             assert (code, why in told) == (2, True), told
             code, found, told = await command("doctor", **urls)
             assert (code, "no  database: " in found, why in found) == (1, True, True), found
-
-
-async def command(*words: str, **settings: str) -> tuple[int | None, str, str]:
-    """The exit code of a command of payproof, its output and its errors."""
-    with directory() as place:
-        system = System(place)
-        system.configure()
-        process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-P", "-m", "worker.cli", *words),
-            cwd=place,
-            env=environment() | system.settings | settings,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE,
-        )
-        out, err = await told_until_its_end(process, SECONDS)
-    return process.returncode, out.decode(), err.decode().strip()

@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
-import asyncio
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from schemas.secret import Secret
-from tests.harness import System, environment
-from tests.processes import directory, told_until_its_end
+from tests.integration.shop_command import command
+from tests.processes import directory
 from tests.tls import Authority, authority, postgres_over_tls, rabbitmq_over_tls
 from worker.amqp.diagnose import diagnose
 from worker.ops.doctor.transport import Transport, broker_transport, database_transport
 from worker.postgres.database import connect
 from worker.postgres.server.migrate import MigrationError, apply_migrations
 from worker.postgres.server.schema import bring_up_to_date, expect_present
-
-SECONDS = 60
 
 
 @pytest.fixture(scope="module")
@@ -116,19 +112,3 @@ def test_a_brokers_url_tells_whether_it_is_verified() -> None:
     assert broker_transport("amqp://me@mq/") == Transport(host="mq", verified=True, protocol=None)
     assert broker_transport("amqps://me@mq/?no_verify_ssl=1") == Transport(host="mq", verified=False, protocol="TLS")
     assert broker_transport("amqps://me@mq/?cafile=a") == Transport(host="mq", verified=True, protocol="TLS")
-
-
-async def command(*words: str, **settings: str) -> tuple[int | None, str, str]:
-    """The exit code of a command of payproof, its output and its errors."""
-    with directory() as place:
-        system = System(place)
-        system.configure()
-        process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-P", "-m", "worker.cli", *words),
-            cwd=place,
-            env=environment() | system.settings | settings,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE,
-        )
-        out, err = await told_until_its_end(process, SECONDS)
-    return process.returncode, out.decode(), err.decode().strip()
