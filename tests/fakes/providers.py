@@ -104,4 +104,14 @@ CANDIDATES = account(
 WORDLESS = account("wordless", replace(PLAIN.provider.capabilities, wordless=True))
 """As PLAIN, and its redirects name nothing."""
 
-ACCOUNTS = (PLAIN, PROVING, SILENT, EXECUTING, CANDIDATES, WORDLESS)
+SESSIONLESS = account(
+    "sessionless",
+    Capabilities(
+        always=frozenset({Id.REFERENCE, Id.TRANSACTION, MoneyField.AMOUNT, MoneyField.CURRENCY}),
+        asked_by=frozenset({Id.REFERENCE}),
+        shows_refunds=False,
+    ),
+)
+"""Its openings give no session id, and it is asked by our reference (aamarPay)."""
+
+ACCOUNTS = (PLAIN, PROVING, SILENT, EXECUTING, CANDIDATES, WORDLESS, SESSIONLESS)
