@@ -114,4 +114,16 @@ SESSIONLESS = account(
 )
 """Its openings give no session id, and it is asked by our reference (aamarPay)."""
 
-ACCOUNTS = (PLAIN, PROVING, SILENT, EXECUTING, CANDIDATES, WORDLESS, SESSIONLESS)
+INVOICES = account(
+    "invoices",
+    Capabilities(
+        always=frozenset({Id.SESSION, Id.REFERENCE, MoneyField.AMOUNT}),
+        asked_by=frozenset({Id.SESSION}),
+        shows_refunds=False,
+        sessionless=True,
+        unknown_expires=False,
+    ),
+)
+"""Asked only by session ids that callbacks bring, and its "not found" proves nothing (UddoktaPay)."""
+
+ACCOUNTS = (PLAIN, PROVING, SILENT, EXECUTING, CANDIDATES, WORDLESS, SESSIONLESS, INVOICES)

@@ -270,7 +270,7 @@ async def test_a_checkout_without_a_session_is_shown_without_one(shops: Shops) -
     schema = (await shops.call("GET", "/schemas/payment-1.json", shop=None)).body
     for number in range(2):
         shops.checkout.script(Opened(checkout_url=f"https://gateway.example/{number}"))
-        payment = await shops.opened()
+        payment = await shops.opened(reference=f"sessionless-{number}")
         assert (payment["session_id"], payment["checkout_url"]) == (None, f"https://gateway.example/{number}")
         jsonschema.validate(payment, schema)
         read = (await shops.get(f"/v1/payments/{payment['payment_id']}")).body
