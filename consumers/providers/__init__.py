@@ -11,6 +11,7 @@ from consumers.providers.moneybag import Moneybag
 from consumers.providers.onepaybd import OnePayBD
 from consumers.providers.payparse import PayParse
 from consumers.providers.shadhinpay import ShadhinPay
+from consumers.providers.uddoktapay import UddoktaPay
 
 PROVIDERS: Mapping[str, type[Provider]] = MappingProxyType(
     {
@@ -19,5 +20,6 @@ PROVIDERS: Mapping[str, type[Provider]] = MappingProxyType(
         ShadhinPay.name: ShadhinPay,
         Moneybag.name: Moneybag,
         IPay.name: IPay,
+        UddoktaPay.name: UddoktaPay,
     }
 )
