@@ -9,10 +9,10 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Any
 
+from consumers.checks.candidates import question_about
 from consumers.ports.gateway import NOBODYS_PAYMENT, Exchange, Proof
 from consumers.providers.kit.replies import UNDOCUMENTED_404
 from schemas.answers import Expected, ForeignTransaction, Inconclusive, Question, Trouble
-from schemas.words import Id
 
 _WORKS = Proof(verdict="works", words="it accepts the key")
 
@@ -25,10 +25,10 @@ def prove_credentials(provider: Any) -> Exchange[Proof | Inconclusive]:
     if hasattr(provider, "prove"):
         proof: Proof | Inconclusive = yield from provider.prove()
         return proof
-    asked_by = provider.capabilities.asked_by
-    if not asked_by:
+    capabilities = provider.capabilities
+    if not capabilities.asked_by:
         return Proof(verdict="unknown", words="no call of this gateway proves the key without opening a payment")
-    question = Question(transaction_id=NOBODYS_PAYMENT if Id.TRANSACTION in asked_by else None)
+    question = Question() if capabilities.candidates is None else question_about(NOBODYS_PAYMENT, capabilities)
     expected = Expected(
         payment_id=NOBODYS_PAYMENT,
         reference=NOBODYS_PAYMENT,

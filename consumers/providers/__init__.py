@@ -14,6 +14,7 @@ from consumers.providers.onepaybd import OnePayBD
 from consumers.providers.payparse import PayParse
 from consumers.providers.shadhinpay import ShadhinPay
 from consumers.providers.sslcommerz import SSLCommerz
+from consumers.providers.uddoktapay import UddoktaPay
 
 PROVIDERS: Mapping[str, type[Provider]] = MappingProxyType(
     {
@@ -25,5 +26,6 @@ PROVIDERS: Mapping[str, type[Provider]] = MappingProxyType(
         AamarPay.name: AamarPay,
         BKash.name: BKash,
         SSLCommerz.name: SSLCommerz,
+        UddoktaPay.name: UddoktaPay,
     }
 )

@@ -71,6 +71,8 @@ KEYS = {
     "moneybag.base_url": "Where the gateway's API begins.",
     "moneybag.api_key": "Given by the gateway.",
     "moneybag.webhook_secret": "The secret that signs the gateway's webhooks.",
+    "uddoktapay.base_url": "Where the API of the shop's own installation begins; it ends in `/api`.",
+    "uddoktapay.api_key": "Given by the gateway. Its webhooks carry the same key.",
     "ipay.base_url": "Where the gateway's API begins.",
     "ipay.api_key": "Given by the gateway.",
     "ipay.status_codes": "Codes besides 200, and the status that each means. A code that is not listed is `pending`.",

@@ -5,14 +5,18 @@ from __future__ import annotations
 import asyncio
 from datetime import UTC, datetime
 
+import msgspec
 from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
 
 from consumers.account import Account
 from consumers.ports.gateway import Capabilities
-from schemas.words import Source
+from consumers.providers.uddoktapay import UddoktaPay
+from schemas.callbacks import Claim
+from schemas.secret import Secret
+from schemas.words import Authenticity, Source
 from tests.fakes.providers import FakeProvider
-from worker.ingress.read_callback import read_callback
+from worker.ingress.read_callback import make_claim, read_callback
 
 ACCOUNT = Account(
     id="shop-a",
@@ -35,6 +39,31 @@ async def test_a_signature_is_found_behind_any_number_of_headers() -> None:
         headers = {f"X-Proxy-{number}": "1" for number in range(115)} | {"X-Signature": "right"}
         assert (await client.post("/", headers=headers)).status == 200
     assert found == ["right"]
+
+
+async def test_a_header_that_carries_a_secret_is_not_kept() -> None:
+    """UddoktaPay's webhook carries the API key. It is checked, and is in no message and no archive."""
+    account = Account(
+        id="shop-u",
+        merchant="shop",
+        provider=UddoktaPay(base_url="https://pay.shop.example/api", api_key=Secret("uddokta-key-1")),
+    )
+    claims = list[Claim]()
+
+    async def heard(request: web.Request) -> web.Response:
+        claims.append(make_claim(account, await read_callback(request, Source.IPN, account, datetime.now(UTC))))
+        return web.Response()
+
+    app = web.Application()
+    app.add_routes([web.post("/", heard)])
+    async with TestClient(TestServer(app)) as client:
+        headers = {"RT-UDDOKTAPAY-API-KEY": "uddokta-key-1", "X-Other": "kept"}
+        assert (await client.post("/", json={"invoice_id": "INV1"}, headers=headers)).status == 200
+    (claim,) = claims
+    assert (claim.session_id, claim.authenticity) == ("INV1", Authenticity.UNSIGNED)
+    assert b"uddokta-key-1" not in msgspec.json.encode(claim)
+    assert claim.callback is not None
+    assert claim.callback.header("x-other") == "kept"
 
 
 async def test_a_body_that_trickles_is_given_up() -> None:

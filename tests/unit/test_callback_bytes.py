@@ -40,7 +40,11 @@ NAMES = {
     "aamarpay": ("mer_txnid", "reference"),
     "bkash": ("paymentID", "session_id"),
     "sslcommerz": ("tran_id", "reference"),
+    "uddoktapay": ("invoice_id", "session_id"),
 }
+PROOFS = {"uddoktapay": {"rt-uddoktapay-api-key": "uddokta-key-1"}}
+"""The headers without which a gateway's notification is refused."""
+
 ACCOUNTS = {
     name: Account(
         id=f"shop-{name}",
@@ -59,7 +63,7 @@ class Door:
         self.account, self.heard, self._client = account, heard, client
 
     async def ipn(self, body: Any = None, query: str = "", method: str = "POST", **headers: str) -> Claim | int:
-        return await self._hit(f"/ipn{query}", body, method, headers)
+        return await self._hit(f"/ipn{query}", body, method, PROOFS.get(self.account.provider.name, {}) | headers)
 
     async def back(self, body: Any = None, query: str = "", method: str = "POST", **headers: str) -> Claim | int:
         return await self._hit(f"/return{query}", body, method, headers)
