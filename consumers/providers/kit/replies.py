@@ -92,14 +92,19 @@ def expect_reply(judgement: Received | Inconclusive) -> Received:
     return judgement
 
 
-def judge(reply: HttpReply | Inconclusive) -> Received | Inconclusive:
-    """A reply of 2xx or 4xx with a JSON object as Received; any other as Inconclusive."""
+def judge(
+    reply: HttpReply | Inconclusive, read: Callable[[HttpReply], Told | Inconclusive] | None = None
+) -> Received | Inconclusive:
+    """A reply of 2xx or 4xx with a JSON object as Received; any other as Inconclusive.
+
+    `read`, instead of `json_object`, for a gateway that wraps its object in something else.
+    """
     if isinstance(reply, Inconclusive):
         return reply
     found = trouble(reply)
     if found is not None:
         return found
-    body = json_object(reply)
+    body = (read or json_object)(reply)
     return body if isinstance(body, Inconclusive) else Received(status=reply.status, body=body)
 
 
