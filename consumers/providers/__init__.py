@@ -6,11 +6,13 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from consumers.ports.gateway import Provider
+from consumers.providers.eps import EPS
 from consumers.providers.ipay import IPay
 from consumers.providers.moneybag import Moneybag
 from consumers.providers.onepaybd import OnePayBD
 from consumers.providers.payparse import PayParse
 from consumers.providers.shadhinpay import ShadhinPay
+from consumers.providers.shurjopay import ShurjoPay
 
 PROVIDERS: Mapping[str, type[Provider]] = MappingProxyType(
     {
@@ -19,5 +21,7 @@ PROVIDERS: Mapping[str, type[Provider]] = MappingProxyType(
         ShadhinPay.name: ShadhinPay,
         Moneybag.name: Moneybag,
         IPay.name: IPay,
+        ShurjoPay.name: ShurjoPay,
+        EPS.name: EPS,
     }
 )

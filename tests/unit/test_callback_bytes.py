@@ -37,6 +37,8 @@ NAMES = {
     "onepaybd": ("paymentID", "session_id"),
     "shadhinpay": ("paymentId", "session_id"),
     "moneybag": ("transaction_id", "transaction_id"),
+    "shurjopay": ("order_id", "session_id"),
+    "eps": ("MerchantTransactionId", "reference"),
 }
 ACCOUNTS = {
     name: Account(
@@ -302,7 +304,8 @@ UNREADABLE = {
     "a page": b"<html>hello</html>",
     "too many fields": b"&".join(b"f%d=1" % number for number in range(MOST + 1)),
     "half a multipart": b"--b\r\nContent-Disposition: form-da",
-    "spoilt fields": b"paymentID=%FF&status=%FF&orderId=%FF&payment_id=%FF&transaction_id=%FF",
+    "spoilt fields": b"paymentID=%FF&status=%FF&orderId=%FF&payment_id=%FF&transaction_id=%FF"
+    b"&order_id=%FF&MerchantTransactionId=%FF",
 }
 
 
