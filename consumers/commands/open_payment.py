@@ -208,7 +208,7 @@ async def _record(
     async with checkouts.batch([payment_id]) as batch:
         case = batch.cases[payment_id]
         if isinstance(outcome, Opened):
-            key = Keys.of(case.payment, sessions=[outcome.session_id])
+            key = Keys.of(case.payment, sessions=[outcome.session_id] if outcome.session_id else [])
             if outcome.session_id in (await batch.reserve([key]))[payment_id].sessions:
                 outcome = Inconclusive(
                     trouble=Trouble.UNREADABLE, detail="the gateway named the session of another payment"
@@ -238,11 +238,12 @@ def _change(case: Case, outcome: Opened | ReferenceUsed | Inconclusive, rules: R
         said = outcome.trouble if isinstance(outcome, Inconclusive) else "reference used at the gateway"
         entry = Entry(kind=EntryKind.DECISION, at=now, data={"change": "no checkout", "why": said})
         return Change(payment=reschedule(row, capabilities, rules.checks, now), entries=(entry,))
-    replaced = (row.session_id,) if row.session_id not in (None, outcome.session_id) else ()
+    session_id = outcome.session_id or row.session_id  # an answer may have brought one before
+    replaced = (row.session_id,) if row.session_id not in (None, session_id) else ()
     payment = replace(
         row,
         opened=True,
-        session_id=outcome.session_id,
+        session_id=session_id,
         aliases=row.aliases + tuple(alias for alias in replaced if alias is not None),
         checkout_url=outcome.checkout_url or None,
         expires_at=_expires_at(row, outcome, now),

@@ -138,9 +138,12 @@ class Misconfigured(ValueError):
 
 
 class Opened(Struct, frozen=True, kw_only=True):
-    """The checkout exists. `expires_at`: when it expires, where the gateway says so."""
+    """The checkout exists. `session_id` is None where the gateway gives none. `expires_at`: where the gateway says so.
 
-    session_id: str
+    Such a gateway is asked by our reference, or by a candidate that a callback brings.
+    """
+
+    session_id: str | None = None
     checkout_url: str
     expires_at: datetime | None = None
 
