@@ -27,7 +27,16 @@ from consumers.providers.kit import field_limits, timestamps
 from consumers.providers.kit.bearer_token import read_token, send_with_token
 from consumers.providers.kit.callback_fields import body_fields, fields, folded, lower_or_none, text_or_none
 from consumers.providers.kit.claimed_outcome import said_of
-from consumers.providers.kit.outgoing import endpoint, get, number, post, segment, two_decimals, without_nulls
+from consumers.providers.kit.outgoing import (
+    endpoint,
+    get,
+    number,
+    post,
+    post_form,
+    segment,
+    two_decimals,
+    without_nulls,
+)
 from consumers.providers.kit.pointers import is_pointer, value_at
 from consumers.providers.kit.replies import (
     NoAnswer,
@@ -52,6 +61,7 @@ from consumers.providers.kit.replies import (
     web_address,
 )
 from consumers.providers.kit.signatures import check_signature, never_signed
+from consumers.providers.kit.status_table import NotFound, StatusTable
 from consumers.providers.kit.timestamps import time_or_none
 from schemas.answers import (
     Answer,
@@ -89,6 +99,7 @@ __all__ = [
     "Misconfigured",
     "MoneyField",
     "NoAnswer",
+    "NotFound",
     "Opened",
     "Opening",
     "OpeningOutcome",
@@ -102,6 +113,7 @@ __all__ = [
     "Signed",
     "Source",
     "Status",
+    "StatusTable",
     "Token",
     "Told",
     "Trouble",
@@ -132,6 +144,7 @@ __all__ = [
     "number",
     "optional_text",
     "post",
+    "post_form",
     "read_amounts",
     "read_token",
     "refusal",
