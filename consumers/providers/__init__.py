@@ -7,6 +7,7 @@ from types import MappingProxyType
 
 from consumers.ports.gateway import Provider
 from consumers.providers.eps import EPS
+from consumers.providers.generic import Generic
 from consumers.providers.ipay import IPay
 from consumers.providers.moneybag import Moneybag
 from consumers.providers.onepaybd import OnePayBD
@@ -23,5 +24,6 @@ PROVIDERS: Mapping[str, type[Provider]] = MappingProxyType(
         IPay.name: IPay,
         ShurjoPay.name: ShurjoPay,
         EPS.name: EPS,
+        Generic.name: Generic,
     }
 )

@@ -39,6 +39,7 @@ NAMES = {
     "moneybag": ("transaction_id", "transaction_id"),
     "shurjopay": ("order_id", "session_id"),
     "eps": ("MerchantTransactionId", "reference"),
+    "generic": ("invoice_number", "reference"),
 }
 ACCOUNTS = {
     name: Account(
@@ -305,7 +306,7 @@ UNREADABLE = {
     "too many fields": b"&".join(b"f%d=1" % number for number in range(MOST + 1)),
     "half a multipart": b"--b\r\nContent-Disposition: form-da",
     "spoilt fields": b"paymentID=%FF&status=%FF&orderId=%FF&payment_id=%FF&transaction_id=%FF"
-    b"&order_id=%FF&MerchantTransactionId=%FF",
+    b"&order_id=%FF&MerchantTransactionId=%FF&invoice_number=%FF",
 }
 
 

@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from functools import cache
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Literal, get_args
+from urllib.parse import parse_qsl
 
 import msgspec
 import pytest
@@ -131,6 +132,7 @@ class RequestFields(Strict, frozen=True):
     url: str
     headers: dict[str, str] = field(default_factory=dict)
     json: Raw | UnsetType = UNSET
+    form: dict[str, str] | None = None
 
 
 class ReplyFields(Strict, frozen=True):
@@ -276,7 +278,9 @@ def check_request(sent: HttpRequest, wanted: RequestFields) -> None:
     headers = dict(sent.headers)
     assert len(headers) == len(sent.headers)
     assert {key: headers.get(key) for key in wanted.headers} == wanted.headers
-    if isinstance(wanted.json, UnsetType):
+    if wanted.form is not None:
+        assert dict(parse_qsl((sent.body or b"").decode(), keep_blank_values=True)) == wanted.form
+    elif isinstance(wanted.json, UnsetType):
         assert sent.body is None
     else:
         assert sent.body is not None
@@ -408,10 +412,17 @@ def test_a_gateway_is_frozen_and_shows_no_secret(gateway: str) -> None:
     assert made.name == gateway
     with pytest.raises(AttributeError):
         made.base_url = "https://elsewhere.example"
-    config = read_json(bytes(fixture(path).config))
-    secrets = [value for key, value in config.items() if any(word in key for word in ("key", "secret", "password"))]
+    secrets = list(secrets_in(read_json(bytes(fixture(path).config))))
     assert secrets
     assert not any(secret in repr(made) for secret in secrets)
+
+
+def secrets_in(config: dict[str, Any], *, all_of: bool = False) -> Iterator[str]:
+    for key, value in config.items():
+        if isinstance(value, dict):
+            yield from secrets_in(value, all_of=key in ("headers", "secrets"))
+        elif all_of or any(word in key for word in ("key", "secret", "password")):
+            yield value
 
 
 TROUBLES = {
