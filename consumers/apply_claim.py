@@ -9,16 +9,16 @@ from msgspec.structs import replace
 
 from consumers.checks import candidates
 from consumers.checks.execute import REQUEST_VALID_FOR, request_execute
-from consumers.checks.next_check import by_transaction, unsigned_asks_used_up
+from consumers.checks.next_check import unsigned_asks_used_up
 from consumers.checks.schedule import answered, came_back, claimed_anew
 from consumers.ports.gateway import Capabilities
 from consumers.ports.ledger import Admission
 from schemas.callbacks import Claim
 from schemas.payments import Candidate, Case, Entry, Payment
-from schemas.words import Authenticity, EntryKind, Said, Source, Status
+from schemas.words import Authenticity, EntryKind, Id, Said, Source, Status
 
 KEPT_CANDIDATES = 5
-"""An early claim that is not signed adds a transaction id only to a payment with fewer unproven ids than this."""
+"""An early claim that is not signed adds a candidate only to a payment with fewer unproven ids than this."""
 
 TOO_MANY = "too many that anyone could have sent came within the hour"
 """The verdict of a claim that waits until its payment may be asked about again; see consumers.checks.next_check."""
@@ -66,20 +66,31 @@ def _verdict(case: Case, claim: Claim, admission: Admission, capabilities: Capab
         return "repeated"
     if claim.source is Source.SWEEP:
         return "due"
-    known = candidates.candidate(payment, claim.transaction_id)
+    known = _known(payment, claim, capabilities)
     if known is not None and candidates.is_rejected(known):
-        return "refused: the gateway said that this transaction is not this payment's"
+        kind = "session" if capabilities.candidates is Id.SESSION else "transaction"
+        return f"refused: the gateway said that this {kind} is not this payment's"
     if not capabilities.asked_by:
         return "this gateway cannot be asked"
     new = known is None and _names_its_question(claim, capabilities)
     if not new and answered(known or payment, claim.received_at):
         return "answered already"
-    free = _believed(claim) or claim.kept or not unsigned_asks_used_up(payment, now, own=_own(payment, claim))
+    free = (
+        _believed(claim)
+        or claim.kept
+        or not unsigned_asks_used_up(payment, now, own=_own(payment, claim, capabilities))
+    )
     return "asks" if free else TOO_MANY
 
 
 def _names_its_question(claim: Claim, capabilities: Capabilities) -> bool:
-    return claim.transaction_id is not None and by_transaction(capabilities)
+    return candidates.named_by(claim, capabilities) is not None
+
+
+def _known(payment: Payment, claim: Claim, capabilities: Capabilities) -> Candidate | None:
+    """The payment's candidate that the claim names, if there is one."""
+    named = candidates.named_by(claim, capabilities)
+    return None if named is None else candidates.candidate(payment, named)
 
 
 def _believed(claim: Claim) -> bool:
@@ -87,30 +98,32 @@ def _believed(claim: Claim) -> bool:
     return claim.source is Source.OPERATOR or claim.authenticity is Authenticity.SIGNED
 
 
-def _own(payment: Payment, claim: Claim) -> bool:
+def _own(payment: Payment, claim: Claim, capabilities: Capabilities) -> bool:
     """Whether its sender knows more of the payment than our reference, which can be guessed.
 
-    Such knowledge is the payment's own path, a session that the gateway issued, or a transaction that the gateway told
-    us of. A webhook that comes here unsigned has a right signature that is too old: a late retry of the gateway.
+    Such knowledge is the payment's own path, a session that the gateway issued, or an id that the gateway told us of. A
+    webhook that comes here unsigned has a right signature that is too old: a late retry of the gateway.
     """
     if claim.payment_id is not None or claim.source is Source.WEBHOOK:
         return True
     if claim.session_id in payment.sessions:
         return True
-    known = {payment.transaction_id, *(one.transaction_id for one in candidates.confirmed(payment))}
-    return claim.transaction_id is not None and claim.transaction_id in known
+    known = _known(payment, claim, capabilities)
+    if known is not None and known.state == "confirmed":
+        return True
+    return claim.transaction_id is not None and claim.transaction_id == payment.transaction_id
 
 
 def _wanting(payment: Payment, claim: Claim, capabilities: Capabilities) -> Payment:
-    """The payment with the claim's time noted, so that a question comes: about its transaction, else the payment.
+    """The payment with the claim's time noted, so that a question comes: about its candidate, else the payment.
 
-    A person's claim that names no transaction asks about each unproven candidate and about the payment.
+    A person's claim that names no candidate asks about each unproven candidate and about the payment.
     """
-    urgent, own = _believed(claim) or claim.kept, _own(payment, claim)
-    known = candidates.candidate(payment, claim.transaction_id)
+    urgent, own = _believed(claim) or claim.kept, _own(payment, claim, capabilities)
+    known = _known(payment, claim, capabilities)
     if known is not None:
         return candidates.changed(payment, _wanted(known, claim.received_at, urgent=urgent, own=own))
-    if claim.source is Source.OPERATOR and by_transaction(capabilities):
+    if claim.source is Source.OPERATOR:
         for one in candidates.unproven(payment):
             payment = candidates.changed(payment, _wanted(one, claim.received_at, urgent=True, own=own))
     return _wanted(payment, claim.received_at, urgent=urgent, own=own)
@@ -136,7 +149,7 @@ def _claimed_paid(case: Case, payment: Payment, claim: Claim, capabilities: Capa
     A request to execute comes only where Execute is ours to call, the hold only where the gateway cannot be asked. A
     claim that knows no more than our reference starts more frequent questions for a while, and nothing else.
     """
-    if not _believed(claim) and not _own(payment, claim):
+    if not _believed(claim) and not _own(payment, claim, capabilities):
         names = _names_its_question(claim, capabilities)
         return payment if names or not capabilities.asked_by else came_back(payment, own=False)
     if not capabilities.asked_by:
@@ -145,7 +158,7 @@ def _claimed_paid(case: Case, payment: Payment, claim: Claim, capabilities: Capa
             return payment
         return replace(payment, unverifiable_at=payment.unverifiable_at or now)
     if _names_its_question(claim, capabilities):
-        known = candidates.candidate(payment, claim.transaction_id)
+        known = _known(payment, claim, capabilities)
         confirmed = known is not None and known.state == "confirmed"
         return _restarted(payment) if confirmed else payment  # an unproven candidate has its own schedule
     payment = _restarted(replace(payment, success_at=_later(payment.success_at, claim.received_at)))
@@ -168,12 +181,13 @@ def _restarted(payment: Payment) -> Payment:
 
 
 def _with_candidate(payment: Payment, claim: Claim, capabilities: Capabilities) -> Payment:
-    """The payment with the transaction id that the claim names among its candidates; see checks.candidates."""
-    if claim.transaction_id is None or not _names_its_question(claim, capabilities):
+    """The payment with the id that the claim names among its candidates; see checks.candidates."""
+    named = candidates.named_by(claim, capabilities)
+    if named is None:
         return payment
-    believed, own = _believed(claim), _believed(claim) or _own(payment, claim)
+    believed, own = _believed(claim), _believed(claim) or _own(payment, claim, capabilities)
     success_at = claim.received_at if claim.said is Said.SUCCESS and own else None
-    known = candidates.candidate(payment, claim.transaction_id)
+    known = candidates.candidate(payment, named)
     if known is not None:
         first_success = success_at is not None and known.success_at is None
         better = replace(
@@ -188,7 +202,7 @@ def _with_candidate(payment: Payment, claim: Claim, capabilities: Capabilities) 
     if claim.kept and not believed and len(candidates.unproven(payment)) >= KEPT_CANDIDATES:
         return payment
     new = Candidate(
-        transaction_id=claim.transaction_id,
+        transaction_id=named,
         signed=believed,
         own=own,
         heard_at=claim.received_at,

@@ -19,8 +19,6 @@ from schemas.checks import Checks
 from schemas.payments import Case, Entry, Payment
 from schemas.words import EntryKind, Status
 
-_NOT_YET = {"inconclusive": Trouble.NOT_FOUND, "detail": "the gateway does not know this transaction yet"}
-
 
 class AppliedReply(Struct, frozen=True, kw_only=True):
     """A case after a reply, with the Fact to write, if the reply was an Answer, and the timeline entries.
@@ -52,7 +50,7 @@ def apply_reply(case: Case, reply: Reply, capabilities: Capabilities, checks: Ch
         outcome = outcome.then
     if isinstance(outcome, ForeignTransaction):
         payment = _foreign(payment, reply, outcome, checks)
-        said = _NOT_YET if outcome.why == "not_found" else {"refused": outcome.why}
+        said = _not_yet(reply.question) if outcome.why == "not_found" else {"refused": outcome.why}
         return AppliedReply(case=replace(case, payment=payment), entries=(_entry(reply, said),))
     if isinstance(outcome, Inconclusive):
         if outcome.retry_after is not None:
@@ -66,7 +64,7 @@ def apply_reply(case: Case, reply: Reply, capabilities: Capabilities, checks: Ch
         return AppliedReply(case=replace(case, payment=payment), entries=(_entry(reply, said),))
     fact = Fact(
         answer=outcome,
-        transaction_asked=reply.question.transaction_id,
+        transaction_asked=reply.question.candidate,
         first_asked_at=reply.asked_at,
         first_answered_at=reply.answered_at,
         last_asked_at=reply.asked_at,
@@ -84,7 +82,7 @@ def apply_reply(case: Case, reply: Reply, capabilities: Capabilities, checks: Ch
 
 
 def _answered(payment: Payment, reply: Reply, answer: Answer, capabilities: Capabilities) -> Payment:
-    one = candidates.candidate(payment, reply.question.transaction_id) if reply.question.transaction_id else None
+    one = candidates.candidate(payment, reply.question.candidate) if reply.question.candidate else None
     if one is not None and one.state == "unasked" and one.own and answer.status in (Status.PENDING, None):
         payment = came_back(payment, own=True)  # a buyer may be paying with it now
     payment = replace(
@@ -95,7 +93,7 @@ def _answered(payment: Payment, reply: Reply, answer: Answer, capabilities: Capa
         checked_at=max(payment.checked_at or reply.answered_at, reply.answered_at),
         candidates=tuple(
             replace(one, state="confirmed", fact_asked_at=max(one.fact_asked_at or reply.asked_at, reply.asked_at))
-            if one.transaction_id == reply.question.transaction_id
+            if one.transaction_id == reply.question.candidate
             else one
             for one in payment.candidates
         ),
@@ -108,7 +106,7 @@ def _foreign(payment: Payment, reply: Reply, foreign: ForeignTransaction, checks
 
     Only an `unasked` candidate is changed: no such reply takes back a `confirmed` one.
     """
-    one = candidates.candidate(payment, reply.question.transaction_id)
+    one = candidates.candidate(payment, reply.question.candidate)
     if one is None or one.state != "unasked":
         return payment
     if foreign.why == "other_payment":
@@ -117,7 +115,7 @@ def _foreign(payment: Payment, reply: Reply, foreign: ForeignTransaction, checks
 
 
 def _entry(reply: Reply, said: dict[str, Any]) -> Entry:
-    asked = {"question": reply.question.kind, "transaction_asked": reply.question.transaction_id}
+    asked: dict[str, Any] = _asked(reply.question)
     if isinstance(reply.outcome, Executed):
         asked["execute"] = reply.outcome.reply
     seconds = (reply.answered_at - reply.asked_at).total_seconds()
@@ -141,5 +139,18 @@ def answer_data(answer: Answer) -> dict[str, Any]:
 
 
 def question_entry(asked: Question, at: datetime, trigger: str) -> Entry:
-    data = {"question": asked.kind, "transaction_asked": asked.transaction_id, "trigger": trigger}
+    data = _asked(asked) | {"trigger": trigger}
     return Entry(kind=EntryKind.QUESTION, at=at, data={key: value for key, value in data.items() if value is not None})
+
+
+def _asked(question: Question) -> dict[str, Any]:
+    return {
+        "question": question.kind,
+        "transaction_asked": question.transaction_id,
+        "session_asked": question.session_id,
+    }
+
+
+def _not_yet(question: Question) -> dict[str, Any]:
+    kind = "session" if question.session_id else "transaction"
+    return {"inconclusive": Trouble.NOT_FOUND, "detail": f"the gateway does not know this {kind} yet"}

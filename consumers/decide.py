@@ -16,6 +16,7 @@ from consumers.apply_change import PendingChange, change_of
 from consumers.apply_claim import apply_claim
 from consumers.apply_reply import apply_reply, question_entry
 from consumers.checks.admission import RELIABLE, Unreliable
+from consumers.checks.candidates import question_about
 from consumers.checks.execute import may_execute, taken_over, to_the_back
 from consumers.checks.expiry import AskedReply, expire_or_give_up
 from consumers.checks.next_check import Due, next_due, start_question
@@ -85,7 +86,7 @@ def next_question(reading: Reading, work: PaymentWork, rules: Rules, now: dateti
     waits = payment.execute_waits_until is not None and payment.execute_waits_until > now
     if may_execute(payment, capabilities, now) and not waits:
         return AskedQuestion(question=Question(kind=QuestionKind.EXECUTE), due=due, at=now)
-    return AskedQuestion(question=Question(transaction_id=due.transaction_id), due=due, at=now)
+    return AskedQuestion(question=question_about(due.transaction_id, capabilities), due=due, at=now)
 
 
 def conclude(

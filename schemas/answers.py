@@ -19,10 +19,18 @@ from schemas.words import QuestionKind, Status
 
 
 class Question(Struct, frozen=True, kw_only=True):
-    """A question about one payment. `transaction_id`: the candidate to ask by, if the gateway needs one (Moneybag)."""
+    """A question about one payment.
+
+    `transaction_id` or `session_id`: the candidate to ask by, where only callbacks bring the id that the gateway needs.
+    """
 
     kind: QuestionKind = QuestionKind.STATUS
     transaction_id: str | None = None
+    session_id: str | None = None
+
+    @property
+    def candidate(self) -> str | None:
+        return self.transaction_id or self.session_id
 
 
 class Expected(Struct, frozen=True, kw_only=True):

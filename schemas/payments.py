@@ -22,7 +22,10 @@ ScheduleName = Literal["claimed", "pending", "closed", "refunds"]
 
 
 class Candidate(Struct, frozen=True, kw_only=True):
-    """A transaction id that a callback brought, for a gateway that cannot be asked by our ids (Moneybag).
+    """An id that a callback brought, for a gateway that cannot be asked by our ids.
+
+    It is a transaction id (Moneybag) or a session id (UddoktaPay), by `Capabilities.candidates`. The field is called
+    `transaction_id` for both, as in the rows that earlier releases wrote.
 
     - `unasked`: only a claim says that it is this payment's. The gateway may have been asked about it, and not know it
       yet. An answer about it ends this state.

@@ -61,7 +61,7 @@ class PaymentView(Struct, frozen=True, kw_only=True):
     method: Annotated[
         str | None, Meta(description="How the buyer pays or paid, where it is known.", examples=["bkash"])
     ]
-    session_id: Annotated[str | None, Meta(description="The gateway's id of the checkout.")]
+    session_id: Annotated[str | None, Meta(description="The gateway's id of the checkout. Null until it gives one.")]
     transaction_id: Annotated[str | None, Meta(description="The gateway's id of the money's movement.")]
     checkout_url: Annotated[str | None, Meta(description="Where the buyer pays.")]
     description: Annotated[str, Meta(description="What is paid for, as the shop put it.")]

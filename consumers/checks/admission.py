@@ -137,7 +137,7 @@ RELIABLE = Unreliable(breaker_open=frozenset(), forgetful=frozenset())
 
 
 def _counted_reply(payment: Payment, reply: Reply) -> CountedReply:
-    named = reply.question.transaction_id
+    named = reply.question.candidate
     known = candidates.candidate(payment, named)  # None where its claim is recorded with this reply
     claimed = not payment.opened or (named is not None and (known is None or known.state != "confirmed"))
     issued = payment.checkout_url is not None and named is None

@@ -1,8 +1,9 @@
-"""Candidates: transaction ids that only callbacks bring, for a gateway that cannot be asked by our ids (Moneybag).
+"""Candidates: ids that only callbacks bring, for a gateway that cannot be asked by our ids.
 
-Any sender can make up such an id, so each is asked about by itself: soon after a claim first named it, and again on the
-`claimed` delays, until the gateway knows it as this payment's or as another's. "Not found" must not reject an id, or a
-payment could be missed: a gateway often knows a transaction a little later than the buyer who paid it.
+They are transaction ids (Moneybag) or session ids (UddoktaPay); see `Capabilities.candidates`. Any sender can make up
+such an id, so each is asked about by itself: soon after a claim first named it, and again on the `claimed` delays,
+until the gateway knows it as this payment's or as another's. "Not found" must not reject an id, or a payment could be
+missed: a gateway often knows an id a little later than the buyer who paid with it.
 """
 
 from __future__ import annotations
@@ -12,8 +13,13 @@ from datetime import datetime, timedelta
 
 from msgspec.structs import replace
 
+from consumers.ports.gateway import Capabilities
+from schemas.answers import Question
+from schemas.callbacks import Claim
 from schemas.checks import Checks
 from schemas.payments import Candidate, Payment
+from schemas.statements import Line
+from schemas.words import Id
 
 KNOWN_WITHIN = timedelta(minutes=15)
 """How long at least an id is asked about after a claim first named it, even if the payment's time is over."""
@@ -21,6 +27,24 @@ KNOWN_WITHIN = timedelta(minutes=15)
 UNSIGNED_KEPT = 20
 REFERRED_KEPT = 5
 REJECTED_KEPT = 20
+
+
+def named_by(told: Claim | Line, capabilities: Capabilities) -> str | None:
+    """The id in a claim, or in a line of a statement, that the gateway can be asked by as a candidate."""
+    match capabilities.candidates:
+        case Id.TRANSACTION:
+            return told.transaction_id
+        case Id.SESSION:
+            return told.session_id
+        case _:
+            return None
+
+
+def question_about(candidate_id: str | None, capabilities: Capabilities) -> Question:
+    """The status question by a candidate, or by our own ids where it is None."""
+    if capabilities.candidates is Id.SESSION:
+        return Question(session_id=candidate_id)
+    return Question(transaction_id=candidate_id)
 
 
 def candidate(payment: Payment, transaction_id: str | None) -> Candidate | None:
@@ -72,6 +96,17 @@ def added(payment: Payment, new: Candidate) -> Payment:
             gone = min(unknown, key=lambda one: one.unknown_since or payment.opened_at)
             return replace(payment, candidates=(*(one for one in payment.candidates if one is not gone), new))
     return replace(payment, candidate_dropped=True) if new.own else payment
+
+
+def with_issued_session(payment: Payment, capabilities: Capabilities, at: datetime) -> Payment:
+    """The payment with its own session among the candidates, where the gateway is asked by them and the shop named it.
+
+    A shop that opened the checkout itself names its session, and so no callback has to bring it.
+    """
+    session_id = payment.session_id
+    if capabilities.candidates is not Id.SESSION or session_id is None or candidate(payment, session_id) is not None:
+        return payment
+    return added(payment, Candidate(transaction_id=session_id, signed=False, heard_at=at))
 
 
 def rejected(payment: Payment, one: Candidate) -> Payment:

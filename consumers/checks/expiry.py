@@ -15,7 +15,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from consumers.checks import candidates
-from consumers.checks.next_check import by_clock_alone, by_transaction, may_close
+from consumers.checks.next_check import by_candidate, by_clock_alone, may_close
 from consumers.checks.schedule import closes_at, gives_up_at
 from consumers.ports.gateway import Capabilities
 from schemas.answers import Answer, Inconclusive, Trouble
@@ -56,8 +56,8 @@ def expire_or_give_up(
     if now >= end and may_close(payment):
         if proven or by_clock_alone(payment, capabilities):
             return replace(payment, expired_by_clock_at=now)
-        if by_transaction(capabilities) and not candidates.confirmed(payment):
-            return _unknown_to_the_end(payment, checks, end, now)
+        if by_candidate(capabilities) and not candidates.confirmed(payment):
+            return _unknown_to_the_end(payment, capabilities, checks, end, now)
     return _given_up(payment, checks, now)
 
 
@@ -88,17 +88,20 @@ def _says_unpaid(payment: Payment, capabilities: Capabilities, end: datetime, as
     return after is not None and not said_since and asked.asked_at >= end + timedelta(seconds=after)
 
 
-def _unknown_to_the_end(payment: Payment, checks: Checks, end: datetime, now: datetime) -> Payment:
+def _unknown_to_the_end(
+    payment: Payment, capabilities: Capabilities, checks: Checks, end: datetime, now: datetime
+) -> Payment:
     """The payment after its end, where the gateway knows it by no candidate.
 
-    It closes once each candidate had its time and was "not found" twice. If one is `vouched` for, by a signed claim or
-    by a success on the payment's own path, a person decides instead.
+    It closes once each candidate had its time and was "not found" twice, where that proves the payment unpaid. If one
+    is `vouched` for, by a signed claim or by a success on the payment's own path, a person decides instead.
     """
     if not all(candidates.unknown_at_its_end(payment, one, end) for one in candidates.lasting(payment)):
         return _given_up(payment, checks, now)
     if candidates.vouched(candidates.unproven(payment)):
         held_before = payment.unresolved_at is not None  # and a person released it
         return _given_up(payment, checks, now) if held_before else replace(payment, unresolved_at=now)
-    if all(candidates.unpaid(one, checks, end) for one in candidates.lasting(payment)):
+    proven = all(candidates.unpaid(one, checks, end) for one in candidates.lasting(payment))
+    if proven and capabilities.unknown_expires:
         return replace(payment, expired_by_clock_at=now)
     return _given_up(payment, checks, now)

@@ -50,7 +50,7 @@ payment's own path or by our reference alone. `wish`: an Execute that waits for 
 class Due(Struct, frozen=True, kw_only=True):
     """When a question is due, and why.
 
-    `transaction_id`: the candidate to ask about, where the gateway is asked by transaction. `alone`: it is due by that
+    `transaction_id`: the candidate to ask about, where the gateway is asked by candidates. `alone`: it is due by that
     candidate's own schedule, not the payment's.
     """
 
@@ -60,14 +60,14 @@ class Due(Struct, frozen=True, kw_only=True):
     alone: bool = False
 
 
-def by_transaction(capabilities: Capabilities) -> bool:
-    """Whether the gateway is asked by transaction ids, which only callbacks bring."""
-    return Id.TRANSACTION in capabilities.asked_by
+def by_candidate(capabilities: Capabilities) -> bool:
+    """Whether the gateway is asked by ids that only callbacks bring."""
+    return capabilities.candidates is not None
 
 
 def can_ask(payment: Payment, capabilities: Capabilities) -> bool:
     """Whether the payment has an id that its gateway can be asked by."""
-    if by_transaction(capabilities):
+    if by_candidate(capabilities):
         return any(not candidates.is_rejected(one) for one in payment.candidates)
     known = {Id.REFERENCE, Id.SESSION} if payment.session_id else {Id.REFERENCE}
     return bool(known & capabilities.asked_by)
@@ -82,7 +82,7 @@ def next_due(payment: Payment, capabilities: Capabilities, checks: Checks, now: 
         return None
     planned = [_not_before(due, payment) for due in _planned(payment, capabilities, checks)]
     ripe = [due for due in planned if now is not None and due.at <= now]
-    if ripe and by_transaction(capabilities):
+    if ripe and by_candidate(capabilities):
         return min(ripe, key=lambda due: _turn(payment, due))
     return min(planned, key=lambda due: due.at, default=None)
 
@@ -106,9 +106,9 @@ def next_check(payment: Payment, capabilities: Capabilities, checks: Checks) -> 
 def by_clock_alone(payment: Payment, capabilities: Capabilities) -> bool:
     """Whether the payment closes without a question, because there is no id to ask by.
 
-    A transaction id that came with our reference alone does not count.
+    A candidate that came with our reference alone does not count.
     """
-    if by_transaction(capabilities):
+    if by_candidate(capabilities):
         return not candidates.confirmed(payment) and not candidates.lasting(payment)
     return not can_ask(payment, capabilities)
 
@@ -122,7 +122,7 @@ def start_question(payment: Payment, asked: Question, due: Due, checks: Checks, 
     later = payment.asked_at is not None and payment.asked_at > now
     again = payment.lease_until is not None or repeats_missed_check(payment, checks) or later
     hints, referred = _recent(payment.hint_asks, now), _recent(payment.referred_asks, now)
-    one = candidates.candidate(payment, asked.transaction_id)
+    one = candidates.candidate(payment, asked.candidate) if asked.candidate else None
     if one is not None and (one.asked_at is None or one.asked_at <= now):
         end = closes_at(payment, checks)
         asked_now = replace(one, asked_at=now)
@@ -194,7 +194,7 @@ def _turn(payment: Payment, due: Due) -> tuple[bool, bool, bool, bool, float]:
 
 def _planned(payment: Payment, capabilities: Capabilities, checks: Checks) -> Iterable[Due]:
     """Every planned question."""
-    if not by_transaction(capabilities):
+    if not by_candidate(capabilities):
         yield from _asked_for(payment, payment, checks, None)
         yield from _by_clock(payment, capabilities, payment.asked_at, checks)
         return
@@ -226,7 +226,7 @@ def _whole(payment: Payment) -> Candidate:
     """
 
     def order(one: Candidate) -> tuple[bool, bool, bool, datetime]:
-        elsewhere = payment.status.paid and one.transaction_id != payment.transaction_id
+        elsewhere = payment.status.paid and one.transaction_id not in (payment.transaction_id, payment.session_id)
         return one.state != "confirmed", not unanswered_at(one, payment), elsewhere, one.asked_at or _LONG_AGO
 
     return min((one for one in payment.candidates if not candidates.is_rejected(one)), key=order)

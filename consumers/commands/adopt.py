@@ -13,6 +13,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from consumers.apply_change import PendingChange, apply_changes
+from consumers.checks.candidates import with_issued_session
 from consumers.ports.ledger import Keys, Ledger
 from consumers.rules import Rules
 from schemas.payments import Entry, Payment
@@ -45,6 +46,7 @@ async def adopt(
             paid = f"{found.amount:.2f} came under this reference, and {found.refunded_amount:.2f} of it went back"
             return _used(found_id, f"{paid}; a person must resolve it")
         payment = _announced(found, wanted, batch.now)
+        payment = with_issued_session(payment, rules.capabilities(payment), batch.now)
         other = await batch.adopt_row(payment, request, proposed=wanted.id)
         if other is not None:
             return _used(other)

@@ -13,6 +13,7 @@ from typing import Any, Literal, Protocol
 from msgspec import Struct
 from msgspec.structs import replace
 
+from consumers.checks.candidates import with_issued_session
 from consumers.checks.next_check import reschedule
 from consumers.commands.adopt import NotAdopted, adopt
 from consumers.money.write_event import event_entry, write_event
@@ -248,6 +249,7 @@ def _change(case: Case, outcome: Opened | ReferenceUsed | Inconclusive, rules: R
         checkout_url=outcome.checkout_url or None,
         expires_at=_expires_at(row, outcome, now),
     )
+    payment = with_issued_session(payment, capabilities, now)
     if payment.version > 0 or payment.status is not Status.PENDING:
         return Change(payment=reschedule(payment, capabilities, rules.checks, now))
     payment = reschedule(replace(payment, version=case.version_floor + 1), capabilities, rules.checks, now)

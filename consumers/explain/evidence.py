@@ -164,7 +164,10 @@ def _compared(fact: Fact, snapshot: PaymentSnapshot) -> Iterable[Compared]:
     answer, payment, taken_keys = fact.answer, snapshot.payment, _taken_keys(snapshot.others)
     capabilities = snapshot.account.capabilities if snapshot.account else None
     asked_by = capabilities.asked_by if capabilities else frozenset[Id]()
-    by_session = Id.SESSION in asked_by and payment.session_id is not None
+    candidate = (capabilities.candidates if capabilities else None) or Id.TRANSACTION
+    session = fact.transaction_asked if candidate is Id.SESSION else payment.session_id
+    by_session = Id.SESSION in asked_by and session is not None
+    by_transaction = fact.transaction_asked if candidate is Id.TRANSACTION else None
     always = capabilities.always if capabilities else frozenset[AnswerField]()
     measured = measure_of(snapshot.case, taken_keys, always)
     wrong = {one.field: one for one in mismatches(fact, payment, taken_keys, always, measured)}
@@ -191,14 +194,14 @@ def _compared(fact: Fact, snapshot: PaymentSnapshot) -> Iterable[Compared]:
     yield compared(MoneyField.CURRENCY, answer.currency, payment.currency)
     by_reference = Id.REFERENCE in asked_by and not by_session
     yield compared(Id.REFERENCE, answer.reference, payment.reference, asked=payment.reference if by_reference else None)
-    yield compared(Id.SESSION, answer.session_id, payment.session_id, asked=payment.session_id if by_session else None)
-    known = payment.transaction_id or fact.transaction_asked
+    yield compared(Id.SESSION, answer.session_id, payment.session_id, asked=session if by_session else None)
+    known = payment.transaction_id or by_transaction
     another = None not in (known, answer.transaction_id) and answer.transaction_id != known
     yield compared(
         Id.TRANSACTION,
         answer.transaction_id,
         known,
-        asked=fact.transaction_asked,
+        asked=by_transaction,
         differs=another or reuses(answer, payment, taken_keys),
     )
     told = answer.refunded_amount

@@ -139,7 +139,8 @@ def _claim(entry: Entry) -> TimelineLine:
     data = entry.data
     verdict = str(data["verdict"])
     then = _VERDICTS.get(verdict, f"and nothing is asked: {verdict}")
-    key = tuple(data.get(name) for name in ("source", "authenticity", "said", "verdict", "transaction_id", "note"))
+    names = ("source", "authenticity", "said", "verdict", "transaction_id", "session_id", "note")
+    key = tuple(data.get(name) for name in names)
     if data["source"] == Source.OPERATOR:
         return timeline_line(entry.at, entry.kind, f"A person, or the shop's API, wants it looked at, {then}.", *key)
     said = f"said {data['said']}" if "said" in data else "named this payment"
@@ -153,7 +154,8 @@ def _claim(entry: Entry) -> TimelineLine:
 
 def _question(entry: Entry, answer: Entry | None, *, cut: bool = False) -> TimelineLine:
     data = entry.data
-    about = f" about transaction {data['transaction_asked']}" if "transaction_asked" in data else ""
+    candidate = _candidate(data)
+    about = f" about {candidate}" if candidate else ""
     what = "to take the money (Execute)" if data["question"] == "execute" else f"what happened{about}"
     asked = f"We asked the gateway {what}{_TRIGGERS.get(data.get('trigger', ''), '')}"
     if answer is None and cut:
@@ -189,9 +191,9 @@ def _answer(entry: Entry, at: datetime, asked: str) -> TimelineLine:
         words = f"Execute, which takes the money, was to be asked and was not sent: {masked(data['detail'])}."
         return timeline_line(at, EntryKind.ANSWER, f"{words} Nothing was taken, and it is tried again.")
     if "refused" in data:
-        known = "does not know that transaction" if data["refused"] == "not_found" else "knows it as another payment's"
+        known = "does not know that id" if data["refused"] == "not_found" else "knows it as another payment's"
         before, after = asked, f" it said that it {known}; the claim is refused."
-    elif data.get("inconclusive") == Trouble.NOT_FOUND and "transaction_asked" in data:
+    elif data.get("inconclusive") == Trouble.NOT_FOUND and _candidate(data):
         before, after = f"{asked}{'it' if asked else 'It'} answered ", ": it does not know that one, or not yet."
     elif "inconclusive" in data:
         why = f"{data['inconclusive']} ({masked(data['detail'])})"
@@ -233,12 +235,18 @@ def _answered(data: dict[str, Any]) -> str:
     return f"{data['status']} (its word: {masked(data['word'])}){amount}{transaction}{refunded}{unreadable}{executed}"
 
 
+def _candidate(data: dict[str, Any]) -> str | None:
+    """The candidate that a question was asked by, in words; None where it was asked by our own ids."""
+    kinds = [kind for kind in ("transaction", "session") if f"{kind}_asked" in data]
+    return f"{kinds[0]} {data[f'{kinds[0]}_asked']}" if kinds else None
+
+
 def _answers(entries: Sequence[Entry]) -> dict[int, Entry]:
     """The answer to each question, by the question's `id()`. Its time less its `seconds` is the question's time."""
     asked: dict[tuple[object, ...], Entry] = {}
     found: dict[int, Entry] = {}
     for entry in entries:
-        about = (entry.data.get("question"), entry.data.get("transaction_asked"))
+        about = (entry.data.get("question"), _candidate(entry.data))
         if entry.kind is EntryKind.QUESTION:
             asked[(*about, entry.at)] = entry
         elif entry.kind is EntryKind.ANSWER and "seconds" in entry.data:

@@ -12,7 +12,7 @@ from schemas.answers import Answer, ForeignTransaction
 
 
 async def attribute_replies(ledger: Ledger, readings: Mapping[str, Reading], replies: Sequence[Reply]) -> list[Reply]:
-    """Returns the replies. A transaction's answer that echoes another payment's reference becomes a ForeignTransaction.
+    """Returns the replies. A candidate's answer that echoes another payment's reference becomes a ForeignTransaction.
 
     A gateway's file does that by itself for a reference that is clearly another's. A reference that comes here differs
     from ours only in case or outer blanks, so the account's other payments have to be looked up.
@@ -26,9 +26,9 @@ async def attribute_replies(ledger: Ledger, readings: Mapping[str, Reading], rep
 
 
 def _foreign_reference(readings: Mapping[str, Reading], reply: Reply) -> tuple[str, str] | None:
-    """The account and the reference of an answer that was asked for by a transaction and echoes another reference."""
+    """The account and the reference of an answer that was asked for by a candidate and echoes another reference."""
     answer, reading = reply.outcome, readings.get(reply.payment_id)
-    if reply.question.transaction_id is None or reading is None or not isinstance(answer, Answer):
+    if reply.question.candidate is None or reading is None or not isinstance(answer, Answer):
         return None
     if answer.reference is None or answer.reference == reading.case.payment.reference:
         return None

@@ -148,10 +148,11 @@ def _foreign_session(fact: Fact, payment: Payment) -> bool:
 
     Where the opening's reply was lost, the payment has no session. If the session that is answered first decided about
     the next one, the order of recording would matter. So each session has to be echoed beside our reference. The same
-    holds where the checkout was opened again while the question was on its way.
+    holds where the checkout was opened again while the question was on its way, and for a session that was asked by as
+    a candidate.
     """
     reopened = payment.adopted_at is None and fact.row is None and fact.last_asked_at < payment.opened_at
-    if payment.opened and not reopened:
+    if payment.opened and not reopened and fact.answer.session_id != fact.transaction_asked:
         return fact.answer.session_id not in payment.sessions
     return not fact.answer.reference
 

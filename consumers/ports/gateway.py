@@ -180,7 +180,11 @@ class Capabilities(Struct, frozen=True, kw_only=True):
 
     - `always`: the fields that every paid answer has; a missing one is a mismatch.
     - `asked_by`: the ids by which it can be asked about a payment; empty where it has no status API. Where that is the
-      transaction id, only a callback can bring one.
+      transaction id, only a callback can bring one; see `candidates`.
+    - `sessionless`: its openings give no session id. If it is asked by one, only a callback can bring it.
+    - `unknown_expires`: "not found" after the end, said of every candidate, proves that the payment was not paid.
+    - `secret_headers`: headers of its callbacks that carry a secret, in lower case. `authenticate` reads them, and they
+      are neither queued nor archived.
     - `executes`: after a success claim we have to call Execute.
     - `pending_expires`: `pending` after the end proves that the payment was not paid.
     - `pending_expires_after`: where the account configures it, `pending` proves that so many seconds after the end.
@@ -198,7 +202,17 @@ class Capabilities(Struct, frozen=True, kw_only=True):
     signs: bool = False
     lists: bool = False
     wordless: bool = False
+    sessionless: bool = False
+    unknown_expires: bool = True
+    secret_headers: frozenset[str] = frozenset()
     pending_expires_after: float | None = None
+
+    @property
+    def candidates(self) -> Id | None:
+        """Which id a candidate is: the id to ask by that only a callback brings. None where it is asked by our ids."""
+        if Id.TRANSACTION in self.asked_by:
+            return Id.TRANSACTION
+        return Id.SESSION if self.sessionless and Id.SESSION in self.asked_by else None
 
 
 class Provider(Protocol):

@@ -18,7 +18,7 @@ from msgspec.structs import replace
 
 from consumers.apply_change import PendingChange, apply_changes
 from consumers.apply_reply import answer_data
-from consumers.checks.next_check import by_transaction
+from consumers.checks.candidates import named_by
 from consumers.ports.gateway import Capabilities
 from consumers.ports.ledger import Ledger
 from consumers.rules import Rules
@@ -161,7 +161,7 @@ def _fact(
     return Fact(
         answer=answer,
         row=StatementRow(name=about.name[:LONGEST_STATEMENT_NAME], row=line.row, refund=refund, listed=about.listed),
-        transaction_asked=line.transaction_id if by_transaction(capabilities) else None,
+        transaction_asked=named_by(line, capabilities),
         first_asked_at=at,
         first_answered_at=at,
         last_asked_at=at,

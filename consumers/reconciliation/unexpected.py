@@ -18,7 +18,7 @@ from msgspec.structs import replace
 
 from consumers.account import Account
 from consumers.apply_change import PendingChange, apply_changes
-from consumers.checks.next_check import by_transaction
+from consumers.checks.candidates import named_by
 from consumers.money.unique_keys import reserve_and_fold
 from consumers.ports.ledger import Batch, Keys, Ledger, Lookup
 from consumers.reconciliation.statement_facts import CURRENCY, REFERENCE, StatementSource, apply_line
@@ -114,8 +114,8 @@ def _named(line: Line) -> bool:
 def _row(payment_id: str, account: Account, about: StatementSource, line: Line) -> Payment:
     """The new payment of a line. Its ids come later, by the Fact. Its times are those of the line."""
     at = line.at or about.newest
-    asked_by_it = line.transaction_id is not None and by_transaction(account.provider.capabilities)
-    candidate = Candidate(transaction_id=line.transaction_id or "", signed=False, state="confirmed")
+    named = named_by(line, account.provider.capabilities)
+    candidate = Candidate(transaction_id=named or "", signed=False, state="confirmed")
     return Payment(
         id=payment_id,
         merchant=account.merchant,
@@ -127,7 +127,7 @@ def _row(payment_id: str, account: Account, about: StatementSource, line: Line) 
         description=UNKNOWN_HERE,
         opened_at=at,
         expires_at=at,
-        candidates=(candidate,) if asked_by_it else (),
+        candidates=(candidate,) if named else (),
     )
 
 

@@ -71,7 +71,8 @@ def answered(assigned: AssignedQuestion, status: Status | None, **fields: Any) -
     asked = assigned.expected
     paid = status is not None and status.paid
     money = {"transaction_id": assigned.question.transaction_id or f"T-{asked.payment_id[-3:]}"} if paid else {}
-    echoed = {"session_id": asked.session_id, "reference": asked.reference, "currency": asked.currency}
+    session_id = assigned.question.session_id or asked.session_id
+    echoed = {"session_id": session_id, "reference": asked.reference, "currency": asked.currency}
     if assigned.question.transaction_id:
         echoed["transaction_id"] = assigned.question.transaction_id
     word = status.upper() if status else "ODD"

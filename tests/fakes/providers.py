@@ -104,4 +104,26 @@ CANDIDATES = account(
 WORDLESS = account("wordless", replace(PLAIN.provider.capabilities, wordless=True))
 """As PLAIN, and its redirects name nothing."""
 
-ACCOUNTS = (PLAIN, PROVING, SILENT, EXECUTING, CANDIDATES, WORDLESS)
+SESSIONLESS = account(
+    "sessionless",
+    Capabilities(
+        always=frozenset({Id.REFERENCE, Id.TRANSACTION, MoneyField.AMOUNT, MoneyField.CURRENCY}),
+        asked_by=frozenset({Id.REFERENCE}),
+        shows_refunds=False,
+    ),
+)
+"""Its openings give no session id, and it is asked by our reference (aamarPay)."""
+
+INVOICES = account(
+    "invoices",
+    Capabilities(
+        always=frozenset({Id.SESSION, Id.REFERENCE, MoneyField.AMOUNT}),
+        asked_by=frozenset({Id.SESSION}),
+        shows_refunds=False,
+        sessionless=True,
+        unknown_expires=False,
+    ),
+)
+"""Asked only by session ids that callbacks bring, and its "not found" proves nothing (UddoktaPay)."""
+
+ACCOUNTS = (PLAIN, PROVING, SILENT, EXECUTING, CANDIDATES, WORDLESS, SESSIONLESS, INVOICES)

@@ -266,6 +266,17 @@ async def test_what_the_gateway_says_of_the_end_is_shown(shops: Shops) -> None:
     assert at((await shops.opened())["expires_at"]) == ends
 
 
+async def test_a_checkout_without_a_session_is_shown_without_one(shops: Shops) -> None:
+    schema = (await shops.call("GET", "/schemas/payment-1.json", shop=None)).body
+    for number in range(2):
+        shops.checkout.script(Opened(checkout_url=f"https://gateway.example/{number}"))
+        payment = await shops.opened(reference=f"sessionless-{number}")
+        assert (payment["session_id"], payment["checkout_url"]) == (None, f"https://gateway.example/{number}")
+        jsonschema.validate(payment, schema)
+        read = (await shops.get(f"/v1/payments/{payment['payment_id']}")).body
+        assert (read["session_id"], read["version"]) == (None, 1)
+
+
 async def test_the_schema_of_the_payment_is_for_everyone(shops: Shops) -> None:
     got = await shops.call("GET", "/schemas/payment-1.json", shop=None)
     payment = await shops.opened()

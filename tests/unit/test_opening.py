@@ -26,10 +26,11 @@ from schemas.payments import Payment
 from schemas.words import EntryKind, EventType, Hold, Said, Status
 from tests.fakes.clock import NOON
 from tests.fakes.drive import Drive, says, troubled
-from tests.fakes.providers import ACCOUNTS, EXECUTING, PROVING
+from tests.fakes.providers import ACCOUNTS, EXECUTING, PROVING, SESSIONLESS
 
 LOST = Inconclusive(trouble=Trouble.NO_REPLY, detail="silent")
 MINE = Opened(session_id="S-mine", checkout_url="https://gateway.example/pay/1")
+UNNAMED = Opened(checkout_url="https://gateway.example/pay/1")
 
 
 async def failed(drive: Drive, outcome: OpeningOutcome, **fields: Any) -> OpeningFailed:
@@ -82,6 +83,38 @@ async def test_the_later_of_the_gateways_end_and_ours_is_taken(theirs: int, take
     opened = Opened(session_id="S", checkout_url="https://g.example", expires_at=now + timedelta(minutes=theirs))
     payment_id = await drive.open(outcome=opened)
     assert drive.payment(payment_id).expires_at == now + timedelta(minutes=taken)
+
+
+async def test_a_checkout_without_a_session_is_expected_and_asked_by_its_reference() -> None:
+    drive = Drive()
+    drive.gateway = says(Status.COMPLETED)
+    payment_id = await drive.open(SESSIONLESS, outcome=UNNAMED)
+    payment = drive.payment(payment_id)
+    assert (payment.opened, payment.session_id, payment.sessions, payment.version) == (True, None, (), 1)
+    (event,) = drive.ledger.events_of(payment_id)
+    assert (event.type, msgspec.json.decode(event.body)["data"]["session_id"]) == (EventType.OPENED, None)
+    await drive.wait(3600)
+    payment = drive.payment(payment_id)
+    assert (payment.status, payment.session_id, payment.hold) == (Status.COMPLETED, None, None)
+
+
+async def test_two_checkouts_without_a_session_take_no_key_of_each_other() -> None:
+    drive = Drive()
+    first, second = [await drive.open(SESSIONLESS, outcome=UNNAMED) for _ in range(2)]
+    assert drive.payment(first).opened
+    assert drive.payment(second).opened
+
+
+async def test_a_session_that_an_answer_brought_outlives_an_opening_that_brings_none() -> None:
+    drive = Drive()
+    error = await failed(drive, LOST, reference="order-7831")
+    assert error.payment_id is not None
+    drive.gateway = says(Status.PENDING, session_id="S-lost")
+    await drive.wait(150)
+    assert drive.payment(error.payment_id).session_id == "S-lost"
+    assert await drive.open(reference="order-7831", outcome=UNNAMED) == error.payment_id
+    payment = drive.payment(error.payment_id)
+    assert (payment.opened, payment.session_id, payment.aliases) == (True, "S-lost", ())
 
 
 async def test_a_payment_is_asked_about_from_its_opening_on() -> None:

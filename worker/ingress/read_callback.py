@@ -103,8 +103,13 @@ def make_claim(account: Account, callback: Callback, *, lenient: bool = False) -
         event_id=reading.event_id or (sha256(callback.body).hexdigest() if webhook else None),
         event_type=reading.event_type,
         note=note,
-        callback=_with_bounded_headers(callback),
+        callback=_with_bounded_headers(_without_secrets(callback, provider.capabilities.secret_headers)),
     )
+
+
+def _without_secrets(callback: Callback, names: frozenset[str]) -> Callback:
+    """The callback without the headers that carry a secret. Called after authentication, which needs them."""
+    return replace(callback, headers=tuple(header for header in callback.headers if header[0] not in names))
 
 
 def _with_bounded_headers(callback: Callback) -> Callback:

@@ -152,9 +152,7 @@ def _is_ticket(claim: Claim, payment: Glance) -> bool:
     Such ids are our payment id in its path, and the gateway's session and confirmed transaction ids. The shop's
     reference can be guessed.
     """
-    session = claim.session_id is not None and claim.session_id in payment.sessions
-    confirmed = {one.transaction_id for one in payment.candidates if one.state == "confirmed"} | {
-        payment.transaction_id
-    }
-    transaction = claim.transaction_id is not None and claim.transaction_id in confirmed
+    confirmed = {one.transaction_id for one in payment.candidates if one.state == "confirmed"}
+    session = claim.session_id is not None and claim.session_id in confirmed.union(payment.sessions)
+    transaction = claim.transaction_id is not None and claim.transaction_id in confirmed | {payment.transaction_id}
     return claim.payment_id is not None or session or transaction

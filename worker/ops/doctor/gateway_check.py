@@ -13,9 +13,9 @@ from email.utils import parsedate_to_datetime
 import aiohttp
 
 from consumers.account import Account
+from consumers.checks.candidates import question_about
 from consumers.providers.kit.replies import UNDOCUMENTED_404
 from schemas.answers import Expected, ForeignTransaction, Inconclusive, Question, QuestionOutcome, Trouble
-from schemas.words import Id
 from worker.ops.doctor.findings import Finding, Mark
 from worker.verify.gateways import Gateways
 
@@ -29,11 +29,11 @@ async def ask(asking: Gateways, account: Account, now: Callable[[], datetime]) -
 
     A gateway without a status API is not asked. The clock of an unreachable gateway is not looked at.
     """
-    base_url, asked_by = account.provider.base_url, account.provider.capabilities.asked_by
-    if not asked_by:
+    base_url, capabilities = account.provider.base_url, account.provider.capabilities
+    if not capabilities.asked_by:
         words = "this gateway has no status API: payments claimed as paid are held for a person"
         return [_finding(account, "ok", words)]
-    question = Question(transaction_id=NOBODYS_PAYMENT if Id.TRANSACTION in asked_by else None)
+    question = Question() if capabilities.candidates is None else question_about(NOBODYS_PAYMENT, capabilities)
     expected = Expected(
         payment_id=NOBODYS_PAYMENT,
         reference=NOBODYS_PAYMENT,

@@ -48,5 +48,5 @@ def _at(entry: Document) -> datetime:
 
 
 def _about(entry: Document) -> str | None:
-    about: str | None = entry.get("transaction_asked")
+    about: str | None = entry.get("transaction_asked") or entry.get("session_asked")
     return about

@@ -61,8 +61,10 @@ def _sentence(kind: str, entry: Document) -> str:
         case "question":
             if entry.get("question") == "execute":
                 return "Payproof asked the gateway to take the money."
-            about = entry.get("transaction_asked")
-            return f"Payproof asked the gateway about transaction {about}." if about else "Payproof asked the gateway."
+            for candidate in ("transaction", "session"):
+                if about := entry.get(f"{candidate}_asked"):
+                    return f"Payproof asked the gateway about {candidate} {about}."
+            return "Payproof asked the gateway."
         case "answer":
             return _answer(entry)
         case "decision":
