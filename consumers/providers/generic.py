@@ -21,7 +21,6 @@ from consumers.providers.generic_tables import Ask, CallbackNames, Create, key_h
 STATUSES: Mapping[str, kit.Status] = {}  # the words of an account are in its `status`
 
 _DEFAULT_SECONDS = 1800
-_ID_OF = {"reference": kit.Id.REFERENCE, "session_id": kit.Id.SESSION, "callback_id": kit.Id.TRANSACTION}
 
 
 class Generic(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -35,22 +34,35 @@ class Generic(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     callback: CallbackNames = field(default_factory=CallbackNames)
 
     def __post_init__(self) -> None:
-        """Raises Misconfigured where the id that the gateway is asked by could never be known."""
-        if self.status.ask_by == "callback_id" and not self.callback.callback_id:
-            words = "is needed: status.ask_by is callback_id"
-            raise kit.Misconfigured([kit.FieldError(field="callback.callback_id", message=words)])
-        if self.status.ask_by == "session_id" and self.create.session_id is None:
-            words = "is needed: status.ask_by is session_id"
-            raise kit.Misconfigured([kit.FieldError(field="create.session_id", message=words)])
+        """Raises Misconfigured where the session that the gateway is asked by could never be known, or be anyone's."""
+        if not self._sessionless:
+            return
+        wrong = []
+        if not self.callback.session_id:
+            words = "is needed here or in create: status.ask_by is session_id"
+            wrong.append(kit.FieldError(field="callback.session_id", message=words))
+        if self.status.reference is None:
+            words = "is needed: a session that only a callback brings may be anyone's"
+            wrong.append(kit.FieldError(field="status.reference", message=words))
+        if wrong:
+            raise kit.Misconfigured(wrong)
 
     @property
     def capabilities(self) -> kit.Capabilities:
+        by_reference = self.status.ask_by == "reference"
         return kit.Capabilities(
-            always=self.status.always,
-            asked_by=frozenset({_ID_OF[self.status.ask_by]}),
+            always=self.status.always | ({kit.Id.SESSION} if self._sessionless else frozenset()),
+            asked_by=frozenset({kit.Id.REFERENCE if by_reference else kit.Id.SESSION}),
+            sessionless=self.create.session_id is None,
+            unknown_expires=False,
             shows_refunds=bool(self.status.refunded),
             wordless=self.callback.status is None,
         )
+
+    @property
+    def _sessionless(self) -> bool:
+        """Whether it is asked by a session that only a callback brings."""
+        return self.status.ask_by == "session_id" and self.create.session_id is None
 
     def lifetime(self, expires_in: int | None) -> timedelta:
         return timedelta(seconds=expires_in or _DEFAULT_SECONDS)
@@ -70,10 +82,10 @@ class Generic(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         url, keys = kit.endpoint(self.base_url, create.path), key_headers(create.headers)
         received = yield from kit.fetch(_post(create.encoding, url, keys, create.body(opening)))
         if received.ok and (address := kit.value_at(received.body, create.checkout_url)) not in (None, ""):
-            found = {"session_id": kit.value_at(received.body, create.session_id) if create.session_id else None}
-            session = kit.optional_text(found, "session_id")
-            if session is None and self.status.ask_by == "session_id":
-                raise kit.Unreadable("the reply to create has no session_id")
+            session = None
+            if create.session_id is not None:
+                found = {"session_id": kit.value_at(received.body, create.session_id)}
+                session = kit.required_text(found, "session_id")
             return kit.Opened(session_id=session, checkout_url=kit.web_address(address))
         reason = kit.value_at(received.body, create.reason) if create.reason else None
         if received.ok and not (isinstance(reason, str) and reason.strip()):
@@ -82,21 +94,17 @@ class Generic(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     @kit.exchange
     def ask(self, question: kit.Question, expected: kit.Expected) -> kit.Exchange[kit.QuestionOutcome]:
-        by_callback = self.status.ask_by == "callback_id"
-        asked = {
-            "reference": expected.reference,
-            "session_id": expected.session_id,
-            "callback_id": question.transaction_id,
-        }[self.status.ask_by]
+        session = question.session_id if self._sessionless else expected.session_id
+        asked = expected.reference if self.status.ask_by == "reference" else session
         if asked is None:
-            return kit.not_found(f"no {self.status.ask_by} of this payment is known that could be asked for")
+            return kit.not_found("no session of this payment is known that could be asked for")
         received = yield from kit.fetch(self._question(asked))
         if self.status.is_unknown(received):
-            return kit.ForeignTransaction(why="not_found") if by_callback else kit.not_found()
+            return kit.ForeignTransaction(why="not_found") if self._sessionless else kit.not_found()
         if not received.ok:
             return kit.no_answer(received)
         answer = self.status.read(received.body)
-        return _about(answer, asked, expected) if by_callback else answer
+        return _about(answer, asked, expected) if self._sessionless else answer
 
     def authenticate(self, callback: kit.Callback) -> kit.Signed | kit.Unsigned | kit.Forged:
         """Always unsigned: a gateway that signs needs a file of its own."""
@@ -104,17 +112,13 @@ class Generic(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     def read_claim(self, callback: kit.Callback) -> kit.CallbackContent:
         names = self.callback
-        ids = [name.lower() for name in names.callback_id]
-        single = {
-            ours: name.lower() for ours in ("reference", "session_id", "status") if (name := getattr(names, ours))
-        }
-        found = kit.fields(callback, *single.values(), *ids)
-        read = {ours: kit.text_or_none(found, theirs) for ours, theirs in single.items()}
+        sessions = [name.lower() for name in names.session_id]
+        references, words = ([name.lower()] if name else [] for name in (names.reference, names.status))
+        found = kit.fields(callback, *sessions, *references, *words)
         return kit.CallbackContent(
-            said=kit.said_of(callback, read.get("status")),
-            session_id=read.get("session_id"),
-            reference=read.get("reference"),
-            transaction_id=kit.text_or_none(found, *ids),
+            said=kit.said_of(callback, kit.text_or_none(found, *words)),
+            session_id=kit.text_or_none(found, *sessions),
+            reference=kit.text_or_none(found, *references),
         )
 
     def _question(self, asked: str) -> kit.HttpRequest:
@@ -139,9 +143,9 @@ def _text(value: object) -> str:
 
 
 def _about(answer: kit.Answer, asked: str, expected: kit.Expected) -> kit.Answer | kit.ForeignTransaction:
-    """The answer about an id that only a callback gave us, if it is about this payment.
+    """The answer about a session that only a callback gave us, if it is about this payment. It never pays two orders.
 
-    That id is the answer's session, so that it never pays two orders. A reference that differs from ours only in case
+    A reference that differs from ours only in case
     or outer blanks is left for the fold to judge.
     """
     if answer.reference is None:
@@ -149,5 +153,5 @@ def _about(answer: kit.Answer, asked: str, expected: kit.Expected) -> kit.Answer
     if answer.reference.strip().casefold() != expected.reference.strip().casefold():
         return kit.ForeignTransaction(why="other_payment")
     if answer.session_id not in (None, asked):
-        raise kit.Unreadable("the reply is about another id than the one asked for")
+        raise kit.Unreadable("the reply is about another session than the one asked for")
     return replace(answer, session_id=asked)

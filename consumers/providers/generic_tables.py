@@ -105,17 +105,14 @@ class Create(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 class Ask(kit.StatusTable, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """How a payment is asked about: `path`, and the field `name` with the id that `ask_by` says.
-
-    `callback_id` is an id that only a callback brings. Anyone may send one, so `reference` has to be in the reply.
-    """
+    """How a payment is asked about: `path`, and the field `name` with the id that `ask_by` says."""
 
     any_case: ClassVar[bool] = True
 
     path: _Path
     method: Literal["GET", "POST"] = "POST"
     encoding: Literal["json", "form"] = "json"
-    ask_by: Literal["reference", "session_id", "callback_id"]
+    ask_by: Literal["reference", "session_id"]
     name: str
     headers: dict[str, kit.Secret] = field(default_factory=dict)
     secrets: dict[str, kit.Secret] = field(default_factory=dict)
@@ -131,18 +128,20 @@ class Ask(kit.StatusTable, frozen=True, kw_only=True, forbid_unknown_fields=True
             wrong.append(kit.FieldError(field="name", message="is one of fixed and secrets too"))
         if self.amount is None:
             wrong.append(kit.FieldError(field="amount", message="is needed: without it any amount would be taken"))
-        if self.reference is None and (self.session_id is None or self.ask_by == "callback_id"):
+        if self.reference is None and self.session_id is None:
             words = "is needed: without it the reply may be about another payment"
             wrong.append(kit.FieldError(field="reference", message=words))
         return wrong + kit.StatusTable.errors(self)
 
 
 class CallbackNames(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The names of a callback's fields, in any case. A callback is a hint, whatever it says."""
+    """The names of a callback's fields, in any case. A callback is a hint, whatever it says.
+
+    `session_id`: of several names the first that is there counts.
+    """
 
     reference: str | None = None
-    session_id: str | None = None
-    callback_id: tuple[str, ...] = ()
+    session_id: tuple[str, ...] = ()
     status: str | None = None
 
 

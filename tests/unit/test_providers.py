@@ -103,6 +103,7 @@ class OpeningFields(Strict, frozen=True):
 class QuestionFields(Strict, frozen=True):
     kind: QuestionKind = QuestionKind.STATUS
     transaction_id: str | None = None
+    session_id: str | None = None
 
 
 class ExpectedFields(Strict, frozen=True):
@@ -120,7 +121,7 @@ class AskFields(Strict, frozen=True):
 
     def arguments(self) -> tuple[Question, Expected]:
         wanted = msgspec.structs.asdict(self.expected) | {"amount": Decimal(self.expected.amount)}
-        return Question(kind=self.question.kind, transaction_id=self.question.transaction_id), Expected(**wanted)
+        return Question(**msgspec.structs.asdict(self.question)), Expected(**wanted)
 
 
 class GrantFields(Strict, frozen=True):
