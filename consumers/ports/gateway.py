@@ -222,7 +222,7 @@ class Capabilities(Struct, frozen=True, kw_only=True):
     - `shows_refunds`: its answers show refunds, so a completed payment is asked about again.
     - `signs`: it sends signed webhooks to `/webhooks/{account}`.
     - `lists`: it can list its payments; see `ListsPayments`.
-    - `wordless`: its redirects add no parameters, so only the path of our own URL tells how the buyer came back.
+    - `wordless`: its redirects name no outcome, so only the path of our own URL tells how the buyer came back.
     """
 
     always: frozenset[AnswerField]

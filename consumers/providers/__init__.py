@@ -8,11 +8,14 @@ from types import MappingProxyType
 from consumers.ports.gateway import Provider
 from consumers.providers.aamarpay import AamarPay
 from consumers.providers.bkash import BKash
+from consumers.providers.eps import EPS
+from consumers.providers.generic import Generic
 from consumers.providers.ipay import IPay
 from consumers.providers.moneybag import Moneybag
 from consumers.providers.onepaybd import OnePayBD
 from consumers.providers.payparse import PayParse
 from consumers.providers.shadhinpay import ShadhinPay
+from consumers.providers.shurjopay import ShurjoPay
 from consumers.providers.sslcommerz import SSLCommerz
 from consumers.providers.uddoktapay import UddoktaPay
 
@@ -23,9 +26,12 @@ PROVIDERS: Mapping[str, type[Provider]] = MappingProxyType(
         ShadhinPay.name: ShadhinPay,
         Moneybag.name: Moneybag,
         IPay.name: IPay,
-        AamarPay.name: AamarPay,
-        BKash.name: BKash,
         SSLCommerz.name: SSLCommerz,
+        BKash.name: BKash,
+        ShurjoPay.name: ShurjoPay,
+        AamarPay.name: AamarPay,
+        EPS.name: EPS,
         UddoktaPay.name: UddoktaPay,
+        Generic.name: Generic,
     }
 )

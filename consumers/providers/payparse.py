@@ -8,13 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import timedelta
-from functools import partial
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from msgspec import Struct
 
 from consumers.providers import kit
-from consumers.providers.payparse_status_check import POINTED, NotFound, StatusCheck
+from consumers.providers.payparse_status_check import StatusCheck
 
 # "pending" in the create reply is the only word S0 shows, and a create reply is no answer. The words of an account's
 # status API are in its `status_check`.
@@ -42,7 +41,7 @@ class PayParse(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         if check is None:
             return kit.Capabilities(always=frozenset(), asked_by=frozenset(), shows_refunds=False, wordless=True)
         return kit.Capabilities(
-            always=frozenset(name for name in POINTED if getattr(check, name) is not None),
+            always=check.always,
             # Our reference is always known. So a path with both placeholders needs only the session.
             asked_by=frozenset({kit.Id.SESSION if "{session_id}" in check.path else kit.Id.REFERENCE}),
             shows_refunds=bool(check.refunded),
@@ -90,8 +89,7 @@ class PayParse(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         path = path.replace("{session_id}", kit.segment(expected.session_id or ""))
         url = self._url(path)
         request = kit.post(url, self._key(), {}) if check.method == "POST" else kit.get(url, self._key())
-        body = yield from kit.fetch_answer(request, partial(_unknown, check.not_found))
-        return _answer(check, body)
+        return check.read((yield from kit.fetch_answer(request, check.is_unknown)))
 
     def authenticate(self, callback: kit.Callback) -> kit.Signed | kit.Unsigned | kit.Forged:
         return kit.never_signed(callback, "PayParse")
@@ -123,31 +121,4 @@ def _opened(opening: kit.Opening, body: kit.Told) -> kit.Opened:
         session_id=kit.required_text(body, "payment_id"),
         checkout_url=kit.web_address(body.get("checkout_url")),
         expires_at=kit.time_or_none(kit.timestamps.iso, kit.aside(body, "expires_at")),
-    )
-
-
-def _unknown(form: NotFound | None, received: kit.Received) -> bool:
-    return form is not None and received.status == form.http and _word(received.body, form.at) in form.words
-
-
-def _word(body: kit.Told, pointer: str) -> Any:
-    """The status word. For an API that says `"paid": true` the words are "true" and "false"."""
-    word = kit.value_at(body, pointer)
-    return str(word).lower() if isinstance(word, bool) else word
-
-
-def _answer(check: StatusCheck, body: kit.Told) -> kit.Answer:
-    # The values at the pointers as one flat object, so that they are read like the fields of any other reply.
-    flat: dict[str, Any] = {
-        name: kit.value_at(body, pointer) for name in POINTED if (pointer := getattr(check, name)) is not None
-    }
-    word = kit.required_text({"status": _word(body, check.status)}, "status")
-    return kit.Answer(
-        status=check.statuses.get(word),
-        word=word,
-        session_id=kit.optional_text(flat, "session_id"),
-        reference=kit.optional_text(flat, "reference"),
-        transaction_id=kit.optional_text(flat, "transaction_id"),
-        currency=kit.optional_text(flat, "currency"),
-        **kit.read_amounts(amount=flat.get("amount")),
     )

@@ -41,6 +41,9 @@ NAMES = {
     "bkash": ("paymentID", "session_id"),
     "sslcommerz": ("tran_id", "reference"),
     "uddoktapay": ("invoice_id", "session_id"),
+    "shurjopay": ("order_id", "session_id"),
+    "eps": ("MerchantTransactionId", "reference"),
+    "generic": ("invoice_number", "reference"),
 }
 PROOFS = {"uddoktapay": {"rt-uddoktapay-api-key": "uddokta-key-1"}}
 """The headers without which a gateway's notification is refused."""
@@ -309,7 +312,8 @@ UNREADABLE = {
     "a page": b"<html>hello</html>",
     "too many fields": b"&".join(b"f%d=1" % number for number in range(MOST + 1)),
     "half a multipart": b"--b\r\nContent-Disposition: form-da",
-    "spoilt fields": b"paymentID=%FF&status=%FF&orderId=%FF&payment_id=%FF&transaction_id=%FF",
+    "spoilt fields": b"paymentID=%FF&status=%FF&orderId=%FF&payment_id=%FF&transaction_id=%FF"
+    b"&order_id=%FF&MerchantTransactionId=%FF&invoice_number=%FF",
 }
 
 

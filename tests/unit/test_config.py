@@ -10,7 +10,8 @@ import pytest
 from msgspec import Meta, Struct, field
 
 from consumers.ports.gateway import Misconfigured
-from consumers.providers.payparse import NotFound, PayParse
+from consumers.providers.kit import NotFound
+from consumers.providers.payparse import PayParse
 from schemas.checks import Checks
 from schemas.secret import Secret, SecretElsewhere
 from schemas.words import EventType, Status

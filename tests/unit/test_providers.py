@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from functools import cache
@@ -429,13 +429,17 @@ def test_a_gateway_is_frozen_and_shows_no_secret(gateway: str) -> None:
     assert made.name == gateway
     with pytest.raises(AttributeError):
         made.base_url = "https://elsewhere.example"
-    secrets = [
-        value
-        for key, value in read_json(bytes(fixture(path).config)).items()
-        if any(word in key for word in ("key", "secret", "password"))
-    ]
+    secrets = list(secrets_in(read_json(bytes(fixture(path).config))))
     assert secrets
     assert not any(secret in repr(made) for secret in secrets)
+
+
+def secrets_in(config: dict[str, Any], *, all_of: bool = False) -> Iterator[str]:
+    for key, value in config.items():
+        if isinstance(value, dict):
+            yield from secrets_in(value, all_of=key in ("headers", "secrets"))
+        elif all_of or any(word in key for word in ("key", "secret", "password")):
+            yield value
 
 
 TROUBLES = {

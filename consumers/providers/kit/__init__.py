@@ -68,6 +68,7 @@ from consumers.providers.kit.replies import (
     web_address,
 )
 from consumers.providers.kit.signatures import TOLERANCE_SECONDS, check_signature, never_signed
+from consumers.providers.kit.status_table import NotFound, StatusTable
 from consumers.providers.kit.timestamps import time_or_none
 from schemas.answers import (
     Answer,
@@ -108,6 +109,7 @@ __all__ = [
     "Misconfigured",
     "MoneyField",
     "NoAnswer",
+    "NotFound",
     "Opened",
     "Opening",
     "OpeningOutcome",
@@ -123,6 +125,7 @@ __all__ = [
     "Signed",
     "Source",
     "Status",
+    "StatusTable",
     "Token",
     "Told",
     "Trouble",

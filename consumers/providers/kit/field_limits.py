@@ -11,16 +11,18 @@ from decimal import Decimal
 from consumers.ports.gateway import FieldError, Opening
 
 
-def amount_between(opening: Opening, low: str, high: str | None) -> list[FieldError]:
-    """The amount is in BDT, with at most two decimals, from `low` to `high`, both included."""
+def amount_between(
+    opening: Opening, low: str, high: str | None, currencies: Collection[str] = ("BDT",)
+) -> list[FieldError]:
+    """The amount is in one of `currencies`, with at most two decimals, from `low` to `high`, both included."""
     amount, found = opening.amount, []
-    if opening.currency != "BDT":
-        found.append(FieldError(field="currency", message="this gateway takes BDT only"))
+    if opening.currency not in currencies:
+        found.append(FieldError(field="currency", message=f"this gateway takes {' or '.join(currencies)} only"))
     if not amount.is_finite() or amount != round(amount, 2):
         found.append(FieldError(field="amount", message="at most two decimals"))
     elif amount < Decimal(low) or (high is not None and amount > Decimal(high)):
         span = f"from {low} to {high}" if high is not None else f"at least {low}"
-        found.append(FieldError(field="amount", message=f"this gateway takes {span} BDT"))
+        found.append(FieldError(field="amount", message=f"this gateway takes {span} {' or '.join(currencies)}"))
     return found
 
 

@@ -44,10 +44,14 @@ def post(
     return HttpRequest(method="POST", url=url, headers=(*kinds, *headers), body=json_body(fields), seconds=seconds)
 
 
-def post_form(url: str, fields: Mapping[str, str], *, seconds: float = 10.0) -> HttpRequest:
+def post_form(
+    url: str, fields: Mapping[str, str], headers: Iterable[tuple[str, str]] = (), *, seconds: float = 10.0
+) -> HttpRequest:
     """A POST request with the fields as a form. `seconds`: the deadline of the whole."""
     kinds = (("accept", "application/json"), ("content-type", "application/x-www-form-urlencoded"))
-    return HttpRequest(method="POST", url=url, headers=kinds, body=urlencode(fields).encode(), seconds=seconds)
+    return HttpRequest(
+        method="POST", url=url, headers=(*kinds, *headers), body=urlencode(fields).encode(), seconds=seconds
+    )
 
 
 def json_body(fields: Mapping[str, object]) -> bytes:
