@@ -183,7 +183,7 @@ async def installed(dsn: str, gateway_url: str, amqp_url: str = "") -> AsyncIter
             told = Told(f"http://127.0.0.1:{public}", f"http://127.0.0.1:{ops}", http, log, spans, config, database)
             running = asyncio.create_task(run_roles(config, ROLES, database, stop, Telemetry(provider)))
             try:
-                await until(lambda: ready(told), what="the service is ready")
+                await until(lambda: ready(told), what="the service is ready", seconds=60)
                 yield told
             finally:
                 stop.set()

@@ -84,7 +84,9 @@ async def test_a_password_in_urls_is_told_to_nobody_but_the_gateway(dsn: str, br
             assert (await told.call("POST", "/ipn/shop-aamarpay", data=form))[0] == 200
         for reference, payment_id in opened.items():
             word = WORDS[reference]
-            await until(lambda of=payment_id, word=word: answered(told, of, word), what=f"{reference}: {word}")
+            await until(
+                lambda of=payment_id, word=word: answered(told, of, word), what=f"{reference}: {word}", seconds=60
+            )
 
         async with gateways(PostgresTokens(told.database)) as asking:
             findings = [
