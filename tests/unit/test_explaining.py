@@ -91,7 +91,7 @@ def test_a_high_risk_is_told_in_the_summary_of_what_is_paid() -> None:
     said = {"question": "status", "status": "completed", "word": "VALID", "risk": "high", "seconds": 0.1}
     told = alone((EntryKind.ANSWER, said), status=Status.COMPLETED, risk=Risk.HIGH)
     assert "advises to look at it before the goods leave" in told.summary
-    assert "completed (its word: VALID), risk high." in told.story[0].words
+    assert "completed (its word: VALID), risk high." in told.story[-1].words
     assert "risk" not in alone(status=Status.COMPLETED, risk=Risk.LOW).summary
     assert "risk" not in alone(status=Status.REFUNDED, risk=Risk.HIGH).summary
 
