@@ -20,7 +20,7 @@ from consumers.explain.reached import open_deliveries
 from consumers.explain.snapshot import PaymentSnapshot
 from consumers.ports.gateway import Capabilities
 from schemas.payments import Payment
-from schemas.words import Hold, Status
+from schemas.words import Hold, Id, Status
 
 SCHEDULES = {
     "claimed": "someone says that it is paid, and the gateway does not confirm it yet",
@@ -91,7 +91,8 @@ def _question(snapshot: PaymentSnapshot, account: Account) -> Iterator[Plan]:
         return
     because = _TRIGGERS.get(due.trigger) or SCHEDULES.get(payment.schedule or "", "its time is over then")
     if due.alone:
-        because = f"the gateway does not know transaction {due.transaction_id} yet, which a callback named"
+        kind = "session" if capabilities.candidates is Id.SESSION else "transaction"
+        because = f"the gateway does not know {kind} {due.transaction_id} yet, which a callback named"
     elif _confirms(payment, due, snapshot):
         because = f"one answer that nobody paid is not enough: a second one, {_span(snapshot)} later, closes it"
     opens_at = snapshot.limits.shut_until if snapshot.limits else None

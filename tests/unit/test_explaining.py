@@ -22,12 +22,13 @@ from consumers.explain.snapshot import EntryCount, LeftOut, Others, PaymentSnaps
 from consumers.explain.timeline_text import masked
 from consumers.money.rule_names import OF_HOLDS, rule_of
 from consumers.ports.call_limits import AccountLimits
+from consumers.ports.gateway import Opened
 from schemas.answers import ForeignTransaction
 from schemas.checks import Checks
 from schemas.payments import Case, Entry, Payment, ScheduleName
 from schemas.words import EntryKind, EventType, Hold, Risk, Said, Source, Status
 from tests.fakes.drive import Drive, at_once, executed, says, troubled
-from tests.fakes.providers import CANDIDATES, EXECUTING, PLAIN, PROVING, SILENT
+from tests.fakes.providers import CANDIDATES, EXECUTING, INVOICES, PLAIN, PROVING, SILENT
 
 AT = datetime(2026, 11, 20, 10, 45, tzinfo=UTC)
 
@@ -745,6 +746,30 @@ def test_an_id_that_the_gateway_never_came_to_know_is_named() -> None:
     found = evidence(dossier(drive, payment_id))
     assert found is not None
     assert found.why == "it was said to be paid by TRX-1, which the gateway never came to know"
+
+
+def test_a_session_that_a_callback_named_is_told_as_a_session() -> None:
+    drive = Drive(lambda _: ForeignTransaction(why="not_found"))
+    payment_id = at_once(drive.open(INVOICES, outcome=Opened(checkout_url="https://gateway.example/pay")))
+    at_once(drive.hit(payment_id, session_id="INV-1"))
+    (asked,) = [one for one in lines(told(drive, payment_id)) if "We asked" in one]
+    assert asked.startswith("We asked the gateway what happened about session INV-1")
+    assert asked.endswith(": it does not know that one, or not yet.")
+    assert any("does not know session INV-1 yet" in one for one in plans(told(drive, payment_id)))
+
+
+def test_a_session_of_another_payment_is_told_with_whose_it_is() -> None:
+    drive = Drive(says(Status.COMPLETED))
+    unnamed = Opened(checkout_url="https://gateway.example/pay")
+    first, second = [at_once(drive.open(INVOICES, outcome=unnamed)) for _ in range(2)]
+    for one in (first, second):
+        at_once(drive.hit(one, session_id="INV-1"))
+    held = dossier(drive, second, others=Others(sessions={"INV-1": first}))
+    assert held.payment.hold is Hold.IDENTITY_MISMATCH
+    assert differing(held) == [{"session"}]
+    found = evidence(held)
+    assert found is not None
+    assert found.others == (f"Session INV-1 is that of {first}.",)
 
 
 def test_an_execute_that_was_not_sent_is_told_as_one_that_took_nothing() -> None:
