@@ -20,7 +20,7 @@ from consumers.providers.generic_tables import Ask, CallbackNames, Create, key_h
 
 STATUSES: Mapping[str, kit.Status] = {}  # the words of an account are in its `status`
 
-_DEFAULT_SECONDS = 1800
+_DEFAULT_LIFETIME = 1800
 
 
 class Generic(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -65,7 +65,7 @@ class Generic(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         return self.status.ask_by == "session_id" and self.create.session_id is None
 
     def lifetime(self, expires_in: int | None) -> timedelta:
-        return timedelta(seconds=expires_in or _DEFAULT_SECONDS)
+        return timedelta(seconds=expires_in or _DEFAULT_LIFETIME)
 
     def check(self, opening: kit.Opening) -> list[kit.FieldError]:
         found = [
@@ -145,12 +145,11 @@ def _text(value: object) -> str:
 def _about(answer: kit.Answer, asked: str, expected: kit.Expected) -> kit.Answer | kit.ForeignTransaction:
     """The answer about a session that only a callback gave us, if it is about this payment. It never pays two orders.
 
-    A reference that differs from ours only in case
-    or outer blanks is left for the fold to judge.
+    Raises Unreadable where it names no reference or another session.
     """
     if answer.reference is None:
         raise kit.Unreadable("the reply does not name our reference, so it may be about any payment")
-    if answer.reference.strip().casefold() != expected.reference.strip().casefold():
+    if not kit.may_be_ours(answer.reference, expected.reference):
         return kit.ForeignTransaction(why="other_payment")
     if answer.session_id not in (None, asked):
         raise kit.Unreadable("the reply is about another session than the one asked for")
