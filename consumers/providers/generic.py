@@ -35,7 +35,7 @@ class Generic(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     def __post_init__(self) -> None:
         """Raises Misconfigured where the session that the gateway is asked by could never be known, or be anyone's."""
-        if not self._sessionless:
+        if not self._by_candidate:
             return
         wrong = []
         if not self.callback.session_id:
@@ -51,7 +51,7 @@ class Generic(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     def capabilities(self) -> kit.Capabilities:
         by_reference = self.status.ask_by == "reference"
         return kit.Capabilities(
-            always=self.status.always | ({kit.Id.SESSION} if self._sessionless else frozenset()),
+            always=self.status.always | ({kit.Id.SESSION} if self._by_candidate else frozenset()),
             asked_by=frozenset({kit.Id.REFERENCE if by_reference else kit.Id.SESSION}),
             sessionless=self.create.session_id is None,
             unknown_expires=False,
@@ -60,7 +60,7 @@ class Generic(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         )
 
     @property
-    def _sessionless(self) -> bool:
+    def _by_candidate(self) -> bool:
         """Whether it is asked by a session that only a callback brings."""
         return self.status.ask_by == "session_id" and self.create.session_id is None
 
@@ -94,17 +94,25 @@ class Generic(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     @kit.exchange
     def ask(self, question: kit.Question, expected: kit.Expected) -> kit.Exchange[kit.QuestionOutcome]:
-        session = question.session_id if self._sessionless else expected.session_id
+        session = question.session_id if self._by_candidate else expected.session_id
         asked = expected.reference if self.status.ask_by == "reference" else session
         if asked is None:
             return kit.not_found("no session of this payment is known that could be asked for")
         received = yield from kit.fetch(self._question(asked))
         if self.status.is_unknown(received):
-            return kit.ForeignTransaction(why="not_found") if self._sessionless else kit.not_found()
+            return kit.ForeignTransaction(why="not_found") if self._by_candidate else kit.not_found()
         if not received.ok:
             return kit.no_answer(received)
         answer = self.status.read(received.body)
-        return _about(answer, asked, expected) if self._sessionless else answer
+        return _about(answer, asked, expected) if self._by_candidate else answer
+
+    @kit.exchange
+    def prove(self) -> kit.Exchange[kit.Proof]:
+        """Ask about a payment of nobody. The table's `not_found` proves the key; no other reply is known to do so."""
+        received = yield from kit.fetch(self._question(kit.NOBODYS_PAYMENT))
+        if self.status.is_unknown(received):
+            return kit.Proof(verdict="works", words="it accepts the key")
+        return kit.Proof(verdict="unknown", words="its reply about an unknown payment is no not_found of the table")
 
     def authenticate(self, callback: kit.Callback) -> kit.Signed | kit.Unsigned | kit.Forged:
         """Always unsigned: a gateway that signs needs a file of its own."""
