@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from msgspec import Struct
@@ -38,9 +39,19 @@ class Account(Struct, frozen=True, kw_only=True):
 
     def without_secrets(self, refused: OpeningRefused) -> OpeningRefused:
         """The refusal without the account's keys and passwords: a gateway may repeat what it was sent."""
-        provider: Any = self.provider
         message = refused.message
-        for secret in asdict(provider).values():
-            if isinstance(secret, Secret) and secret.reveal():
-                message = message.replace(secret.reveal(), "***")
+        for secret in sorted(_secrets_in(self.provider), key=len, reverse=True):
+            message = message.replace(secret, "***")
         return OpeningRefused(message=message)
+
+
+def _secrets_in(value: Any) -> Iterator[str]:
+    """The secrets of a provider's fields, of its tables too."""
+    if isinstance(value, Secret):
+        if value.reveal():
+            yield value.reveal()
+    elif isinstance(value, Struct):
+        yield from _secrets_in(asdict(value))
+    elif isinstance(value, Mapping):
+        for inner in value.values():
+            yield from _secrets_in(inner)

@@ -151,8 +151,7 @@ def answer_data(answer: Answer) -> dict[str, Any]:
 
 
 def question_entry(asked: Question, at: datetime, trigger: str) -> Entry:
-    data = _asked(asked) | {"trigger": trigger}
-    return Entry(kind=EntryKind.QUESTION, at=at, data={key: value for key, value in data.items() if value is not None})
+    return Entry(kind=EntryKind.QUESTION, at=at, data=_without_nulls(_asked(asked) | {"trigger": trigger}))
 
 
 def _asked(question: Question) -> dict[str, Any]:

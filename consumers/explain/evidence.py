@@ -167,7 +167,7 @@ def _compared(fact: Fact, snapshot: PaymentSnapshot) -> Iterable[Compared]:
     candidate = (capabilities.candidates if capabilities else None) or Id.TRANSACTION
     session = fact.transaction_asked if candidate is Id.SESSION else payment.session_id
     by_session = Id.SESSION in asked_by and session is not None
-    by_transaction = fact.transaction_asked if candidate is Id.TRANSACTION else None
+    transaction = fact.transaction_asked if candidate is Id.TRANSACTION else None
     always = capabilities.always if capabilities else frozenset[AnswerField]()
     measured = measure_of(snapshot.case, taken_keys, always)
     wrong = {one.field: one for one in mismatches(fact, payment, taken_keys, always, measured)}
@@ -195,13 +195,13 @@ def _compared(fact: Fact, snapshot: PaymentSnapshot) -> Iterable[Compared]:
     by_reference = Id.REFERENCE in asked_by and not by_session
     yield compared(Id.REFERENCE, answer.reference, payment.reference, asked=payment.reference if by_reference else None)
     yield compared(Id.SESSION, answer.session_id, payment.session_id, asked=session if by_session else None)
-    known = payment.transaction_id or by_transaction
+    known = payment.transaction_id or transaction
     another = None not in (known, answer.transaction_id) and answer.transaction_id != known
     yield compared(
         Id.TRANSACTION,
         answer.transaction_id,
         known,
-        asked=by_transaction,
+        asked=transaction,
         differs=another or reuses(answer, payment, taken_keys),
     )
     told = answer.refunded_amount

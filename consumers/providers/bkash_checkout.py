@@ -10,9 +10,9 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Iterable, Mapping
 from datetime import timedelta
 from functools import partial
-from typing import Annotated, Any, ClassVar
+from typing import Any, ClassVar
 
-from msgspec import Meta, Struct
+from msgspec import Struct
 from msgspec.structs import replace
 
 from consumers.providers import kit
@@ -47,8 +47,6 @@ _EXECUTE_SECONDS = 30.0  # bKash: "API timeout of 30 seconds should be set"
 # The fields of Create that payproof fills (S1); `merchantAssociationInfo` is left to `provider_options`.
 _SENT = ("mode", "intent", "amount", "currency", "merchantInvoiceNumber", "payerReference", "callbackURL")
 
-CallPath = Annotated[str, Meta(pattern=r"^/[!-~]*\Z")]
-
 
 class CallPaths(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The paths of the calls under `base_url`.
@@ -56,10 +54,10 @@ class CallPaths(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     Raises Misconfigured where Execute shares its path with another call, because any request sent there takes money.
     """
 
-    grant: CallPath
-    create: CallPath
-    execute: CallPath
-    status: CallPath
+    grant: kit.CallPath
+    create: kit.CallPath
+    execute: kit.CallPath
+    status: kit.CallPath
 
     def __post_init__(self) -> None:
         if self.execute in (self.grant, self.create, self.status):

@@ -28,7 +28,7 @@ STATUSES: Mapping[str, kit.Status] = {
     "PENDING": kit.Status.PENDING,  # in tests of its users only
 }
 
-_DEFAULT_SECONDS = 1800  # how long a checkout lives is UNKNOWN
+_DEFAULT_LIFETIME = 1800  # how long a checkout lives is UNKNOWN
 _TOKEN_SECONDS = 600  # how long a token lives is UNKNOWN; `expireDate` has no documented form
 
 # The fields of POST /EPSEngine/InitializeEPS that payproof fills (EPS-OFF).
@@ -78,7 +78,7 @@ class EPS(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     def lifetime(self, expires_in: int | None) -> timedelta:
         """Chosen by us; nothing in the request changes EPS's."""
-        return timedelta(seconds=expires_in or _DEFAULT_SECONDS)
+        return timedelta(seconds=expires_in or _DEFAULT_LIFETIME)
 
     def check(self, opening: kit.Opening) -> list[kit.FieldError]:
         """EPS-OFF: a `merchantTransactionId` has at least 10 characters. A greatest length and amounts are UNKNOWN."""

@@ -20,7 +20,7 @@ from consumers.providers.generic_tables import Ask, CallbackNames, Create, key_h
 
 STATUSES: Mapping[str, kit.Status] = {}  # the words of an account are in its `status`
 
-_DEFAULT_SECONDS = 1800
+_DEFAULT_LIFETIME = 1800
 
 
 class Generic(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -35,7 +35,7 @@ class Generic(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     def __post_init__(self) -> None:
         """Raises Misconfigured where the session that the gateway is asked by could never be known, or be anyone's."""
-        if not self._sessionless:
+        if not self._by_candidate:
             return
         wrong = []
         if not self.callback.session_id:
@@ -51,7 +51,7 @@ class Generic(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     def capabilities(self) -> kit.Capabilities:
         by_reference = self.status.ask_by == "reference"
         return kit.Capabilities(
-            always=self.status.always | ({kit.Id.SESSION} if self._sessionless else frozenset()),
+            always=self.status.always | ({kit.Id.SESSION} if self._by_candidate else frozenset()),
             asked_by=frozenset({kit.Id.REFERENCE if by_reference else kit.Id.SESSION}),
             sessionless=self.create.session_id is None,
             unknown_expires=False,
@@ -60,12 +60,12 @@ class Generic(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         )
 
     @property
-    def _sessionless(self) -> bool:
+    def _by_candidate(self) -> bool:
         """Whether it is asked by a session that only a callback brings."""
         return self.status.ask_by == "session_id" and self.create.session_id is None
 
     def lifetime(self, expires_in: int | None) -> timedelta:
-        return timedelta(seconds=expires_in or _DEFAULT_SECONDS)
+        return timedelta(seconds=expires_in or _DEFAULT_LIFETIME)
 
     def check(self, opening: kit.Opening) -> list[kit.FieldError]:
         found = [
@@ -94,17 +94,25 @@ class Generic(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     @kit.exchange
     def ask(self, question: kit.Question, expected: kit.Expected) -> kit.Exchange[kit.QuestionOutcome]:
-        session = question.session_id if self._sessionless else expected.session_id
+        session = question.session_id if self._by_candidate else expected.session_id
         asked = expected.reference if self.status.ask_by == "reference" else session
         if asked is None:
             return kit.not_found("no session of this payment is known that could be asked for")
         received = yield from kit.fetch(self._question(asked))
         if self.status.is_unknown(received):
-            return kit.ForeignTransaction(why="not_found") if self._sessionless else kit.not_found()
+            return kit.ForeignTransaction(why="not_found") if self._by_candidate else kit.not_found()
         if not received.ok:
             return kit.no_answer(received)
         answer = self.status.read(received.body)
-        return _about(answer, asked, expected) if self._sessionless else answer
+        return _about(answer, asked, expected) if self._by_candidate else answer
+
+    @kit.exchange
+    def prove(self) -> kit.Exchange[kit.Proof]:
+        """Ask about a payment of nobody. The table's `not_found` proves the key; no other reply is known to do so."""
+        received = yield from kit.fetch(self._question(kit.NOBODYS_PAYMENT))
+        if self.status.is_unknown(received):
+            return kit.Proof(verdict="works", words="it accepts the key")
+        return kit.Proof(verdict="unknown", words="its reply about an unknown payment is no not_found of the table")
 
     def authenticate(self, callback: kit.Callback) -> kit.Signed | kit.Unsigned | kit.Forged:
         """Always unsigned: a gateway that signs needs a file of its own."""
@@ -145,12 +153,11 @@ def _text(value: object) -> str:
 def _about(answer: kit.Answer, asked: str, expected: kit.Expected) -> kit.Answer | kit.ForeignTransaction:
     """The answer about a session that only a callback gave us, if it is about this payment. It never pays two orders.
 
-    A reference that differs from ours only in case
-    or outer blanks is left for the fold to judge.
+    Raises Unreadable where it names no reference or another session.
     """
     if answer.reference is None:
         raise kit.Unreadable("the reply does not name our reference, so it may be about any payment")
-    if answer.reference.strip().casefold() != expected.reference.strip().casefold():
+    if not kit.may_be_ours(answer.reference, expected.reference):
         return kit.ForeignTransaction(why="other_payment")
     if answer.session_id not in (None, asked):
         raise kit.Unreadable("the reply is about another session than the one asked for")

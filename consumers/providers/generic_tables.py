@@ -9,14 +9,13 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from decimal import Decimal
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
-from msgspec import Meta, Struct, field
+from msgspec import Struct, field
 from msgspec.structs import asdict
 
 from consumers.providers import kit
 
-_Path = Annotated[str, Meta(pattern=r"^/[!-~]*\Z")]
 _OURS = ("accept", "content-type", "content-length", "host")
 
 
@@ -48,7 +47,7 @@ class Create(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     of two decimals, or a whole number of taka, for which fractions are refused.
     """
 
-    path: _Path
+    path: kit.CallPath
     encoding: Literal["json", "form"] = "json"
     amount_as: Literal["number", "text", "whole"] = "number"
     headers: dict[str, kit.Secret] = field(default_factory=dict)
@@ -109,7 +108,7 @@ class Ask(kit.StatusTable, frozen=True, kw_only=True, forbid_unknown_fields=True
 
     any_case: ClassVar[bool] = True
 
-    path: _Path
+    path: kit.CallPath
     method: Literal["GET", "POST"] = "POST"
     encoding: Literal["json", "form"] = "json"
     ask_by: Literal["reference", "session_id"]

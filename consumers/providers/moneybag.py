@@ -189,15 +189,14 @@ def _opened(body: Mapping[str, Any]) -> kit.Opened:
 def _answer(asked: str, expected: kit.Expected, body: Mapping[str, Any]) -> kit.Answer | kit.ForeignTransaction:
     """The answer about the transaction `asked`; a ForeignTransaction where its `order_id` is another payment's.
 
-    A reference that differs from ours only in case or outer blanks is left for the fold to judge. Raises Unreadable
-    where the reply echoes another transaction id.
+    Raises Unreadable where the reply echoes another transaction id.
     """
     data = data_of(body)
     transaction = kit.required_text(data, "transaction_id")
     if transaction != asked:
         raise kit.Unreadable("the reply is about another transaction than the one asked for")
     reference = kit.required_text(data, "order_id")  # required: it says whose payment this is
-    if reference.strip().casefold() != expected.reference.strip().casefold():
+    if not kit.may_be_ours(reference, expected.reference):
         return kit.ForeignTransaction(why="other_payment")
     word = kit.required_text(data, "status")
     status = STATUSES.get(word)

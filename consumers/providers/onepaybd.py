@@ -11,7 +11,7 @@ from typing import ClassVar
 from msgspec import field
 
 from consumers.providers import kit
-from consumers.providers.bkash_checkout import STATUSES, CallPath, CallPaths, TokenizedCheckout
+from consumers.providers.bkash_checkout import STATUSES, CallPaths, TokenizedCheckout
 
 __all__ = ["STATUSES", "OnePayBD", "Paths"]
 
@@ -19,10 +19,10 @@ __all__ = ["STATUSES", "OnePayBD", "Paths"]
 class Paths(CallPaths, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """S1 documents `/create`. The others are UNKNOWN, so configurable."""
 
-    grant: CallPath = "/grant"
-    create: CallPath = "/create"
-    execute: CallPath = "/execute"
-    status: CallPath = "/status"
+    grant: kit.CallPath = "/grant"
+    create: kit.CallPath = "/create"
+    execute: kit.CallPath = "/execute"
+    status: kit.CallPath = "/status"
 
 
 class OnePayBD(TokenizedCheckout, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -22,7 +22,7 @@ STATUSES: Mapping[str, kit.Status] = {}
 # The fields of the create request (S0). Which of them are mandatory is UNKNOWN; all are sent.
 _SENT = ("amount", "order_ref", "expires_in", "success_url", "cancel_url")
 
-_DEFAULT_SECONDS = 900  # S0: "default 15m"
+_DEFAULT_LIFETIME = 900  # S0: "default 15m"
 
 
 class PayParse(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -49,7 +49,7 @@ class PayParse(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         )
 
     def lifetime(self, expires_in: int | None) -> timedelta:
-        return timedelta(seconds=expires_in or _DEFAULT_SECONDS)
+        return timedelta(seconds=expires_in or _DEFAULT_LIFETIME)
 
     def check(self, opening: kit.Opening) -> list[kit.FieldError]:
         """The limits of S0 for amount and lifetime. The reference must fit a path if the account is asked by it."""
@@ -66,7 +66,7 @@ class PayParse(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         body = {
             "amount": kit.number(opening.amount),
             "order_ref": opening.reference,
-            "expires_in": opening.expires_in or _DEFAULT_SECONDS,
+            "expires_in": opening.expires_in or _DEFAULT_LIFETIME,
             "success_url": opening.urls.success,
             # A buyer who opens an expired link is sent here too, so a hit may also mean expired.
             "cancel_url": opening.urls.cancel,

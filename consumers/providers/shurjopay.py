@@ -54,7 +54,7 @@ _TOKEN_REFUSED = ("1004", "1064")  # without an order beside them
 _GRANTED = ("200", "1000")  # SP-PY's sample and SP's text differ
 
 _TOKEN_SECONDS = 900  # "valid 15 minutes" (SP), whatever `expires_in` says
-_DEFAULT_SECONDS = 1800  # how long a checkout lives is UNKNOWN
+_DEFAULT_LIFETIME = 1800  # how long a checkout lives is UNKNOWN
 
 # The fields of POST /secret-pay that payproof fills (SP), and the fields of the buyer that SP requires.
 _SENT = ("prefix", "token", "store_id", "return_url", "cancel_url", "amount", "order_id", "currency")
@@ -93,7 +93,7 @@ class ShurjoPay(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     def lifetime(self, expires_in: int | None) -> timedelta:
         """Chosen by us; nothing in the request changes ShurjoPay's."""
-        return timedelta(seconds=expires_in or _DEFAULT_SECONDS)
+        return timedelta(seconds=expires_in or _DEFAULT_LIFETIME)
 
     def check(self, opening: kit.Opening) -> list[kit.FieldError]:
         """The required fields of SP, which names no amounts and no lengths but that of the prefix."""

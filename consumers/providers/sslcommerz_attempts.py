@@ -45,7 +45,7 @@ def read_attempts(body: Mapping[str, Any], reference: str) -> kit.Answer | kit.I
     if _OF_A_VAL_ID in words:
         raise kit.Unreadable("an element is about a val_id, and we asked by none")
     answers = [_one(element, word) for element, word in zip(elements, words, strict=True)]
-    answers = [one for one in answers if one.reference is None or _same(one.reference, reference)]
+    answers = [one for one in answers if one.reference is None or kit.may_be_ours(one.reference, reference)]
     if not answers:
         raise kit.Unreadable("no element is about the reference that was asked for")
     paid = [one for one in answers if one.paid]
@@ -91,8 +91,3 @@ def _one(element: Mapping[str, Any], word: str) -> kit.Answer:
         paid_at=kit.time_or_none(kit.timestamps.iso_or_dhaka, kit.aside(element, "tran_date")),
         **kit.read_amounts(amount=element.get("currency_amount")),
     )
-
-
-def _same(theirs: str, ours: str) -> bool:
-    """Whether it may be our reference. The fold judges a difference in case or outer blanks."""
-    return theirs.strip().casefold() == ours.strip().casefold()

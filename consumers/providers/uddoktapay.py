@@ -26,6 +26,8 @@ STATUSES: Mapping[str, kit.Status] = {
 _SENT = ("full_name", "email", "amount", "metadata", "redirect_url", "cancel_url", "webhook_url")
 _OPTIONS: Mapping[str, type] = {"return_type": str}
 
+_DEFAULT_LIFETIME = 1800  # ours: UddoktaPay names no end of a checkout
+
 _KEY = "rt-uddoktapay-api-key"
 
 
@@ -49,18 +51,15 @@ class UddoktaPay(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         )
 
     def lifetime(self, expires_in: int | None) -> timedelta:
-        """The shop's wish, by default half an hour. UddoktaPay names no end of a checkout."""
-        return timedelta(minutes=30) if expires_in is None else timedelta(seconds=expires_in)
+        return timedelta(seconds=_DEFAULT_LIFETIME if expires_in is None else expires_in)
 
     def check(self, opening: kit.Opening) -> list[kit.FieldError]:
         """`full_name` and `email` are required (UP-OLD). There is no currency in an answer, so only BDT is opened."""
-        customer = {"name": opening.customer.name, "email": opening.customer.email}
-        missing = [name for name, value in customer.items() if not (value or "").strip()]
         return [
             *kit.field_limits.amount_between(opening, "0.01", None),
             *kit.field_limits.options_apart(opening, _SENT),
             *kit.field_limits.options_known(opening, _OPTIONS, _SENT),
-            *(kit.FieldError(field=f"customer.{name}", message="this gateway requires it") for name in missing),
+            *kit.field_limits.customer_given(opening, ("name", "email")),
         ]
 
     @kit.exchange
@@ -124,14 +123,14 @@ class UddoktaPay(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 def _answer(asked: str, expected: kit.Expected, body: Mapping[str, Any]) -> kit.Answer | kit.ForeignTransaction:
     """The answer about the invoice `asked`; a ForeignTransaction where its reference is another payment's.
 
-    A reference that differs from ours only in case or outer blanks is left for the fold to judge. Raises Unreadable
-    where the reply is about another invoice or has no reference: it may be our payment's, and a person has to look.
+    Raises Unreadable where the reply is about another invoice or has no reference: it may be our payment's, and a
+    person has to look.
     """
     word, invoice = kit.required_text(body, "status"), kit.required_text(body, "invoice_id")
     if invoice != asked:
         raise kit.Unreadable("the reply is about another invoice than the one asked for")
     reference = kit.required_text(kit.nested(body, "metadata"), "reference")
-    if reference.strip().casefold() != expected.reference.strip().casefold():
+    if not kit.may_be_ours(reference, expected.reference):
         return kit.ForeignTransaction(why="other_payment")
     return kit.Answer(
         status=STATUSES.get(word),

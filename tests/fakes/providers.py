@@ -110,6 +110,7 @@ SESSIONLESS = account(
         always=frozenset({Id.REFERENCE, Id.TRANSACTION, MoneyField.AMOUNT, MoneyField.CURRENCY}),
         asked_by=frozenset({Id.REFERENCE}),
         shows_refunds=False,
+        sessionless=True,
     ),
 )
 """Its openings give no session id, and it is asked by our reference (aamarPay)."""

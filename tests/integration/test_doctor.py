@@ -94,7 +94,7 @@ async def test_where_no_gateway_answers_every_setting_of_the_address_is_named(sh
         account = Account(id="a", merchant="shop", provider=IPay(base_url=url, api_key=Secret("key")))
         found, *_ = await examine_gateway(asking, account, noon)
     assert (found.mark, found.words.partition(" (")[0]) == ("no", "it answers, but not as this gateway should")
-    assert found.to_do == f"is base_url right, and the path of status_check if it has one? base_url is {url}"
+    assert found.to_do == f"is base_url right, and the path of its status table if it has one? base_url is {url}"
 
 
 @asynccontextmanager

@@ -656,3 +656,12 @@ def test_a_retention_is_refused_that_is_too_short_or_leaves_events_behind(
 ) -> None:
     text = f"[retention]\n{words}\n{GOOD}"
     assert set(problems(tmp_path, text)) == places if places else read(tmp_path, text).retention is not None
+
+
+def test_a_text_of_a_wrong_length_is_told_the_length_that_it_may_have(tmp_path: Path) -> None:
+    text = account(
+        provider='"shurjopay"', api_key="", username='"env:PAY_KEY"', password='"env:PAY_KEY"', prefix='"TOOLONG"'
+    )
+    (tmp_path / "payproof.toml").write_text(text, encoding="utf-8")
+    with pytest.raises(ConfigError, match=r"accounts\[0\]\.prefix: must have 1 to 5 characters"):
+        load({**ENVIRON, "PAYPROOF_CONFIG": str(tmp_path / "payproof.toml")})

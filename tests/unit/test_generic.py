@@ -10,6 +10,8 @@ from typing import Any
 import msgspec
 import pytest
 
+from consumers.account import Account
+from consumers.ports.gateway import OpeningRefused
 from consumers.providers.generic import Generic
 from schemas.secret import Secret
 from schemas.words import Id
@@ -114,3 +116,9 @@ def test_a_session_that_comes_back_is_an_id_of_ours() -> None:
 def test_no_secret_of_a_table_is_shown() -> None:
     assert "env:" in str(PAYSTATION)
     assert "env:" not in repr(made(PAYSTATION))
+
+
+def test_a_refusal_that_repeats_a_secret_of_a_table_is_told_without_it() -> None:
+    account = Account(id="a", merchant="m", provider=made(PAYSTATION))
+    refused = account.without_secrets(OpeningRefused(message="no such user: env:PAYSTATION_PASSWORD!"))
+    assert refused == OpeningRefused(message="no such user: ***!")

@@ -197,7 +197,7 @@ class Reader:
         if not isinstance(value, str):
             return self._wrong("text", value, path)
         if not (kind.min_length or 0) <= len(value) <= (kind.max_length or math.inf):
-            return self.note(path, "is empty" if not value else "is too long or too short")
+            return self.note(path, "is empty" if not value else _length_words(kind))
         if kind.pattern and not re.search(kind.pattern, value):
             return self.note(path, extra.get("say") or f"does not match {kind.pattern}")
         return value
@@ -255,6 +255,11 @@ def join(path: str, key: str) -> str:
     """`merchants[0]` and `id` make `merchants[0].id`. A key that needs quotes in TOML has them."""
     plain = key if _PLAIN.fullmatch(key) else '"' + key.encode("unicode_escape").decode() + '"'
     return f"{path}.{plain}" if path else plain
+
+
+def _length_words(kind: inspect.StrType) -> str:
+    least, most = kind.min_length or 0, kind.max_length
+    return f"must have {least} to {most} characters" if most is not None else f"must have {least} characters at least"
 
 
 def _is_table(value: Any) -> TypeGuard[Mapping[str, Any]]:

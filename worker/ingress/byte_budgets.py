@@ -57,9 +57,9 @@ def installation(max_size: int) -> ByteBudget:
 
 
 class Spent(Struct):
-    """Of a budget of `size` bytes, last taken from at `at`. `known`: what all processes have added, as far as we know.
+    """What was taken of a budget of `size` bytes, the last of it at `at`.
 
-    `unpaid`: what we have not added yet.
+    `known`: the bytes that all processes have added, as far as we know. `unpaid`: the bytes that we have not added yet.
     """
 
     size: int

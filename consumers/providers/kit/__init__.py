@@ -33,7 +33,9 @@ from consumers.providers.kit import field_limits, timestamps
 from consumers.providers.kit.bearer_token import read_token, send_with_token
 from consumers.providers.kit.callback_fields import body_fields, fields, folded, lower_or_none, text_or_none
 from consumers.providers.kit.claimed_outcome import said_of
+from consumers.providers.kit.echoed_reference import may_be_ours
 from consumers.providers.kit.outgoing import (
+    CallPath,
     endpoint,
     get,
     number,
@@ -52,6 +54,7 @@ from consumers.providers.kit.replies import (
     expect_reply,
     fetch,
     fetch_answer,
+    json_object,
     judge,
     money_or_none,
     nested,
@@ -83,13 +86,14 @@ from schemas.answers import (
 )
 from schemas.callbacks import Callback, CallbackContent
 from schemas.secret import Secret
-from schemas.wire import Told, Unreadable, aside, money, read_leniently, whole
+from schemas.wire import Number, Told, Unreadable, aside, money, read_leniently, whole
 from schemas.words import Id, MoneyField, QuestionKind, Risk, Said, Source, Status
 
 __all__ = [
     "NOBODYS_PAYMENT",
     "TOLERANCE_SECONDS",
     "Answer",
+    "CallPath",
     "Callback",
     "CallbackContent",
     "Capabilities",
@@ -110,6 +114,7 @@ __all__ = [
     "MoneyField",
     "NoAnswer",
     "NotFound",
+    "Number",
     "Opened",
     "Opening",
     "OpeningOutcome",
@@ -145,8 +150,10 @@ __all__ = [
     "folded",
     "get",
     "is_pointer",
+    "json_object",
     "judge",
     "lower_or_none",
+    "may_be_ours",
     "money",
     "money_or_none",
     "nested",

@@ -7,14 +7,18 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from decimal import Decimal
-from typing import Any
+from typing import Annotated, Any
 from urllib.parse import quote, urlencode
 
 import msgspec
+from msgspec import Meta
 
 from consumers.ports.gateway import HttpRequest
 from schemas.secret import Secret
 from schemas.wire import Number
+
+CallPath = Annotated[str, Meta(pattern=r"^/[!-~]*\Z")]
+"""The path of a call after `base_url`, where the configuration has it."""
 
 
 def get(

@@ -59,6 +59,24 @@ async def test_a_buyer_who_waits_is_sent_on_when_the_answer_arrives(
 
 
 @scripts
+async def test_a_buyer_who_is_posted_back_waits_and_is_sent_on(
+    payproof: Payproof, windows: Windows, scripts: bool
+) -> None:
+    """SSLCOMMERZ and aamarPay send browsers back by a form of their own site."""
+    buyer = await payproof.opened("ipay")
+    page = await windows.open(PHONE, BANGLA, scripts=scripts)
+    await page.set_content(
+        f'<form method="post" action="{buyer.forged()}"><button name="pay_status">Back</button></form>'
+    )
+    await page.get_by_role("button").click()
+    await shows(page, BANGLA, "confirming")
+    await windows.snap(page, "posted")
+    await payproof.call("GET", await buyer.at_gateway("pay"))
+    await payproof.settled(buyer.payment["payment_id"], "completed")
+    await sent_on(page, payproof, "thanks", "completed")
+
+
+@scripts
 async def test_a_buyer_who_will_not_wait_goes_back_with_what_is_known(
     payproof: Payproof, windows: Windows, scripts: bool
 ) -> None:

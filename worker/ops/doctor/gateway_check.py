@@ -79,7 +79,7 @@ def _verdict(account: Account, proof: Proof | Inconclusive, base_url: str) -> Fi
             return _finding(account, "no", f"{base_url} cannot be reached ({detail})", _reach(detail))
         case Inconclusive(trouble=Trouble.UNREADABLE, detail=detail):
             words = f"it answers, but not as this gateway should ({detail})"
-            to_do = f"is base_url right, and the path of status_check if it has one? base_url is {base_url}"
+            to_do = f"is base_url right, and the path of its status table if it has one? base_url is {base_url}"
             return _finding(account, "no", words, to_do)
         case Inconclusive(detail=detail):
             return _finding(account, "no", f"it is in trouble just now ({detail})", "try again in some minutes")

@@ -128,9 +128,9 @@ class SimulatedGateway(ABC):
 
     `tampers` says, for each trouble that falsifies an answer, which places in it to overwrite. A place that the answer
     does not have is skipped, unless it is in `adds`. `shows` says which rarer events a receiver can notice at all: the
-    payment that a redirect is about, a second payment of one checkout, a partial or full refund, a payment
-    at risk, an answer that is encoded twice.
-    `panel`: the shop's account has one address for unsigned notifications, set like that of webhooks.
+    payment that a redirect is about, a second payment of one checkout, a partial or full refund, a payment at risk, an
+    answer that is encoded twice. `panel`: the shop's account has one address for unsigned notifications, set like that
+    of webhooks.
     """
 
     name: ClassVar[str]
