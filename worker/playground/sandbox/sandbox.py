@@ -1,4 +1,4 @@
-"""The sandbox as one object: its config, its state, its five gateways, and the signals its tasks wait for."""
+"""The sandbox as one object: its config, its state, its gateways, and the signals its tasks wait for."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ import asyncio
 from aiohttp import web
 
 from worker.playground.sandbox.announcing import announce_happening
+from worker.playground.sandbox.bkash import Bkash
+from worker.playground.sandbox.eps import Eps
 from worker.playground.sandbox.ipay import IPay
 from worker.playground.sandbox.moneybag import Moneybag
 from worker.playground.sandbox.onepaybd import OnePayBD
@@ -17,6 +19,18 @@ from worker.playground.sandbox.shadhinpay import ShadhinPay
 from worker.playground.sandbox.simulated_gateway import SimulatedGateway
 from worker.playground.sandbox.state import State
 from worker.playground.sandbox.troubles import Troubles
+from worker.playground.sandbox.uddoktapay import UddoktaPay
+
+KINDS: tuple[type[SimulatedGateway], ...] = (
+    PayParse,
+    OnePayBD,
+    ShadhinPay,
+    Moneybag,
+    IPay,
+    Bkash,
+    Eps,
+    UddoktaPay,
+)
 
 
 class Sandbox:
@@ -27,8 +41,9 @@ class Sandbox:
         self.state = State(config.state, config.seed, anew=config.reset)
         self.sessions = Sessions(self.state)
         self.troubles = Troubles(self.state)
-        gateways = (kind(config, self.state) for kind in (PayParse, OnePayBD, ShadhinPay, Moneybag, IPay))
+        gateways = (kind(config, self.state) for kind in KINDS)
         self.gateways: dict[str, SimulatedGateway] = {gateway.name: gateway for gateway in gateways}
+        self.bkash = Bkash(config, self.state)
         self.closing = asyncio.Event()
         self.queued = asyncio.Event()
 

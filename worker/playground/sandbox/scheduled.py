@@ -9,6 +9,7 @@ from __future__ import annotations
 import sqlite3
 import time
 from typing import Literal
+from urllib.parse import urlencode
 
 from aiohttp import ClientError, ClientSession, ClientTimeout
 
@@ -16,17 +17,22 @@ from worker.playground.sandbox.announcing import announce_happening
 from worker.playground.sandbox.money_back import give_back
 from worker.playground.sandbox.sandbox import Sandbox
 from worker.playground.sandbox.sessions import Session
-from worker.playground.sandbox.simulated_gateway import Impossible, SimulatedGateway
+from worker.playground.sandbox.simulated_gateway import Impossible, SimulatedGateway, WayBack
 
-Does = Literal["visit", "pay_again", "give_back"]
+Does = Literal["visit", "pay_again", "give_back", "approve"]
 
 
 def schedule(gateway: SimulatedGateway, session: Session, does: Does, detail: str | None, *, after: float) -> None:
-    """Store it, in the caller's transaction. `detail` is the address, the transaction id or the amount."""
+    """Store it, in the caller's transaction. `detail`: a visit by `visiting`, a transaction id or an amount."""
     gateway.state.db.execute(
         "INSERT INTO scheduled (provider, reference, session_id, does, detail, due_at) VALUES (?, ?, ?, ?, ?, ?)",
         (gateway.name, session.reference, session.session_id, does, detail, time.time() + after),
     )
+
+
+def visiting(back: WayBack) -> str:
+    """The detail of a visit: the address, and after a space the form that is posted there."""
+    return back.url if back.form is None else f"{back.url} {urlencode(back.form)}"
 
 
 async def carry_out(sandbox: Sandbox, http: ClientSession, row: sqlite3.Row) -> None:
@@ -44,10 +50,19 @@ async def carry_out(sandbox: Sandbox, http: ClientSession, row: sqlite3.Row) -> 
             _note(sandbox, row, "done", None)
 
 
-async def visit(http: ClientSession, url: str, *, seconds: float) -> int:
-    """GET an address as a browser that goes no further. Returns the status; 0 when none came within the time."""
+async def visit(http: ClientSession, detail: str, *, seconds: float) -> int:
+    """Visit as a browser that goes no further. Returns the status; 0 when none came within the time."""
+    url, posts, form = detail.partition(" ")
+    headers = {"Content-Type": "application/x-www-form-urlencoded"} if posts else {}
     try:
-        async with http.get(url, allow_redirects=False, timeout=ClientTimeout(total=seconds)) as response:
+        async with http.request(
+            "POST" if posts else "GET",
+            url,
+            data=form.encode() if posts else None,
+            headers=headers,
+            allow_redirects=False,
+            timeout=ClientTimeout(total=seconds),
+        ) as response:
             return response.status
     except (ClientError, TimeoutError, OSError):
         return 0
@@ -63,10 +78,12 @@ def _move_money(sandbox: Sandbox, row: sqlite3.Row) -> None:
         return
     if session.status == "refunded":
         raise Impossible("the session is refunded")
+    if row["does"] == "approve" and session.status != "review":
+        raise Impossible(f"the session is {session.status}")
     again = gateway.collect(session, transaction_id=row["detail"])
     announce_happening(gateway, again, "paid")
     if gateway.event_type("paid") is None:
-        schedule(gateway, again, "visit", gateway.redirect(again, "pay"), after=0.0)
+        schedule(gateway, again, "visit", visiting(gateway.way_back(again, "pay")), after=0.0)
 
 
 def _note(sandbox: Sandbox, row: sqlite3.Row, state: str, result: str | None) -> None:

@@ -24,6 +24,11 @@ def _webhooks(gateway: SimulatedGateway) -> bool:
     return gateway.event_type("paid") is not None
 
 
+def _webhooks_of_themselves(gateway: SimulatedGateway) -> bool:
+    """Where Execute takes the money, no webhook comes before the browser is back."""
+    return _webhooks(gateway) and not has_call("execute")(gateway)
+
+
 def has_call(kind: Kind) -> Fits:
     return lambda gateway: any(endpoint.kind == kind for endpoint in gateway.endpoints())
 
@@ -163,6 +168,14 @@ SCRIPTS = (
         trouble="unknown_word",
     ),
     Script(
+        name="status_numbers",
+        title="Status writes numbers",
+        what="The next status answer writes its amounts as JSON numbers, where it writes texts otherwise.",
+        fits=_tampers("numbers"),
+        on="status",
+        trouble="numbers",
+    ),
+    Script(
         name="status_contradiction",
         title="Status contradicts itself",
         what="The first status answer is right; the next one says that the payment failed.",
@@ -189,6 +202,13 @@ SCRIPTS = (
         title="Paid after expiry",
         what="The checkout lives only for the seconds; the buyer pays when it is over.",
         seconds=2.0,
+    ),
+    Script(
+        name="paid_after_review",
+        title="Paid after a review",
+        what="The buyer pays, and the gateway says pending until a person there approves it after the seconds.",
+        seconds=3.0,
+        fits=_shows("review"),
     ),
     Script(
         name="paid_twice",
@@ -222,7 +242,7 @@ SCRIPTS = (
         title="Webhook late",
         what="The browser does not come back, and the webhook goes out after the seconds.",
         seconds=20.0,
-        fits=_webhooks,
+        fits=_webhooks_of_themselves,
     ),
     Script(
         name="webhook_replayed",

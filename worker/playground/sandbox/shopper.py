@@ -10,14 +10,14 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from msgspec import Struct
-from msgspec.structs import replace
+from msgspec.structs import asdict, replace
 
 from schemas.wire import Unreadable, money
 from worker.playground.sandbox import troubled_course
 from worker.playground.sandbox.announcing import announce_happening
 from worker.playground.sandbox.sandbox import Sandbox
 from worker.playground.sandbox.sessions import Session
-from worker.playground.sandbox.simulated_gateway import Deed, Happening, Impossible, SimulatedGateway
+from worker.playground.sandbox.simulated_gateway import Deed, Happening, Impossible, SimulatedGateway, WayBack
 
 _BRINGS: Mapping[Deed, Happening] = MappingProxyType({"pay": "paid", "fail": "failed", "cancel": "cancelled"})
 
@@ -35,7 +35,7 @@ class Visit(Struct, frozen=True, kw_only=True):
     webhook: bool = True
 
 
-def perform(sandbox: Sandbox, session: Session, visit: Visit) -> tuple[Session, str | None]:
+def perform(sandbox: Sandbox, session: Session, visit: Visit) -> tuple[Session, WayBack | None]:
     """Do the buyer's action, and meet the troubles that are set for this order. Raises Impossible.
 
     Returns the session, and where the browser goes: None if it goes nowhere.
@@ -56,19 +56,22 @@ def perform(sandbox: Sandbox, session: Session, visit: Visit) -> tuple[Session, 
         return session, troubled_course.of_another(gateway, session)
 
     failed_try = gateway.end(session, "failed") if "callback_reordered" in met else None
-    session = _done(
-        gateway, _tampered(session, troubled_course.altered(visit.amount, visit.currency, met)), does, visit
-    )
-    redirect = gateway.redirect(session, does)
+    session = _tampered(session, troubled_course.altered(visit.amount, visit.currency, met))
+    session = gateway.review(session) if "paid_after_review" in met else _done(gateway, session, does, visit)
+    back = gateway.way_back(session, does)
     happening = _BRINGS[does]
-    if visit.webhook and session.status == happening and "callback_lost" not in met:
-        announce_happening(gateway, session, happening, troubled_course.telling(met))
+    telling = troubled_course.telling(met) if visit.webhook and "callback_lost" not in met else None
+    if session.status == "approved":  # the money comes later, and is told then
+        notes = {**session.notes, "telling": telling and asdict(telling)}
+        session = gateway.sessions.save(replace(session, notes=notes))
+    elif telling is not None and session.status == happening:
+        announce_happening(gateway, session, happening, telling)
     if failed_try is not None:
         troubled_course.tell_of_earlier(
-            gateway, failed_try, redirect, after=met["callback_reordered"], webhook=visit.webhook
+            gateway, failed_try, back, after=met["callback_reordered"], webhook=visit.webhook
         )
-    troubled_course.follow(sandbox, session, redirect, met)
-    return session, redirect if troubled_course.redirects(met) else None
+    troubled_course.follow(sandbox, session, back, met)
+    return session, back if troubled_course.redirects(met) else None
 
 
 def may_pay_late(sandbox: Sandbox, session: Session) -> bool:

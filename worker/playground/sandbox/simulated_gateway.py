@@ -10,6 +10,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from random import Random
 from typing import Any, ClassVar, Literal
+from urllib.parse import parse_qsl
 
 import msgspec
 from msgspec import Struct, field
@@ -23,7 +24,7 @@ from worker.playground.sandbox.state import State
 Kind = Literal["create", "status", "execute", "grant", "refund"]
 Deed = Literal["pay", "fail", "cancel", "walk_away"]
 Happening = Literal["paid", "failed", "cancelled", "expired", "refunded"]
-Shows = Literal["redirect_ids", "second_payment", "part_refund", "full_refund"]
+Shows = Literal["redirect_ids", "second_payment", "part_refund", "full_refund", "review"]
 Path = tuple[str, ...]
 Change = tuple[Path, object]
 
@@ -43,6 +44,17 @@ class Call(Struct, frozen=True, kw_only=True):
         if not isinstance(read, dict):
             raise Unreadable("not a JSON object")
         return read
+
+    def form(self) -> dict[str, str]:
+        """The fields of a form; of a field that comes twice, the last. Raises Unreadable."""
+        try:
+            return dict(parse_qsl(self.body.decode(), keep_blank_values=True))
+        except UnicodeDecodeError:
+            raise Unreadable("not UTF-8") from None
+
+    def fields(self) -> dict[str, Any]:
+        """The fields of a JSON object or of a form, by the content type. Raises Unreadable."""
+        return self.document() if "json" in self.headers.get("Content-Type", "") else self.form()
 
     def named(self, name: str) -> str | None:
         """A text in the body where there is one; used to find the reference of a call before it is checked."""
@@ -72,6 +84,13 @@ class GatewayRefusal(Exception):
         self.reply = reply
 
 
+class WayBack(Struct, frozen=True):
+    """Where the browser goes from a hosted page: by GET, or with `form` by a POST from another site."""
+
+    url: str
+    form: Mapping[str, str] | None = None
+
+
 class Impossible(Exception):
     """The requested action cannot happen to this session. The message says why."""
 
@@ -94,7 +113,8 @@ class SimulatedGateway(ABC):
 
     `tampers` says, for each trouble that falsifies an answer, which places in it to overwrite. A place that the answer
     does not have is skipped, unless it is in `adds`. `shows` says which rarer events a receiver can notice at all: the
-    payment that a redirect is about, a second payment of one checkout, a partial or full refund.
+    payment that a redirect is about, a second payment of one checkout, a partial or full refund, a review of
+    the payment that ends later. A value of `tampers` that can be called makes the new value of the old.
     """
 
     name: ClassVar[str]
@@ -117,6 +137,17 @@ class SimulatedGateway(ABC):
     @abstractmethod
     def redirect(self, session: Session, deed: Deed) -> str:
         """Where the browser goes after the deed."""
+
+    def posted(self, session: Session, deed: Deed) -> Mapping[str, str] | None:  # noqa: ARG002 - those that post need it
+        """The fields that the browser posts there; None where it follows a redirect."""
+        return None
+
+    def way_back(self, session: Session, deed: Deed) -> WayBack:
+        return WayBack(self.redirect(session, deed), self.posted(session, deed))
+
+    def forged(self, form: Mapping[str, str]) -> Mapping[str, str]:
+        """The form as somebody sends it who does not know the shop's secret."""
+        return form
 
     @abstractmethod
     def new_transaction_id(self, draw: Random) -> str: ...
@@ -146,6 +177,10 @@ class SimulatedGateway(ABC):
     def end(self, session: Session, status: Standing) -> Session:
         """The buyer's attempt failed or was cancelled."""
         return self.sessions.save(replace(session, status=status))
+
+    def review(self, session: Session) -> Session:
+        """The buyer paid, and a person at the gateway looks at it first."""
+        return self.sessions.save(replace(session, status="review"))
 
     def draw(self, reference: str) -> Random:
         """The source of this order's ids."""
@@ -191,6 +226,21 @@ class SimulatedGateway(ABC):
 
     def event_body(self, session: Session, happening: Happening, event_id: str) -> dict[str, Any]:
         raise NotImplementedError(f"{self.name} sends no webhooks: {session.session_id} {happening} {event_id}")
+
+    def secret(self) -> str:
+        """What this gateway signs its webhooks with."""
+        return self.config.credential(self.name, "webhook_secret")
+
+    def event_url(self, session: Session) -> str | None:  # noqa: ARG002 - those whose orders name an address need it
+        """The address for webhooks that this order named itself; None: the gateway's own setting counts."""
+        return None
+
+    def event_request(
+        self, body: bytes, event_id: str, event_type: str, *, at: int, attempt: int, secret: str
+    ) -> tuple[bytes, dict[str, str]]:
+        """The body and the headers of one attempt, signed at the real Unix time `at`."""
+        headers = self.event_headers(body, event_id, event_type, at=at, attempt=attempt, secret=secret)
+        return body, {"Content-Type": "application/json", **headers}
 
     def event_headers(
         self, body: bytes, event_id: str, event_type: str, *, at: int, attempt: int, secret: str

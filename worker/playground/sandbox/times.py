@@ -43,3 +43,8 @@ def bangladesh_time(at: float) -> str:
     """`18 Sep 2017 12:33:39.749 BDT`, where BDT is the time zone and not the currency (iPay)."""
     moment = datetime.fromtimestamp(at, DHAKA)
     return f"{moment.day:02d} {_MONTHS[moment.month - 1]} {moment:%Y %H:%M:%S}.{moment.microsecond // 1000:03d} BDT"
+
+
+def compact_dhaka(at: float) -> str:
+    """`20180419122246`, Dhaka's time without saying so (bKash's notifications)."""
+    return f"{datetime.fromtimestamp(at, DHAKA):%Y%m%d%H%M%S}"

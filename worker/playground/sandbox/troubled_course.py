@@ -10,12 +10,15 @@ import time
 from collections.abc import Mapping, Sequence
 from decimal import ROUND_DOWN, Decimal
 
+from msgspec.structs import replace
+
 from worker.playground.sandbox.announcing import FORGER, Telling, announce_happening
+from worker.playground.sandbox.granted_tokens import revoke_tokens
 from worker.playground.sandbox.sandbox import Sandbox
-from worker.playground.sandbox.scheduled import schedule
+from worker.playground.sandbox.scheduled import schedule, visiting
 from worker.playground.sandbox.scripts import has_call
 from worker.playground.sandbox.sessions import Session
-from worker.playground.sandbox.simulated_gateway import SimulatedGateway
+from worker.playground.sandbox.simulated_gateway import SimulatedGateway, WayBack
 from worker.playground.sandbox.troubles import PROXY_404, AtDeed
 
 PART = Decimal("250.00")
@@ -23,20 +26,20 @@ REPLAYS = 30
 Met = Mapping[AtDeed, float]
 
 
-def forged(gateway: SimulatedGateway, session: Session) -> tuple[Session, str]:
+def forged(gateway: SimulatedGateway, session: Session) -> tuple[Session, WayBack]:
     """The buyer pays nothing and opens the success address by hand."""
     session = gateway.walk_away(session)
-    address = gateway.redirect(session, "pay")
-    if address == gateway.redirect(session, "fail"):  # it states no outcome, so a cheat adds one
-        address += f"{'&' if '?' in address else '?'}status=success"
-    return session, address
+    back = gateway.way_back(session, "pay")
+    if back == gateway.way_back(session, "fail"):  # it states no outcome, so a cheat adds one
+        back = replace(back, url=f"{back.url}{'&' if '?' in back.url else '?'}status=success")
+    return session, back if back.form is None else replace(back, form=gateway.forged(back.form))
 
 
-def of_another(gateway: SimulatedGateway, session: Session) -> str:
-    """The success address of another order, which another buyer has paid."""
+def of_another(gateway: SimulatedGateway, session: Session) -> WayBack:
+    """The way back from another order, which another buyer has paid."""
     number = gateway.draw(session.reference).getrandbits(32)
     other = gateway.sessions.save(gateway.another(session, f"another-{number:08x}"))
-    return gateway.redirect(gateway.collect(other, transaction_id=None), "pay")
+    return gateway.way_back(gateway.collect(other, transaction_id=None), "pay")
 
 
 def altered(amount: str | None, currency: str | None, met: Met) -> tuple[str | None, str | None]:
@@ -60,35 +63,37 @@ def redirects(met: Met) -> bool:
 
 
 def tell_of_earlier(
-    gateway: SimulatedGateway, failed_try: Session, redirect: str, *, after: float, webhook: bool
+    gateway: SimulatedGateway, failed_try: Session, back: WayBack, *, after: float, webhook: bool
 ) -> None:
     """Send the messages of a try that failed before the payment, after the payment."""
-    address = gateway.redirect(failed_try, "fail")
-    if address != redirect:
-        schedule(gateway, failed_try, "visit", address, after=after)
+    earlier = gateway.way_back(failed_try, "fail")
+    if earlier != back:
+        schedule(gateway, failed_try, "visit", visiting(earlier), after=after)
     if webhook:
         announce_happening(gateway, failed_try, "failed", Telling(after=after))
 
 
-def follow(sandbox: Sandbox, session: Session, redirect: str, met: Met) -> None:
+def follow(sandbox: Sandbox, session: Session, back: WayBack, met: Met) -> None:
     """Set off the later effects of the deed: more visits, a second payment, refunds, and failing calls."""
     gateway = sandbox.gateways[session.provider]
     for name, seconds in met.items():
         match name:
             case "callback_doubled":
-                schedule(gateway, session, "visit", redirect, after=0.0)
-                schedule(gateway, session, "visit", redirect, after=0.0)
+                schedule(gateway, session, "visit", visiting(back), after=0.0)
+                schedule(gateway, session, "visit", visiting(back), after=0.0)
             case "callback_late":
-                schedule(gateway, session, "visit", redirect, after=seconds)
+                schedule(gateway, session, "visit", visiting(back), after=seconds)
             case "paid_twice":
                 second = gateway.new_transaction_id(gateway.draw(session.reference))
                 schedule(gateway, session, "pay_again", second, after=seconds)
+            case "paid_after_review":
+                schedule(gateway, session, "approve", None, after=seconds)
             case "refunded_in_part":
                 schedule(gateway, session, "give_back", _part(session), after=seconds)
             case "refunded_in_full":
                 schedule(gateway, session, "give_back", None, after=seconds)
             case "token_revoked":
-                revoke_tokens(sandbox)
+                revoke_tokens(sandbox.state)
             case "status_not_found":
                 _unanswered(sandbox, session, ["not_found"], seconds)
             case "status_proxy_404":
@@ -110,11 +115,6 @@ def _unanswered(sandbox: Sandbox, session: Session, by: Sequence[str], seconds: 
         times = None if name == by[-1] else 1
         until = time.time() + seconds
         sandbox.troubles.add(session.provider, session.reference, "status", name, times=times, until=until)
-
-
-def revoke_tokens(sandbox: Sandbox) -> int:
-    """Refuse every token granted so far. Returns their number."""
-    return sandbox.state.db.execute("DELETE FROM tokens").rowcount
 
 
 def _part(session: Session) -> str:

@@ -11,7 +11,8 @@ body{margin:0;font:1rem/1.6 system-ui,sans-serif;background:#f6f5f1;color:#17212
 main{max-width:42rem;margin:8vh auto;padding:0 1.25rem}a{color:#1b5a47}h1,h2{line-height:1.25}
 pre{background:#fff;border:1px solid #dde1e0;border-radius:.5rem;padding:.8rem 1rem;white-space:pre-wrap}
 </style></head><body><main><h1>Simulated gateways</h1>
-<p>PayParse, OnePayBD, ShadhinPay, Moneybag and iPay, each under its own name on this port, with hosted checkout pages.
+<p>PayParse, OnePayBD, ShadhinPay, Moneybag, iPay, bKash, EPS and UddoktaPay, each under its own name on this port, with
+hosted checkout pages.
 No real money moves here. Buyers, troubles and time are moved by <a href="/_control">the control API</a>.</p>
 <h2>A demo shop at this address</h2>
 <p>Connected to a running Payproof, the sandbox also serves a shop to click through:</p>

@@ -15,36 +15,36 @@ from aiohttp import web
 
 from worker.playground.sandbox.checkout.checkout_style import BASE
 from worker.playground.sandbox.checkout.shape import CheckoutField, CheckoutLook, Step, View
+from worker.playground.sandbox.simulated_gateway import WayBack
 from worker.playground.sandbox.times import DHAKA
 
 _AT_THE_END = "setTimeout(() => location.replace(document.body.dataset.to), document.body.dataset.left * 1000);"
-_HASH = base64.b64encode(sha256(_AT_THE_END.encode()).digest()).decode()
-HEADERS = {
-    "Cache-Control": "no-store",
-    # A browser applies form-action to the redirect after a POST too, and the way back leads to a shop on any origin.
-    "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; "
-    f"script-src 'sha256-{_HASH}'; base-uri 'none'; "
-    "form-action 'self' http: https:; frame-ancestors 'none'",
-    "Referrer-Policy": "no-referrer",
-    "X-Content-Type-Options": "nosniff",
-    "X-Frame-Options": "DENY",
-}
+_AT_ONCE = "document.getElementById('back').submit();"
 COUNTED_SECONDS = 3600  # of a longer wait only the end is shown
 _FOOT = "Simulated by Payproof's sandbox"  # once the checkout is over, the gateway's own words no longer hold
 _SHOWN = 300  # characters of a text that a shop chose
 
 
 def checkout_page(
-    look: CheckoutLook, view: View, act: str, controls: str, *, over: bool = False, status: int = 200
+    look: CheckoutLook,
+    view: View,
+    act: str,
+    controls: str,
+    *,
+    over: bool = False,
+    leaves: bool = False,
+    status: int = 200,
 ) -> web.Response:
     """The whole document around `act`. While the checkout is open it looks again when the time is over.
 
-    A script does that. Browsers without scripts have a link, as a page must not reload under a person's hands.
+    A script does that. Browsers without scripts have a link, as a page must not reload under a person's hands. A page
+    that `leaves` sends the form with the id `back` at once; without scripts the form's button does.
     """
     session = view.session
     watch = not over and view.left <= COUNTED_SECONDS
     left = f' data-left="{int(view.left) + 1}" data-to="{view.to()}"' if watch else ""
-    script = f"<script>{_AT_THE_END}</script>" if watch else ""
+    script = _AT_ONCE if leaves else _AT_THE_END
+    run = f"<script>{script}</script>" if watch or leaves else ""
     link = f'<noscript><p><a href="{view.to()}">Look again</a></p></noscript>' if watch else ""
     html = (
         f'<!doctype html><html lang="en"><head><meta charset="utf-8">'
@@ -57,9 +57,19 @@ def checkout_page(
         f'<aside class="controls" aria-labelledby="controls"><h2 id="controls">Sandbox controls</h2>{controls}'
         f'<p class="address">{escape(session.session_id)} · {escape(session.amount)} {escape(session.currency)} · '
         f"{session.status}</p></aside>"
-        f'<form id="deeds" method="post" action="{view.to()}"></form>{script}</body></html>'
+        f'<form id="deeds" method="post" action="{view.to()}"></form>{run}</body></html>'
     )
-    return web.Response(text=html, status=status, content_type="text/html", headers=HEADERS)
+    return web.Response(text=html, status=status, content_type="text/html", headers=_headers(script))
+
+
+def posting_form(back: WayBack, label: str, *, name: str = "") -> str:
+    """The form whose button posts the way back to the shop."""
+    hidden = "".join(
+        f'<input type="hidden" name="{escape(field)}" value="{escape(value)}">'
+        for field, value in (back.form or {}).items()
+    )
+    mark = f' id="{name}"' if name else ""
+    return f'<form{mark} method="post" action="{escape(back.url)}">{hidden}<button class="go">{label}</button></form>'
 
 
 def step_html(look: CheckoutLook, step: Step, view: View) -> str:
@@ -93,6 +103,20 @@ def deed(view: View, does: str, label: str, *, mark: str = "") -> str:
     return (
         f'<button form="deeds" formaction="{view.to(does)}"{f" class={mark}" if mark else ""}>{escape(label)}</button>'
     )
+
+
+def _headers(script: str) -> dict[str, str]:
+    hashed = base64.b64encode(sha256(script.encode()).digest()).decode()
+    return {
+        "Cache-Control": "no-store",
+        # A browser applies form-action to the redirect after a POST too, and the way back leads to a shop anywhere.
+        "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; "
+        f"script-src 'sha256-{hashed}'; base-uri 'none'; "
+        "form-action 'self' http: https:; frame-ancestors 'none'",
+        "Referrer-Policy": "no-referrer",
+        "X-Content-Type-Options": "nosniff",
+        "X-Frame-Options": "DENY",
+    }
 
 
 def _field(field: CheckoutField, view: View) -> str:

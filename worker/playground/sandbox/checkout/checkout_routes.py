@@ -13,7 +13,17 @@ from types import MappingProxyType
 
 from aiohttp import web
 
-from worker.playground.sandbox.checkout import ORDER_PAGE, ipay, moneybag, onepaybd, payparse, shadhinpay
+from worker.playground.sandbox.checkout import (
+    ORDER_PAGE,
+    bkash,
+    eps,
+    ipay,
+    moneybag,
+    onepaybd,
+    payparse,
+    shadhinpay,
+    uddoktapay,
+)
 from worker.playground.sandbox.checkout.shape import CheckoutLook
 from worker.playground.sandbox.checkout.visited import Visited
 from worker.playground.sandbox.sandbox import SANDBOX
@@ -30,6 +40,9 @@ LOOKS: Mapping[str, CheckoutLook] = MappingProxyType(
         "shadhinpay": shadhinpay.LOOK,
         "moneybag": moneybag.LOOK,
         "ipay": ipay.LOOK,
+        "bkash": bkash.LOOK,
+        "eps": eps.LOOK,
+        "uddoktapay": uddoktapay.LOOK,
     }
 )
 DEEDS: Mapping[str, Deed] = MappingProxyType(

@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from html import escape
 from types import MappingProxyType
 
-from worker.playground.sandbox.checkout.checkout_frame import deed
+from worker.playground.sandbox.checkout.checkout_frame import deed, posting_form
 from worker.playground.sandbox.checkout.shape import View
 from worker.playground.sandbox.sessions import Session, Standing
-from worker.playground.sandbox.simulated_gateway import Deed, SimulatedGateway
+from worker.playground.sandbox.simulated_gateway import Deed, SimulatedGateway, WayBack
 
 # The page for each standing: title, the same in Bangla, a sentence.
 _WORDS: Mapping[Standing, tuple[str, str, str]] = MappingProxyType(
@@ -20,22 +20,31 @@ _WORDS: Mapping[Standing, tuple[str, str, str]] = MappingProxyType(
         "failed": ("Already failed", "পেমেন্ট হয়নি", "No money was taken here."),
         "cancelled": ("Already cancelled", "পেমেন্ট বাতিল হয়েছে", "No money was taken here."),
         "expired": ("The time is over", "সময় শেষ", "Nobody paid in time, so this checkout is closed."),
+        "review": ("Waiting for approval", "অনুমোদনের অপেক্ষায়", "The buyer paid, and the gateway has yet to approve it."),
         "refunded": ("Already refunded", "টাকা ফেরত দেওয়া হয়েছে", "The money went back to the buyer."),
     }
 )
 _WAYS: Mapping[Standing, Deed] = MappingProxyType(
-    {"paid": "pay", "approved": "pay", "refunded": "pay", "failed": "fail"}
+    {"paid": "pay", "approved": "pay", "review": "pay", "refunded": "pay", "failed": "fail"}
 )
 
 
-def way_back(gateway: SimulatedGateway, session: Session) -> str:
-    """Where a browser is sent back to, by the session's status."""
-    return gateway.closed_link(session) or gateway.redirect(session, _WAYS.get(session.status, "cancel"))
+def way_back(gateway: SimulatedGateway, session: Session) -> WayBack:
+    """How a browser is sent back, by the session's status."""
+    closed = gateway.closed_link(session)
+    return WayBack(closed) if closed else gateway.way_back(session, _WAYS.get(session.status, "cancel"))
 
 
-def over_html(view: View, back: str) -> str:
+def over_html(view: View, back: WayBack) -> str:
     title, bangla, told = _WORDS[view.session.status]
-    return _told(title, bangla, told, view.refused, f'<a class="go" href="{escape(back)}">Back to the shop</a>')
+    return _told(title, bangla, told, view.refused, _to_shop(back, "Back to the shop", mark="go"))
+
+
+def leaving_html(back: WayBack) -> str:
+    """The page between a gateway that posts and the shop."""
+    told = "The gateway's page posts its form to the shop by itself. Without scripts, press the button."
+    form = posting_form(back, "Back to the shop", name="back")
+    return _told("Back to the shop", "দোকানে ফিরে যাচ্ছেন", told, "", form)
 
 
 def over_controls(view: View) -> str:
@@ -59,26 +68,32 @@ def left_html(view: View) -> str:
     )
 
 
-def lost_html(view: View, back: str) -> str:
+def lost_html(view: View, back: WayBack) -> str:
     return _told(
         "The browser was closed here",
         "ব্রাউজার বন্ধ হয়ে গেছে",
         f"This checkout is {view.session.status}, and the shop has heard nothing of it from this browser.",
         "",
         f'<a class="go" href="{view.to()}">Open the checkout again</a>',
-        f'<p class="told">It would have gone to</p><p class="address">{escape(back)}</p>',
+        f'<p class="told">It would have gone to</p><p class="address">{escape(back.url)}</p>',
     )
 
 
-def lost_controls(back: str) -> str:
+def lost_controls(back: WayBack) -> str:
     return (
         "<p>A buyer may come back after all, from the history.</p>"
-        f'<div class="row"><a class="link" href="{escape(back)}">Go back to the shop now</a></div>'
+        f'<div class="row">{_to_shop(back, "Go back to the shop now", mark="link")}</div>'
     )
 
 
 def order_link(page: str | None) -> str:
     return f'<div class="row"><a class="link" href="{escape(page)}">What the shop knows of it</a></div>' if page else ""
+
+
+def _to_shop(back: WayBack, label: str, *, mark: str) -> str:
+    if back.form is not None:
+        return posting_form(back, label)
+    return f'<a class="{mark}" href="{escape(back.url)}">{label}</a>'
 
 
 def _told(title: str, bangla: str, told: str, refused: str, button: str, more: str = "") -> str:

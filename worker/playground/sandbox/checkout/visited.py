@@ -18,7 +18,7 @@ from worker.playground.sandbox.checkout.shape import CheckoutLook, Special, Step
 from worker.playground.sandbox.sandbox import Sandbox
 from worker.playground.sandbox.sessions import Session
 from worker.playground.sandbox.shopper import Visit, may_pay_late, perform
-from worker.playground.sandbox.simulated_gateway import Deed, Impossible, SimulatedGateway
+from worker.playground.sandbox.simulated_gateway import Deed, Impossible, SimulatedGateway, WayBack
 
 
 class Visited(Struct, frozen=True, kw_only=True):
@@ -68,16 +68,24 @@ class Visited(Struct, frozen=True, kw_only=True):
         return self._told(html, over.over_controls(view), status=status)
 
     def do(self, does: Deed, transaction_id: str | None) -> web.Response:
-        """Do the deed. Returns the page after it, or 409 when it is impossible. Raises HTTPSeeOther for a redirect."""
+        """Do the deed. Returns the page after it, or 409 when it is impossible. Raises HTTPSeeOther for a redirect.
+
+        Where the gateway posts, the page after it does so by itself.
+        """
         try:
             with self.sandbox.state.transaction():
-                session, redirect = perform(self.sandbox, self.session, Visit(does=does, transaction_id=transaction_id))
+                session, back = perform(self.sandbox, self.session, Visit(does=does, transaction_id=transaction_id))
         except Impossible as error:
             return replace(self, stay=True).over(refused=f"Refused: {error}.", status=409)
         self.sandbox.queued.set()
-        if redirect is not None:
-            raise web.HTTPSeeOther(redirect)
-        return replace(self, session=session).after()
+        if back is None:
+            return replace(self, session=session).after()
+        if back.form is None:
+            raise web.HTTPSeeOther(back.url)
+        return replace(self, session=session).leaving(back)
+
+    def leaving(self, back: WayBack) -> web.Response:
+        return checkout_page(self.look, self._view(), over.leaving_html(back), "", over=True, leaves=True)
 
     def after(self) -> web.Response:
         """The page after a deed that sends the browser nowhere."""

@@ -55,7 +55,7 @@ def _page(sandbox: Sandbox, described: Sequence[Route], root: str) -> str:
         '<!doctype html><html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width,initial-scale=1"><title>Payproof sandbox</title>'
         f"<style>{_STYLE}</style></head><body><main><h1>Payproof sandbox</h1>"
-        "<p>Five simulated payment gateways with hosted checkout pages, for a shop's own tests in any language. "
+        "<p>Simulated payment gateways with hosted checkout pages, for a shop's own tests in any language. "
         "No real money moves here.</p>"
         "<p>Open a checkout at a gateway as its documentation says, with the address and keys below. Then let a script "
         "go wrong, let the shopper pay, and look at what your shop made of it. Bodies and answers are JSON; a refusal "

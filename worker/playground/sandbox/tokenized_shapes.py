@@ -1,4 +1,4 @@
-"""How OnePayBD writes its answers: bKash's words for a payment, its status codes, and fields of Execute and query.
+"""How bKash writes its answers: its words for a payment, its status codes, and the fields that its answers share.
 
 `0000` says that the call succeeded. Only `transactionStatus` says that the payment is paid.
 """
@@ -11,6 +11,7 @@ from typing import Any
 from worker.playground.sandbox.sessions import Session
 from worker.playground.sandbox.simulated_gateway import GatewayReply
 
+BUYER = "01770618575"
 WORDS = {
     "open": "Initiated",
     "approved": "Initiated",
@@ -21,13 +22,18 @@ WORDS = {
     "refunded": "Completed",
 }
 CODES = {
+    "2001": "Invalid App Key",
     "2002": "Invalid Payment ID",
     "2006": "Invalid amount",
     "2007": "Invalid currency",
     "2008": "Invalid intent",
     "2025": "Invalid request body",
+    "2026": "The reversal amount cannot be larger than the original transaction amount",
+    "2028": "The transaction cannot be reversed because it does not exist",
     "2029": "Duplicate for all transactions",
     "2031": "Invalid merchant invoice number",
+    "2033": "Transaction not found",
+    "2034": "The transaction has already been reversed",
     "2048": "Invalid Payer Reference",
     "2049": "Invalid Merchant Callback URL",
     "2056": "Invalid Payment State",
@@ -50,6 +56,12 @@ def session_body(session: Session) -> dict[str, Any]:
         "intent": session.body["intent"],
     }
     return answer | ({"trxID": session.transaction_id} if session.transaction_id else {})
+
+
+def verification(session: Session) -> dict[str, str]:
+    """Whether the buyer proved to own the wallet, under both names that clients of bKash read."""
+    word = "Incomplete" if session.status == "open" else "Complete"
+    return {"verificationStatus": word, "userVerificationStatus": word}
 
 
 def short_amount(amount: str) -> str:
