@@ -124,8 +124,16 @@ def bought(provider: str) -> str:
 
 @pytest.mark.parametrize(
     ("provider", "pages"),
-    [("payparse", 2), ("onepaybd", 3), ("shadhinpay", 2), ("moneybag", 1), ("ipay", 2)]
-    + [("bkash", 3), ("eps", 1), ("uddoktapay", 2)],
+    [
+        ("payparse", 2),
+        ("onepaybd", 3),
+        ("shadhinpay", 2),
+        ("moneybag", 1),
+        ("ipay", 2),
+        ("bkash", 3),
+        ("eps", 1),
+        ("uddoktapay", 2),
+    ],
 )
 async def test_pressing_on_pays(sandbox: Driver, provider: str, pages: int) -> None:
     buyer = await arrives(sandbox, provider)

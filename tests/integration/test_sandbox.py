@@ -328,8 +328,16 @@ async def test_ipay_keeps_its_limits(sandbox: Driver, changes: Any) -> None:
 
 @pytest.mark.parametrize(
     ("provider", "lifetime"),
-    [("payparse", 900), ("onepaybd", 86_400), ("shadhinpay", 900), ("moneybag", 1800), ("ipay", 900)]
-    + [("bkash", 86_400), ("eps", 1800), ("uddoktapay", 1800)],
+    [
+        ("payparse", 900),
+        ("onepaybd", 86_400),
+        ("shadhinpay", 900),
+        ("moneybag", 1800),
+        ("ipay", 900),
+        ("bkash", 86_400),
+        ("eps", 1800),
+        ("uddoktapay", 1800),
+    ],
 )
 async def test_sessions_end_by_the_clock(sandbox: Driver, provider: str, lifetime: int) -> None:
     url = checkout_url(provider, await opened(sandbox, provider))
@@ -412,8 +420,8 @@ async def test_falsified_answers_differ_from_the_true_one_as_named(sandbox: Driv
         await sandbox.execute(provider, answer["paymentID"])
     true = await told_by_status(sandbox, provider, answer)
     for trouble, meant in (
-        ("unknown_word", "status"),
-        ("contradiction", "status"),
+        ("unknown_word", "^[sS]tatus"),
+        ("contradiction", "^[sS]tatus"),
         ("wrong_identity", "(?i)order|reference|invoice|txn|transactionid|metadata"),
         ("wrong_currency", "currency"),
         ("wrong_amount", "(?i)amount"),
@@ -425,10 +433,7 @@ async def test_falsified_answers_differ_from_the_true_one_as_named(sandbox: Driv
         await sandbox.trouble(provider, trouble, "status")
         false = await told_by_status(sandbox, provider, answer)
         changed = [name for name in false if false[name] != true.get(name)]
-        assert any(
-            re.search(meant, name.replace("transactionStatus", "status").replace("Status", "status"))
-            for name in changed
-        ), (
+        assert any(re.search(meant, name.replace("transactionStatus", "status")) for name in changed), (
             trouble,
             changed,
         )

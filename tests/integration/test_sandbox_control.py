@@ -135,8 +135,9 @@ async def played(sandbox: Driver) -> list[bytes]:
     """The ids in every answer of one run: each gateway opened, failed where that makes a transaction, and paid."""
     answers = []
     for provider in GATEWAYS:
+        sandbox.token = ""
         await sandbox.grant(provider)
-        answers.append(sandbox.token.encode())
+        answers += [sandbox.token.encode()] if sandbox.token else []
         answer = await OPENERS[provider](sandbox)
         answers += IDS.findall(answer.body)
         if provider == "moneybag":

@@ -205,6 +205,7 @@ async def set_up(shop: Shop, config: SandboxConfig) -> AsyncIterator[Driver]:
         driver.shop = shop.base
         for provider in WITH_WEBHOOKS:
             await driver.control("webhook_urls", provider=provider, url=f"{shop.base}/hook")
+        await driver.asked("sns")  # its key is made now, and takes no time of a script's
         yield driver
 
 
