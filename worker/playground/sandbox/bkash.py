@@ -60,8 +60,12 @@ class Bkash(TokenizedCheckout):
     @property
     def sns(self) -> SimulatedSns:
         """The sender of this wallet's notifications, at the address by which the shop reached the gateway last."""
-        base = self.state.setting("base bkash") or self.config.public_url or f"http://{self.config.host}"
+        base = self.state.setting("base bkash") or f"http://{self.config.host}:{self.config.port}/{self.name}"
         return SimulatedSns(self.state, base, self.config.credential(self.name, "topic_arn"))
+
+    def reached(self, base: str) -> None:
+        """Note the gateway's base URL as a client reaches it."""
+        self.state.set("base bkash", base)
 
     def grant(self, call: Call) -> GatewayReply:
         self._check_app(call)
@@ -145,7 +149,7 @@ class Bkash(TokenizedCheckout):
         return self._told_refund(self.sessions.save(replace(returned, notes=notes)), made)
 
     def admit(self, call: Call) -> None:
-        self.state.set("base bkash", call.base)
+        self.reached(call.base)
         if call.headers.get("X-APP-Key") != self.config.credential(self.name, "app_key"):
             raise GatewayRefusal(self.failure(401, "Unauthorized"))
         self.check_token(call.headers.get("Authorization", "").removeprefix("Bearer "))
@@ -207,7 +211,7 @@ class Bkash(TokenizedCheckout):
 
     def _check_app(self, call: Call) -> None:
         """The headers and the body of grant and refresh. Raises GatewayRefusal."""
-        self.state.set("base bkash", call.base)
+        self.reached(call.base)
         for name in ("username", "password"):
             if call.headers.get(name) != self.config.credential(self.name, name):
                 raise GatewayRefusal(self.failure(401, "Unauthorized"))

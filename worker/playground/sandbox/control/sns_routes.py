@@ -54,8 +54,8 @@ class Nothing(Body, frozen=True, kw_only=True):
 
 
 async def _topic(sandbox: Sandbox, asked: Asked) -> Topic:
-    del asked
     gateway = sandbox.bkash
+    gateway.reached(f"{asked.root}/bkash")
     sns = gateway.sns
     return Topic(
         provider="bkash",
@@ -69,6 +69,7 @@ async def _topic(sandbox: Sandbox, asked: Asked) -> Topic:
 async def _send(sandbox: Sandbox, asked: Asked) -> Sent:
     wanted: SnsMessage = asked.said
     gateway = sandbox.bkash
+    gateway.reached(f"{asked.root}/bkash")
     url = webhook_url(gateway)
     if url is None:
         raise Impossible("no webhook URL is set for bkash")
