@@ -31,8 +31,8 @@ from worker.playground.sandbox.simulated_gateway import (
 )
 from worker.playground.sandbox.simulated_sns import SimulatedSns
 from worker.playground.sandbox.times import colon_ms, compact_dhaka
-from worker.playground.sandbox.tokenized_checkout import TokenizedCheckout, about_invoice, required
-from worker.playground.sandbox.tokenized_shapes import BUYER, coded, short_amount
+from worker.playground.sandbox.tokenized_checkout import TokenizedCheckout, required
+from worker.playground.sandbox.tokenized_shapes import BUYER, about_invoice, coded, short_amount
 
 ROOT = "/v1.2.0-beta/tokenized/checkout"
 WALLET = "01929918000"

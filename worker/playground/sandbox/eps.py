@@ -17,7 +17,6 @@ import hmac
 import secrets
 import uuid
 from collections.abc import Mapping
-from decimal import Decimal
 from random import Random
 from types import MappingProxyType
 from typing import Any, ClassVar
@@ -29,6 +28,7 @@ from msgspec import Raw
 from msgspec.structs import replace
 
 from worker.playground.sandbox import request_fields
+from worker.playground.sandbox.eps_shapes import opening_refused, told
 from worker.playground.sandbox.granted_tokens import grant_token, is_granted
 from worker.playground.sandbox.sessions import Session
 from worker.playground.sandbox.simulated_gateway import (
@@ -42,18 +42,9 @@ from worker.playground.sandbox.simulated_gateway import (
     Shows,
     SimulatedGateway,
 )
-from worker.playground.sandbox.times import iso_ms_z, naive_dhaka
+from worker.playground.sandbox.times import iso_ms_z
 
 LIFETIME = 30 * 60
-FEE = Decimal("0.02")
-WORDS = {
-    "open": "PENDING",
-    "paid": "SUCCESS",
-    "failed": "FAILED",
-    "cancelled": "CANCELED",
-    "expired": "EXPIRED",
-    "refunded": "SUCCESS",
-}
 RETURNS: Mapping[Deed, tuple[str, str]] = MappingProxyType(
     {"pay": ("successUrl", "Success"), "fail": ("failUrl", "Failed"), "cancel": ("cancelUrl", "Cancelled")}
 )
@@ -132,9 +123,9 @@ class Eps(SimulatedGateway):
         try:
             session = self._opened(body)
         except request_fields.WrongField as wrong:
-            return _opening_refused(wrong.message)
+            return opening_refused(wrong.message)
         if self.sessions.latest(self.name, reference):
-            return _opening_refused("merchantTransactionId must be unique")
+            return opening_refused("merchantTransactionId must be unique")
         self.sessions.save(session)
         answer = {
             "TransactionId": session.session_id,
@@ -154,7 +145,7 @@ class Eps(SimulatedGateway):
             return self.not_found()
         if call.query.get("EPSTransactionId", session.transaction_id) != session.transaction_id:
             return self.not_found()
-        return GatewayReply(body=_told(session))
+        return GatewayReply(body=told(session))
 
     def failure(self, status: int, message: str) -> GatewayReply:
         return GatewayReply(status=status, body={"message": message, "errorCode": str(status)})
@@ -189,7 +180,7 @@ class Eps(SimulatedGateway):
         del event_id
         if happening == "paid" and not session.paid:  # an IPN that lies
             session = replace(session, status="paid", transaction_id=session.notes["first_transaction_id"])
-        return _told(session)
+        return told(session)
 
     def event_request(
         self, body: bytes, event_id: str, event_type: str, *, at: int, attempt: int, secret: str
@@ -241,25 +232,3 @@ class Eps(SimulatedGateway):
         expected = base64.b64encode(hmac.digest(key, hashed.encode(), hashlib.sha512)).decode()
         if call.headers.get("x-hash") != expected:
             raise GatewayRefusal(self.failure(401, "Invalid hash"))
-
-
-def _told(session: Session) -> dict[str, Any]:
-    """The status answer. `PaymentReferance` is EPS's own spelling."""
-    amount = Decimal(session.told_amount)
-    return {
-        "Status": WORDS[session.status],
-        "MerchantTransactionId": session.reference,
-        "EPSTransactionId": session.transaction_id,
-        "TotalAmount": f"{amount:.2f}",
-        "StoreAmount": f"{amount * (1 - FEE):.2f}",
-        "FinancialEntity": "bKash" if session.paid else None,
-        "TransactionDate": naive_dhaka(session.paid_at or session.created_at),
-        "CustomerId": str(uuid.uuid5(uuid.NAMESPACE_URL, session.body["customerPhone"])),
-        "PaymentReferance": session.session_id,
-        **{name: session.body.get(name[0].lower() + name[1:]) for name in ("ValueA", "ValueB", "ValueC", "ValueD")},
-    }
-
-
-def _opening_refused(message: str) -> GatewayReply:
-    answer = {"TransactionId": "", "RedirectURL": "", "ErrorMessage": message}
-    return GatewayReply(body=answer | {"ErrorCode": "400", "FinancialEntityList": None})

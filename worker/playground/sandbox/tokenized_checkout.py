@@ -247,8 +247,3 @@ def required(body: dict[str, Any], name: str) -> str:
         return request_fields.field_text(body, name)
     except request_fields.WrongField:
         raise GatewayRefusal(coded("2065")) from None
-
-
-def about_invoice(call: Call) -> str | None:
-    """The invoice that a create call names, for `GatewayEndpoint.about`."""
-    return call.named("merchantInvoiceNumber")

@@ -9,7 +9,7 @@ from decimal import Decimal
 from typing import Any
 
 from worker.playground.sandbox.sessions import Session
-from worker.playground.sandbox.simulated_gateway import GatewayReply
+from worker.playground.sandbox.simulated_gateway import Call, GatewayReply
 
 BUYER = "01770618575"
 WORDS = {
@@ -72,3 +72,8 @@ def short_amount(amount: str) -> str:
 def coded(code: str) -> GatewayReply:
     """The first of bKash's envelopes: HTTP 200 with a status code that is not 0000."""
     return GatewayReply(body={"statusCode": code, "statusMessage": CODES[code]})
+
+
+def about_invoice(call: Call) -> str | None:
+    """The invoice that a create call names, for `GatewayEndpoint.about`."""
+    return call.named("merchantInvoiceNumber")
