@@ -26,7 +26,7 @@ from worker.playground.sandbox.state import State
 Kind = Literal["create", "status", "execute", "grant", "refund"]
 Deed = Literal["pay", "fail", "cancel", "walk_away"]
 Happening = Literal["paid", "failed", "cancelled", "expired", "refunded"]
-Shows = Literal["redirect_ids", "second_payment", "part_refund", "full_refund", "risk", "json_in_json"]
+Shows = Literal["redirect_ids", "second_payment", "part_refund", "full_refund", "risk", "json_in_json", "review"]
 Path = tuple[str, ...]
 Change = tuple[Path, object]
 
@@ -129,7 +129,8 @@ class SimulatedGateway(ABC):
     `tampers` says, for each trouble that falsifies an answer, which places in it to overwrite. A place that the answer
     does not have is skipped, unless it is in `adds`. `shows` says which rarer events a receiver can notice at all: the
     payment that a redirect is about, a second payment of one checkout, a partial or full refund, a payment
-    at risk, an answer that is encoded twice.
+    at risk, an answer that is encoded twice, a review of the payment that ends later. A value of `tampers` that can be
+    called makes the new value of the old.
     `panel`: the shop's account has one address for unsigned notifications, set like that of webhooks.
     """
 
@@ -199,6 +200,10 @@ class SimulatedGateway(ABC):
         """The buyer's attempt failed or was cancelled."""
         return self.sessions.save(replace(session, status=status))
 
+    def review(self, session: Session) -> Session:
+        """The buyer paid, and a person at the gateway looks at it first."""
+        return self.sessions.save(replace(session, status="review"))
+
     def draw(self, reference: str) -> Random:
         """The source of this order's ids."""
         return self.state.draw(self.name, reference)
@@ -243,6 +248,21 @@ class SimulatedGateway(ABC):
 
     def event_body(self, session: Session, happening: Happening, event_id: str) -> dict[str, Any]:
         raise NotImplementedError(f"{self.name} sends no webhooks: {session.session_id} {happening} {event_id}")
+
+    def secret(self) -> str:
+        """What this gateway signs its webhooks with."""
+        return self.config.credential(self.name, "webhook_secret")
+
+    def event_url(self, session: Session) -> str | None:  # noqa: ARG002 - those whose orders name an address need it
+        """The address for webhooks that this order named itself; None: the gateway's own setting counts."""
+        return None
+
+    def event_request(
+        self, body: bytes, event_id: str, event_type: str, *, at: int, attempt: int, secret: str
+    ) -> tuple[bytes, dict[str, str]]:
+        """The body and the headers of one attempt, signed at the real Unix time `at`."""
+        headers = self.event_headers(body, event_id, event_type, at=at, attempt=attempt, secret=secret)
+        return body, {"Content-Type": "application/json", **headers}
 
     def event_headers(
         self, body: bytes, event_id: str, event_type: str, *, at: int, attempt: int, secret: str
