@@ -19,16 +19,10 @@ from msgspec.structs import replace
 
 from schemas.wire import Unreadable, money
 from worker.playground.sandbox.announcing import Telling, announce_happening
+from worker.playground.sandbox.gateway_call import Call, GatewayEndpoint, GatewayRefusal, GatewayReply
 from worker.playground.sandbox.money_back import give_back
 from worker.playground.sandbox.sessions import Session
-from worker.playground.sandbox.simulated_gateway import (
-    Call,
-    GatewayEndpoint,
-    GatewayRefusal,
-    GatewayReply,
-    Happening,
-    Impossible,
-)
+from worker.playground.sandbox.simulated_gateway import Happening, Impossible
 from worker.playground.sandbox.simulated_sns import SimulatedSns
 from worker.playground.sandbox.times import colon_ms, compact_dhaka
 from worker.playground.sandbox.tokenized_checkout import TokenizedCheckout, required

@@ -29,19 +29,10 @@ from msgspec.structs import replace
 
 from worker.playground.sandbox import request_fields
 from worker.playground.sandbox.eps_shapes import opening_refused, told
+from worker.playground.sandbox.gateway_call import Call, GatewayEndpoint, GatewayRefusal, GatewayReply
 from worker.playground.sandbox.granted_tokens import grant_token, is_granted
 from worker.playground.sandbox.sessions import Session
-from worker.playground.sandbox.simulated_gateway import (
-    Call,
-    Change,
-    Deed,
-    GatewayEndpoint,
-    GatewayRefusal,
-    GatewayReply,
-    Happening,
-    Shows,
-    SimulatedGateway,
-)
+from worker.playground.sandbox.simulated_gateway import Change, Deed, Happening, Shows, SimulatedGateway
 from worker.playground.sandbox.times import iso_ms_z
 
 LIFETIME = 30 * 60

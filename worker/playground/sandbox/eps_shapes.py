@@ -6,8 +6,8 @@ import uuid
 from decimal import Decimal
 from typing import Any
 
+from worker.playground.sandbox.gateway_call import GatewayReply
 from worker.playground.sandbox.sessions import Session
-from worker.playground.sandbox.simulated_gateway import GatewayReply
 from worker.playground.sandbox.times import naive_dhaka
 
 FEE = Decimal("0.02")

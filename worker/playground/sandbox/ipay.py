@@ -20,19 +20,9 @@ from msgspec import Raw
 
 from schemas.wire import Number
 from worker.playground.sandbox import request_fields
+from worker.playground.sandbox.gateway_call import Call, GatewayEndpoint, GatewayRefusal, GatewayReply
 from worker.playground.sandbox.sessions import Session
-from worker.playground.sandbox.simulated_gateway import (
-    Call,
-    Change,
-    Deed,
-    GatewayEndpoint,
-    GatewayRefusal,
-    GatewayReply,
-    Path,
-    Shows,
-    SimulatedGateway,
-    about_session,
-)
+from worker.playground.sandbox.simulated_gateway import Change, Deed, Path, Shows, SimulatedGateway, about_session
 from worker.playground.sandbox.times import bangladesh_time
 
 LIFETIME = 15 * 60

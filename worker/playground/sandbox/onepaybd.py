@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from worker.playground.sandbox.simulated_gateway import Call, GatewayEndpoint, GatewayRefusal, GatewayReply
+from worker.playground.sandbox.gateway_call import Call, GatewayEndpoint, GatewayRefusal, GatewayReply
 from worker.playground.sandbox.tokenized_checkout import TokenizedCheckout
 from worker.playground.sandbox.tokenized_shapes import about_invoice
 

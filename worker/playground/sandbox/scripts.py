@@ -10,7 +10,8 @@ from collections.abc import Callable
 
 from msgspec import Struct
 
-from worker.playground.sandbox.simulated_gateway import Kind, Shows, SimulatedGateway
+from worker.playground.sandbox.gateway_call import Kind
+from worker.playground.sandbox.simulated_gateway import Shows, SimulatedGateway
 
 Fits = Callable[[SimulatedGateway], bool]
 

@@ -21,20 +21,10 @@ from msgspec import Raw
 from schemas.wire import Number
 from worker.playground.sandbox import request_fields
 from worker.playground.sandbox.announcing import webhook_url
+from worker.playground.sandbox.gateway_call import Call, GatewayEndpoint, GatewayRefusal, GatewayReply
 from worker.playground.sandbox.granted_tokens import grant_token, is_granted
 from worker.playground.sandbox.sessions import Session
-from worker.playground.sandbox.simulated_gateway import (
-    Call,
-    Change,
-    Deed,
-    GatewayEndpoint,
-    GatewayRefusal,
-    GatewayReply,
-    Happening,
-    Shows,
-    SimulatedGateway,
-    about_session,
-)
+from worker.playground.sandbox.simulated_gateway import Change, Deed, Happening, Shows, SimulatedGateway, about_session
 from worker.playground.sandbox.times import naive_seconds, twelve_hours
 
 LIFETIME = 30 * 60

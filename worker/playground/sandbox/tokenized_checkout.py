@@ -21,19 +21,10 @@ from msgspec.structs import replace
 
 from schemas.wire import Number, Unreadable, money
 from worker.playground.sandbox import request_fields
+from worker.playground.sandbox.gateway_call import Call, GatewayRefusal, GatewayReply
 from worker.playground.sandbox.granted_tokens import LETTERS, Use, grant_token, is_granted
 from worker.playground.sandbox.sessions import Session
-from worker.playground.sandbox.simulated_gateway import (
-    Call,
-    Change,
-    Deed,
-    GatewayRefusal,
-    GatewayReply,
-    Impossible,
-    Shows,
-    SimulatedGateway,
-    about_session,
-)
+from worker.playground.sandbox.simulated_gateway import Change, Deed, Impossible, Shows, SimulatedGateway, about_session
 from worker.playground.sandbox.times import colon_ms, drawn_moment
 from worker.playground.sandbox.tokenized_shapes import BUYER, coded, session_body, short_amount, verification
 

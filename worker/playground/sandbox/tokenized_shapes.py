@@ -8,8 +8,8 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Any
 
+from worker.playground.sandbox.gateway_call import Call, GatewayReply
 from worker.playground.sandbox.sessions import Session
-from worker.playground.sandbox.simulated_gateway import Call, GatewayReply
 
 BUYER = "01770618575"
 WORDS = {

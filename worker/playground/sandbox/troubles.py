@@ -18,8 +18,9 @@ from aiohttp import web
 from msgspec import Struct
 from msgspec.structs import asdict
 
+from worker.playground.sandbox.gateway_call import GatewayReply, Kind
 from worker.playground.sandbox.sessions import Session
-from worker.playground.sandbox.simulated_gateway import Change, Deed, GatewayReply, Kind, SimulatedGateway
+from worker.playground.sandbox.simulated_gateway import Change, Deed, SimulatedGateway
 from worker.playground.sandbox.state import State
 
 Name = Literal[

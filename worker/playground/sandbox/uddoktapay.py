@@ -16,18 +16,9 @@ from types import MappingProxyType
 from typing import Any, ClassVar
 
 from worker.playground.sandbox import request_fields
+from worker.playground.sandbox.gateway_call import Call, GatewayEndpoint, GatewayRefusal, GatewayReply
 from worker.playground.sandbox.sessions import Session
-from worker.playground.sandbox.simulated_gateway import (
-    Call,
-    Change,
-    Deed,
-    GatewayEndpoint,
-    GatewayRefusal,
-    GatewayReply,
-    Happening,
-    Shows,
-    SimulatedGateway,
-)
+from worker.playground.sandbox.simulated_gateway import Change, Deed, Happening, Shows, SimulatedGateway
 from worker.playground.sandbox.times import naive_seconds
 
 KEY = "RT-UDDOKTAPAY-API-KEY"

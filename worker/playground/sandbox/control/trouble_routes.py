@@ -9,10 +9,11 @@ from msgspec import Meta, Struct
 
 from worker.playground.sandbox.control.read_request import About, Body, Seconds
 from worker.playground.sandbox.control.routing import Asked, Route
+from worker.playground.sandbox.gateway_call import Kind
 from worker.playground.sandbox.granted_tokens import revoke_tokens
 from worker.playground.sandbox.sandbox import Sandbox
 from worker.playground.sandbox.sandbox_config import Provider
-from worker.playground.sandbox.simulated_gateway import Impossible, Kind
+from worker.playground.sandbox.simulated_gateway import Impossible
 from worker.playground.sandbox.troubles import FALSIFIES, Name, Trouble
 
 Times = Annotated[int, Meta(ge=1, le=1_000_000)]
