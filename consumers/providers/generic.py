@@ -106,6 +106,17 @@ class Generic(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         answer = self.status.read(received.body)
         return _about(answer, asked, expected) if self._sessionless else answer
 
+    @kit.exchange
+    def prove(self) -> kit.Exchange[kit.Proof | kit.Inconclusive]:
+        """Ask about nobody's payment. Only the reply that `status.not_found` describes proves the keys."""
+        received = yield from kit.fetch(self._question(kit.NOBODYS_PAYMENT))
+        if self.status.is_unknown(received):
+            return kit.Proof(verdict="works", words="it accepts the key")
+        if self.status.not_found is None:
+            words = "status.not_found is not configured, and only that reply tells a refused key from others"
+            return kit.Proof(verdict="unknown", words=words)
+        return kit.unreadable(f"HTTP {received.status}, and not as status.not_found says")
+
     def authenticate(self, callback: kit.Callback) -> kit.Signed | kit.Unsigned | kit.Forged:
         """Always unsigned: a gateway that signs needs a file of its own."""
         return kit.never_signed(callback, "a generic gateway")
