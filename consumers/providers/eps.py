@@ -108,10 +108,18 @@ class EPS(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
         How EPS answers about a reference that it does not know is UNKNOWN, so no reply means "not found".
         """
-        query = f"?merchantTransactionId={kit.segment(expected.reference)}"
-        url = self._url(f"/EPSEngine/CheckMerchantTransactionStatus{query}")
-        received = yield from self._call(expected.reference, lambda headers: kit.get(url, headers))
+        received = yield from self._search(expected.reference)
         return _answer(received.body) if received.ok else kit.no_answer(received)
+
+    @kit.exchange
+    def prove(self) -> kit.Exchange[kit.Proof]:
+        """A granted token, and a reply of EPS about nobody's payment: its status or fault there is UNKNOWN."""
+        received = yield from self._search(kit.NOBODYS_PAYMENT)
+        if not received.ok or not any(name in received.body for name in ("Status", *_WORDS)):
+            words = f"it grants a token, and its HTTP {received.status} about an unknown payment is not documented"
+            return kit.Proof(verdict="unknown", words=words)
+        words = "it accepts user name, password and hash key; merchant_id and store_id are first sent with an opening"
+        return kit.Proof(verdict="works", words=words)
 
     @kit.exchange
     def grant(self) -> Generator[kit.HttpRequest, kit.HttpReply, kit.Token | kit.Inconclusive]:
@@ -171,6 +179,11 @@ class EPS(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
             **kit.without_nulls(wished),
             **opening.options,
         }
+
+    def _search(self, reference: str) -> kit.Exchange[kit.Received]:
+        query = f"?merchantTransactionId={kit.segment(reference)}"
+        url = self._url(f"/EPSEngine/CheckMerchantTransactionStatus{query}")
+        return (yield from self._call(reference, lambda headers: kit.get(url, headers)))
 
     def _call(
         self, signed: str, request: Callable[[list[tuple[str, str]]], kit.HttpRequest]

@@ -27,8 +27,8 @@ from worker.playground.shop.ordering import CUSTOMER
 class Gateway(Struct, frozen=True, kw_only=True):
     """A gateway as the demo shows it.
 
-    `notifies`: it sends webhooks or IPNs, so that acting there already is a callback. `posts`: it sends browsers back by
-    a form, which payproof answers with the confirming page at once.
+    `notifies`: it sends webhooks or IPNs, so that acting there already is a callback. `posts`: it sends browsers back
+    by a form, which payproof answers with the confirming page at once.
     """
 
     name: str
