@@ -194,7 +194,7 @@ def _with_candidate(payment: Payment, claim: Claim, capabilities: Capabilities) 
             known,
             signed=known.signed or believed,
             own=known.own or own,
-            success_at=known.success_at or success_at,
+            success_at=known.success_at if success_at is None else _later(known.success_at, success_at),
         )
         if not candidates.is_rejected(known) and (believed or first_success):
             better = candidates.named_again(better, claim.received_at)

@@ -84,7 +84,8 @@ def _says_unpaid(payment: Payment, capabilities: Capabilities, end: datetime, as
     if capabilities.pending_expires or not payment.opened:
         return True
     after = capabilities.pending_expires_after
-    said_since = payment.success_at is not None and payment.success_at >= end
+    said = [payment.success_at, *(one.success_at for one in payment.candidates if not candidates.is_rejected(one))]
+    said_since = any(at is not None and at >= end for at in said)
     return after is not None and not said_since and asked.asked_at >= end + timedelta(seconds=after)
 
 

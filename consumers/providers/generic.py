@@ -34,8 +34,14 @@ class Generic(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     callback: CallbackNames = field(default_factory=CallbackNames)
 
     def __post_init__(self) -> None:
-        """Raises Misconfigured where the session that the gateway is asked by could never be known, or be anyone's."""
+        """Raises Misconfigured where the session that the gateway is asked by could never be known, or be anyone's.
+
+        So it does where the status reply has a session that is compared with none.
+        """
         if not self._by_candidate:
+            if self.create.session_id is None and self.status.session_id is not None:
+                words = "is compared with create.session_id, which is not there: leave it out, or add that"
+                raise kit.Misconfigured([kit.FieldError(field="status.session_id", message=words)])
             return
         wrong = []
         if not self.callback.session_id:

@@ -84,14 +84,12 @@ class SSLCommerz(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         return [
             *kit.field_limits.length("reference", opening.reference, least=1, most=30),
             *kit.field_limits.amount_between(opening, "10.00", "500000.00"),
-            *kit.field_limits.length("description", opening.description.strip(), least=1, most=255),
+            *kit.field_limits.text_given("description", opening.description, 255),
             *kit.field_limits.callback_urls(opening, 255),
             *(
                 error
                 for name, most in _CUSTOMER.items()
-                for error in kit.field_limits.length(
-                    f"customer.{name}", (getattr(customer, name) or "").strip(), least=1, most=most
-                )
+                for error in kit.field_limits.text_given(f"customer.{name}", getattr(customer, name), most)
             ),
             *kit.field_limits.options_apart(opening, _SENT),
             *kit.field_limits.options_known(opening, _OPTIONS, _SENT),

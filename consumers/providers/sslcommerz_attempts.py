@@ -35,50 +35,78 @@ _RISKS: Mapping[str, kit.Risk] = {"0": kit.Risk.LOW, "1": kit.Risk.HIGH}
 def read_attempts(body: Mapping[str, Any], reference: str) -> kit.Answer | kit.Inconclusive:
     """The answer of all elements about `reference`, in any order of them.
 
-    Every paid one counts. Without one, a word that nobody knows comes first, then an open attempt, then the highest
-    status of the attempts that ended.
+    Every paid one counts, whatever unpaid ones stand beside it. Without one, all have to be readable. Then a word that
+    nobody knows comes first, then an open attempt, then the highest status of the attempts that ended.
     """
     elements = _elements(body)
-    words = [_word(one) for one in elements]
-    if words == [_UNKNOWN] and kit.whole(body.get("no_of_trans_found")) == 0:
+    if _is_unknown(body, elements):
         return kit.not_found()
-    if _OF_A_VAL_ID in words:
-        raise kit.Unreadable("an element is about a val_id, and we asked by none")
-    answers = [_one(element, word) for element, word in zip(elements, words, strict=True)]
+    answers, unread = list[kit.Answer](), list[kit.Unreadable]()
+    for element in elements:
+        try:
+            answers.append(_one(element))
+        except kit.Unreadable as error:
+            if _says_paid(element):
+                raise  # it may be a second payment of the money
+            unread.append(error)
     answers = [one for one in answers if one.reference is None or kit.may_be_ours(one.reference, reference)]
+    if paid := [one for one in answers if one.paid]:
+        return replace(paid[0], others=tuple(paid[1:]))
+    if unread:
+        raise unread[0]
     if not answers:
         raise kit.Unreadable("no element is about the reference that was asked for")
-    paid = [one for one in answers if one.paid]
-    if paid:
-        return replace(paid[0], others=tuple(paid[1:]))
     for status in (None, kit.Status.PENDING):
         if found := next((one for one in answers if one.status is status), None):
             return found
     return max(answers, key=lambda one: one.status.rank if one.status is not None else 0)
 
 
-def _elements(body: Mapping[str, Any]) -> list[dict[str, Any]]:
+def _is_unknown(body: Mapping[str, Any], elements: list[Any]) -> bool:
+    """Whether it is the reply about a reference that SSLCOMMERZ does not know (SSL-OBS)."""
+    only = elements[0] if len(elements) == 1 else None
+    return isinstance(only, dict) and _word(only) == _UNKNOWN and kit.whole(body.get("no_of_trans_found")) == 0
+
+
+def _elements(body: Mapping[str, Any]) -> list[Any]:
     """The attempts: a list, one of them as a bare object, or the reply itself, which is flat (seen by others)."""
     found = body.get("element")
     if found is None and "status" in body:
         found = body
     found = [found] if isinstance(found, dict) else found
-    if not isinstance(found, list) or not found or not all(isinstance(one, dict) for one in found):
+    if not isinstance(found, list) or not found:
         raise kit.Unreadable("element is missing or no list of attempts")
     return found
 
 
 def _word(element: Mapping[str, Any]) -> str:
-    return "" if element.get("status") == "" else kit.required_text(element, "status")
+    """The word of an attempt; a null one is as empty, and a missing one is unreadable."""
+    if "status" in element and element.get("status") in (None, ""):
+        return ""
+    return kit.required_text(element, "status")
 
 
-def _one(element: Mapping[str, Any], word: str) -> kit.Answer:
-    """One attempt. `currency_amount` is the amount that we sent; `amount` is in BDT, `store_amount` without the fee."""
+def _says_paid(element: object) -> bool:
+    word = kit.aside(element, "status") if isinstance(element, dict) else None
+    return isinstance(word, str) and STATUSES.get(word) is kit.Status.COMPLETED
+
+
+def _one(element: object) -> kit.Answer:
+    """One attempt. `currency_amount` is the amount that we sent; `amount` is in BDT, `store_amount` without the fee.
+
+    Raises Unreadable, also for an unpaid attempt without `tran_id`: it may be an error of the query itself.
+    """
+    if not isinstance(element, dict):
+        raise kit.Unreadable("an element is no attempt")
+    word = _word(element)
+    if word == _OF_A_VAL_ID:
+        raise kit.Unreadable("an element is about a val_id, and we asked by none")
     status = STATUSES.get(word)
     known = kit.Answer(status=status, word=word, reference=kit.optional_text(element, "tran_id"))
     if status is not kit.Status.COMPLETED:
+        if known.reference is None:
+            raise kit.Unreadable("an unpaid element without tran_id is not about our payment")
         return known
-    level = element.get("risk_level")
     return kit.Answer(
         status=status,
         word=word,
@@ -87,7 +115,7 @@ def _one(element: Mapping[str, Any], word: str) -> kit.Answer:
         transaction_id=kit.optional_text(element, "bank_tran_id"),
         currency=kit.optional_text(element, "currency_type"),
         method=kit.lower_or_none(element, "card_type"),
-        risk=_RISKS.get(str(level)) if isinstance(level, str) else None,
+        risk=_RISKS.get(str(element.get("risk_level"))),
         paid_at=kit.time_or_none(kit.timestamps.iso_or_dhaka, kit.aside(element, "tran_date")),
         **kit.read_amounts(amount=element.get("currency_amount")),
     )

@@ -17,13 +17,13 @@ from consumers.checks.schedule import closes_at, schedule_of
 from consumers.commands.open_payment import OpeningFailed, open_payment
 from consumers.commands.resolve import ResolutionRequest, resolve_payment
 from consumers.pipeline import AssignedQuestion
-from consumers.ports.gateway import OpeningOutcome
+from consumers.ports.gateway import Opened, OpeningOutcome
 from schemas.answers import Answer, ForeignTransaction, Inconclusive, QuestionOutcome, Trouble
 from schemas.checks import Checks
 from schemas.payments import Payment
 from schemas.words import Hold, QuestionKind, Said, Source, Status
 from tests.fakes.drive import Drive, Gateway, answered, says, troubled
-from tests.fakes.providers import CANDIDATES, EXECUTING, PLAIN, PROVING, SILENT
+from tests.fakes.providers import CANDIDATES, EXECUTING, INVOICES, PLAIN, PROVING, SILENT
 
 MINUTE, HOUR, DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
 END = timedelta(minutes=32)
@@ -270,6 +270,21 @@ async def test_an_account_may_say_how_long_after_the_end_pending_closes() -> Non
     await drive.hit(claimed, Said.SUCCESS)
     await drive.wait(6 * DAY)
     assert drive.payment(claimed).status is Status.PENDING, "a claim said paid after the end"
+
+
+async def test_a_claim_of_success_for_a_candidate_after_the_end_keeps_it_open_too() -> None:
+    drive = Drive()
+    patient = replace(INVOICES, pending_expires_after=3600.0)
+    drive.rules = replace(drive.rules, accounts=dict(drive.rules.accounts) | {INVOICES.id: patient})
+    opened = Opened(checkout_url="https://gateway.example/pay/1")
+    before, after = [await drive.open(INVOICES, outcome=opened, reference=f"order-{number}") for number in range(2)]
+    for payment_id in (before, after):
+        await drive.hit(payment_id, Said.SUCCESS, session_id=f"INV-{payment_id}")
+    await drive.wait(END + MINUTE)
+    await drive.hit(after, Said.SUCCESS, session_id=f"INV-{after}")
+    await drive.wait(3 * HOUR)
+    assert drive.payment(before).status is Status.EXPIRED
+    assert drive.payment(after).status is Status.PENDING, "a claim said paid after the end"
 
 
 @pytest.mark.parametrize(

@@ -85,6 +85,7 @@ def without_values(table: Any) -> Any:
         ({"create": {"names": {"reference": "a", "amount": "{amount}", "template": "x"}}}, "unknown field"),
         ({"status": {"amount": None}}, "amount is needed"),
         ({"status": {"reference": None}}, "reference is needed"),
+        ({"status": {"session_id": "/data/id"}}, "status.session_id is compared with create.session_id"),
         ({"status": {"method": "GET", "secrets": {"key": "k"}}}, "secrets would stand in a URL"),
         ({"status": {"fixed": {"invoice_number": "1"}}}, "name is one of fixed and secrets too"),
         ({"status": {"headers": {"Accept": "text/plain"}}}, "headers.Accept is no header that can be set"),

@@ -33,6 +33,11 @@ def length(field: str, value: str | None, *, least: int = 0, most: int) -> list[
     return [FieldError(field=field, message=f"this gateway takes {least} to {most} characters")]
 
 
+def text_given(field: str, value: str | None, most: int) -> list[FieldError]:
+    """The text has 1 to `most` characters as it is sent, and is not blank."""
+    return length(field, value if (value or "").strip() else None, least=1, most=most)
+
+
 def callback_urls(opening: Opening, most: int) -> list[FieldError]:
     """Our callback URLs have at most `most` characters. A long public URL or account id makes them longer."""
     urls = opening.urls

@@ -14,7 +14,7 @@ from consumers.ports.gateway import FieldError, Misconfigured
 from consumers.providers.kit.pointers import is_pointer, value_at
 from consumers.providers.kit.replies import Received, optional_text, read_amounts, required_text
 from schemas.answers import Answer
-from schemas.wire import Told
+from schemas.wire import Told, Unreadable
 from schemas.words import Id, MoneyField, Status
 
 _TROUBLED = (401, 403, 408, 429)  # a reply with one of these is not read
@@ -101,17 +101,26 @@ class StatusTable(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
         return form is not None and received.status == form.http and _word(received.body, form.at) in form.words
 
     def read(self, body: Told) -> Answer:
-        """The answer in a reply. Raises Unreadable without a status word."""
+        """The answer in a reply. Raises Unreadable without a status word.
+
+        So it does where a word of an end stands beside none of the ids that the table points to: it is the end of the
+        request and not of our payment, as in `{"status": "failed", "message": "wrong key"}`.
+        """
         # The values at the pointers as one flat object, so that they are read like the fields of any other reply.
         flat: dict[str, Any] = {
             name: value_at(body, pointer) for name in POINTED if (pointer := getattr(self, name)) is not None
         }
         word = required_text({"status": _word(body, self.status)}, "status")
+        status = self.statuses.get(self._as_compared(word))
+        session_id, reference = optional_text(flat, "session_id"), optional_text(flat, "reference")
+        points = self.session_id is not None or self.reference is not None
+        if status is not None and status.closed and points and session_id is None and reference is None:
+            raise Unreadable(f"{status} beside no id of ours is not about our payment")
         return Answer(
-            status=self.statuses.get(self._as_compared(word)),
+            status=status,
             word=word,
-            session_id=optional_text(flat, "session_id"),
-            reference=optional_text(flat, "reference"),
+            session_id=session_id,
+            reference=reference,
             transaction_id=optional_text(flat, "transaction_id"),
             currency=optional_text(flat, "currency"),
             **read_amounts(amount=flat.get("amount")),
