@@ -6,6 +6,7 @@ import asyncio
 import hashlib
 import hmac
 import json
+import re
 import time
 from typing import Any
 
@@ -57,6 +58,20 @@ class Payproof:
             http.request(method, url, allow_redirects=False, **more) as response,
         ):
             return Answered(response.status, dict(response.headers), await response.read())
+
+    async def sent_on(self, method: str, path: str, **more: Any) -> Answered:
+        """The redirect that ends a return: its own answer, or that of the confirming page, as on a busy machine."""
+        answered = await self.call(method, path, **more)
+        own = re.search(r"/return/[^/]+/[^/?]+", path)
+        assert own is not None, path
+
+        async def look() -> Answered | None:
+            nonlocal answered
+            if answered.status == 200:
+                answered = await self.call("GET", f"{own[0]}/wait", headers={"Prefer": "wait=1"})
+            return None if answered.status == 200 else answered
+
+        return await until(look, what=f"{own[0]} is sent on")
 
     async def shop_calls(self, method: str, path: str, **more: Any) -> Answered:
         headers = {"Authorization": f"Bearer {self.system.key}", **more.pop("headers", {})}

@@ -10,10 +10,11 @@ import socket
 from contextlib import suppress
 from typing import Self
 
+from consumers.providers import PROVIDERS
 from tests.fuzz.mutating import Dice
 
 ANSWER_SECONDS = 20.0
-ACCOUNTS = ("shop-ipay", "shop-onepaybd", "shop-moneybag", "shop-shadhinpay", "shop-payparse", "nobody")
+ACCOUNTS = (*(f"shop-{name}" for name in PROVIDERS), "nobody")
 DOORS = (
     "GET /return/{account}/{payment}?status=success&paymentID=TR0011&order_id=order-1",
     "POST /return/{account}/{payment}/success",
@@ -23,6 +24,8 @@ DOORS = (
     "POST /webhooks/{account}",
     "GET /ipn/{account}/{payment}?status=PAID",
     "POST /ipn/{account}/{payment}",
+    "GET /ipn/{account}?mer_txnid=order-1&pay_status=Successful",
+    "POST /ipn/{account}",
     "GET /v1/payments/{payment}",
     "GET /schemas/payment-1.json",
 )
@@ -35,6 +38,10 @@ HEADERS = (
     "Prefer: wait=1",
     "Authorization: Bearer nobody",
     "Content-Type: application/x-www-form-urlencoded",
+    "Content-Type: text/plain; charset=UTF-8",
+    "Content-Type: multipart/form-data; boundary=xYx",
+    "X-Amz-Sns-Message-Type: Notification",
+    "RT-UddoktaPay-API-Key: 0123456789abcdef",
     "Content-Encoding: gzip",
     "Idempotency-Key: k",
     "If-None-Match: *",
@@ -44,6 +51,14 @@ BODIES = (
     b"",
     b'{"event":"payment.success","data":{"transaction_id":"T1","order_id":"o-1"}}',
     b"status=PAID&id=1",
+    b"tran_id=o-1&status=VALID&val_id=1&bank_tran_id=T1&verify_sign=0123456789abcdef&verify_key=tran_id,status",
+    b"mer_txnid=o-1&pg_txnid=T1&pay_status=Successful&status_code=2",
+    b'--xYx\r\nContent-Disposition: form-data; name="invoice_id"\r\n\r\nINV-1\r\n--xYx--\r\n',
+    (
+        b'{"Type":"Notification","MessageId":"1","TopicArn":"arn:aws:sns:ap-southeast-1:123456789012:bpt_1","Message":"{}",'
+        b'"Timestamp":"2026-11-21T00:00:00.000Z","SignatureVersion":"1","Signature":"AAAA",'
+        b'"SigningCertURL":"https://sns.ap-southeast-1.amazonaws.com/SimpleNotificationService-1.pem"}'
+    ),
     b"[]",
 )
 

@@ -1,4 +1,4 @@
-"""A month of statements of all five gateways, with errors of every kind: the report finds all of them and nothing else.
+"""A month of statements of five gateways, with errors of every kind: the report finds all of them and nothing else.
 
 The command itself is run, as an accountant runs it, and its CSV and page are read.
 """

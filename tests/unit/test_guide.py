@@ -24,6 +24,8 @@ from tests.guide.__main__ import GUIDES
 from tests.guide.source import ROOT
 from tests.guide.tables import filled
 from tests.runbook import anchor
+from tests.unit.test_providers import FILES
+from tests.unit.test_providers import provider as configured
 from worker.cli import app
 from worker.config import Merchant, Webhook
 from worker.deliver.sender import signature_headers
@@ -171,3 +173,22 @@ def test_a_shop_that_follows_the_guide_ships_an_order_once() -> None:
     assert hears("a", 4, "completed")
     assert not hears("a", 4, "completed"), "the same again"
     assert not hears("b", 2, "completed"), "another attempt of the order"
+
+
+def test_the_guide_says_of_each_gateway_whether_an_event_tells_its_refunds() -> None:
+    text = (GUIDES / "integrate.md").read_text(encoding="utf-8").partition("**Refunds that no event tells.**")[2]
+    lists = {
+        frozenset({True}): r"- Refunds are told at ([^.]+)\.",
+        frozenset({True, False}): r"- They are told where the account's `refunded` words are configured: ([^.]+)\.",
+        frozenset({False}): r"- No event tells them at ([^:]+):",
+    }
+    told = {}
+    for shows, words in lists.items():
+        found = re.search(words, text)
+        assert found is not None, words
+        names = [name.strip().replace("a gateway from a table", "generic") for name in found[1].split(",")]
+        told |= {name.lower(): shows for name in names}
+    shown: dict[str, set[bool]] = {}
+    for path in FILES:
+        shown.setdefault(path.parent.name, set()).add(configured(path).capabilities.shows_refunds)
+    assert told == {name: frozenset(found) for name, found in shown.items()}
