@@ -15,10 +15,11 @@ from worker.playground.demo.elsewhere import OPENED
 from worker.playground.demo.heard import all_heard, answers
 from worker.playground.demo.lifetime import shorten
 from worker.playground.demo.playing import play, staged
-from worker.playground.demo.scene import Gateway, Scene, Stage
+from worker.playground.demo.scene import Scene
+from worker.playground.demo.stage import Gateway, Stage
 from worker.playground.demo.stories import STORIES
 from worker.playground.demo.stories_shop import Document, Refused, StoryShop, shop_pages
-from worker.playground.demo.story import BLIND, CHECKED, EVERY, IPAY, MONEYBAG, ONEPAYBD, PAYPARSE, SHADHINPAY
+from worker.playground.demo.story import BLIND, CHECKED, EVERY, IPAY, MONEYBAG, NEWER, ONEPAYBD, PAYPARSE, SHADHINPAY
 from worker.playground.demo.system import QUICK, READY_SECONDS, System
 from worker.playground.demo.told_events import DemoFeed, ToldEvent, read_event, read_feed_page
 from worker.playground.demo.waiting import Otherwise
@@ -30,6 +31,7 @@ __all__ = [
     "EVERY",
     "IPAY",
     "MONEYBAG",
+    "NEWER",
     "ONEPAYBD",
     "OPENED",
     "PAYPARSE",

@@ -19,7 +19,8 @@ from msgspec import Struct
 from worker.playground.demo.browser import CONFIRMING, Browser
 from worker.playground.demo.control import Control, ControlError
 from worker.playground.demo.lifetime import shorten
-from worker.playground.demo.scene import Scene, Stage
+from worker.playground.demo.scene import Scene
+from worker.playground.demo.stage import Stage
 from worker.playground.demo.stories_shop import Document, Refused, StoryShop, shop_pages
 from worker.playground.demo.story import Story
 from worker.playground.demo.system import QUICK, System

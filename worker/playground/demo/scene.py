@@ -9,44 +9,15 @@ from __future__ import annotations
 import asyncio
 import secrets
 import time
-from collections.abc import Awaitable, Callable
 from typing import Any
 
-from msgspec import Struct
-
-from worker.playground.demo.browser import Browser
-from worker.playground.demo.control import Control
 from worker.playground.demo.elsewhere import OPENED
 from worker.playground.demo.heard import all_heard, answers
-from worker.playground.demo.stories_shop import Document, StoryShop
-from worker.playground.demo.told_events import DemoFeed, ToldEvent
+from worker.playground.demo.stage import Gateway, Stage
+from worker.playground.demo.stories_shop import Document
+from worker.playground.demo.told_events import ToldEvent
 from worker.playground.demo.waiting import UNTIL_SECONDS, Otherwise, until
 from worker.playground.shop.ordering import CUSTOMER
-
-
-class Gateway(Struct, frozen=True, kw_only=True):
-    """A gateway as the demo shows it.
-
-    `notifies`: it sends webhooks or IPNs, so that acting there already is a callback. `posts`: it sends browsers back
-    by a form, which payproof answers with the confirming page at once.
-    """
-
-    name: str
-    provider: str
-    account: str
-    notifies: bool = False
-    posts: bool = False
-
-
-class Stage(Struct, frozen=True, kw_only=True):
-    """What all stories share. `url` is where payproof is reached; `shorten` is worker.playground.demo.lifetime's."""
-
-    shop: StoryShop
-    control: Control
-    browser: Browser
-    feed: DemoFeed
-    url: str
-    shorten: Callable[[str, float], Awaitable[None]]
 
 
 class Scene:

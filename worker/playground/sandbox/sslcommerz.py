@@ -23,7 +23,7 @@ from worker.playground.sandbox.announcing import FORGER, webhook_url
 from worker.playground.sandbox.gateway_call import Call, GatewayEndpoint, GatewayReply
 from worker.playground.sandbox.sessions import Session, Transaction
 from worker.playground.sandbox.simulated_gateway import Change, Deed, Happening, Shows, SimulatedGateway, about_session
-from worker.playground.sandbox.sslcommerz_opening import URLS, read_opening
+from worker.playground.sandbox.sslcommerz_opening import URLS, read_opening, refused
 from worker.playground.sandbox.sslcommerz_refunds import ask_refund, refund
 from worker.playground.sandbox.sslcommerz_shapes import WORDS, element, posted_form, signed_form, val_id
 from worker.playground.sandbox.times import compact_seconds, drawn_moment
@@ -93,11 +93,11 @@ class SSLCommerz(SimulatedGateway):
     def create(self, call: Call) -> GatewayReply:
         form = call.form()
         if not self._admits(form):
-            return _failed(CREDENTIALS_WRONG)
+            return refused(CREDENTIALS_WRONG)
         try:
             session = self.sessions.save(self._opened(form))
         except request_fields.WrongField as wrong:
-            return _failed(wrong.message)
+            return refused(wrong.message)
         page = self.checkout_url(call.base, session.session_id)
         answer = {
             "status": "SUCCESS",
@@ -246,7 +246,3 @@ class SSLCommerz(SimulatedGateway):
             or about_session(self, call.query.get("sessionkey"))
             or self._reference_of(call.query.get("bank_tran_id", ""))
         )
-
-
-def _failed(reason: str) -> GatewayReply:
-    return GatewayReply(body={"status": "FAILED", "failedreason": reason, "sessionkey": "", "GatewayPageURL": ""})

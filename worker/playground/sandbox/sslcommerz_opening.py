@@ -1,10 +1,11 @@
-"""The fields of SSLCOMMERZ's create call, with the limits of its tables."""
+"""The fields of SSLCOMMERZ's create call, with the limits of its tables, and a refusal of it."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
 from worker.playground.sandbox import request_fields
+from worker.playground.sandbox.gateway_call import GatewayReply
 
 MANDATORY = {
     "tran_id": 30,
@@ -34,3 +35,7 @@ def read_opening(form: Mapping[str, str]) -> tuple[str, str]:
     currency = request_fields.field_text(form, "currency", least=3, most=3)
     amount = request_fields.amount(form.get("total_amount"), "total_amount", least="10.00", most="500000.00")
     return amount, currency
+
+
+def refused(reason: str) -> GatewayReply:
+    return GatewayReply(body={"status": "FAILED", "failedreason": reason, "sessionkey": "", "GatewayPageURL": ""})

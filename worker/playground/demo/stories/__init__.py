@@ -12,6 +12,7 @@ from worker.playground.demo.stories import (
     lies,
     lost_callbacks,
     money,
+    newer,
     repeats,
     surprises,
 )
@@ -19,7 +20,7 @@ from worker.playground.demo.story import Story
 from worker.playground.sandbox.scripts import BY_NAME
 
 _PLACES = {name: place for place, name in enumerate(BY_NAME)}
-_SCRIPTED = (*lost_callbacks.STORIES, *money.STORIES, *gateway_answers.STORIES)
+_SCRIPTED = (*lost_callbacks.STORIES, *money.STORIES, *gateway_answers.STORIES, *newer.SCRIPTED)
 
 STORIES: tuple[Story, ...] = (
     *ends.STORIES,
@@ -28,4 +29,5 @@ STORIES: tuple[Story, ...] = (
     *lies.STORIES,
     *surprises.STORIES,
     *decisions.STORIES,
+    *newer.STORIES,
 )

@@ -57,7 +57,7 @@ async def is_refunded_and_looked_up(scene: Scene) -> None:
     await scene.looks_again()
 
 
-def _late(*saw: str) -> End:
+def late(*saw: str) -> End:
     return End(status="completed", late=True, told=("opened", "expired", "completed"), saw=saw)
 
 
@@ -74,15 +74,15 @@ STORIES = (
         scripted("currency_tampered", gateway, pays, held("currency_mismatch"))
         for gateway in (PAYPARSE, ONEPAYBD, SHADHINPAY, MONEYBAG)
     ),
-    *(scripted("paid_after_expiry", one, pays_when_it_is_over, _late(TOLD_EXPIRED)) for one in (PAYPARSE, IPAY)),
+    *(scripted("paid_after_expiry", one, pays_when_it_is_over, late(TOLD_EXPIRED)) for one in (PAYPARSE, IPAY)),
     *(
-        scripted("paid_after_expiry", gateway, pays_when_it_is_over_and_the_webhook_tells, _late())
+        scripted("paid_after_expiry", gateway, pays_when_it_is_over_and_the_webhook_tells, late())
         for gateway in (SHADHINPAY, MONEYBAG)
     ),
     scripted("paid_after_expiry", ONEPAYBD, approves_when_it_is_over, NOT_TAKEN, but="nothing executed"),
     scripted("paid_after_expiry", BLIND, pays_when_it_is_over, TO_BE_CHECKED),
     *(
-        scripted("paid_after_expiry", gateway, pays_when_it_is_over_and_nobody_tells, _late(), but="nobody tells")
+        scripted("paid_after_expiry", gateway, pays_when_it_is_over_and_nobody_tells, late(), but="nobody tells")
         for gateway in (PAYPARSE, SHADHINPAY, IPAY)
     ),
     *(scripted("paid_twice", gateway, pays, PAID_TWICE) for gateway in (PAYPARSE, MONEYBAG, IPAY)),
