@@ -108,10 +108,15 @@ class EPS(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
         How EPS answers about a reference that it does not know is UNKNOWN, so no reply means "not found".
         """
-        query = f"?merchantTransactionId={kit.segment(expected.reference)}"
-        url = self._url(f"/EPSEngine/CheckMerchantTransactionStatus{query}")
-        received = yield from self._call(expected.reference, lambda headers: kit.get(url, headers))
+        received = yield from self._status(expected.reference)
         return _answer(received.body) if received.ok else kit.no_answer(received)
+
+    @kit.exchange
+    def prove(self) -> kit.Exchange[kit.Proof]:
+        """Ask about a payment of nobody. The grant of its token proves all but `merchant_id` and `store_id`."""
+        yield from self._status(kit.NOBODYS_PAYMENT)
+        words = "it grants a token, and only opening a payment uses merchant_id and store_id"
+        return kit.Proof(verdict="unknown", words=words)
 
     @kit.exchange
     def grant(self) -> Generator[kit.HttpRequest, kit.HttpReply, kit.Token | kit.Inconclusive]:
@@ -171,6 +176,11 @@ class EPS(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
             **kit.without_nulls(wished),
             **opening.options,
         }
+
+    def _status(self, reference: str) -> kit.Exchange[kit.Received]:
+        query = f"?merchantTransactionId={kit.segment(reference)}"
+        url = self._url(f"/EPSEngine/CheckMerchantTransactionStatus{query}")
+        return (yield from self._call(reference, lambda headers: kit.get(url, headers)))
 
     def _call(
         self, signed: str, request: Callable[[list[tuple[str, str]]], kit.HttpRequest]
