@@ -297,6 +297,13 @@ class ProvesCredentials(Protocol):
         ...
 
 
+class Remarks(Protocol):
+    """A gateway with something to say of how its account is configured, where nothing is wrong."""
+
+    @property
+    def remarks(self) -> tuple[str, ...]: ...
+
+
 class ListedLines(Struct, frozen=True, kw_only=True):
     """Yielded to hand over lines of a list. Nothing is sent back."""
 

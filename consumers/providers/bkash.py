@@ -60,6 +60,12 @@ class BKash(TokenizedCheckout, frozen=True, kw_only=True, forbid_unknown_fields=
             signs=True,
         )
 
+    @property
+    def remarks(self) -> tuple[str, ...]:
+        if self.topic_arn is not None:
+            return ()
+        return ("bKash's webhooks get 401 until topic_arn is configured; returns and checks find every payment",)
+
     def call_paths(self) -> CallPaths:
         return _PATHS
 

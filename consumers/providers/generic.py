@@ -107,12 +107,15 @@ class Generic(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         return _about(answer, asked, expected) if self._by_candidate else answer
 
     @kit.exchange
-    def prove(self) -> kit.Exchange[kit.Proof]:
-        """Ask about a payment of nobody. The table's `not_found` proves the key; no other reply is known to do so."""
+    def prove(self) -> kit.Exchange[kit.Proof | kit.Inconclusive]:
+        """Ask about nobody's payment. Only the reply that `status.not_found` describes proves the keys."""
         received = yield from kit.fetch(self._question(kit.NOBODYS_PAYMENT))
         if self.status.is_unknown(received):
             return kit.Proof(verdict="works", words="it accepts the key")
-        return kit.Proof(verdict="unknown", words="its reply about an unknown payment is no not_found of the table")
+        if self.status.not_found is None:
+            words = "status.not_found is not configured, and only that reply tells a refused key from others"
+            return kit.Proof(verdict="unknown", words=words)
+        return kit.unreadable(f"HTTP {received.status}, and not as status.not_found says")
 
     def authenticate(self, callback: kit.Callback) -> kit.Signed | kit.Unsigned | kit.Forged:
         """Always unsigned: a gateway that signs needs a file of its own."""

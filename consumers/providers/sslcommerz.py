@@ -149,7 +149,8 @@ class SSLCommerz(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         if connected in _REFUSED:
             return kit.Inconclusive(trouble=kit.Trouble.KEY_REFUSED, detail=f"APIConnect is {connected}")
         if connected != "DONE":
-            return kit.unreadable("APIConnect is neither DONE nor a refusal")
+            said = connected if connected == "INVALID_REQUEST" else "neither DONE nor a refusal"
+            return kit.unreadable(f"APIConnect is {said}")
         return read_attempts(body, expected.reference)
 
     def authenticate(self, callback: kit.Callback) -> kit.Signed | kit.Unsigned | kit.Forged:

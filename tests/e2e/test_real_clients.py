@@ -60,6 +60,14 @@ REQUESTS = (
     "charset-normalizer==3.5.3",
     "idna==3.20",
 )
+HTTPX = (
+    "httpx==0.28.1",
+    "httpcore==1.0.9",
+    "h11==0.16.0",
+    "anyio==4.16.0",
+    "certifi==2026.10.19.post1",
+    "idna==3.20",
+)
 CLIENTS = (
     Client(
         package="sslcommerz-client",
@@ -110,6 +118,46 @@ CLIENTS = (
         script="shurjopay_0_12.cjs",
         reference="node-1",
         told={"statuses": ["1000", "1000"], "amount": "1500.5000"},
+    ),
+    Client(
+        package="bkash-pgw-tokenized",
+        version="1.0.0",
+        provider="bkash",
+        script="bkash_pgw_tokenized_1_0.py",
+        reference="tokenized-1",
+        told={"statuses": ["Initiated", *["Completed"] * 4], "amount": "1500.50", "refundable": "1000.00"},
+        also=("cryptography==50.0.2", *HTTPX),
+    ),
+    Client(
+        package="pybkash",
+        version="0.4.2",
+        provider="bkash",
+        script="pybkash_0_4.py",
+        reference="pybkash-1",
+        told={
+            "statuses": ["Initiated", *["Completed"] * 5],
+            "verified": ["Incomplete", "Complete"],
+            "amount": "1500.50",
+        },
+        also=("redis==8.1.0", *HTTPX),
+    ),
+    Client(
+        package="bkash-payment",
+        version="3.0.5",
+        provider="bkash",
+        script="bkash_payment_3_0.cjs",
+        reference="node-1",
+        # before it refunds, it asks for the status of an earlier refund, and keeps to that
+        told={"statuses": ["Initiated", *["Completed"] * 4], "amount": "1500.50", "refunded_once": True},
+        also=("axios@1.21.1",),
+    ),
+    Client(
+        package="hs-eps-gateway",  # it pins what it needs by itself
+        version="1.0.1",
+        provider="eps",
+        script="hs_eps_gateway_1_0.py",
+        reference="eps-client-1",
+        told={"statuses": ["pending", "success", "error"], "amount": "1500.50"},
     ),
 )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import hashlib
 import hmac
 import json
@@ -14,6 +15,11 @@ from typing import Any
 
 import aiohttp
 from aiohttp import web
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import padding, rsa
+from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
+from cryptography.x509 import load_pem_x509_certificate
 
 from worker.playground.sandbox.sandbox_app import make_app
 from worker.playground.sandbox.sandbox_config import SandboxConfig
@@ -27,6 +33,11 @@ IPAY = {"Authorization": "Bearer sandbox-ipay-key"}
 PAYPARSE = {"x-api-key": "sandbox-payparse-key"}
 SSLCOMMERZ = {"store_id": "sandboxstore001", "store_passwd": "sandbox-sslcommerz-password"}
 AAMARPAY = {"store_id": "sandbox-aamarpay", "signature_key": "sandbox-aamarpay-key"}
+BKASH = "/bkash/v1.2.0-beta/tokenized/checkout"
+BKASH_USER = {"username": "sandbox-bkash-user", "password": "sandbox-bkash-password"}
+BKASH_APP = {"app_key": "sandbox-bkash-app-key", "app_secret": "sandbox-bkash-app-secret"}
+UDDOKTAPAY = {"RT-UDDOKTAPAY-API-KEY": "sandbox-uddoktapay-key"}
+WITH_EXECUTE = ("onepaybd", "bkash")
 CUSTOMER = {
     "name": "Rahima",
     "email": "rahima@example.com",
@@ -125,6 +136,100 @@ class Driver:
             "callbackURL": f"{self.shop}/b",
         }
         return await self.onepaybd("create", body | changes)
+
+    async def direct(self, path: str, body: Any, **headers: str) -> Answered:
+        """A call to bKash itself."""
+        sent = {"Authorization": self.token, "X-APP-Key": BKASH_APP["app_key"]} | headers
+        return await self.call("POST", f"{BKASH}/{path}", headers=sent, json=body)
+
+    async def granted_by_bkash(self) -> Answered:
+        answered = await self.direct("token/grant", BKASH_APP, **BKASH_USER)
+        self.token = answered.json["id_token"]
+        return answered
+
+    async def direct_bkash(self, **changes: Any) -> Answered:
+        body = {
+            "mode": "0011",
+            "amount": "1500.5",
+            "currency": "BDT",
+            "intent": "sale",
+            "merchantInvoiceNumber": REFERENCE,
+            "payerReference": "01770618575",
+            "callbackURL": f"{self.shop}/b",
+        }
+        return await self.direct("create", body | changes)
+
+    async def execute(self, provider: str, payment_id: str) -> Answered:
+        """Take the money, where Execute does that."""
+        call = self.onepaybd if provider == "onepaybd" else self.direct
+        return await call("execute", {"paymentID": payment_id})
+
+    async def grant(self, provider: str) -> None:
+        """A token, where the gateway grants some."""
+        grants = {
+            "onepaybd": self.granted,
+            "bkash": self.granted_by_bkash,
+            "shurjopay": self.granted_by_shurjopay,
+            "eps": self.granted_by_eps,
+        }
+        if provider in grants:
+            await grants[provider]()
+
+    async def eps_call(self, method: str, path: str, hashed: str, *, json: Any = None, **headers: str) -> Answered:
+        digest = hmac.digest(b"sandbox-eps-hash-key", hashed.encode(), hashlib.sha512)
+        sent = {"x-hash": base64.b64encode(digest).decode(), "Authorization": f"Bearer {self.token}"} | headers
+        return await self.call(method, f"/eps/v1/{path}", headers=sent, json=json)
+
+    async def granted_by_eps(self) -> Answered:
+        body = {"userName": "sandbox-eps-user", "password": "sandbox-eps-password"}
+        answered = await self.eps_call("POST", "Auth/GetToken", body["userName"], json=body)
+        self.token = answered.json["token"]
+        return answered
+
+    async def eps(self, **changes: Any) -> Answered:
+        customer = {"Name": "Rahima", "Email": "rahima@example.com", "Address": "1 Road", "City": "Dhaka"}
+        customer |= {"State": "Dhaka", "Postcode": "1000", "Country": "BD", "Phone": "01700000000"}
+        body = {
+            "merchantId": "5d4a1f8e-0000-4000-8000-000000000001",
+            "storeId": "5d4a1f8e-0000-4000-8000-000000000002",
+            "CustomerOrderId": "order-7831",
+            "merchantTransactionId": REFERENCE,
+            "transactionTypeId": 1,
+            "totalAmount": 1500.5,
+            "successUrl": f"{self.shop}/s",
+            "failUrl": f"{self.shop}/f",
+            "cancelUrl": f"{self.shop}/c",
+            **{f"customer{name}": value for name, value in customer.items()},
+            "productName": "Order",
+        } | changes
+        hashed = str(body["merchantTransactionId"])
+        return await self.eps_call("POST", "EPSEngine/InitializeEPS", hashed, json=body)
+
+    async def eps_status(self, reference: str = REFERENCE) -> Answered:
+        path = f"EPSEngine/CheckMerchantTransactionStatus?merchantTransactionId={reference}"
+        return await self.eps_call("GET", path, reference)
+
+    async def uddoktapay(self, *, headers: Any = UDDOKTAPAY, **changes: Any) -> Answered:
+        body = {
+            "full_name": "Rahima",
+            "email": "rahima@example.com",
+            "amount": "1500.50",
+            "metadata": {"reference": REFERENCE},
+            "redirect_url": f"{self.shop}/b",
+            "return_type": "GET",
+            "cancel_url": f"{self.shop}/c",
+        }
+        return await self.call("POST", "/uddoktapay/api/checkout-v2", headers=headers, json=body | changes)
+
+    async def verify_invoice(self, invoice_id: str) -> Answered:
+        body = {"invoice_id": invoice_id}
+        return await self.call("POST", "/uddoktapay/api/verify-payment", headers=UDDOKTAPAY, json=body)
+
+    async def invoice(self) -> str:
+        """The invoice of our order's checkout, which only a return tells."""
+        return str(
+            (await self.asked(f"sessions?provider=uddoktapay&reference={REFERENCE}"))["sessions"][0]["invoice_id"]
+        )
 
     async def shadhinpay(self, *, key: str = "k1", headers: Any = SHADHINPAY, **changes: Any) -> Answered:
         body = {"amount": "1500.50", "currency": "BDT", "merchantTxnId": REFERENCE, "callbackUrl": f"{self.shop}/b"}
@@ -291,18 +396,16 @@ OPENERS: dict[str, Callable[[Driver], Any]] = {
     "moneybag": Driver.moneybag,
     "ipay": Driver.ipay,
     "sslcommerz": Driver.sslcommerz,
-    "aamarpay": Driver.aamarpay,
+    "bkash": Driver.direct_bkash,
     "shurjopay": Driver.shurjopay,
-}
-GRANTS: dict[str, Callable[[Driver], Any]] = {
-    "onepaybd": Driver.granted,
-    "shurjopay": Driver.granted_by_shurjopay,
+    "aamarpay": Driver.aamarpay,
+    "eps": Driver.eps,
+    "uddoktapay": Driver.uddoktapay,
 }
 
 
 async def opened(sandbox: Driver, provider: str) -> Any:
-    if provider in GRANTS:
-        await GRANTS[provider](sandbox)
+    await sandbox.grant(provider)
     answered = await OPENERS[provider](sandbox)
     assert answered.status in (200, 201), answered.body
     return answered.json
@@ -326,8 +429,12 @@ def checkout_url(provider: str, answer: Any) -> str:
     match provider:
         case "payparse":
             return answer["checkout_url"]
-        case "onepaybd":
+        case "onepaybd" | "bkash":
             return answer["bkashURL"]
+        case "eps":
+            return answer["RedirectURL"]
+        case "uddoktapay":
+            return answer["payment_url"]
         case "shadhinpay":
             return answer["data"]["paymentUrl"]
         case "moneybag":
@@ -349,6 +456,12 @@ async def ask(sandbox: Driver, provider: str, answer: Any) -> Answered:
             return await sandbox.call("GET", f"/payparse/api/v1/order/{answer['payment_id']}/status", headers=PAYPARSE)
         case "onepaybd":
             return await sandbox.onepaybd("status", {"paymentID": answer["paymentID"]})
+        case "bkash":
+            return await sandbox.direct("payment/status", {"paymentID": answer["paymentID"]})
+        case "eps":
+            return await sandbox.eps_status()
+        case "uddoktapay":
+            return await sandbox.verify_invoice(await sandbox.invoice())
         case "shadhinpay":
             return await sandbox.call("GET", f"/shadhinpay/payments?merchantTxnId={REFERENCE}", headers=SHADHINPAY)
         case "moneybag":
@@ -384,6 +497,35 @@ async def told_by_status(sandbox: Driver, provider: str, answer: Any) -> Any:
 def signed_by_shadhinpay(headers: Any, body: bytes, secret: bytes = b"whsec_shadhinpay_sandbox") -> bool:
     stamp, _, signature = headers["X-ShadhinPay-Signature"].partition(",v1=")
     return hmac.new(secret, stamp.encode() + b"." + body, hashlib.sha256).hexdigest() == signature
+
+
+def signed_by_sns(body: bytes, certificate: bytes) -> bool:
+    """By the certificate that lies at the address that the message names."""
+    message = json.loads(body)
+    key = load_pem_x509_certificate(certificate).public_key()
+    assert isinstance(key, rsa.RSAPublicKey)
+    names = ("Message", "MessageId", "Subject", "SubscribeURL", "Timestamp", "Token", "TopicArn", "Type")
+    told = "".join(f"{name}\n{message[name]}\n" for name in names if name in message)
+    algorithm = hashes.SHA1() if message["SignatureVersion"] == "1" else hashes.SHA256()
+    try:
+        key.verify(base64.b64decode(message["Signature"]), told.encode(), padding.PKCS1v15(), algorithm)
+    except InvalidSignature:
+        return False
+    return True
+
+
+def opened_by_eps(body: bytes) -> Any:
+    """What an EPS IPN says; None where it is none, or is closed by another key."""
+    data = json.loads(body).get("Data")
+    if data is None:
+        return None
+    iv, sealed = (base64.b64decode(part) for part in data.split(":"))
+    opener = Cipher(algorithms.AES(b"sandbox-eps-ipn-key-of-32-bytes!"), modes.CBC(iv)).decryptor()
+    padded = opener.update(sealed) + opener.finalize()
+    try:
+        return json.loads(padded[: -padded[-1]])
+    except ValueError:
+        return None
 
 
 def signed_by_moneybag(headers: Any, body: bytes) -> bool:

@@ -74,7 +74,7 @@ async def test_from_is_inclusive_and_to_is_not(shops: Shops) -> None:
         ("status=paid", "status"),
         ("status=", "status"),
         ("status=pending&status=failed", "status"),
-        ("provider=bkash", "provider"),
+        ("provider=nagad", "provider"),
         ("account=other-one", "account"),
         ("account=nobodys", "account"),
         ("account=A", "account"),

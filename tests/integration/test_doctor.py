@@ -15,6 +15,7 @@ from msgspec.structs import replace
 from consumers.account import Account
 from consumers.ports.gateway import Provider
 from consumers.providers.aamarpay import AamarPay
+from consumers.providers.bkash import BKash
 from consumers.providers.ipay import IPay
 from consumers.providers.onepaybd import OnePayBD
 from schemas.secret import Secret
@@ -142,6 +143,23 @@ async def test_a_gateway_whose_replies_prove_no_key_is_told_as_such(
     async with answering(("GET", SEARCH, status, body)) as url:
         told = await examined(AamarPay(base_url=url, store_id=Secret("s"), signature_key=Secret("k")))
     assert (told[0], told[1].startswith(words)) == (mark, True), told
+
+
+@pytest.mark.parametrize("topic", [None, "arn:aws:sns:ap-southeast-1:123456789012:bpt_01700000000"])
+async def test_a_bkash_account_without_a_topic_is_told_that_its_webhooks_are_refused(
+    shops: Shops, topic: str | None
+) -> None:
+    granted = ("POST", "/tokenized/checkout/token/grant", 200, {"statusCode": "0000", "id_token": "t"})
+    unknown = ("POST", "/tokenized/checkout/payment/status", 200, {"statusCode": "2002", "statusMessage": "Invalid"})
+    key = Secret("key")
+    async with answering(granted, unknown) as url, gateways(PostgresTokens(shops.database)) as asking:
+        provider = BKash(base_url=url, app_key=key, app_secret=key, username=key, password=key, topic_arn=topic)
+        account = Account(id="a", merchant="shop", provider=provider)
+        proven, *others = await examine_gateway(asking, account, lambda: datetime.now(UTC))
+    assert (proven.mark, proven.words) == ("ok", "reachable, and it accepts the key")
+    assert [one.words.partition(" until ")[0] for one in others if one.mark == "ok"] == (
+        [] if topic else ["bKash's webhooks get 401"]
+    )
 
 
 async def test_a_token_of_former_credentials_hides_no_wrong_ones(shops: Shops) -> None:

@@ -26,6 +26,7 @@ from tests.integration.sandboxes import (
     REFERENCE,
     SHADHINPAY,
     SHOP,
+    WITH_EXECUTE,
     Driver,
     Receiver,
     checkout_url,
@@ -220,10 +221,11 @@ async def test_ipay_opens_is_paid_and_tells_by_both_ids(sandbox: Driver) -> None
     paid = (await sandbox.ipay_status()).json
     assert (paid["statusCode"], paid["status"]) == (200, "Successfully paid")
     assert re.fullmatch(r"\d\d [A-Z][a-z]{2} \d{4} \d\d:\d\d:\d\d\.\d{3} BDT", paid["transactionTime"])
-    assert "orderAmount" not in paid
+    assert paid["orderAmount"] == 1500.5
     assert (await sandbox.call("GET", f"/ipay/order/{order['orderId']}/status", headers=IPAY)).json == paid
     used = await sandbox.ipay()
-    assert (used.status, used.json) == (409, {"message": f"Reference Id '{REFERENCE}' has already been used"})
+    told = f"Reference Id '{REFERENCE}' has already been used"
+    assert (used.status, used.json) == (409, {"message": told, "errorMessage": told})
 
 
 @pytest.mark.parametrize(("does", "path", "code"), [("fail", "/f", 400), ("cancel", "/c", 300)])
@@ -242,7 +244,7 @@ async def test_wrong_keys_get_each_gateways_own_error(sandbox: Driver) -> None:
     moneybag = await sandbox.moneybag(headers={"X-Merchant-API-Key": "no"})
     assert (moneybag.status, moneybag.json["success"]) == (401, False)
     ipay = await sandbox.ipay(headers={"Authorization": "Bearer  sandbox-ipay-key"})
-    assert (ipay.status, ipay.json) == (401, {"message": "Invalid API key"})
+    assert (ipay.status, ipay.json) == (401, {"message": "Invalid API key", "errorMessage": "Invalid API key"})
 
 
 @pytest.mark.parametrize(
@@ -323,12 +325,21 @@ async def test_moneybag_refuses_fields_it_does_not_know(sandbox: Driver) -> None
 async def test_ipay_keeps_its_limits(sandbox: Driver, changes: Any) -> None:
     answered = await sandbox.ipay(**changes)
     assert answered.status == 400
-    assert answered.json.keys() == {"message"}
+    assert answered.json.keys() == {"message", "errorMessage"}
 
 
 @pytest.mark.parametrize(
     ("provider", "lifetime"),
-    [("payparse", 900), ("onepaybd", 86_400), ("shadhinpay", 900), ("moneybag", 1800), ("ipay", 900)],
+    [
+        ("payparse", 900),
+        ("onepaybd", 86_400),
+        ("shadhinpay", 900),
+        ("moneybag", 1800),
+        ("ipay", 900),
+        ("bkash", 86_400),
+        ("eps", 1800),
+        ("uddoktapay", 1800),
+    ],
 )
 async def test_sessions_end_by_the_clock(sandbox: Driver, provider: str, lifetime: int) -> None:
     url = checkout_url(provider, await opened(sandbox, provider))
@@ -407,17 +418,19 @@ async def test_troubles_are_for_their_reference_kind_and_number_of_times(sandbox
 async def test_falsified_answers_differ_from_the_true_one_as_named(sandbox: Driver, provider: str) -> None:
     answer = await opened(sandbox, provider)
     await sandbox.shopper(provider, "pay")
-    if provider == "onepaybd":
-        await sandbox.onepaybd("execute", {"paymentID": answer["paymentID"]})
+    if provider in WITH_EXECUTE:
+        await sandbox.execute(provider, answer["paymentID"])
+    if provider == "sslcommerz":
+        await told_by_status(sandbox, provider, answer)  # the first answer says VALID, all others VALIDATED
     true = await told_by_status(sandbox, provider, answer)
     for trouble, meant in (
-        ("unknown_word", "status"),
-        ("contradiction", "status"),
-        ("wrong_identity", "(?i)order|reference|invoice|txn"),
+        ("unknown_word", "(?i)status"),
+        ("contradiction", "(?i)status"),
+        ("wrong_identity", "(?i)order|reference|invoice|txn|tran_id|transactionid|metadata"),
         ("wrong_currency", "currency"),
         ("wrong_amount", "(?i)amount"),
     ):
-        if (provider, trouble) == ("ipay", "wrong_currency"):
+        if trouble == "wrong_currency" and provider in ("ipay", "eps", "uddoktapay"):
             body = {"provider": provider, "trouble": trouble}
             assert (await sandbox.call("POST", "/_control/troubles", json=body)).status == 409
             continue
@@ -435,10 +448,10 @@ async def test_falsified_answers_differ_from_the_true_one_as_named(sandbox: Driv
 async def test_another_amount_paid_is_the_amount_told(sandbox: Driver, provider: str) -> None:
     answer = await opened(sandbox, provider)
     await sandbox.shopper(provider, "pay", amount="1.5")
-    if provider == "onepaybd":
-        await sandbox.onepaybd("execute", {"paymentID": answer["paymentID"]})
+    if provider in WITH_EXECUTE:
+        await sandbox.execute(provider, answer["paymentID"])
     told = await told_by_status(sandbox, provider, answer)
-    assert float(told["orderAmount" if provider == "ipay" else "amount"]) == 1.5
+    assert float(told[{"ipay": "orderAmount", "eps": "TotalAmount"}.get(provider, "amount")]) == 1.5
 
 
 async def test_every_call_is_counted(sandbox: Driver) -> None:
@@ -679,6 +692,12 @@ def test_the_accounts_name_every_gateway_with_the_sandboxs_own_keys() -> None:
         "shop-shadhinpay",
         "shop-moneybag",
         "shop-ipay",
+        "shop-sslcommerz",
+        "shop-bkash",
+        "shop-shurjopay",
+        "shop-aamarpay",
+        "shop-eps",
+        "shop-uddoktapay",
     ]
     assert {account["provider"] for account in accounts} == set(GATEWAYS)
     assert accounts[0]["base_url"] == "http://127.0.0.1:8090/payparse"

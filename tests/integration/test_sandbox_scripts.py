@@ -7,6 +7,7 @@ import json
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -19,19 +20,26 @@ from tests.integration.sandboxes import (
     DEADLINE,
     OPENERS,
     REFERENCE,
+    UDDOKTAPAY,
+    WITH_EXECUTE,
     Answered,
     Driver,
     ask,
     driving,
     opened,
+    opened_by_eps,
     serving,
     signed_by_moneybag,
     signed_by_shadhinpay,
+    signed_by_sns,
     told_by_status,
 )
 from worker.playground.sandbox.sandbox_config import GATEWAYS, SandboxConfig
 
-WITH_WEBHOOKS = ("shadhinpay", "moneybag")
+WITH_WEBHOOKS = ("shadhinpay", "moneybag", "bkash", "eps", "uddoktapay")
+UNSIGNED = ("eps", "uddoktapay")
+TOLD = (*WITH_WEBHOOKS, "sslcommerz")
+"""Those that send a message of their own in these tests; SSLCOMMERZ's opening names an address for its IPN."""
 FITS: dict[str, tuple[str, ...]] = dict.fromkeys(
     (
         "callback_lost",
@@ -51,10 +59,12 @@ FITS: dict[str, tuple[str, ...]] = dict.fromkeys(
         "status_proxy_404",
         "status_pending",
         "status_unknown_word",
+        "status_numbers",
         "status_contradiction",
         "create_lost",
         "token_revoked",
         "paid_after_expiry",
+        "paid_after_review",
         "paid_twice",
         "refunded_in_part",
         "refunded_in_full",
@@ -64,20 +74,44 @@ FITS: dict[str, tuple[str, ...]] = dict.fromkeys(
         "execute_lost",
         "execute_slow",
         "gateway_down",
+        "paid_at_risk",
+        "status_in_text",
     ),
     GATEWAYS,
 ) | {
-    "callback_of_another": ("onepaybd", "moneybag"),
-    "currency_tampered": ("payparse", "onepaybd", "shadhinpay", "moneybag"),
-    "token_revoked": ("onepaybd",),
-    "paid_twice": ("payparse", "moneybag", "ipay"),
+    "callback_of_another": (
+        "onepaybd",
+        "moneybag",
+        "sslcommerz",
+        "bkash",
+        "shurjopay",
+        "aamarpay",
+        "eps",
+        "uddoktapay",
+    ),
+    "currency_tampered": (
+        "payparse",
+        "onepaybd",
+        "shadhinpay",
+        "moneybag",
+        "sslcommerz",
+        "bkash",
+        "shurjopay",
+        "aamarpay",
+    ),
+    "status_numbers": ("eps",),
+    "paid_after_review": ("uddoktapay",),
+    "token_revoked": ("onepaybd", "bkash", "shurjopay", "eps"),
+    "paid_twice": ("payparse", "moneybag", "ipay", "sslcommerz", "shurjopay", "aamarpay", "eps"),
     "refunded_in_part": ("shadhinpay",),
-    "refunded_in_full": ("payparse", "shadhinpay", "moneybag"),
+    "refunded_in_full": ("payparse", "shadhinpay", "moneybag", "shurjopay"),
     "webhook_forged": WITH_WEBHOOKS,
-    "webhook_late": WITH_WEBHOOKS,
+    "webhook_late": ("shadhinpay", "moneybag", "sslcommerz", "shurjopay", "aamarpay", "eps", "uddoktapay"),
     "webhook_replayed": WITH_WEBHOOKS,
-    "execute_lost": ("onepaybd",),
-    "execute_slow": ("onepaybd",),
+    "execute_lost": WITH_EXECUTE,
+    "execute_slow": WITH_EXECUTE,
+    "paid_at_risk": ("sslcommerz", "aamarpay"),
+    "status_in_text": ("shurjopay",),
 }
 SECONDS = {
     "callback_late": 20,
@@ -87,6 +121,7 @@ SECONDS = {
     "status_proxy_404": 5,
     "status_pending": 5,
     "paid_after_expiry": 2,
+    "paid_after_review": 3,
     "paid_twice": 3,
     "refunded_in_part": 3,
     "refunded_in_full": 3,
@@ -100,8 +135,15 @@ PAID = {
     "shadhinpay": ("status", "COMPLETED"),
     "moneybag": ("status", "SUCCESS"),
     "ipay": ("statusCode", 200),
+    "sslcommerz": ("status", "VALID"),  # and VALIDATED
+    "bkash": ("transactionStatus", "Completed"),
+    "shurjopay": ("sp_code", "1000"),
+    "aamarpay": ("pay_status", "Successful"),
+    "eps": ("Status", "SUCCESS"),
+    "uddoktapay": ("status", "COMPLETED"),
 }
-AMOUNT = {"ipay": "orderAmount"}
+AMOUNT = {"ipay": "orderAmount", "eps": "TotalAmount"}
+CURRENCY = {"sslcommerz": "currency_type"}
 
 
 class Hit:
@@ -110,21 +152,36 @@ class Hit:
     def __init__(self, request: web.Request, body: bytes) -> None:
         self.method, self.path, self.headers, self.body = request.method, request.path, request.headers, body
         self.url = str(request.url)
+        self.certificate = b""
 
     @property
     def signed(self) -> bool:
+        if "x-amz-sns-message-type" in self.headers:
+            return signed_by_sns(self.body, self.certificate)
+        if self.headers.get("RT-UDDOKTAPAY-API-KEY"):
+            return self.headers["RT-UDDOKTAPAY-API-KEY"] == UDDOKTAPAY["RT-UDDOKTAPAY-API-KEY"]
+        if b'{"Data":' in self.body:
+            return opened_by_eps(self.body) is not None
         check = signed_by_moneybag if "X-Webhook-Signature" in self.headers else signed_by_shadhinpay
         return check(self.headers, self.body)
 
     @property
     def event_id(self) -> str:
-        return self.headers.get("X-Webhook-Event-Id") or self.headers["X-ShadhinPay-Event-Id"]
+        """The message's id; where a gateway sends none, that of the payment."""
+        names = ("X-Webhook-Event-Id", "X-ShadhinPay-Event-Id", "x-amz-sns-message-id")
+        return next((self.headers[name] for name in names if name in self.headers), "") or self.payment
 
     @property
     def says(self) -> str:
         """The event's own word for the payment."""
-        event = json.loads(self.body)
-        return str((event.get("data") or event.get("payload"))["status"])
+        event = opened_by_eps(self.body) or json.loads(self.body)
+        return str((event.get("data") or event.get("payload") or event).get("status") or event["Status"])
+
+    @property
+    def payment(self) -> str:
+        """The payment that an EPS or UddoktaPay message is about."""
+        event = opened_by_eps(self.body) or json.loads(self.body)
+        return str(event.get("EPSTransactionId") or event.get("invoice_id"))
 
 
 class Shop:
@@ -137,6 +194,12 @@ class Shop:
 
     async def take(self, request: web.Request) -> web.Response:
         hit = Hit(request, await request.read())
+        if "x-amz-sns-message-type" in hit.headers:
+            async with (
+                aiohttp.ClientSession() as http,
+                http.get(json.loads(hit.body)["SigningCertURL"], timeout=aiohttp.ClientTimeout(DEADLINE)) as response,
+            ):
+                hit.certificate = await response.read()
         async with self._came:
             self.hits.append(hit)
             self._came.notify_all()
@@ -144,7 +207,7 @@ class Shop:
 
     @property
     def visits(self) -> list[Hit]:
-        return [hit for hit in self.hits if hit.method == "GET"]
+        return [hit for hit in self.hits if hit.path not in ("/hook", "/i")]
 
     @property
     def webhooks(self) -> list[Hit]:
@@ -170,6 +233,7 @@ async def set_up(shop: Shop, config: SandboxConfig) -> AsyncIterator[Driver]:
         driver.shop = shop.base
         for provider in WITH_WEBHOOKS:
             await driver.control("webhook_urls", provider=provider, url=f"{shop.base}/hook")
+        await driver.asked("sns")  # its key is made now, and takes no time of a script's
         yield driver
 
 
@@ -198,13 +262,13 @@ async def pay(sandbox: Driver, provider: str) -> str | None:
 
 async def taken(sandbox: Driver, provider: str, answer: Any) -> None:
     """Execute it, where Execute takes the money."""
-    if provider == "onepaybd":
-        assert (await sandbox.onepaybd("execute", {"paymentID": answer["paymentID"]})).json["statusCode"] == "0000"
+    if provider in WITH_EXECUTE:
+        assert (await sandbox.execute(provider, answer["paymentID"])).json["statusCode"] == "0000"
 
 
 async def told_paid(sandbox: Driver, provider: str, answer: Any) -> bool:
     field, word = PAID[provider]
-    return (await told_by_status(sandbox, provider, answer))[field] == word
+    return str((await told_by_status(sandbox, provider, answer))[field]).startswith(str(word))
 
 
 async def session(sandbox: Driver, provider: str) -> Any:
@@ -249,7 +313,7 @@ async def test_a_script_that_cannot_happen_at_a_gateway_is_refused(sandbox: Driv
     ("wrong", "field"),
     [
         ({"script": "callback_eaten"}, "script"),
-        ({"provider": "bkash"}, "provider"),
+        ({"provider": "nagad"}, "provider"),
         ({"reference": ""}, "reference"),
         ({"seconds": "soon"}, "seconds"),
         ({"script": "callback_lost", "seconds": 3}, "seconds"),
@@ -276,12 +340,13 @@ async def test_a_lost_callback_pays_and_tells_nobody(sandbox: Driver, shop: Shop
 async def test_a_doubled_callback_visits_twice_and_repeats_each_webhook(
     sandbox: Driver, shop: Shop, provider: str
 ) -> None:
-    await scripted(sandbox, provider, "callback_doubled")
+    answer = await scripted(sandbox, provider, "callback_doubled")
     redirect = await pay(sandbox, provider)
-    webhooks = 3 if provider in WITH_WEBHOOKS else 0
+    await taken(sandbox, provider, answer)
+    webhooks = 3 if provider in TOLD else 0
     await shop.until(lambda: len(shop.hits) == 2 + webhooks)
     assert [hit.url for hit in shop.visits] == [redirect] * 2
-    assert len({hit.event_id for hit in shop.webhooks}) == (1 if webhooks else 0)
+    assert len({hit.event_id for hit in shop.webhooks}) == (1 if provider in WITH_WEBHOOKS else 0)
     assert len(await nothing_waits(sandbox, "deliveries")) == webhooks
 
 
@@ -294,11 +359,13 @@ async def test_a_doubled_callback_repeats_the_form_too(sandbox: Driver, shop: Sh
 
 @each("callback_late")
 async def test_a_late_callback_comes_after_its_seconds(sandbox: Driver, shop: Shop, provider: str) -> None:
-    await scripted(sandbox, provider, "callback_late", 0.4)
-    redirects = {"moneybag": "/s", "ipay": "/s", "payparse": "/s"}
+    answer = await scripted(sandbox, provider, "callback_late", 0.4)
+    posting = ("moneybag", "ipay", "payparse", "sslcommerz", "aamarpay", "eps")
+    redirects = {"shurjopay": "/r"} | dict.fromkeys(posting, "/s")
     assert await pay(sandbox, provider) is None
+    await taken(sandbox, provider, answer)
     assert shop.hits == []
-    await shop.until(lambda: len(shop.hits) == (2 if provider in WITH_WEBHOOKS else 1))
+    await shop.until(lambda: len(shop.hits) == (2 if provider in TOLD else 1))
     assert [hit.path for hit in shop.visits] == [redirects.get(provider, "/b")]
     assert [row["result"] for row in await nothing_waits(sandbox, "scheduled")] == ["200"]
 
@@ -308,9 +375,11 @@ async def test_word_of_an_earlier_failure_comes_after_the_payment(sandbox: Drive
     answer = await scripted(sandbox, provider, "callback_reordered", 0.3)
     redirect = await pay(sandbox, provider)
     await taken(sandbox, provider, answer)
-    sends, visited = provider in WITH_WEBHOOKS, provider != "shadhinpay"
-    await shop.until(lambda: len(shop.hits) == 2 * sends + visited)
-    assert [hit.says for hit in shop.webhooks] == ([PAID[provider][1], "FAILED"] if sends else [])
+    visited = provider not in ("shadhinpay", "shurjopay", "uddoktapay")
+    sends = {"bkash": 1, "uddoktapay": 1}.get(provider, 2 if provider in TOLD else 0)
+    await shop.until(lambda: len(shop.hits) == sends + visited)
+    if sends == 2 and provider in WITH_WEBHOOKS:
+        assert [hit.says for hit in shop.webhooks] == [PAID[provider][1], "FAILED"]
     if visited:
         failure = shop.visits[0].url
         assert failure != redirect
@@ -347,11 +416,18 @@ async def test_the_callback_of_another_order_names_one_that_is_paid(sandbox: Dri
     if provider == "moneybag":
         assert (query["order_id"], query["transaction_id"]) == ([other["reference"]], [other["transaction_id"]])
         assert (await sandbox.verify(other["transaction_id"])).json["data"]["status"] == "SUCCESS"
-    else:
+    elif provider == "eps":
+        assert query["MerchantTransactionId"] == [other["reference"]]
+        assert (await sandbox.eps_status(other["reference"])).json["Status"] == "SUCCESS"
+    elif provider == "uddoktapay":
+        assert query["invoice_id"] == [other["invoice_id"]] != [await sandbox.invoice()]
+        told = (await sandbox.verify_invoice(other["invoice_id"])).json
+        assert (told["status"], told["metadata"]) == ("COMPLETED", {"reference": other["reference"]})
+    elif provider in WITH_EXECUTE:
         assert query["paymentID"] == [other["session_id"]] != [answer["paymentID"]]
-        assert (await sandbox.onepaybd("status", {"paymentID": other["session_id"]})).json["transactionStatus"] == (
-            "Completed"
-        )
+        ids = {"paymentID": other["session_id"]}
+        asked = sandbox.onepaybd("status", ids) if provider == "onepaybd" else sandbox.direct("payment/status", ids)
+        assert (await asked).json["transactionStatus"] == "Completed"
     assert (await session(sandbox, provider))["status"] == "open"
     assert shop.hits == []
 
@@ -365,7 +441,8 @@ async def test_another_amount_is_booked_and_told(sandbox: Driver, shop: Shop, pr
     assert float(told[AMOUNT.get(provider, "amount")]) == 1
     if provider in WITH_WEBHOOKS:
         await shop.until(lambda: len(shop.webhooks) == 1)
-        assert b'"1.00"' in shop.webhooks[0].body
+        body = json.dumps(opened_by_eps(shop.webhooks[0].body)).encode() if provider == "eps" else shop.webhooks[0].body
+        assert (b'"1.00"' if provider != "bkash" else b'\\"amount\\":\\"1\\"') in body
 
 
 @each("currency_tampered")
@@ -373,15 +450,15 @@ async def test_another_currency_is_booked_and_told(sandbox: Driver, provider: st
     answer = await scripted(sandbox, provider, "currency_tampered")
     await pay(sandbox, provider)
     await taken(sandbox, provider, answer)
-    assert (await told_by_status(sandbox, provider, answer))["currency"] == "USD"
+    assert (await told_by_status(sandbox, provider, answer))[CURRENCY.get(provider, "currency")] == "USD"
 
 
 async def paid_so_that_status_is_next(sandbox: Driver, provider: str, name: str, seconds: float | None = None) -> Any:
     answer = await scripted(sandbox, provider, name, seconds)
     await pay(sandbox, provider)
-    if provider == "onepaybd":
+    if provider in WITH_EXECUTE:
         with pytest.raises(aiohttp.ClientError):
-            await sandbox.onepaybd("execute", {"paymentID": answer["paymentID"]})
+            await sandbox.execute(provider, answer["paymentID"])
     return answer
 
 
@@ -418,28 +495,31 @@ async def test_the_status_is_right_first_and_then_contradicts_itself(sandbox: Dr
     answer = await scripted(sandbox, provider, "status_contradiction")
     await pay(sandbox, provider)
     await taken(sandbox, provider, answer)
-    if provider != "onepaybd":
+    if provider not in WITH_EXECUTE:
         assert await told_paid(sandbox, provider, answer)
-    assert "failed" in str(await told_by_status(sandbox, provider, answer)).lower()
+    assert ("error" if provider == "uddoktapay" else "failed") in str(
+        await told_by_status(sandbox, provider, answer)
+    ).lower()
     assert await told_paid(sandbox, provider, answer)
 
 
 @each("create_lost")
 async def test_the_answer_to_the_opening_is_lost_and_the_checkout_is_there(sandbox: Driver, provider: str) -> None:
     await script(sandbox, provider, "create_lost")
-    if provider == "onepaybd":
-        await sandbox.granted()
+    await sandbox.grant(provider)
     with pytest.raises(aiohttp.ClientError):
         await OPENERS[provider](sandbox)
     assert (await session(sandbox, provider))["status"] == "open"
 
 
-async def test_a_revoked_token_is_refused_from_the_deed_on(sandbox: Driver) -> None:
-    answer = await scripted(sandbox, "onepaybd", "token_revoked")
-    await pay(sandbox, "onepaybd")
-    assert (await sandbox.onepaybd("execute", {"paymentID": answer["paymentID"]})).status == 401
-    await sandbox.granted()
-    await taken(sandbox, "onepaybd", answer)
+@each("token_revoked")
+async def test_a_revoked_token_is_refused_from_the_deed_on(sandbox: Driver, provider: str) -> None:
+    answer = await scripted(sandbox, provider, "token_revoked")
+    await pay(sandbox, provider)
+    assert (await ask(sandbox, provider, answer)).status == 401
+    await sandbox.grant(provider)
+    await taken(sandbox, provider, answer)
+    assert await told_paid(sandbox, provider, answer)
 
 
 @each("paid_after_expiry")
@@ -464,13 +544,15 @@ async def test_a_checkout_that_is_open_already_is_over_soon(sandbox: Driver) -> 
 async def test_a_second_transaction_comes_later(sandbox: Driver, shop: Shop, provider: str) -> None:
     await scripted(sandbox, provider, "paid_twice", 0.2)
     redirect = await pay(sandbox, provider)
-    await shop.until(lambda: len(shop.hits) == (2 if provider == "moneybag" else 1))
+    await shop.until(lambda: len(shop.hits) == {"sslcommerz": 3}.get(provider, 2 if provider in WITH_WEBHOOKS else 1))
     first, second = (await session(sandbox, provider))["transactions"]
     assert (first["status"], second["status"]) == ("paid", "paid")
     assert first["transaction_id"] != second["transaction_id"]
     if provider == "moneybag":
         told = [json.loads(hit.body)["data"]["transaction_id"] for hit in shop.webhooks]
         assert told == [first["transaction_id"], second["transaction_id"]]
+    elif provider == "eps":
+        assert [hit.payment for hit in shop.webhooks] == [first["transaction_id"], second["transaction_id"]]
     else:
         assert [hit.url for hit in shop.visits] == [redirect]
 
@@ -491,7 +573,8 @@ async def test_all_is_given_back_later(sandbox: Driver, provider: str) -> None:
     await pay(sandbox, provider)
     assert await told_paid(sandbox, provider, answer)
     assert [row["state"] for row in await nothing_waits(sandbox, "scheduled")] == ["done"]
-    assert (await told_by_status(sandbox, provider, answer))["status"].lower() == "refunded"
+    word = (await told_by_status(sandbox, provider, answer))[{"shurjopay": "sp_message"}.get(provider, "status")]
+    assert word.lower() == "refunded"
 
 
 async def test_what_cannot_happen_any_more_is_noted_and_left(sandbox: Driver) -> None:
@@ -506,19 +589,22 @@ async def test_what_cannot_happen_any_more_is_noted_and_left(sandbox: Driver) ->
 async def test_a_forged_webhook_is_signed_by_somebody_else_every_time(
     sandbox: Driver, shop: Shop, provider: str
 ) -> None:
-    await scripted(sandbox, provider, "webhook_forged")
+    answer = await scripted(sandbox, provider, "webhook_forged")
     assert await pay(sandbox, provider)
+    await taken(sandbox, provider, answer)
     await shop.until(lambda: len(shop.webhooks) == 1)
     assert not shop.webhooks[0].signed
 
 
 @each("webhook_late")
 async def test_a_late_webhook_is_all_that_comes(sandbox: Driver, shop: Shop, provider: str) -> None:
+    if provider not in WITH_WEBHOOKS:
+        await sandbox.control("webhook_urls", provider=provider, url=f"{shop.base}/i")
     await scripted(sandbox, provider, "webhook_late", 0.4)
     assert await pay(sandbox, provider) is None
     assert shop.hits == []
     await shop.until(lambda: len(shop.hits) == 1)
-    assert shop.webhooks[0].signed
+    assert shop.webhooks[0].signed if provider in WITH_WEBHOOKS else shop.hits[0].path == "/i"
     assert await nothing_waits(sandbox, "scheduled") == []
 
 
@@ -526,24 +612,32 @@ async def test_a_late_webhook_is_all_that_comes(sandbox: Driver, shop: Shop, pro
 async def test_a_replayed_webhook_comes_thirty_times_more_and_once_stale(
     sandbox: Driver, shop: Shop, provider: str
 ) -> None:
-    await scripted(sandbox, provider, "webhook_replayed")
+    answer = await scripted(sandbox, provider, "webhook_replayed")
     assert await pay(sandbox, provider)
+    await taken(sandbox, provider, answer)
     await shop.until(lambda: len(shop.webhooks) == 32)
-    assert len({(hit.event_id, hit.body) for hit in shop.webhooks}) == 1
+    assert len({hit.event_id for hit in shop.webhooks}) == 1
+    if provider in ("shadhinpay", "moneybag"):  # the time stands in a header, and the body stays
+        assert len({hit.body for hit in shop.webhooks}) == 1
     assert all(hit.signed for hit in shop.webhooks)
+    assert {row["attempts"] for row in await nothing_waits(sandbox, "deliveries")} == {1}
+    if provider in UNSIGNED:
+        return
     stamps = [signed_at(hit) for hit in shop.webhooks]
     assert sum(max(stamps) - stamp > 3000 for stamp in stamps) == 1
-    assert {row["attempts"] for row in await nothing_waits(sandbox, "deliveries")} == {1}
 
 
 def signed_at(hit: Hit) -> int:
+    if "x-amz-sns-message-type" in hit.headers:
+        return int(datetime.fromisoformat(json.loads(hit.body)["Timestamp"]).timestamp())
     stamp = hit.headers.get("X-Webhook-Timestamp")
     return int(stamp or hit.headers["X-ShadhinPay-Signature"][2:].partition(",")[0])
 
 
-async def test_the_answer_to_execute_is_lost_and_the_money_taken(sandbox: Driver) -> None:
-    answer = await paid_so_that_status_is_next(sandbox, "onepaybd", "execute_lost")
-    assert await told_paid(sandbox, "onepaybd", answer)
+@each("execute_lost")
+async def test_the_answer_to_execute_is_lost_and_the_money_taken(sandbox: Driver, provider: str) -> None:
+    answer = await paid_so_that_status_is_next(sandbox, provider, "execute_lost")
+    assert await told_paid(sandbox, provider, answer)
 
 
 @each("execute_slow")
@@ -563,10 +657,10 @@ async def troubles_end(sandbox: Driver) -> None:
 
 
 async def paid_and_to_be_asked(sandbox: Driver, provider: str, name: str) -> Any:
-    """Paid, at OnePayBD by an Execute whose answer is lost, so that the status is asked for."""
+    """Paid, at bKash and OnePayBD by an Execute whose answer is lost, so that the status is asked for."""
     answer = await scripted(sandbox, provider, name, 1.0)
     assert await pay(sandbox, provider)
-    if provider == "onepaybd":
+    if provider in WITH_EXECUTE:
         with pytest.raises(aiohttp.ClientError):
             await taken(sandbox, provider, answer)
     return answer
@@ -577,7 +671,8 @@ async def test_what_is_paid_is_not_known_for_a_while(sandbox: Driver, provider: 
     answer = await paid_and_to_be_asked(sandbox, provider, "status_not_found")
     for _ in range(2):
         told = await ask(sandbox, provider, answer)
-        assert told.status == 404 or told.json["statusCode"] == "2002"
+        words = (b'"2002"', b'"INVALID"', b'"1011"', b'"ERROR"')
+        assert told.status == 404 or told.body == b"[]" or any(word in told.body for word in words)
     await troubles_end(sandbox)
     assert await told_paid(sandbox, provider, answer)
 

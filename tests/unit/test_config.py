@@ -70,10 +70,26 @@ class SamplePay(Struct, frozen=True, kw_only=True):
     capture: bool = True
 
 
+class Table(Struct, frozen=True, kw_only=True):
+    headers: dict[str, Secret] = field(default_factory=dict)
+    secrets: dict[str, Secret] = field(default_factory=dict)
+
+
+class TablePay(Struct, frozen=True, kw_only=True):
+    name: ClassVar[str] = "tablepay"
+
+    base_url: str
+    create: Table
+    status: Table
+
+
+PROVIDERS: dict[str, Any] = {"samplepay": SamplePay, "tablepay": TablePay}
+
+
 def read(tmp_path: Path, text: str, **environ: str) -> Config:
     path = tmp_path / "payproof.toml"
     path.write_text(text, encoding="utf-8")
-    return load({**ENVIRON, "PAYPROOF_CONFIG": str(path), **environ}, providers={"samplepay": SamplePay})
+    return load({**ENVIRON, "PAYPROOF_CONFIG": str(path), **environ}, providers=PROVIDERS)
 
 
 def problems(tmp_path: Path, text: str, **environ: str) -> dict[str, str]:
@@ -320,6 +336,26 @@ def test_two_accounts_of_one_gateway_differ_in_address_or_credentials(tmp_path: 
     assert read(tmp_path, GOOD + second.format("", "another-key")).account("other-pay") is not None
     assert read(tmp_path, GOOD + second.format("/v2", "pay-key")).account("other-pay") is not None
     assert set(problems(tmp_path, GOOD + second.format("/", "pay-key"))) == {"merchants[1].accounts[0].provider"}
+
+
+def test_secrets_in_tables_are_credentials_too(tmp_path: Path) -> None:
+    """As at a gateway from a table, whose keys are all in its tables."""
+    accounts = """
+    [[merchants.accounts]]
+    id = "{id}"
+    provider = "tablepay"
+    base_url = "https://table.example"
+    [merchants.accounts.create]
+    secrets = {{merchantId = "merchant-1", password = "{password}"}}
+    [merchants.accounts.status]
+    headers = {{merchantId = "merchant-1"}}
+    """
+    first = GOOD + accounts.format(id="first", password="one")
+    assert read(tmp_path, first + accounts.format(id="second", password="two")).account("second") is not None
+    found = problems(tmp_path, first + accounts.format(id="second", password="one"))
+    assert found == {
+        "merchants[0].accounts[2].provider": "has the gateway, base_url and credentials of merchants[0].accounts[1]"
+    }
 
 
 @pytest.mark.parametrize(

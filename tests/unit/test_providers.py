@@ -403,7 +403,7 @@ def test_every_gateway_has_fixtures_and_every_fixture_a_gateway() -> None:
     assert {"open", "ask", "prove", "check", "authenticate", "read_claim"} <= set(KEYS)
     for gateway in PROVIDERS:
         cases = {fixture(path).case for path in FILES if path.parent.name == gateway}
-        assert cases >= {"open", "ask", "check", "authenticate", "read_claim"}, gateway
+        assert cases >= {"open", "ask", "prove", "check", "authenticate", "read_claim"}, gateway
 
 
 @pytest.mark.parametrize("gateway", PROVIDERS)

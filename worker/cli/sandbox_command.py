@@ -32,7 +32,7 @@ def sandbox(
     shop_key: Annotated[str | None, Parameter(help="Its API key: env:NAME, file:PATH, or the key itself.")] = None,
     shop_secret: Annotated[str | None, Parameter(help="Its whsec_ webhook secret, written likewise.")] = None,
 ) -> int:
-    """Run the five simulated gateways on one port, with hosted checkout pages and scripted troubles."""
+    """Run the simulated gateways on one port, with hosted checkout pages and scripted troubles."""
     from worker.playground.sandbox.sandbox_app import run_sandbox
     from worker.playground.sandbox.sandbox_config import GATEWAYS, SandboxConfig
     from worker.playground.sandbox.state import AnotherVersion

@@ -14,6 +14,7 @@ from typing import Annotated, Any
 from urllib.parse import urlsplit
 
 from msgspec import Meta, Struct
+from msgspec.structs import asdict
 
 from consumers.account import Account
 from schemas.checks import Delay
@@ -146,10 +147,10 @@ class DocumentRules:
             )
 
     def _credentials(self, reader: Reader, cls: type[Struct], values: Mapping[str, Any], path: str) -> None:
-        found = {key: value for key, value in values.items() if isinstance(value, Secret)}
-        if any(isinstance(value, ElsewhereSecret) for value in found.values()):
+        found = [*_secrets(values)]
+        if any(isinstance(secret, ElsewhereSecret) for _, secret in found):
             return  # a process with the whole of them compares them
-        secrets = tuple(sorted((key, value.reveal()) for key, value in found.items()))
+        secrets = tuple(sorted((name, secret.reveal()) for name, secret in found))
         if "base_url" in values and secrets:
             thing = ("credentials", cls, values["base_url"].rstrip("/").lower(), secrets)
             self._once(reader, thing, join(path, "provider"), "has the gateway, base_url and credentials of {first}")
@@ -204,6 +205,15 @@ def is_loopback(host: str) -> bool:
 def _here(secrets: Iterable[Secret]) -> Iterator[tuple[int, Secret]]:
     """The secrets that this process was given, with their indices: the others cannot be checked."""
     return ((index, one) for index, one in enumerate(secrets) if not isinstance(one, ElsewhereSecret))
+
+
+def _secrets(value: object, path: str = "") -> Iterator[tuple[str, Secret]]:
+    """The secrets of an account and of its tables, each with its path."""
+    if isinstance(value, Secret):
+        yield path, value
+    elif isinstance(value, Struct | Mapping):
+        for name, inner in value.items() if isinstance(value, Mapping) else asdict(value).items():
+            yield from _secrets(inner, join(path, name))
 
 
 def _is_webhook_secret(text: str) -> bool:

@@ -29,7 +29,7 @@ class NewTokens:
 
 
 async def examine_gateway(asking: Gateways, account: Account, now: Callable[[], datetime]) -> list[Finding]:
-    """Findings about the account's credentials, and about the gateway's clock where that differs from ours.
+    """Findings about the account's credentials, its configuration, and the gateway's clock where it is not ours.
 
     A gateway without a status API is not asked. The clock of an unreachable gateway is not looked at.
     """
@@ -40,15 +40,16 @@ async def examine_gateway(asking: Gateways, account: Account, now: Callable[[], 
         )
         return [_finding(account, "ok", words)]
     proof = await asking.prove(account)
-    said = _verdict(account, proof, base_url)
+    remarks = [_finding(account, "ok", words) for words in getattr(account.provider, "remarks", ())]
+    said = [_verdict(account, proof, base_url), *remarks]
     if isinstance(proof, Inconclusive) and proof.trouble is Trouble.NO_REPLY:
-        return [said]
+        return said
     skew = await clock_skew(base_url, now)
     if skew is None or abs(skew) <= MOST_SKEW_SECONDS:
-        return [said]
+        return said
     words = f"its clock is {abs(skew):.0f} s {'ahead of' if skew > 0 else 'behind'} ours"
     to_do = "set this machine's and the database's clock by NTP; signed webhooks count for five minutes only"
-    return [said, _finding(account, "no", words, to_do)]
+    return [*said, _finding(account, "no", words, to_do)]
 
 
 async def clock_skew(base_url: str, now: Callable[[], datetime]) -> float | None:

@@ -1,4 +1,4 @@
-"""A buyer's browser: follows redirects by hand, and pages that reload themselves.
+"""A buyer's browser: follows redirects by hand, posts a form once, and follows pages that reload themselves.
 
 It interprets nothing: its result is the titles of the pages that it visited, in order.
 """
@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+from collections.abc import Mapping
 from html import unescape
 from urllib.parse import urljoin
 
@@ -22,14 +23,15 @@ class Browser:
     def __init__(self, http: aiohttp.ClientSession) -> None:
         self._http = http
 
-    async def visit(self, url: str, *, leave_at: str | None = None) -> list[str]:
-        """Visit `url` and follow it to its end. Returns the titles seen.
+    async def visit(self, url: str, *, form: Mapping[str, str] | None = None, leave_at: str | None = None) -> list[str]:
+        """Visit `url`, or post `form` there, and follow it to its end. Returns the titles seen.
 
         The tab is closed at a page called `leave_at`.
         """
         seen: list[str] = []
         while True:
-            status, location, text = await self.get(url)
+            status, location, text = await self.get(url, form=form)
+            form = None
             if status in (301, 302, 303, 307, 308) and location:
                 url = urljoin(url, location)
                 continue
@@ -42,10 +44,10 @@ class Browser:
             await asyncio.sleep(float(refresh[1]))
             url = urljoin(url, unescape(refresh[2] or ""))
 
-    async def get(self, url: str) -> tuple[int, str | None, str]:
+    async def get(self, url: str, *, form: Mapping[str, str] | None = None) -> tuple[int, str | None, str]:
         """One page: its status, where it redirects to, its text. Raises aiohttp.ClientError and TimeoutError."""
-        timeout = aiohttp.ClientTimeout(total=SECONDS)
-        async with self._http.get(url, allow_redirects=False, timeout=timeout) as response:
+        method, timeout = "GET" if form is None else "POST", aiohttp.ClientTimeout(total=SECONDS)
+        async with self._http.request(method, url, data=form, allow_redirects=False, timeout=timeout) as response:
             return response.status, response.headers.get("Location"), await response.text()
 
 

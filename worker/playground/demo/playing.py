@@ -145,9 +145,13 @@ async def _judge(row: StoryRow, scene: Scene) -> None:
 
 
 def _without_slowness(row: StoryRow) -> tuple[str, ...]:
-    """The pages that the buyer saw, without the confirming page where the story has none and the outcome came late."""
+    """The pages that the buyer saw, without the confirming page where the story has none and it may be there.
+
+    It is there where the outcome came late, and at once after a form unless a webhook was quicker.
+    """
     slow = row.milliseconds is not None and row.milliseconds > SLOW_MILLISECONDS
-    return row.saw[1:] if slow and row.saw == (CONFIRMING, *row.story.expects.saw) else row.saw
+    may_be = slow or row.story.gateway.posts
+    return row.saw[1:] if may_be and row.saw == (CONFIRMING, *row.story.expects.saw) else row.saw
 
 
 def _milliseconds(scene: Scene) -> float | None:

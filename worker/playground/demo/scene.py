@@ -25,12 +25,17 @@ from worker.playground.shop.ordering import CUSTOMER
 
 
 class Gateway(Struct, frozen=True, kw_only=True):
-    """A gateway as the demo shows it. `notifies`: it sends webhooks, so that acting there already is a callback."""
+    """A gateway as the demo shows it.
+
+    `notifies`: it sends webhooks or IPNs, so that acting there already is a callback. `posts`: it sends browsers back
+    by a form, which payproof answers with the confirming page at once.
+    """
 
     name: str
     provider: str
     account: str
     notifies: bool = False
+    posts: bool = False
 
 
 class Stage(Struct, frozen=True, kw_only=True):
@@ -60,6 +65,7 @@ class Scene:
         self.callback_at: float | None = None
         self._script, self._seconds = script, seconds
         self._scripted: list[dict[str, str]] = []
+        self._forms: dict[str, dict[str, str]] = {}
         self._number = number
         self._amount = f"{1000 + number}.50"
 
@@ -160,26 +166,32 @@ class Scene:
     async def at_gateway(self, does: str, *, webhook: bool = True, **falsified: str) -> str:
         """The buyer acts at the gateway's page. Returns where the gateway sends the browser, "" for nowhere.
 
+        Where the gateway sends it by a form, the browser posts that form when it visits the address.
+
         `webhook` False: the gateway stays silent. `falsified` is what it books instead of the truth: amount, currency,
         transaction_id.
         """
         began = time.time()
         acted = await self.stage.control.post("shopper", **self._named(), does=does, webhook=webhook, **falsified)
         redirect = str(acted["redirect"] or "")
+        if acted["form"] is not None:
+            self._forms[redirect] = acted["form"]
         if self.gateway.notifies and webhook and redirect:  # such a script withholds the webhook too
             self.callback_at = self.callback_at or began
         return redirect
 
     async def returns(self, url: str, *, leave_at: str | None = None) -> None:
         self._called_back()
-        self.saw += await self.stage.browser.visit(url, leave_at=leave_at)
+        self.saw += await self.stage.browser.visit(url, form=self._forms.get(url), leave_at=leave_at)
 
     async def hits(self, url: str, times: int) -> None:
         """The same return many times at once, as impatient browsers and eager proxies do."""
         self._called_back()
-        statuses = [status for status, *_ in await asyncio.gather(*[self.stage.browser.get(url) for _ in range(times)])]
-        if set(statuses) != {303}:
-            raise Otherwise(f"the returns were answered {sorted(set(statuses))}")
+        form = self._forms.get(url)
+        answered = await asyncio.gather(*[self.stage.browser.get(url, form=form) for _ in range(times)])
+        statuses = {status for status, *_ in answered}
+        if not statuses <= ({303} if form is None else {200, 303}):
+            raise Otherwise(f"the returns were answered {sorted(statuses)}")
 
     def forged(self, query: str = "") -> str:
         """The success page's address as a buyer who never paid would write it by hand."""

@@ -46,6 +46,16 @@ give_up = "2h"
 """
 """Schedules for people, who take their time at a checkout and want to see the result soon."""
 
+NOTIFYING = {
+    "shadhinpay": "webhooks",
+    "moneybag": "webhooks",
+    "bkash": "webhooks",
+    "shurjopay": "ipn",
+    "aamarpay": "ipn",
+    "eps": "ipn",
+}
+"""Where the gateways send their messages whose panel has the address; at the others each opening names it."""
+
 PRIVATE = "allow_private_webhooks = true\n"
 SHOP = """
 [[merchants]]
@@ -87,7 +97,7 @@ class System:
         shop = SHOP.format(key=self.key, hook=f"{self.sandbox_url}/hooks/payproof", secret=self.secret)
         self._merchants = shop + accounts_toml(self.sandbox_url) + merchants
         self._settings = settings
-        webhooks = [f"--webhook={name}={self.url}/webhooks/shop-{name}" for name in ("shadhinpay", "moneybag")]
+        webhooks = [f"--webhook={name}={self.url}/{place}/shop-{name}" for name, place in NOTIFYING.items()]
         self.sandbox = Child(
             *(
                 "sandbox",

@@ -19,17 +19,9 @@ from typing import Any, ClassVar
 from schemas.wire import Number
 from worker.playground.sandbox import request_fields
 from worker.playground.sandbox.announcing import webhook_url
+from worker.playground.sandbox.gateway_call import Call, GatewayEndpoint, GatewayReply
 from worker.playground.sandbox.sessions import Session
-from worker.playground.sandbox.simulated_gateway import (
-    Call,
-    Change,
-    Deed,
-    GatewayEndpoint,
-    GatewayReply,
-    Happening,
-    Shows,
-    SimulatedGateway,
-)
+from worker.playground.sandbox.simulated_gateway import Change, Deed, Happening, Shows, SimulatedGateway
 from worker.playground.sandbox.times import naive_seconds
 
 LIFETIME = 30 * 60

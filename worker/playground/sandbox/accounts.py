@@ -79,6 +79,60 @@ api_key = "{ipay[api_key]}"
 400 = "failed"
 408 = "expired"
 """,
+    "sslcommerz": """\
+[[merchants.accounts]]
+id = "shop-sslcommerz"
+provider = "sslcommerz"
+base_url = "{base}/sslcommerz"
+store_id = "{sslcommerz[store_id]}"
+store_password = "{sslcommerz[store_password]}"
+""",
+    "bkash": """\
+[[merchants.accounts]]
+id = "shop-bkash"
+provider = "bkash"
+base_url = "{base}/bkash/v1.2.0-beta"
+app_key = "{bkash[app_key]}"
+app_secret = "{bkash[app_secret]}"
+username = "{bkash[username]}"
+password = "{bkash[password]}"
+topic_arn = "{bkash[topic_arn]}"
+""",
+    "shurjopay": """\
+[[merchants.accounts]]
+id = "shop-shurjopay"
+provider = "shurjopay"
+base_url = "{base}/shurjopay/api"
+username = "{shurjopay[username]}"
+password = "{shurjopay[password]}"
+prefix = "{shurjopay[prefix]}"
+""",
+    "aamarpay": """\
+[[merchants.accounts]]
+id = "shop-aamarpay"
+provider = "aamarpay"
+base_url = "{base}/aamarpay"
+store_id = "{aamarpay[store_id]}"
+signature_key = "{aamarpay[signature_key]}"
+""",
+    "eps": """\
+[[merchants.accounts]]
+id = "shop-eps"
+provider = "eps"
+base_url = "{base}/eps/v1"
+merchant_id = "{eps[merchant_id]}"
+store_id = "{eps[store_id]}"
+username = "{eps[username]}"
+password = "{eps[password]}"
+hash_key = "{eps[hash_key]}"
+""",
+    "uddoktapay": """\
+[[merchants.accounts]]
+id = "shop-uddoktapay"
+provider = "uddoktapay"
+base_url = "{base}/uddoktapay/api"
+api_key = "{uddoktapay[api_key]}"
+""",
 }
 
 

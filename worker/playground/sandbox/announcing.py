@@ -52,7 +52,7 @@ def announce_happening(
 ) -> None:
     """Queue every message of this happening that is switched on and has an address."""
     event_type = gateway.event_type(happening)
-    url = webhook_url(gateway)
+    url = gateway.event_url(session) or webhook_url(gateway)
     if event_type is not None and url and event_type in webhook_events(gateway):
         event_id = new_event_id(gateway, session.reference)
         body = msgspec.json.encode(gateway.event_body(session, happening, event_id))

@@ -8,15 +8,10 @@ from aiohttp import web
 
 from schemas.wire import Unreadable
 from worker.playground.sandbox import troubles
+from worker.playground.sandbox.gateway_call import Call, GatewayEndpoint, GatewayRefusal, GatewayReply
 from worker.playground.sandbox.pace import drawn_pace
 from worker.playground.sandbox.sandbox import Sandbox
-from worker.playground.sandbox.simulated_gateway import (
-    Call,
-    GatewayEndpoint,
-    GatewayRefusal,
-    GatewayReply,
-    SimulatedGateway,
-)
+from worker.playground.sandbox.simulated_gateway import SimulatedGateway
 from worker.playground.sandbox.troubles import Trouble
 
 

@@ -4,8 +4,9 @@ Documented: the key's header, fields and limits, 401 and 409 with `message`, a `
 redirect URLs, statusCode 200 for paid, transaction fields that are null until then, 15 minutes.
 
 Invented, because the public pages lost their table: every other statusCode and its label (100 created, 300 cancelled,
-400 failed, 408 expired), 400 for wrong fields, 404 for unknown ids. `orderAmount` is undocumented; it is shown when the
-sandbox is configured so, or when a test had another amount paid.
+400 failed, 408 expired), 400 for wrong fields, 404 for unknown ids. Clients read two fields that no documentation has:
+`orderAmount`, left out where the sandbox is configured so, unless a test had another amount paid; and `errorMessage`,
+which repeats `message`.
 """
 
 from __future__ import annotations
@@ -19,19 +20,9 @@ from msgspec import Raw
 
 from schemas.wire import Number
 from worker.playground.sandbox import request_fields
+from worker.playground.sandbox.gateway_call import Call, GatewayEndpoint, GatewayRefusal, GatewayReply
 from worker.playground.sandbox.sessions import Session
-from worker.playground.sandbox.simulated_gateway import (
-    Call,
-    Change,
-    Deed,
-    GatewayEndpoint,
-    GatewayRefusal,
-    GatewayReply,
-    Path,
-    Shows,
-    SimulatedGateway,
-    about_session,
-)
+from worker.playground.sandbox.simulated_gateway import Change, Deed, Path, Shows, SimulatedGateway, about_session
 from worker.playground.sandbox.times import bangladesh_time
 
 LIFETIME = 15 * 60
@@ -113,7 +104,8 @@ class IPay(SimulatedGateway):
         return self._status(self.sessions.get(self.name, call.path["order_id"]))
 
     def failure(self, status: int, message: str) -> GatewayReply:
-        return GatewayReply(status=status, body={"message": "Invalid API key" if status == 401 else message})
+        told = "Invalid API key" if status == 401 else message
+        return GatewayReply(status=status, body={"message": told, "errorMessage": told})
 
     def redirect(self, session: Session, deed: Deed) -> str:
         return str(session.body[URLS[0] if deed == "pay" else URLS[1] if deed == "fail" else URLS[2]])

@@ -24,19 +24,9 @@ from urllib.parse import urlencode
 from msgspec.structs import replace
 
 from worker.playground.sandbox import request_fields
+from worker.playground.sandbox.gateway_call import Call, GatewayEndpoint, GatewayRefusal, GatewayReply
 from worker.playground.sandbox.sessions import Session, Standing, Transaction
-from worker.playground.sandbox.simulated_gateway import (
-    Call,
-    Change,
-    Deed,
-    GatewayEndpoint,
-    GatewayRefusal,
-    GatewayReply,
-    Happening,
-    Shows,
-    SimulatedGateway,
-    about_session,
-)
+from worker.playground.sandbox.simulated_gateway import Change, Deed, Happening, Shows, SimulatedGateway, about_session
 from worker.playground.sandbox.times import drawn_moment, naive_dhaka
 
 CUSTOMER = ("name", "email", "address", "city", "postcode", "country", "phone")

@@ -1,259 +1,40 @@
 """OnePayBD, simulated: bKash's tokenized checkout passed through (https://www.onepaybd.com/api-documentation.html).
 
-The buyer's approval moves no money; Execute does, once. Documented there: create with its fields and answer, the
-headers, one signature for all three callback URLs. From bKash's own and others' code: the answers of grant, execute and
-query, the status codes, the error envelopes, `merchantInvoice` in the query alone, amounts written differently by each
-call. Invented: the paths of grant, execute and status, 403 for a wrong key (bKash's front says Forbidden or
-Unauthorized), 2029 for an invoice that is already paid, 2056 for executing what failed or expired, Failed, Cancelled
-and Expired being told by the query at once.
+Documented there: the headers, and that paths hang directly off the base URL. Invented: the paths of grant, execute and
+status, and 403 for a wrong key (bKash's front says Forbidden or Unauthorized).
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from random import Random
-from types import MappingProxyType
-from typing import Any, ClassVar
-from urllib.parse import quote
+from typing import ClassVar
 
-from msgspec.structs import replace
-
-from schemas.wire import Unreadable, money
-from worker.playground.sandbox import request_fields
-from worker.playground.sandbox.onepaybd_shapes import coded, session_body, short_amount
-from worker.playground.sandbox.sessions import Session
-from worker.playground.sandbox.simulated_gateway import (
-    Call,
-    Change,
-    Deed,
-    GatewayEndpoint,
-    GatewayRefusal,
-    GatewayReply,
-    Impossible,
-    Shows,
-    SimulatedGateway,
-    about_session,
-)
-from worker.playground.sandbox.times import colon_ms, drawn_moment
-
-LIFETIME = 24 * 3600
-LETTERS = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
-
-_FIELD_CODES = {
-    "mode": "2063",
-    "amount": "2006",
-    "currency": "2007",
-    "intent": "2008",
-    "merchantInvoiceNumber": "2031",
-    "payerReference": "2048",
-    "callbackURL": "2049",
-}
+from worker.playground.sandbox.gateway_call import Call, GatewayEndpoint, GatewayRefusal, GatewayReply
+from worker.playground.sandbox.tokenized_checkout import TokenizedCheckout
+from worker.playground.sandbox.tokenized_shapes import about_invoice
 
 
-class OnePayBD(SimulatedGateway):
+class OnePayBD(TokenizedCheckout):
     name = "onepaybd"
-    tampers: ClassVar[Mapping[str, tuple[Change, ...]]] = MappingProxyType(
-        {
-            "unknown_word": ((("transactionStatus",), "Under Review"),),
-            "contradiction": ((("transactionStatus",), "Failed"),),
-            "still_pending": ((("transactionStatus",), "Initiated"),),
-            "wrong_identity": (
-                (("paymentID",), "TR0011notyours0000000000000"),
-                (("merchantInvoiceNumber",), "not-yours"),
-                (("merchantInvoice",), "not-yours"),
-            ),
-            "wrong_currency": ((("currency",), "USD"),),
-            "wrong_amount": ((("amount",), "1"),),
-        }
-    )
-
-    shows: ClassVar[frozenset[Shows]] = frozenset({"redirect_ids"})
+    amounts_as_numbers: ClassVar[bool] = False
 
     def endpoints(self) -> tuple[GatewayEndpoint, ...]:
-        def about(call: Call) -> str | None:
-            return about_session(self, call.named("paymentID"))
-
-        def invoice(call: Call) -> str | None:
-            return call.named("merchantInvoiceNumber")
-
+        about = self.about_payment
         return (
             GatewayEndpoint(method="POST", path="/grant", kind="grant", handler=self.grant, about=lambda _: None),
-            GatewayEndpoint(method="POST", path="/create", kind="create", handler=self.create, about=invoice),
+            GatewayEndpoint(method="POST", path="/create", kind="create", handler=self.create, about=about_invoice),
             GatewayEndpoint(method="POST", path="/execute", kind="execute", handler=self.execute, about=about),
             GatewayEndpoint(method="POST", path="/status", kind="status", handler=self.query, about=about),
         )
 
     def grant(self, call: Call) -> GatewayReply:
         self._check_key(call)
-        draw = self.draw("")
-        token = "sandbox." + "".join(draw.choices(LETTERS, k=120))
-        seconds = self.config.token_seconds
-        self.state.db.execute("INSERT INTO tokens VALUES (?, ?)", (token, self.state.now() + seconds))
-        answer = {
-            "statusCode": "0000",
-            "statusMessage": "Successful",
-            "id_token": token,
-            "token_type": "Bearer",
-            "expires_in": seconds,
-            "refresh_token": "".join(draw.choices(LETTERS, k=120)),
-        }
-        return GatewayReply(body=answer)
+        return self.granted()
 
-    def create(self, call: Call) -> GatewayReply:
-        self._admit(call)
-        body = call.document()
-        try:
-            self._check(body)
-        except request_fields.WrongField as wrong:
-            return coded("2065" if wrong.missing else _FIELD_CODES[wrong.field])
-        reference = str(body["merchantInvoiceNumber"])
-        if any(earlier.paid for earlier in self.sessions.of(self.name, reference)):
-            return coded("2029")
-        session = self.sessions.save(self._opened(body, reference))
-        answer = {
-            "paymentID": session.session_id,
-            "bkashURL": self._page(call, session),
-            "callbackURL": body["callbackURL"],
-            "successCallbackURL": self.redirect(session, "pay"),
-            "failureCallbackURL": self.redirect(session, "fail"),
-            "cancelledCallbackURL": self.redirect(session, "cancel"),
-            "amount": body["amount"],
-            "intent": body["intent"],
-            "currency": body["currency"],
-            "paymentCreateTime": colon_ms(session.created_at),
-            "transactionStatus": "Initiated",
-            "merchantInvoiceNumber": reference,
-            "statusCode": "0000",
-            "statusMessage": "Successful",
-        }
-        return GatewayReply(body=answer)
-
-    def execute(self, call: Call) -> GatewayReply:
-        """Take the money of an approved payment; only once."""
-        session = self._session(call)
-        match session.status:
-            case "approved":
-                session = self.collect(session, transaction_id=session.notes.get("transaction_id"))
-            case "paid" | "refunded":
-                return coded("2062")
-            case "cancelled":
-                return coded("2069")
-            case _:
-                return coded("2056")
-        answer = session_body(session) | {
-            "customerMsisdn": "01770618575",
-            "paymentExecuteTime": colon_ms(session.paid_at or 0),
-            "merchantInvoiceNumber": session.reference,
-            "amount": short_amount(session.told_amount),
-        }
-        return GatewayReply(body=answer)
-
-    def query(self, call: Call) -> GatewayReply:
-        session = self._session(call)
-        answer = session_body(session) | {
-            "mode": "0011",
-            "paymentCreateTime": colon_ms(session.created_at),
-            "merchantInvoice": session.reference,
-            "amount": session.told_amount,
-            "userVerificationStatus": "Incomplete" if session.status == "open" else "Complete",
-        }
-        if session.paid_at is not None:
-            answer["paymentExecuteTime"] = colon_ms(session.paid_at)
-        return GatewayReply(body=answer)
-
-    def failure(self, status: int, message: str) -> GatewayReply:
-        """An error in the envelope of the proxy in front of the service."""
-        words = {401: "Unauthorized", 403: "Forbidden", 503: "Service Unavailable"}
-        return GatewayReply(status=status, body={"message": words.get(status, message)})
-
-    def not_found(self) -> GatewayReply:
-        return coded("2002")
-
-    def unreadable(self, why: str) -> GatewayReply:
-        del why
-        return coded("2025")
-
-    def redirect(self, session: Session, deed: Deed) -> str:
-        said = {"pay": "success", "fail": "failure"}.get(deed, "cancel")
-        url = str(session.body["callbackURL"])
-        joint = "&" if "?" in url else "?"
-        return f"{url}{joint}paymentID={session.session_id}&status={said}&signature={session.notes['signature']}"
-
-    def pay(self, session: Session, *, transaction_id: str | None) -> Session:
-        """The buyer approves; a late approval keeps the session open for its Execute. Raises Impossible."""
-        if session.paid:
-            raise Impossible("a paymentID is good for one execution")
-        notes = {**session.notes, "transaction_id": transaction_id}
-        until = max(session.expires_at, self.state.now() + 600)
-        return self.sessions.save(replace(session, status="approved", notes=notes, expires_at=until))
-
-    def another(self, session: Session, reference: str) -> Session:
-        return self._opened({**session.body, "merchantInvoiceNumber": reference}, reference)
-
-    def new_transaction_id(self, draw: Random) -> str:
-        return "".join(draw.choices("0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ", k=10))
-
-    def _opened(self, body: dict[str, Any], reference: str) -> Session:
-        now, draw = self.state.now(), self.draw(reference)
-        notes = {
-            "signature": "".join(draw.choices(LETTERS, k=10)),
-            "hash": "".join(draw.choices(LETTERS + "!.)(_", k=60)),
-        }
-        return Session(
-            provider=self.name,
-            session_id=f"TR0011{''.join(draw.choices(LETTERS, k=7))}{int(drawn_moment(draw) * 1000)}",
-            merchant="shop",
-            reference=reference,
-            amount=str(money(body["amount"])),
-            currency=body["currency"],
-            body=body,
-            notes=notes,
-            created_at=now,
-            expires_at=self.ends_at(reference, LIFETIME),
-        )
-
-    def _page(self, call: Call, session: Session) -> str:
-        """The address of the checkout page. It says `paymentId` where callbacks say `paymentID`, as documented."""
-        query = f"paymentId={session.session_id}&hash={quote(session.notes['hash'], safe='!.)(_')}&mode=0011"
-        return f"{self.checkout_url(call.base, session.session_id)}?{query}&apiVersion=v1.2.0-beta/"
-
-    def _check(self, body: dict[str, Any]) -> None:
-        for name in _FIELD_CODES:
-            request_fields.field_text(body, name)
-        for name, only in (("mode", "0011"), ("currency", "BDT"), ("intent", "sale")):
-            if body[name] != only:
-                raise request_fields.WrongField(name, f"{name} must be {only}")
-        try:
-            if money(body["amount"]) <= 0:
-                raise request_fields.WrongField("amount", "amount must be positive")
-        except Unreadable:
-            raise request_fields.WrongField("amount", "amount must be a decimal") from None
-        request_fields.link(body, "callbackURL")
-
-    def _session(self, call: Call) -> Session:
-        self._admit(call)
-        session = self.sessions.get(self.name, _required(call.document(), "paymentID"))
-        if session is None:
-            raise GatewayRefusal(coded("2002"))
-        return session
-
-    def _admit(self, call: Call) -> None:
-        """Check the key, and a token that was granted, has not ended and was not revoked."""
+    def admit(self, call: Call) -> None:
         self._check_key(call)
         scheme, _, token = call.headers.get("Authorization", "").partition(" ")
-        row = self.state.db.execute(
-            "SELECT 1 FROM tokens WHERE token = ? AND expires_at > ?", (token, self.state.now())
-        ).fetchone()
-        if scheme != "Bearer" or row is None:
-            raise GatewayRefusal(self.failure(401, "Unauthorized"))
+        self.check_token(token if scheme == "Bearer" else "")
 
     def _check_key(self, call: Call) -> None:
         if call.headers.get("apikey") != self.config.credential(self.name, "api_key"):
             raise GatewayRefusal(self.failure(403, "Forbidden"))
-
-
-def _required(body: dict[str, Any], name: str) -> str:
-    try:
-        return request_fields.field_text(body, name)
-    except request_fields.WrongField:
-        raise GatewayRefusal(coded("2065")) from None

@@ -18,18 +18,9 @@ from msgspec import Raw
 
 from schemas.wire import Number
 from worker.playground.sandbox import request_fields
+from worker.playground.sandbox.gateway_call import Call, GatewayEndpoint, GatewayRefusal, GatewayReply
 from worker.playground.sandbox.sessions import Session
-from worker.playground.sandbox.simulated_gateway import (
-    Call,
-    Change,
-    Deed,
-    GatewayEndpoint,
-    GatewayRefusal,
-    GatewayReply,
-    Shows,
-    SimulatedGateway,
-    about_session,
-)
+from worker.playground.sandbox.simulated_gateway import Change, Deed, Shows, SimulatedGateway, about_session
 from worker.playground.sandbox.times import iso_ms_z
 
 WORDS = {

@@ -8,6 +8,8 @@ from aiohttp import web
 
 from worker.playground.sandbox.aamarpay import AamarPay
 from worker.playground.sandbox.announcing import announce_happening
+from worker.playground.sandbox.bkash import Bkash
+from worker.playground.sandbox.eps import Eps
 from worker.playground.sandbox.ipay import IPay
 from worker.playground.sandbox.moneybag import Moneybag
 from worker.playground.sandbox.onepaybd import OnePayBD
@@ -20,6 +22,7 @@ from worker.playground.sandbox.simulated_gateway import SimulatedGateway
 from worker.playground.sandbox.sslcommerz import SSLCommerz
 from worker.playground.sandbox.state import State
 from worker.playground.sandbox.troubles import Troubles
+from worker.playground.sandbox.uddoktapay import UddoktaPay
 
 KINDS: tuple[type[SimulatedGateway], ...] = (
     PayParse,
@@ -28,8 +31,11 @@ KINDS: tuple[type[SimulatedGateway], ...] = (
     Moneybag,
     IPay,
     SSLCommerz,
-    AamarPay,
+    Bkash,
     ShurjoPay,
+    AamarPay,
+    Eps,
+    UddoktaPay,
 )
 
 
@@ -43,6 +49,7 @@ class Sandbox:
         self.troubles = Troubles(self.state)
         gateways = (kind(config, self.state) for kind in KINDS)
         self.gateways: dict[str, SimulatedGateway] = {gateway.name: gateway for gateway in gateways}
+        self.bkash = Bkash(config, self.state)
         self.closing = asyncio.Event()
         self.queued = asyncio.Event()
 

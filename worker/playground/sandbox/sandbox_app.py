@@ -11,7 +11,7 @@ from urllib.parse import quote
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
-from worker.playground.sandbox import background, control, front, welcome
+from worker.playground.sandbox import background, control, front, simulated_sns, welcome
 from worker.playground.sandbox.checkout import ORDER_PAGE
 from worker.playground.sandbox.checkout import checkout_routes as checkout
 from worker.playground.sandbox.sandbox import SANDBOX, Sandbox
@@ -29,6 +29,7 @@ def make_app(config: SandboxConfig) -> web.Application:
     app[SANDBOX] = sandbox
     for gateway in sandbox.gateways.values():
         app.add_routes(front.gateway_routes(sandbox, gateway))
+    app.add_routes(simulated_sns.sns_routes(lambda: sandbox.bkash.sns, "bkash"))
     app.add_routes(checkout.checkout_routes())
     app.add_routes(control.control_routes())
     if config.shop is None:

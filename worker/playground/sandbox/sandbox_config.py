@@ -20,8 +20,11 @@ Provider = Literal[
     "moneybag",
     "ipay",
     "sslcommerz",
-    "aamarpay",
+    "bkash",
     "shurjopay",
+    "aamarpay",
+    "eps",
+    "uddoktapay",
 ]
 GATEWAYS: tuple[Provider, ...] = get_args(Provider)
 
@@ -40,6 +43,22 @@ CREDENTIALS: Mapping[str, Mapping[str, str]] = MappingProxyType(
         "sslcommerz": {"store_id": "sandboxstore001", "store_password": "sandbox-sslcommerz-password"},
         "aamarpay": {"store_id": "sandbox-aamarpay", "signature_key": "sandbox-aamarpay-key"},
         "shurjopay": {"username": "sandbox-shurjopay", "password": "sandbox-shurjopay-password", "prefix": "SPSBX"},
+        "bkash": {
+            "app_key": "sandbox-bkash-app-key",
+            "app_secret": "sandbox-bkash-app-secret",
+            "username": "sandbox-bkash-user",
+            "password": "sandbox-bkash-password",
+            "topic_arn": "arn:aws:sns:ap-southeast-1:000000000000:bpt_01929918000",
+        },
+        "eps": {
+            "merchant_id": "5d4a1f8e-0000-4000-8000-000000000001",
+            "store_id": "5d4a1f8e-0000-4000-8000-000000000002",
+            "username": "sandbox-eps-user",
+            "password": "sandbox-eps-password",
+            "hash_key": "sandbox-eps-hash-key",
+            "ipn_key": "sandbox-eps-ipn-key-of-32-bytes!",
+        },
+        "uddoktapay": {"api_key": "sandbox-uddoktapay-key"},
     }
 )
 
@@ -48,6 +67,9 @@ WEBHOOK_EVENTS: Mapping[str, tuple[str, ...]] = MappingProxyType(
         # cancelled and expired are opt-in (https://shadhinpay.com/docs/developers/webhooks)
         "shadhinpay": ("payment.completed", "payment.failed", "payment.refunded"),
         "moneybag": ("payment.success", "payment.failed", "payment.cancelled", "payment.refunded"),
+        "bkash": ("Notification",),
+        "eps": ("IPN",),
+        "uddoktapay": ("webhook",),
     }
 )
 
@@ -59,8 +81,8 @@ class SandboxConfig(Struct, frozen=True, kw_only=True):
     seed. A state file keeps the seed it began with, unless `reset` begins it anew. `credentials` overrides single keys
     of `CREDENTIALS`. `public_url` is what browsers reach the sandbox by where the request's own host is not (in
     compose). Webhooks are tried `webhook_attempts` times, after `webhook_base_delay`, twice that, and so on.
-    `ipay_order_amount` adds the undocumented `orderAmount` to iPay's status answers. `shop` is the demo shop at `/`;
-    None serves a page instead.
+    `ipay_order_amount` false leaves out iPay's `orderAmount`, which clients saw and no documentation has. `shop` is the
+    demo shop at `/`; None serves a page instead.
     """
 
     host: str = "127.0.0.1"
@@ -76,7 +98,7 @@ class SandboxConfig(Struct, frozen=True, kw_only=True):
     webhook_base_delay: float = 5.0
     webhook_timeout: float = 10.0
     token_seconds: int = 3600
-    ipay_order_amount: bool = False
+    ipay_order_amount: bool = True
     shop: ShopConfig | None = None
 
     def credential(self, gateway: str, name: str) -> str:

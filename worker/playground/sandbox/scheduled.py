@@ -19,7 +19,7 @@ from worker.playground.sandbox.sandbox import Sandbox
 from worker.playground.sandbox.sessions import Session
 from worker.playground.sandbox.simulated_gateway import Impossible, SimulatedGateway, WayBack
 
-Does = Literal["visit", "pay_again", "give_back"]
+Does = Literal["visit", "pay_again", "give_back", "approve"]
 
 
 def schedule(gateway: SimulatedGateway, session: Session, does: Does, detail: str | None, *, after: float) -> None:
@@ -78,6 +78,8 @@ def _move_money(sandbox: Sandbox, row: sqlite3.Row) -> None:
         return
     if session.status == "refunded":
         raise Impossible("the session is refunded")
+    if row["does"] == "approve" and session.status != "review":
+        raise Impossible(f"the session is {session.status}")
     again = gateway.collect(session, transaction_id=row["detail"])
     announce_happening(gateway, again, "paid")
     if gateway.event_type("paid") is None:

@@ -10,7 +10,8 @@ from collections.abc import Callable
 
 from msgspec import Struct
 
-from worker.playground.sandbox.simulated_gateway import Kind, Shows, SimulatedGateway
+from worker.playground.sandbox.gateway_call import Kind
+from worker.playground.sandbox.simulated_gateway import Shows, SimulatedGateway
 
 Fits = Callable[[SimulatedGateway], bool]
 
@@ -24,8 +25,9 @@ def _webhooks(gateway: SimulatedGateway) -> bool:
     return gateway.event_type("paid") is not None
 
 
-def _notifies(gateway: SimulatedGateway) -> bool:
-    return gateway.panel or _webhooks(gateway)
+def _tells_of_itself(gateway: SimulatedGateway) -> bool:
+    """Where Execute takes the money, no webhook comes before the browser is back."""
+    return (gateway.panel or _webhooks(gateway)) and not has_call("execute")(gateway)
 
 
 def has_call(kind: Kind) -> Fits:
@@ -167,6 +169,14 @@ SCRIPTS = (
         trouble="unknown_word",
     ),
     Script(
+        name="status_numbers",
+        title="Status writes numbers",
+        what="The next status answer writes its amounts as JSON numbers, where it writes texts otherwise.",
+        fits=_tampers("numbers"),
+        on="status",
+        trouble="numbers",
+    ),
+    Script(
         name="status_contradiction",
         title="Status contradicts itself",
         what="The first status answer is right; the next one says that the payment failed.",
@@ -193,6 +203,13 @@ SCRIPTS = (
         title="Paid after expiry",
         what="The checkout lives only for the seconds; the buyer pays when it is over.",
         seconds=2.0,
+    ),
+    Script(
+        name="paid_after_review",
+        title="Paid after a review",
+        what="The buyer pays, and the gateway says pending until a person there approves it after the seconds.",
+        seconds=3.0,
+        fits=_shows("review"),
     ),
     Script(
         name="paid_twice",
@@ -226,7 +243,7 @@ SCRIPTS = (
         title="Webhook late",
         what="The browser does not come back, and the webhook or IPN goes out after the seconds.",
         seconds=20.0,
-        fits=_notifies,
+        fits=_tells_of_itself,
     ),
     Script(
         name="webhook_replayed",

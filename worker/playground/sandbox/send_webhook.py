@@ -15,7 +15,7 @@ from worker.playground.sandbox.sandbox import Sandbox
 from worker.playground.sandbox.simulated_gateway import SimulatedGateway
 
 
-def signed_headers(
+def signed_request(
     gateway: SimulatedGateway,
     body: bytes,
     event_id: str,
@@ -24,10 +24,10 @@ def signed_headers(
     at: int,
     attempt: int,
     secret: str | None = None,
-) -> dict[str, str]:
-    secret = secret or gateway.config.credential(gateway.name, "webhook_secret")
-    headers = gateway.event_headers(body, event_id, event_type, at=at, attempt=attempt, secret=secret)
-    return {"Content-Type": "application/json", **headers}
+) -> tuple[bytes, dict[str, str]]:
+    """The body and headers of one attempt; `secret` is a forger's, None for the gateway's own."""
+    secret = secret or gateway.secret()
+    return gateway.event_request(body, event_id, event_type, at=at, attempt=attempt, secret=secret)
 
 
 async def post_webhook(http: ClientSession, url: str, body: bytes, headers: dict[str, str], *, seconds: float) -> int:
@@ -44,9 +44,9 @@ async def post_webhook(http: ClientSession, url: str, body: bytes, headers: dict
 async def attempt(sandbox: Sandbox, http: ClientSession, row: sqlite3.Row) -> None:
     """Make one attempt of a due delivery, and store its result."""
     number = row["attempts"] + 1
-    headers = {"Content-Type": "application/x-www-form-urlencoded"}
+    body, headers = row["body"], {"Content-Type": "application/x-www-form-urlencoded"}
     if row["signed"]:
-        headers = signed_headers(
+        body, headers = signed_request(
             sandbox.gateways[row["provider"]],
             row["body"],
             row["event_id"],
@@ -55,7 +55,7 @@ async def attempt(sandbox: Sandbox, http: ClientSession, row: sqlite3.Row) -> No
             attempt=number,
             secret=row["secret"],
         )
-    status = await post_webhook(http, row["url"], row["body"], headers, seconds=sandbox.config.webhook_timeout)
+    status = await post_webhook(http, row["url"], body, headers, seconds=sandbox.config.webhook_timeout)
     _note(sandbox, row, number, status)
 
 

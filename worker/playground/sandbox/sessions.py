@@ -16,13 +16,14 @@ from msgspec.structs import asdict, replace
 
 from worker.playground.sandbox.state import State
 
-Standing = Literal["open", "approved", "paid", "failed", "cancelled", "expired", "refunded"]
+Standing = Literal["open", "approved", "paid", "failed", "cancelled", "expired", "refunded", "review"]
 
 
 class Session(Struct, frozen=True, kw_only=True):
     """One checkout. Amounts are decimal text, times seconds of the sandbox's clock.
 
-    `approved` is OnePayBD's alone: the buyer agreed and Execute has not taken the money. `body` is the request that
+    `approved`: the buyer agreed, and Execute has not taken the money (bKash, OnePayBD). `review`: the buyer paid, and
+    the gateway has not said yes to it. `body` is the request that
     opened it, `notes` what its gateway's file adds. `paid_amount` and `paid_currency` differ from the request where a
     test wants that.
     """
@@ -97,6 +98,11 @@ class Sessions:
 
     def latest(self, provider: str, reference: str) -> Session | None:
         return next(iter(self._where("provider = ? AND reference = ?", provider, reference)), None)
+
+    def noted(self, provider: str, name: str, value: str) -> Session | None:
+        """The newest session with this text in its notes."""
+        found = self._where("provider = ? AND notes ->> ? = ?", provider, f"$.{name}", value)
+        return next(iter(found), None)
 
     def of(self, provider: str | None, reference: str | None, merchant: str | None = None) -> list[Session]:
         """All sessions that fit, newest first; None fits all."""

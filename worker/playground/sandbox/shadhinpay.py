@@ -15,17 +15,14 @@ from types import MappingProxyType
 from typing import Any, ClassVar
 
 from worker.playground.sandbox import request_fields, shadhinpay_list, shadhinpay_webhooks
+from worker.playground.sandbox.gateway_call import Call, GatewayEndpoint, GatewayRefusal, GatewayReply
 from worker.playground.sandbox.money_back import give_back
 from worker.playground.sandbox.sessions import Session
 from worker.playground.sandbox.shadhinpay_idempotency import remembered
 from worker.playground.sandbox.shadhinpay_shapes import METADATA, done, error, invalid_field, payment
 from worker.playground.sandbox.simulated_gateway import (
-    Call,
     Change,
     Deed,
-    GatewayEndpoint,
-    GatewayRefusal,
-    GatewayReply,
     Happening,
     Impossible,
     Shows,

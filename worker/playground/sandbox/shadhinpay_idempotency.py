@@ -11,7 +11,7 @@ import json
 from collections.abc import Callable
 from typing import Protocol
 
-from worker.playground.sandbox.simulated_gateway import Call, GatewayReply
+from worker.playground.sandbox.gateway_call import Call, GatewayReply
 from worker.playground.sandbox.state import State
 
 REMEMBERED = 24 * 3600

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from worker.playground.sandbox.gateway_call import GatewayReply
 from worker.playground.sandbox.sessions import Session
-from worker.playground.sandbox.simulated_gateway import GatewayReply
 from worker.playground.sandbox.times import iso_z
 
 METADATA = ("valueA", "valueB", "valueC", "valueD")

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from msgspec import Struct
-from msgspec.structs import replace
+from msgspec.structs import asdict, replace
 
 from schemas.wire import Unreadable, money
 from worker.playground.sandbox import troubled_course
@@ -58,13 +58,16 @@ def perform(sandbox: Sandbox, session: Session, visit: Visit) -> tuple[Session, 
     if "paid_at_risk" in met:
         session = replace(session, notes={**session.notes, "risk": "1"})
     failed_try = gateway.end(session, "failed") if "callback_reordered" in met else None
-    session = _done(
-        gateway, _tampered(session, troubled_course.altered(visit.amount, visit.currency, met)), does, visit
-    )
+    session = _tampered(session, troubled_course.altered(visit.amount, visit.currency, met))
+    session = gateway.review(session) if "paid_after_review" in met else _done(gateway, session, does, visit)
     back = gateway.way_back(session, does)
     happening = _BRINGS[does]
-    if visit.webhook and session.status == happening and "callback_lost" not in met:
-        announce_happening(gateway, session, happening, troubled_course.telling(met))
+    telling = troubled_course.telling(met) if visit.webhook and "callback_lost" not in met else None
+    if session.status == "approved":  # the money comes later, and is told then
+        notes = {**session.notes, "telling": telling and asdict(telling)}
+        session = gateway.sessions.save(replace(session, notes=notes))
+    elif telling is not None and session.status == happening:
+        announce_happening(gateway, session, happening, telling)
     if failed_try is not None:
         troubled_course.tell_of_earlier(
             gateway, failed_try, back, after=met["callback_reordered"], webhook=visit.webhook

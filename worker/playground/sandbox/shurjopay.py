@@ -21,19 +21,10 @@ from msgspec import Raw
 from schemas.wire import Number
 from worker.playground.sandbox import request_fields
 from worker.playground.sandbox.announcing import webhook_url
+from worker.playground.sandbox.gateway_call import Call, GatewayEndpoint, GatewayRefusal, GatewayReply
+from worker.playground.sandbox.granted_tokens import grant_token, is_granted
 from worker.playground.sandbox.sessions import Session
-from worker.playground.sandbox.simulated_gateway import (
-    Call,
-    Change,
-    Deed,
-    GatewayEndpoint,
-    GatewayRefusal,
-    GatewayReply,
-    Happening,
-    Shows,
-    SimulatedGateway,
-    about_session,
-)
+from worker.playground.sandbox.simulated_gateway import Change, Deed, Happening, Shows, SimulatedGateway, about_session
 from worker.playground.sandbox.times import naive_seconds, twelve_hours
 
 LIFETIME = 30 * 60
@@ -98,9 +89,8 @@ class ShurjoPay(SimulatedGateway):
         fields = call.fields()
         if any(fields.get(name) != self.config.credential(self.name, name) for name in ("username", "password")):
             return GatewayReply(status=401, body={"sp_code": "1003", "message": "Invalid credentials"})
-        token = "sandbox." + "".join(self.draw("").choices("0123456789abcdefghijklmnopqrstuvwxyz", k=120))
         now, seconds = self.state.now(), self.config.token_seconds
-        self.state.db.execute("INSERT INTO tokens VALUES (?, ?)", (token, now + seconds))
+        token = grant_token(self.state, self.name, self.draw(""), seconds=seconds)
         answer = {
             "token": token,
             "store_id": STORE_ID,
@@ -225,8 +215,5 @@ class ShurjoPay(SimulatedGateway):
     def _admit(self, call: Call, in_body: str = "") -> None:
         """Check the token of the header, or where a client sends none, that of the body."""
         scheme, _, token = call.headers.get("Authorization", f"Bearer {in_body}").partition(" ")
-        row = self.state.db.execute(
-            "SELECT 1 FROM tokens WHERE token = ? AND expires_at > ?", (token, self.state.now())
-        ).fetchone()
-        if scheme != "Bearer" or row is None:
+        if scheme != "Bearer" or not is_granted(self.state, self.name, token):
             raise GatewayRefusal(self.failure(401, "Unauthorized"))

@@ -7,91 +7,23 @@ a call or nothing of it.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
-from email.message import Message
-from email.parser import BytesParser
+from collections.abc import Mapping
 from random import Random
 from typing import Any, ClassVar, Literal
-from urllib.parse import parse_qsl
 
-import msgspec
-from msgspec import Struct, field
+from msgspec import Struct
 from msgspec.structs import replace
 
-from schemas.wire import Unreadable, read_json
+from worker.playground.sandbox.gateway_call import GatewayEndpoint, GatewayReply
 from worker.playground.sandbox.sandbox_config import SandboxConfig
 from worker.playground.sandbox.sessions import Session, Sessions, Standing, Transaction
 from worker.playground.sandbox.state import State
 
-Kind = Literal["create", "status", "execute", "grant", "refund"]
 Deed = Literal["pay", "fail", "cancel", "walk_away"]
 Happening = Literal["paid", "failed", "cancelled", "expired", "refunded"]
-Shows = Literal["redirect_ids", "second_payment", "part_refund", "full_refund", "risk", "json_in_json"]
+Shows = Literal["redirect_ids", "second_payment", "part_refund", "full_refund", "risk", "json_in_json", "review"]
 Path = tuple[str, ...]
 Change = tuple[Path, object]
-
-
-class Call(Struct, frozen=True, kw_only=True):
-    """One request as a gateway sees it. `base` is the gateway's own base URL; headers ignore case."""
-
-    path: Mapping[str, str]
-    query: Mapping[str, str]
-    headers: Mapping[str, str]
-    body: bytes
-    base: str
-
-    def document(self) -> dict[str, Any]:
-        """The JSON object of the body. Raises Unreadable."""
-        read = read_json(self.body)
-        if not isinstance(read, dict):
-            raise Unreadable("not a JSON object")
-        return read
-
-    def form(self) -> dict[str, str]:
-        """The fields of a form of either encoding; of a field that comes twice, the last. Raises Unreadable."""
-        kind = self.headers.get("Content-Type", "")
-        try:
-            if kind.startswith("multipart/form-data"):
-                parts = BytesParser().parsebytes(f"Content-Type: {kind}\r\n\r\n".encode() + self.body).get_payload()
-                return {
-                    str(part.get_param("name", header="content-disposition")): _text(part)
-                    for part in parts
-                    if isinstance(part, Message)
-                }
-            return dict(parse_qsl(self.body.decode(), keep_blank_values=True))
-        except UnicodeDecodeError:
-            raise Unreadable("not UTF-8") from None
-
-    def fields(self) -> dict[str, Any]:
-        """The fields of a JSON object or of a form, by the content type. Raises Unreadable."""
-        return self.document() if "json" in self.headers.get("Content-Type", "") else self.form()
-
-    def named(self, name: str) -> str | None:
-        """A text in the body where there is one; used to find the reference of a call before it is checked."""
-        try:
-            value = self.document().get(name)
-        except Unreadable:
-            return None
-        return value if isinstance(value, str) else None
-
-
-class GatewayReply(Struct, frozen=True, kw_only=True):
-    """An answer before it is written. It holds `msgspec.Raw` where a number must keep its own digits."""
-
-    body: dict[str, Any] | list[dict[str, Any]]
-    status: int = 200
-    headers: Mapping[str, str] = field(default_factory=dict)
-
-    def written(self) -> bytes:
-        return msgspec.json.encode(self.body)
-
-
-class GatewayRefusal(Exception):
-    """Raised by a handler to answer at once."""
-
-    def __init__(self, reply: GatewayReply) -> None:
-        super().__init__(reply.status)
-        self.reply = reply
 
 
 class WayBack(Struct, frozen=True):
@@ -105,32 +37,15 @@ class Impossible(Exception):
     """The requested action cannot happen to this session. The message says why."""
 
 
-class GatewayEndpoint(Struct, frozen=True, kw_only=True):
-    """A route below the gateway's base URL.
-
-    `about` gives the reference that a call concerns, None where it names none. `refunds` tells a refund from the other
-    calls of the same path.
-    """
-
-    method: str
-    path: str
-    kind: Kind
-    handler: Callable[[Call], GatewayReply]
-    about: Callable[[Call], str | None]
-    refunds: Callable[[Call], bool] = lambda _: False
-
-    def kind_of(self, call: Call) -> Kind:
-        return "refund" if self.refunds(call) else self.kind
-
-
 class SimulatedGateway(ABC):
     """One simulated gateway.
 
     `tampers` says, for each trouble that falsifies an answer, which places in it to overwrite. A place that the answer
     does not have is skipped, unless it is in `adds`. `shows` says which rarer events a receiver can notice at all: the
     payment that a redirect is about, a second payment of one checkout, a partial or full refund, a payment at risk, an
-    answer that is encoded twice. `panel`: the shop's account has one address for unsigned notifications, set like that
-    of webhooks.
+    answer that is encoded twice, a review of the payment that ends later. A value of `tampers` that can be called makes
+    the new value of the old. `panel`: the shop's account has one address for unsigned notifications, set like that of
+    webhooks.
     """
 
     name: ClassVar[str]
@@ -199,6 +114,10 @@ class SimulatedGateway(ABC):
         """The buyer's attempt failed or was cancelled."""
         return self.sessions.save(replace(session, status=status))
 
+    def review(self, session: Session) -> Session:
+        """The buyer paid, and a person at the gateway looks at it first."""
+        return self.sessions.save(replace(session, status="review"))
+
     def draw(self, reference: str) -> Random:
         """The source of this order's ids."""
         return self.state.draw(self.name, reference)
@@ -244,6 +163,21 @@ class SimulatedGateway(ABC):
     def event_body(self, session: Session, happening: Happening, event_id: str) -> dict[str, Any]:
         raise NotImplementedError(f"{self.name} sends no webhooks: {session.session_id} {happening} {event_id}")
 
+    def secret(self) -> str:
+        """What this gateway signs its webhooks with."""
+        return self.config.credential(self.name, "webhook_secret")
+
+    def event_url(self, session: Session) -> str | None:  # noqa: ARG002 - those whose orders name an address need it
+        """The address for webhooks that this order named itself; None: the gateway's own setting counts."""
+        return None
+
+    def event_request(
+        self, body: bytes, event_id: str, event_type: str, *, at: int, attempt: int, secret: str
+    ) -> tuple[bytes, dict[str, str]]:
+        """The body and the headers of one attempt, signed at the real Unix time `at`."""
+        headers = self.event_headers(body, event_id, event_type, at=at, attempt=attempt, secret=secret)
+        return body, {"Content-Type": "application/json", **headers}
+
     def event_headers(
         self, body: bytes, event_id: str, event_type: str, *, at: int, attempt: int, secret: str
     ) -> dict[str, str]:
@@ -259,8 +193,3 @@ def about_session(gateway: SimulatedGateway, session_id: str | None) -> str | No
     """The reference of a session, for `GatewayEndpoint.about`."""
     session = gateway.sessions.get(gateway.name, session_id) if session_id else None
     return session.reference if session else None
-
-
-def _text(part: Message) -> str:
-    raw = part.get_payload(decode=True)
-    return raw.decode() if isinstance(raw, bytes) else ""

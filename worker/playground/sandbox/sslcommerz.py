@@ -20,39 +20,16 @@ from msgspec.structs import replace
 
 from worker.playground.sandbox import request_fields
 from worker.playground.sandbox.announcing import FORGER, webhook_url
+from worker.playground.sandbox.gateway_call import Call, GatewayEndpoint, GatewayReply
 from worker.playground.sandbox.sessions import Session, Transaction
-from worker.playground.sandbox.simulated_gateway import (
-    Call,
-    Change,
-    Deed,
-    GatewayEndpoint,
-    GatewayReply,
-    Happening,
-    Shows,
-    SimulatedGateway,
-    about_session,
-)
+from worker.playground.sandbox.simulated_gateway import Change, Deed, Happening, Shows, SimulatedGateway, about_session
+from worker.playground.sandbox.sslcommerz_opening import URLS, read_opening
 from worker.playground.sandbox.sslcommerz_refunds import ask_refund, refund
 from worker.playground.sandbox.sslcommerz_shapes import WORDS, element, posted_form, signed_form, val_id
 from worker.playground.sandbox.times import compact_seconds, drawn_moment
 
 LIFETIME = 30 * 60
 LETTERS = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
-MANDATORY = {
-    "tran_id": 30,
-    "product_category": 50,
-    "cus_name": 50,
-    "cus_email": 50,
-    "cus_add1": 50,
-    "cus_city": 50,
-    "cus_country": 50,
-    "cus_phone": 20,
-    "shipping_method": 50,
-    "product_name": 255,
-    "product_profile": 50,
-}
-OPTIONAL = {"ipn_url": 255, "cus_postcode": 30, "value_a": 255, "value_b": 255, "value_c": 255, "value_d": 255}
-URLS = {"pay": "success_url", "fail": "fail_url", "cancel": "cancel_url", "walk_away": "cancel_url"}
 POSTS: Mapping[Happening, str] = MappingProxyType(
     {"paid": "VALID", "failed": "FAILED", "cancelled": "CANCELLED", "expired": "EXPIRED"}
 )
@@ -241,20 +218,14 @@ class SSLCommerz(SimulatedGateway):
             self.sessions.save(replace(session, notes={**session.notes, "validated": [*known, *new]}))
 
     def _opened(self, form: Mapping[str, str]) -> Session:
-        for name, most in MANDATORY.items():
-            request_fields.field_text(form, name, most=most)
-        for name, most in OPTIONAL.items():
-            request_fields.optional_field_text(form, name, most=most)
-        for name in set(URLS.values()):
-            request_fields.link(form, name, most=255)
-        currency = request_fields.field_text(form, "currency", least=3, most=3)
+        amount, currency = read_opening(form)
         reference, now = form["tran_id"], self.state.now()
         return Session(
             provider=self.name,
             session_id="".join(self.draw(reference).choices("0123456789ABCDEF", k=32)),
             merchant="shop",
             reference=reference,
-            amount=request_fields.amount(form.get("total_amount"), "total_amount", least="10.00", most="500000.00"),
+            amount=amount,
             currency=currency,
             body={name: value for name, value in form.items() if name != "store_passwd"},
             created_at=now,

@@ -9,8 +9,9 @@ from collections.abc import Mapping
 
 from msgspec.structs import replace
 
+from worker.playground.sandbox.gateway_call import GatewayReply
 from worker.playground.sandbox.money_back import give_back
-from worker.playground.sandbox.simulated_gateway import GatewayReply, Impossible, SimulatedGateway
+from worker.playground.sandbox.simulated_gateway import Impossible, SimulatedGateway
 from worker.playground.sandbox.times import naive_seconds
 
 

@@ -30,8 +30,9 @@ CREATE TABLE IF NOT EXISTS transactions (
     amount TEXT NOT NULL, currency TEXT NOT NULL, made_at REAL NOT NULL,
     PRIMARY KEY (provider, transaction_id, session_id));
 
--- OnePayBD's id_tokens, good until expires_at unless revoked (deleted).
-CREATE TABLE IF NOT EXISTS tokens (token TEXT PRIMARY KEY, expires_at REAL NOT NULL);
+-- Granted tokens, good until expires_at unless revoked (deleted). use: 'access', or 'refresh' for a new one.
+CREATE TABLE IF NOT EXISTS tokens (
+    token TEXT PRIMARY KEY, provider TEXT NOT NULL, use TEXT NOT NULL, expires_at REAL NOT NULL);
 
 -- ShadhinPay's memory of idempotency keys: the first answer is given again for 24 hours.
 CREATE TABLE IF NOT EXISTS idempotency (
@@ -71,7 +72,7 @@ CREATE TABLE IF NOT EXISTS draws (
 CREATE TABLE IF NOT EXISTS settings (name TEXT PRIMARY KEY, value TEXT NOT NULL);
 """
 
-VERSION = 2
+VERSION = 3
 _EMPTIED = ("sessions", "transactions", "tokens", "idempotency", "deliveries", "scheduled", "troubles", "calls")
 
 

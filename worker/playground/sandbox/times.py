@@ -46,7 +46,7 @@ def bangladesh_time(at: float) -> str:
 
 
 def naive_seconds(at: float) -> str:
-    """`2025-11-04 15:34:20`, Dhaka's time without saying so (SSLCOMMERZ, aamarPay, ShurjoPay)."""
+    """`2025-11-04 15:34:20`, Dhaka's time without saying so (SSLCOMMERZ, aamarPay, ShurjoPay, UddoktaPay)."""
     return f"{datetime.fromtimestamp(at, DHAKA):%Y-%m-%d %H:%M:%S}"
 
 
@@ -59,3 +59,8 @@ def twelve_hours(at: float) -> str:
     """`2023-05-29 12:46:01pm`, Dhaka's time (ShurjoPay's tokens)."""
     moment = datetime.fromtimestamp(at, DHAKA)
     return f"{moment:%Y-%m-%d %I:%M:%S}{'am' if moment.hour < 12 else 'pm'}"
+
+
+def compact_dhaka(at: float) -> str:
+    """`20180419122246`, Dhaka's time without saying so (bKash's notifications)."""
+    return f"{datetime.fromtimestamp(at, DHAKA):%Y%m%d%H%M%S}"

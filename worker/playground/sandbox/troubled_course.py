@@ -13,6 +13,7 @@ from decimal import ROUND_DOWN, Decimal
 from msgspec.structs import replace
 
 from worker.playground.sandbox.announcing import FORGER, Telling, announce_happening
+from worker.playground.sandbox.granted_tokens import revoke_tokens
 from worker.playground.sandbox.sandbox import Sandbox
 from worker.playground.sandbox.scheduled import schedule, visiting
 from worker.playground.sandbox.scripts import has_call
@@ -85,12 +86,14 @@ def follow(sandbox: Sandbox, session: Session, back: WayBack, met: Met) -> None:
             case "paid_twice":
                 second = gateway.new_transaction_id(gateway.draw(session.reference))
                 schedule(gateway, session, "pay_again", second, after=seconds)
+            case "paid_after_review":
+                schedule(gateway, session, "approve", None, after=seconds)
             case "refunded_in_part":
                 schedule(gateway, session, "give_back", _part(session), after=seconds)
             case "refunded_in_full":
                 schedule(gateway, session, "give_back", None, after=seconds)
             case "token_revoked":
-                revoke_tokens(sandbox)
+                revoke_tokens(sandbox.state)
             case "status_not_found":
                 _unanswered(sandbox, session, ["not_found"], seconds)
             case "status_proxy_404":
@@ -112,11 +115,6 @@ def _unanswered(sandbox: Sandbox, session: Session, by: Sequence[str], seconds: 
         times = None if name == by[-1] else 1
         until = time.time() + seconds
         sandbox.troubles.add(session.provider, session.reference, "status", name, times=times, until=until)
-
-
-def revoke_tokens(sandbox: Sandbox) -> int:
-    """Refuse every token granted so far. Returns their number."""
-    return sandbox.state.db.execute("DELETE FROM tokens").rowcount
 
 
 def _part(session: Session) -> str:

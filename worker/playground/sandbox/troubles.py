@@ -18,8 +18,9 @@ from aiohttp import web
 from msgspec import Struct
 from msgspec.structs import asdict
 
+from worker.playground.sandbox.gateway_call import GatewayReply, Kind
 from worker.playground.sandbox.sessions import Session
-from worker.playground.sandbox.simulated_gateway import Change, Deed, GatewayReply, Kind, SimulatedGateway
+from worker.playground.sandbox.simulated_gateway import Change, Deed, SimulatedGateway
 from worker.playground.sandbox.state import State
 
 Name = Literal[
@@ -43,6 +44,7 @@ Name = Literal[
     "wrong_currency",
     "wrong_amount",
     "json_in_json",
+    "numbers",
 ]
 AtDeed = Literal[
     "callback_lost",
@@ -55,6 +57,7 @@ AtDeed = Literal[
     "currency_tampered",
     "token_revoked",
     "paid_after_expiry",
+    "paid_after_review",
     "paid_twice",
     "refunded_in_part",
     "refunded_in_full",
@@ -84,7 +87,7 @@ _BY_ANY_DEED = frozenset(
     }
 )
 FALSIFIES = frozenset(
-    {"unknown_word", "contradiction", "still_pending", "wrong_identity", "wrong_currency", "wrong_amount"}
+    {"unknown_word", "contradiction", "still_pending", "wrong_identity", "wrong_currency", "wrong_amount", "numbers"}
 )
 DEFAULT_SECONDS = {"timeout": 60.0, "slow": 3.0, "429": 1.0}
 PROXY_404: Mapping[str, tuple[str, str]] = MappingProxyType(
@@ -276,4 +279,4 @@ def _overwrite(place: Any, change: Change, *, add: bool) -> None:
     elif isinstance(place, dict) and rest:
         _overwrite(place.get(name), (tuple(rest), value), add=add)
     elif isinstance(place, dict) and (add or name in place):
-        place[name] = value
+        place[name] = value(place[name]) if callable(value) else value

@@ -21,6 +21,12 @@ ACCOUNTS = (
     Account("shop-shadhinpay", "shadhinpay", "ShadhinPay", "signed webhooks"),
     Account("shop-moneybag", "moneybag", "Moneybag", "webhooks and IPN"),
     Account("shop-ipay", "ipay", "iPay", "names no amount"),
+    Account("shop-sslcommerz", "sslcommerz", "SSLCOMMERZ", "returns by a form"),
+    Account("shop-bkash", "bkash", "bKash", "paid by Execute, webhooks by SNS"),
+    Account("shop-shurjopay", "shurjopay", "ShurjoPay", "names no outcome at returns"),
+    Account("shop-aamarpay", "aamarpay", "aamarPay", "tells paid payments alone"),
+    Account("shop-eps", "eps", "EPS", "asked by our reference"),
+    Account("shop-uddoktapay", "uddoktapay", "UddoktaPay", "asked by an invoice of the return"),
 )
 
 

@@ -16,6 +16,8 @@ from aiohttp import web
 from worker.playground.sandbox.checkout import (
     ORDER_PAGE,
     aamarpay,
+    bkash,
+    eps,
     ipay,
     moneybag,
     onepaybd,
@@ -23,6 +25,7 @@ from worker.playground.sandbox.checkout import (
     shadhinpay,
     shurjopay,
     sslcommerz,
+    uddoktapay,
 )
 from worker.playground.sandbox.checkout.shape import CheckoutLook
 from worker.playground.sandbox.checkout.visited import Visited
@@ -41,8 +44,11 @@ LOOKS: Mapping[str, CheckoutLook] = MappingProxyType(
         "moneybag": moneybag.LOOK,
         "ipay": ipay.LOOK,
         "sslcommerz": sslcommerz.LOOK,
-        "aamarpay": aamarpay.LOOK,
+        "bkash": bkash.LOOK,
         "shurjopay": shurjopay.LOOK,
+        "aamarpay": aamarpay.LOOK,
+        "eps": eps.LOOK,
+        "uddoktapay": uddoktapay.LOOK,
     }
 )
 DEEDS: Mapping[str, Deed] = MappingProxyType(

@@ -20,11 +20,12 @@ _WORDS: Mapping[Standing, tuple[str, str, str]] = MappingProxyType(
         "failed": ("Already failed", "পেমেন্ট হয়নি", "No money was taken here."),
         "cancelled": ("Already cancelled", "পেমেন্ট বাতিল হয়েছে", "No money was taken here."),
         "expired": ("The time is over", "সময় শেষ", "Nobody paid in time, so this checkout is closed."),
+        "review": ("Waiting for approval", "অনুমোদনের অপেক্ষায়", "The buyer paid, and the gateway has yet to approve it."),
         "refunded": ("Already refunded", "টাকা ফেরত দেওয়া হয়েছে", "The money went back to the buyer."),
     }
 )
 _WAYS: Mapping[Standing, Deed] = MappingProxyType(
-    {"paid": "pay", "approved": "pay", "refunded": "pay", "failed": "fail"}
+    {"paid": "pay", "approved": "pay", "review": "pay", "refunded": "pay", "failed": "fail"}
 )
 
 

@@ -12,6 +12,7 @@ from worker.playground.sandbox.control import (
     buyers,
     description,
     script_routes,
+    sns_routes,
     time,
     trouble_routes,
     webhook_routes,
@@ -24,6 +25,7 @@ ROUTES: tuple[Route, ...] = (
     *script_routes.ROUTES,
     *trouble_routes.ROUTES,
     *webhook_routes.ROUTES,
+    *sns_routes.ROUTES,
     *time.ROUTES,
     *whole.ROUTES,
 )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import get_args
+
 import msgspec
 from msgspec import Struct
 from msgspec.structs import asdict, replace
@@ -14,7 +16,7 @@ from worker.playground.sandbox.sandbox import Sandbox
 from worker.playground.sandbox.sandbox_config import Provider
 from worker.playground.sandbox.sessions import Session, Standing
 from worker.playground.sandbox.shopper import Visit, perform
-from worker.playground.sandbox.simulated_gateway import Deed, Impossible
+from worker.playground.sandbox.simulated_gateway import Deed, Happening, Impossible
 from worker.playground.sandbox.times import iso_ms_z
 
 
@@ -35,6 +37,13 @@ class Refund(Named, frozen=True, kw_only=True):
     webhook: bool = True
 
 
+class Edit(Named, frozen=True, kw_only=True):
+    """The new status: `paid` books the money. webhook false keeps it silent."""
+
+    status: Standing
+    webhook: bool = True
+
+
 class ShownTransaction(Struct, frozen=True, kw_only=True):
     transaction_id: str
     status: Standing
@@ -43,7 +52,10 @@ class ShownTransaction(Struct, frozen=True, kw_only=True):
 
 
 class ShownSession(Struct, frozen=True, kw_only=True):
-    """A checkout as its gateway's books hold it, without the request that opened it. Times are ISO 8601 in UTC."""
+    """A checkout as its gateway's books hold it, without the request that opened it. Times are ISO 8601 in UTC.
+
+    `invoice_id` is UddoktaPay's, which the opening's answer does not name.
+    """
 
     provider: Provider
     session_id: str
@@ -59,6 +71,7 @@ class ShownSession(Struct, frozen=True, kw_only=True):
     paid_currency: str | None
     refunded: str
     paid_at: str | None
+    invoice_id: str | None
     transactions: list[ShownTransaction]
 
 
@@ -83,6 +96,7 @@ def shown(sandbox: Sandbox, session: Session) -> ShownSession:
     told = {
         **asdict(session),
         **{name: None if at is None else iso_ms_z(at) for name, at in times.items()},
+        "invoice_id": session.notes.get("invoice_id"),
         "transactions": [asdict(made) for made in sandbox.sessions.transactions(session)],
     }
     return msgspec.convert(told, ShownSession)
@@ -127,6 +141,23 @@ async def _expire(sandbox: Sandbox, asked: Asked) -> OneSession:
     return OneSession(session=shown(sandbox, expired))
 
 
+async def _edit(sandbox: Sandbox, asked: Asked) -> OneSession:
+    edit: Edit = asked.said
+    gateway = sandbox.gateways[edit.provider]
+    with sandbox.state.transaction():
+        session = find(sandbox, edit)
+        if session.status == edit.status:
+            raise Impossible(f"the session is {session.status}")
+        if edit.status == "paid":
+            session = gateway.collect(session, transaction_id=None)
+        else:
+            session = sandbox.sessions.save(replace(session, status=edit.status))
+        happening = next((one for one in get_args(Happening) if one == edit.status), None)
+        if edit.webhook and happening is not None:
+            announce_happening(gateway, session, happening)
+    return OneSession(session=shown(sandbox, session))
+
+
 _ORDER = {"provider": "moneybag", "reference": "order-7831"}
 ROUTES = (
     Route(
@@ -143,8 +174,8 @@ ROUTES = (
         method="POST",
         path="/_control/shopper",
         name="shop",
-        summary="Do what a buyer does at the checkout page. May pay after the end, and twice. At OnePayBD pay "
-        "approves; Execute takes the money",
+        summary="Do what a buyer does at the checkout page. May pay after the end, and twice. At bKash and "
+        "OnePayBD pay approves; Execute takes the money",
         body=Shop,
         answers=Shopped,
         do=_shopper,
@@ -160,6 +191,18 @@ ROUTES = (
         answers=OneSession,
         do=_refund,
         example=_ORDER | {"amount": "250.00"},
+        problems=frozenset({404, 409}),
+    ),
+    Route(
+        method="POST",
+        path="/_control/edit",
+        name="edit",
+        summary="Set a checkout's status by hand, as a person at the gateway would: approve a payment that is held for "
+        "review, or take back a word",
+        body=Edit,
+        answers=OneSession,
+        do=_edit,
+        example=_ORDER | {"status": "failed"},
         problems=frozenset({404, 409}),
     ),
     Route(

@@ -28,10 +28,14 @@ class Refused(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class Asked(Struct, frozen=True, kw_only=True):
-    """The input of a route beside the sandbox. `said` is its body or query, as the route's Struct."""
+    """The input of a route beside the sandbox. `said` is its body or query, as the route's Struct.
+
+    `root` is the sandbox's own address as the client reaches it.
+    """
 
     said: Any
     http: Any
+    root: str
 
 
 class Route(Struct, frozen=True, kw_only=True):
@@ -59,7 +63,10 @@ def handler(route: Route) -> Handler:
         sandbox = request.app[SANDBOX]
         status = 200
         try:
-            answer: Struct = await route.do(sandbox, Asked(said=await _said(route, request), http=request.app[HTTP]))
+            said = await _said(route, request)
+            answer: Struct = await route.do(
+                sandbox, Asked(said=said, http=request.app[HTTP], root=sandbox.root(request))
+            )
         except WrongControl as wrong:
             status, answer = 400, Refused(error=str(wrong), field=wrong.field)
         except LookupError as error:

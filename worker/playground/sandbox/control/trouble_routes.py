@@ -9,10 +9,11 @@ from msgspec import Meta, Struct
 
 from worker.playground.sandbox.control.read_request import About, Body, Seconds
 from worker.playground.sandbox.control.routing import Asked, Route
+from worker.playground.sandbox.gateway_call import Kind
+from worker.playground.sandbox.granted_tokens import revoke_tokens
 from worker.playground.sandbox.sandbox import Sandbox
 from worker.playground.sandbox.sandbox_config import Provider
-from worker.playground.sandbox.simulated_gateway import Impossible, Kind
-from worker.playground.sandbox.troubled_course import revoke_tokens
+from worker.playground.sandbox.simulated_gateway import Impossible
 from worker.playground.sandbox.troubles import FALSIFIES, Name, Trouble
 
 Times = Annotated[int, Meta(ge=1, le=1_000_000)]
@@ -92,7 +93,7 @@ async def _calls(sandbox: Sandbox, asked: Asked) -> Calls:
 
 async def _revoke(sandbox: Sandbox, asked: Asked) -> Revoked:
     del asked
-    return Revoked(revoked=revoke_tokens(sandbox))
+    return Revoked(revoked=revoke_tokens(sandbox.state))
 
 
 _ORDER = {"provider": "moneybag", "reference": "order-7831"}
@@ -142,7 +143,7 @@ ROUTES = (
         method="POST",
         path="/_control/revoke_tokens",
         name="revokeTokens",
-        summary="Refuse every token that was granted so far",
+        summary="Refuse every token granted so far, at every gateway",
         answers=Revoked,
         do=_revoke,
     ),

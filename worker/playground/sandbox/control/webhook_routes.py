@@ -27,7 +27,7 @@ from worker.playground.sandbox.control.read_request import About, Body, Named, f
 from worker.playground.sandbox.control.routing import Asked, Route
 from worker.playground.sandbox.sandbox import Sandbox
 from worker.playground.sandbox.sandbox_config import Provider
-from worker.playground.sandbox.send_webhook import post_webhook, signed_headers
+from worker.playground.sandbox.send_webhook import post_webhook, signed_request
 from worker.playground.sandbox.sessions import Session
 from worker.playground.sandbox.simulated_gateway import Happening, Impossible, SimulatedGateway
 
@@ -118,15 +118,15 @@ async def _send(sandbox: Sandbox, asked: Asked) -> Sent:
         message = _form(sandbox, extra, session) if extra.ipn or forms_alone else _webhook(sandbox, extra, session)
     statuses = []
     for attempt in range(1, extra.times + 1):
-        headers = _headers(gateway, extra, message, attempt)
-        sent = post_webhook(asked.http, message.url, message.body, headers, seconds=sandbox.config.webhook_timeout)
+        body, headers = _written(gateway, extra, message, attempt)
+        sent = post_webhook(asked.http, message.url, body, headers, seconds=sandbox.config.webhook_timeout)
         statuses.append(await sent)
     return Sent(statuses=statuses)
 
 
 def _webhook(sandbox: Sandbox, extra: Extra, session: Session) -> Message:
     gateway = sandbox.gateways[extra.provider]
-    url = webhook_url(gateway)
+    url = gateway.event_url(session) or webhook_url(gateway)
     if url is None:
         raise Impossible(f"no webhook URL is set for {extra.provider}")
     last = sandbox.state.db.execute(
@@ -166,12 +166,12 @@ def _mixed(sandbox: Sandbox, extra: Extra, session: Session) -> Session:
     return replace(session, session_id=other.session_id, transaction_id=other.transaction_id)
 
 
-def _headers(gateway: SimulatedGateway, extra: Extra, message: Message, attempt: int) -> dict[str, str]:
+def _written(gateway: SimulatedGateway, extra: Extra, message: Message, attempt: int) -> tuple[bytes, dict[str, str]]:
     if not message.signed:
-        return {"Content-Type": "application/x-www-form-urlencoded"}
+        return message.body, {"Content-Type": "application/x-www-form-urlencoded"}
     at = int(time.time() - (STALE_SECONDS if extra.stale else 0))
     secret = FORGER if extra.forged else None
-    return signed_headers(
+    return signed_request(
         gateway, message.body, message.event_id, message.event_type, at=at, attempt=attempt, secret=secret
     )
 
@@ -182,7 +182,7 @@ ROUTES = (
         method="POST",
         path="/_control/webhook_urls",
         name="setWebhookUrl",
-        summary="Where a gateway's webhooks or notifications go, and which events it sends (ShadhinPay, Moneybag)",
+        summary="Where a gateway's webhooks or notifications go, and which events it sends (where a gateway has them)",
         body=WebhookUrl,
         answers=WebhooksGo,
         do=_set_url,
