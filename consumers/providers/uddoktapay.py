@@ -92,11 +92,17 @@ class UddoktaPay(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         asked = question.session_id
         if asked is None:
             return kit.not_found("no invoice of this payment is known that could be asked for")
-        url = kit.endpoint(self.base_url, "/verify-payment")
-        received = yield from kit.fetch(kit.post(url, self._keys(), {"invoice_id": asked}))
+        received = yield from self._verify(asked)
         if received.body.get("status") == "ERROR":
             return kit.ForeignTransaction(why="not_found")
         return _answer(asked, expected, received.body) if received.ok else kit.no_answer(received)
+
+    @kit.exchange
+    def prove(self) -> kit.Exchange[kit.Proof]:
+        """Ask about an invoice of nobody. How a wrong key is refused is UNKNOWN, so `ERROR` may mean that too."""
+        yield from self._verify(kit.NOBODYS_PAYMENT)
+        words = "UddoktaPay documents no reply that tells a refused key from an unknown invoice"
+        return kit.Proof(verdict="unknown", words=words)
 
     def authenticate(self, callback: kit.Callback) -> kit.Unsigned | kit.Forged:
         """A webhook carries the API key itself (UP-OLD). Its content is not signed, so it is a hint all the same."""
@@ -115,6 +121,10 @@ class UddoktaPay(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
             session_id=kit.text_or_none(found, "invoice_id"),
             reference=kit.text_or_none(metadata, "reference") if isinstance(metadata, dict) else None,
         )
+
+    def _verify(self, invoice: str) -> kit.Exchange[kit.Received]:
+        url = kit.endpoint(self.base_url, "/verify-payment")
+        return (yield from kit.fetch(kit.post(url, self._keys(), {"invoice_id": invoice})))
 
     def _keys(self) -> list[tuple[str, str]]:
         return [(_KEY, self.api_key.reveal())]

@@ -146,7 +146,7 @@ def test_the_money_of_each_stands_in_the_evidence_and_in_one_line_of_the_story(b
     assert any("transaction T1, risk high; in the same reply also completed" in words for words in told)
 
 
-def test_a_reply_is_written_only_when_each_of_its_answers_is_in_a_fact(bench: Bench) -> None:
+def test_a_reply_is_news_until_each_of_its_answers_is_in_a_fact(bench: Bench) -> None:
     payment_id = bench.open()
     both = several(bench, payment_id, 10, ONE, TWO)
     bench.record(several(bench, payment_id, 10, ONE))
