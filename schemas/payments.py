@@ -39,6 +39,7 @@ class Candidate(Struct, frozen=True, kw_only=True):
     - `own`: it came on the payment's own path, signed, or beside a session that the gateway issued, and so not with our
       reference alone.
     - `heard_at`: when a claim first named it, or when its schedule began again.
+    - `success_at`: the last claim of success about it that did not come with our reference alone.
     - `unknown_since`, `unknown_at`: when the first and the last question was asked that brought "not found".
     - `unpaid_at`: when the first such question after the end was asked.
     - `step`, `late_step`: how many of its questions came on the `claimed` delays, and on the `closed` delays.
