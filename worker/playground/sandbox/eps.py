@@ -69,7 +69,7 @@ class Eps(SimulatedGateway):
             "numbers": ((("TotalAmount",), _as_number), (("StoreAmount",), _as_number)),
         }
     )
-    shows: ClassVar[frozenset[Shows]] = frozenset({"redirect_ids", "second_payment"})
+    shows: ClassVar[frozenset[Shows]] = frozenset({"redirect_ids"})
 
     def endpoints(self) -> tuple[GatewayEndpoint, ...]:
         return (

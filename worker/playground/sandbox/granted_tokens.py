@@ -28,6 +28,6 @@ def is_granted(state: State, provider: str, token: str, *, use: Use = "access") 
     return row is not None
 
 
-def revoke_tokens(state: State) -> int:
-    """Refuse every token granted so far, at every gateway. Returns their number."""
-    return state.db.execute("DELETE FROM tokens").rowcount
+def revoke_tokens(state: State, provider: str | None = None) -> int:
+    """Refuse every token granted so far, by this gateway or by all. Returns their number."""
+    return state.db.execute("DELETE FROM tokens WHERE provider = coalesce(?, provider)", (provider,)).rowcount

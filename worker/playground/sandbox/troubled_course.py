@@ -93,7 +93,7 @@ def follow(sandbox: Sandbox, session: Session, back: WayBack, met: Met) -> None:
             case "refunded_in_full":
                 schedule(gateway, session, "give_back", None, after=seconds)
             case "token_revoked":
-                revoke_tokens(sandbox.state)
+                revoke_tokens(sandbox.state, session.provider)
             case "status_not_found":
                 _unanswered(sandbox, session, ["not_found"], seconds)
             case "status_proxy_404":
