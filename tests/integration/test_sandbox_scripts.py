@@ -102,7 +102,7 @@ FITS: dict[str, tuple[str, ...]] = dict.fromkeys(
     "status_numbers": ("eps",),
     "paid_after_review": ("uddoktapay",),
     "token_revoked": ("onepaybd", "bkash", "shurjopay", "eps"),
-    "paid_twice": ("payparse", "moneybag", "ipay", "sslcommerz", "shurjopay", "aamarpay", "eps"),
+    "paid_twice": ("payparse", "moneybag", "ipay", "sslcommerz", "shurjopay", "aamarpay"),
     "refunded_in_part": ("shadhinpay",),
     "refunded_in_full": ("payparse", "shadhinpay", "moneybag", "shurjopay"),
     "webhook_forged": WITH_WEBHOOKS,
