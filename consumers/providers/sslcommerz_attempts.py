@@ -46,7 +46,7 @@ def read_attempts(body: Mapping[str, Any], reference: str) -> kit.Answer | kit.I
         try:
             answers.append(_one(element))
         except kit.Unreadable as error:
-            if _says_paid(element):
+            if _may_be_paid(element):
                 raise  # it may be a second payment of the money
             unread.append(error)
     answers = [one for one in answers if one.reference is None or kit.may_be_ours(one.reference, reference)]
@@ -80,15 +80,18 @@ def _elements(body: Mapping[str, Any]) -> list[Any]:
 
 
 def _word(element: Mapping[str, Any]) -> str:
-    """The word of an attempt; a null one is as empty, and a missing one is unreadable."""
-    if "status" in element and element.get("status") in (None, ""):
+    """The word of an attempt. A null one is as empty. A missing one is unreadable, and one that is empty at a val_id."""
+    if "status" in element and element.get("status") in (None, "") and not element.get("val_id"):
         return ""
     return kit.required_text(element, "status")
 
 
-def _says_paid(element: object) -> bool:
-    word = kit.aside(element, "status") if isinstance(element, dict) else None
-    return isinstance(word, str) and STATUSES.get(word) is kit.Status.COMPLETED
+def _may_be_paid(element: object) -> bool:
+    """By its word, or by its `val_id`: a failed, cancelled or unattempted attempt has none (SSL-T)."""
+    if not isinstance(element, dict):
+        return False
+    word = kit.aside(element, "status")
+    return bool(element.get("val_id")) or (isinstance(word, str) and STATUSES.get(word) is kit.Status.COMPLETED)
 
 
 def _one(element: object) -> kit.Answer:

@@ -9,7 +9,7 @@ import asyncio
 import random
 import secrets
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from typing import TypeVar
 from urllib.parse import urlsplit
@@ -79,16 +79,16 @@ class PatientBrowser(Browser):
         self.acknowledged: dict[str, int] = {}
         self.acknowledged_at: dict[str, float] = {}
 
-    async def get(self, url: str) -> tuple[int, str | None, str]:
-        answer = await patiently(lambda: self._load(url))
+    async def get(self, url: str, *, form: Mapping[str, str] | None = None) -> tuple[int, str | None, str]:
+        answer = await patiently(lambda: self._load(url, form))
         parts = urlsplit(url).path.split("/")
         if parts[1] == "return" and len(parts) > 3 and parts[-1] != "wait" and answer[0] < 500:
             self.acknowledged[parts[3]] = self.acknowledged.get(parts[3], 0) + 1
             self.acknowledged_at.setdefault(parts[3], time.time())
         return answer
 
-    async def _load(self, url: str) -> tuple[int, str | None, str]:
-        answer = await super().get(url)
+    async def _load(self, url: str, form: Mapping[str, str] | None) -> tuple[int, str | None, str]:
+        answer = await super().get(url, form=form)
         if answer[0] == 503:
             raise ComeAgain
         return answer

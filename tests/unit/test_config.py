@@ -273,7 +273,7 @@ def test_every_problem_is_named_at_once_with_its_path(tmp_path: Path) -> None:
         "merchants[0].id": "an id is 1 to 40 of a-z, 0-9 and -, and does not begin with -",
         "merchants[0].api_keys[0]": "the environment variable NOT_SET is not set",
         "merchants[0].api_keys[1]": "expected text (env:NAME, file:PATH or the secret itself), found a number",
-        "merchants[0].accounts[0].provider": 'unknown provider; did you mean "samplepay"? (samplepay)',
+        "merchants[0].accounts[0].provider": 'unknown provider; did you mean "samplepay"? (samplepay, tablepay)',
         "merchants[0].accounts[1].id": "is the id of merchants[0].accounts[0] too",
         "merchants[0].accounts[1].base_url": (
             "must be https; http is for loopback and for the hosts of allow_http_hosts"
