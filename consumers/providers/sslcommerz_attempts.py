@@ -80,7 +80,7 @@ def _elements(body: Mapping[str, Any]) -> list[Any]:
 
 
 def _word(element: Mapping[str, Any]) -> str:
-    """The word of an attempt. A null one is as empty. A missing one is unreadable, and one that is empty at a val_id."""
+    """The word of an attempt. A null one is as empty. A missing one is unreadable, as is an empty one at a val_id."""
     if "status" in element and element.get("status") in (None, "") and not element.get("val_id"):
         return ""
     return kit.required_text(element, "status")
