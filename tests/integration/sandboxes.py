@@ -383,6 +383,17 @@ async def serving(app: web.Application) -> AsyncIterator[str]:
 
 
 @asynccontextmanager
+async def receiving(path: str = "/hook") -> AsyncIterator[Receiver]:
+    """An endpoint at this path that keeps what comes."""
+    made = Receiver()
+    app = web.Application()
+    app.router.add_post(path, made.take)
+    async with serving(app) as base:
+        made.url = f"{base}{path}"
+        yield made
+
+
+@asynccontextmanager
 async def driving(config: SandboxConfig) -> AsyncIterator[Driver]:
     connector = aiohttp.TCPConnector(force_close=True)
     async with serving(make_app(config)) as base, aiohttp.ClientSession(connector=connector) as http:

@@ -33,6 +33,7 @@ from tests.integration.sandboxes import (
     driving,
     leads_to,
     opened,
+    receiving,
     serving,
     signed_by_moneybag,
     signed_by_shadhinpay,
@@ -51,11 +52,7 @@ async def sandbox() -> AsyncIterator[Driver]:
 
 @pytest.fixture
 async def receiver() -> AsyncIterator[Receiver]:
-    made = Receiver()
-    app = web.Application()
-    app.router.add_post("/hook", made.take)
-    async with serving(app) as base:
-        made.url = f"{base}/hook"
+    async with receiving() as made:
         yield made
 
 

@@ -7,7 +7,6 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
-from aiohttp import web
 
 from tests.integration.sandboxes import (
     BKASH_APP,
@@ -17,7 +16,7 @@ from tests.integration.sandboxes import (
     Receiver,
     driving,
     opened,
-    serving,
+    receiving,
     signed_by_sns,
 )
 from worker.playground.sandbox.sandbox_config import SandboxConfig
@@ -33,11 +32,7 @@ async def sandbox() -> AsyncIterator[Driver]:
 
 @pytest.fixture
 async def receiver(sandbox: Driver) -> AsyncIterator[Receiver]:
-    made = Receiver()
-    app = web.Application()
-    app.router.add_post("/hook", made.take)
-    async with serving(app) as base:
-        made.url = f"{base}/hook"
+    async with receiving() as made:
         await sandbox.control("webhook_urls", provider="bkash", url=made.url)
         yield made
 

@@ -8,7 +8,6 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
-from aiohttp import web
 
 from tests.integration.sandboxes import (
     REFERENCE,
@@ -19,7 +18,7 @@ from tests.integration.sandboxes import (
     driving,
     opened,
     opened_by_eps,
-    serving,
+    receiving,
 )
 from worker.playground.sandbox.sandbox_config import SandboxConfig
 
@@ -32,11 +31,7 @@ async def sandbox() -> AsyncIterator[Driver]:
 
 @pytest.fixture
 async def receiver() -> AsyncIterator[Receiver]:
-    made = Receiver()
-    app = web.Application()
-    app.router.add_post("/hook", made.take)
-    async with serving(app) as base:
-        made.url = f"{base}/hook"
+    async with receiving() as made:
         yield made
 
 

@@ -9,9 +9,8 @@ from typing import Any
 from urllib.parse import parse_qsl
 
 import pytest
-from aiohttp import web
 
-from tests.integration.sandboxes import REFERENCE, SHOP, SSLCOMMERZ, Driver, Receiver, driving, opened, serving
+from tests.integration.sandboxes import REFERENCE, SHOP, SSLCOMMERZ, Driver, Receiver, driving, opened, receiving
 from worker.playground.sandbox.sandbox_config import SandboxConfig
 
 COVERED = {"tran_id", "val_id", "amount", "currency_type", "currency_amount", "status", "store_id"}
@@ -25,11 +24,7 @@ async def sandbox() -> AsyncIterator[Driver]:
 
 @pytest.fixture
 async def receiver() -> AsyncIterator[Receiver]:
-    made = Receiver()
-    app = web.Application()
-    app.router.add_post("/ipn", made.take)
-    async with serving(app) as base:
-        made.url = f"{base}/ipn"
+    async with receiving("/ipn") as made:
         yield made
 
 

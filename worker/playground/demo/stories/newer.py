@@ -201,7 +201,7 @@ SCRIPTED: tuple[Story, ...] = (
     *(scripted("paid_twice", gateway, pays, PAID_TWICE) for gateway in (SSLCOMMERZ, SHURJOPAY, AAMARPAY)),
     scripted("refunded_in_full", SHURJOPAY, is_refunded_and_looked_up, REFUNDED, but="looked up"),
     *(scripted("webhook_forged", gateway, is_refused, completed()) for gateway in (BKASH, UDDOKTAPAY)),
-    # EPS's notification is encrypted by a key that nobody knows, and refused whoever sends it.
+    # EPS's notification is encrypted by an unknown key, so a true one is refused like a forged one.
     scripted("webhook_forged", EPS, pays, completed()),
     *(
         scripted("webhook_late", gateway, leaves, FOUND, seconds=4)
