@@ -93,11 +93,11 @@ async def seen(stage: Stage, one: Customer) -> Seen:
 
 async def _what_became_of(stage: Stage, one: Customer) -> str:
     session = await session_of(stage.control, one)
-    payment = await stage.shop.payment(one.payment_id)
+    payment = await patiently(lambda: stage.shop.payment(one.payment_id))
     ended = f"{payment['status']}, held: {payment['hold']}, told: {stage.feed.words(one.payment_id)}"
     happened = [
         f"  {entry['at']} {' '.join(str(value) for key, value in entry.items() if key != 'at')}"
-        for entry in await stage.shop.timeline(one.payment_id)
+        for entry in await patiently(lambda: stage.shop.timeline(one.payment_id))
     ]
     said = f"{one.gateway.name}, {one.deed}: {one.payment_id} is {ended}; the gateway says {session['status']}"
     return "\n".join([said, *happened[-12:]])
@@ -196,7 +196,7 @@ async def lost_callbacks(stage: Stage, browser: PatientBrowser, customers: Seque
             {"return": browser.acknowledged.get(one.payment_id, 0)}
         )
         async with slots:
-            entries = await stage.shop.timeline(one.payment_id)
+            entries = await patiently(lambda: stage.shop.timeline(one.payment_id))
         heard = {entry["claim_id"]: entry["source"] for entry in entries if entry["kind"] == "claim"}
         claims = Counter(heard.values())  # a claim that came twice counts once
         return [f"{one.payment_id}: {source}" for source in (acknowledged - claims).elements()]

@@ -17,7 +17,7 @@ import aiohttp
 import asyncpg
 import pytest
 
-from tests.fault.shoppers import AWAY
+from tests.fault.shoppers import AWAY, patiently
 from tests.harness import IPAY, MONEYBAG, ONEPAYBD, PAYPARSE, SHADHINPAY, Scene, Stage, System, ToldEvent, staged
 from tests.processes import loud, running, until
 
@@ -122,9 +122,9 @@ async def assert_as_if_nothing_had_been(system: System, scenes: list[Scene], ans
             payment_id = scene.payment["payment_id"]
 
             async def ended(payment_id: str = payment_id) -> bool:
-                entries = await stage.shop.timeline(payment_id)
+                entries = await patiently(lambda: stage.shop.timeline(payment_id))
                 returns = sum(entry["kind"] == "claim" and entry["source"] == "return" for entry in entries)
-                completed = (await stage.shop.payment(payment_id))["status"] == "completed"
+                completed = (await patiently(lambda: stage.shop.payment(payment_id)))["status"] == "completed"
                 return completed and returns >= answered[payment_id]
 
             await until(ended, what=f"{scene.gateway.name}: completed, with {answered[payment_id]} returns", seconds=45)

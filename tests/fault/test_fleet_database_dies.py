@@ -13,7 +13,7 @@ import pytest
 from tests.fault.faults import broker_away, database_away
 from tests.fault.fleet import Fleet
 from tests.fault.load import Load, buying
-from tests.fault.shoppers import Customer
+from tests.fault.shoppers import Customer, patiently
 from tests.processes import until
 
 READ = {"orderId": "one", "payment_id": "one", "paymentID": "one", "paymentId": "one"}
@@ -73,5 +73,5 @@ async def somebody(load: Load) -> Customer:
 
 async def notifications(load: Load, customer: Customer) -> set[object]:
     """The claims from notifications; a claim that was received twice counts once."""
-    entries = await load.stage.shop.timeline(customer.payment_id)
+    entries = await patiently(lambda: load.stage.shop.timeline(customer.payment_id))
     return {entry["claim_id"] for entry in entries if entry["kind"] == "claim" and entry["source"] == "ipn"}

@@ -19,7 +19,7 @@ import msgspec
 import pytest
 
 from tests.fault.judging import assert_told_once, ends, everything_told, none
-from tests.fault.shoppers import Customer, PatientBrowser, shop_until
+from tests.fault.shoppers import Customer, PatientBrowser, patiently, shop_until
 from tests.harness import DemoFeed, Stage, System, ToldEvent, staged
 from tests.processes import loud, running
 
@@ -92,7 +92,7 @@ async def assert_nothing_lost(stage: Stage, browser: PatientBrowser, customers: 
     """Every callback answered with success is in the timeline: returns, webhooks, notifications."""
     deliveries = (await stage.control.get("deliveries"))["deliveries"]
     for one in customers:
-        entries = await stage.shop.timeline(one.payment_id)
+        entries = await patiently(lambda named=one.payment_id: stage.shop.timeline(named))
         claims = Counter(entry["source"] for entry in entries if entry["kind"] == "claim")
         assert claims["return"] >= browser.acknowledged.get(one.payment_id, 0)
         delivered = Counter(

@@ -200,6 +200,7 @@ async def test_what_is_given_back_comes_again_in_its_order(rabbit: Rabbit) -> No
 
 async def test_questions_about_queues_leave_no_memory_behind(rabbit: Rabbit) -> None:
     """aio-pika keeps an object for each channel that was opened, until the connection ends."""
+    questions = 20
 
     def kept() -> int:
         gc.collect()
@@ -207,9 +208,9 @@ async def test_questions_about_queues_leave_no_memory_behind(rabbit: Rabbit) -> 
 
     await rabbit.bus.depths()
     before = kept()
-    for _ in range(20):
+    for _ in range(questions):
         assert await rabbit.bus.depths() == dict.fromkeys(PROVIDERS, 0)
-    assert kept() == before
+    assert kept() - before < questions, "other tasks may open a channel meanwhile"
 
 
 async def test_questions_about_queues_go_on_after_one_that_failed(broker: RabbitMQ) -> None:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-import re
 import subprocess
 import sys
 import tempfile
@@ -22,7 +21,7 @@ from tests.broker import RabbitMQ
 from tests.contract import RELEASED, ROOT, number, released
 from tests.fault.subscriber import Subscriber
 from tests.harness import System, environment
-from tests.integration.rolling import CHECKED, SETTINGS, Fleet, Node, dead, rolling, versions
+from tests.integration.rolling import CHECKED, SETTINGS, Fleet, Node, dead, rolling, versions, without_newer_gateways
 from tests.processes import directory, until
 from tests.schema import archived, breaks, commit_of, has_history, schema_of
 from worker.postgres.database import connect
@@ -35,9 +34,6 @@ NEIGHBOURS = list(itertools.pairwise(CODES))
 TWO_APART = list(zip(CODES, CODES[2:], strict=False))
 NEWER = {"confirm_end": "0.2.0", "not_found": "0.2.0"}
 """Keys of the demo's configuration by the first release that knows them. Two neighbouring releases share one file."""
-
-SINCE_0_3 = re.compile(r'^provider = "(?!(?:payparse|onepaybd|shadhinpay|moneybag|ipay)")', re.MULTILINE)
-"""An account at a gateway that no release knows yet."""
 
 FORGIVEN = {"0.1.0": "InvalidCachedStatementError"}
 """The error that a release logs while the schema is migrated under it. It takes the claim again."""
@@ -86,8 +82,7 @@ def configure(system: System, oldest: str) -> None:
     """Write the configuration without the keys and the accounts that the oldest program does not know."""
     system.configure()
     unknown = tuple(f"{key} = " for key, since in NEWER.items() if oldest != TODAY and number(oldest) < number(since))
-    tables = re.split(r"^(?=\[(?!merchants\.accounts\.))", system.config.read_text(), flags=re.MULTILINE)
-    text = "".join(table for table in tables if not SINCE_0_3.search(table))
+    text = without_newer_gateways(system.config.read_text())
     known = [line for line in text.splitlines(keepends=True) if not line.startswith(unknown)]
     system.config.write_text("".join(known))
 

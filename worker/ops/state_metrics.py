@@ -7,6 +7,7 @@ the processes, and each help text says so. One process that still runs is enough
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from collections.abc import Collection, Iterator, Mapping, Sequence
 
@@ -160,13 +161,13 @@ class StateMetrics(Collector):
         lost = _gauge("payproof_events_lost", "Events that a failover lost; for a day, or until their payment is back")
         lost.add_metric([], state.lost)
         yield lost
-        if self._events_retention is not None:
-            held_back = _gauge(
-                "payproof_events_held_back_seconds",
-                "How long events are kept past [retention] events because RabbitMQ has not confirmed them",
-            )
-            held_back.add_metric([], max(0.0, state.unpublished - self._events_retention))
-            yield held_back
+        held_back = _gauge(
+            "payproof_events_held_back_seconds",
+            "How long events are kept past [retention] events because RabbitMQ has not confirmed them",
+        )
+        retention = math.inf if self._events_retention is None else self._events_retention
+        held_back.add_metric([], max(0.0, state.unpublished - retention))
+        yield held_back
         if self._broker is not None:
             unpublished = _gauge(
                 "payproof_oldest_unpublished_event_seconds", "Age of the oldest event that RabbitMQ has not confirmed"

@@ -31,7 +31,7 @@ from playwright.async_api import (
 PHONE = ViewportSize(width=360, height=740)
 DESKTOP = ViewportSize(width=1280, height=900)
 ENGLISH, BANGLA = "en-US", "bn-BD"
-SECONDS = 20
+SECONDS = 60
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 FLAGS = (
     "--disable-gpu",
@@ -124,7 +124,7 @@ async def launched() -> AsyncIterator[Browser]:
             executable_path=chromium(),
             args=FLAGS,
             chromium_sandbox=os.geteuid() != 0,  # Chromium refuses to sandbox itself as root
-            timeout=3 * SECONDS * 1000,
+            timeout=SECONDS * 1000,
         )
         try:
             yield browser

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 
 import pytest
-from playwright.async_api import expect
+from playwright.async_api import Response, expect
 
 from tests.e2e.browser.demo_shop import DemoShop
 from tests.e2e.browser.looking import looked_over_everywhere
@@ -107,9 +107,16 @@ async def test_another_amount_is_held_and_a_person_sends_it_back(demo: DemoShop)
 async def test_the_confirming_page_moves_on_when_a_slow_answer_arrives(demo: DemoShop) -> None:
     buyer = await demo.person()
     await buyer.orders("iPay", trouble="Status slow")
+    returns: list[int] = []
+
+    def answered(response: Response) -> None:
+        if "/return/" in response.url and response.request.is_navigation_request():
+            returns.append(response.status)
+
+    buyer.page.on("response", answered)
     await CHECKOUTS["iPay"].pay(buyer)
-    await expect(buyer.page).to_have_title(CONFIRMING)
     await buyer.sees("Fulfilled")
+    assert returns[0] == 200, "the confirming page came first, and moved on to the shop"
 
 
 async def test_a_server_error_of_the_gateway_says_nothing_and_the_money_can_be_given_back(demo: DemoShop) -> None:
