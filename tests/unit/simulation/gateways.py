@@ -56,9 +56,9 @@ class Outage(Struct, frozen=True, kw_only=True):
 class Told(Struct, kw_only=True):
     """The result of one question.
 
-    `spoke`: the gateway's own answer was sent, and `state` is what it showed. `about` is the payment that it spoke of;
-    an id that only a claim named may belong to another payment. `unknown`: the gateway said that it knows no such
-    payment. `stale_token`: it demanded a new token first, which the worker can get.
+    `spoke`: the gateway's own answer was sent, and `state` is what it showed. `paid`: every paid state in it.
+    `about` is the payment that it spoke of; an id that only a claim named may belong to another payment. `unknown`: the
+    gateway said that it knows no such payment. `stale_token`: it demanded a new token first, which the worker can get.
     """
 
     seconds: float
@@ -68,6 +68,7 @@ class Told(Struct, kw_only=True):
     state: State | None = None
     about: str | None = None
     unknown: bool = False
+    paid: list[State] = []
     stale_token: bool = False
     looked_at: datetime
 
@@ -256,9 +257,12 @@ class SimulatedGateway:
             known = asks.by != "transaction" and self._random.random() < 0.3
         told.state = truth.shown(moment, self._random, transaction) if truth is not None and known else None
         told.about = truth.payment_id if truth is not None else None
+        known = known and truth is not None and self.wire.knows(truth, told.state)
         if truth is None or not known or (transaction is not None and told.state is None):
+            told.state = None
             told.unknown = True
             return self.wire.unknown(asks)
+        told.paid = self.wire.shown_beside(truth, told.state)
         return self.wire.told(truth, told.state, asks, moment)
 
     def _execute(self, asks: Asks, told: Told) -> HttpReply:
@@ -271,7 +275,7 @@ class SimulatedGateway:
         taken = self._capture(asks, told.looked_at)
         if taken is None:
             return wire.refused("2056")
-        told.state, told.about = taken, truth.payment_id
+        told.state, told.about, told.paid = taken, truth.payment_id, [taken]
         return wire.told(truth, taken, asks, told.looked_at)
 
     def _capture(self, asks: Asks, at: datetime) -> State | None:

@@ -69,6 +69,9 @@ class SSLCommerzWire(Wire):
         }
         return reply(body, truth.dressing)
 
+    def shown_beside(self, truth: Truth, state: State | None) -> list[State]:
+        return [one for one in truth.states if state is not None and one.at <= state.at and one.paid]
+
     def _element(self, truth: Truth, state: State | None, moment: datetime) -> dict[str, Any]:
         element = {"tran_id": truth.reference, "status": self.WORDS[word(state)], "store_amount": "1.00"}
         if state is not None and state.paid:
@@ -181,6 +184,7 @@ class ShurjoPayWire(Wire):
 class AamarPayWire(Wire):
     """Only the word of a paid payment is published, so every other word ends nothing."""
 
+    PROVES_UNKNOWN: ClassVar[bool] = False
     ENDS: ClassVar = frozenset[Status]()
     WORDS: ClassVar = {
         OPEN: ("Initiated", "1"),
@@ -203,8 +207,7 @@ class AamarPayWire(Wire):
         return Asks(by="reference", id=parse_qs(request.url.partition("?")[2])["request_id"][0])
 
     def told(self, truth: Truth, state: State | None, asks: Asks, moment: datetime) -> HttpReply:
-        if state is None and _one_of((True, False), truth.payment_id):
-            return self.unknown(asks)  # whether it knows a checkout that nobody used is UNKNOWN
+        del asks
         status, code = self.WORDS[word(state)]
         amount, paid = money(truth, state, moment), state is not None and state.paid
         body: dict[str, Any] = {
@@ -227,6 +230,10 @@ class AamarPayWire(Wire):
             return HttpReply(status=200, headers={"content-type": JSON}, body=b"[" + json.dumps(body).encode() + b"]")
         return reply(body, truth.dressing)
 
+    def knows(self, truth: Truth, state: State | None) -> bool:
+        """It is UNKNOWN whether it knows a checkout that nobody used."""
+        return state is not None or _one_of((True, False), truth.payment_id)
+
     def unknown(self, asks: Asks) -> HttpReply:
         """The form is UNKNOWN."""
         raw = _one_of((b"[]", b"{}", b'{"msg":"No transaction found"}', b'{"status":"invalid"}', b"null"), asks.id)
@@ -239,6 +246,7 @@ class AamarPayWire(Wire):
 class EPSWire(Wire):
     """A flat object without a currency. A reply about an unknown reference echoes none."""
 
+    PROVES_UNKNOWN: ClassVar[bool] = False
     ENDS: ClassVar = frozenset({Status.FAILED, Status.CANCELLED})
     SCHEME: ClassVar[str | None] = "Bearer "
     WORDS: ClassVar[dict[str, tuple[str, ...]]] = {
@@ -268,8 +276,7 @@ class EPSWire(Wire):
         return Asks(by="reference", id=query["merchantTransactionId"][0])
 
     def told(self, truth: Truth, state: State | None, asks: Asks, moment: datetime) -> HttpReply:
-        if state is None and _one_of((True, False, False), truth.payment_id):
-            return self.unknown(asks)  # whether it knows a checkout that nobody used is UNKNOWN
+        del asks
         amount = money(truth, state, moment)
         clean = state is None or state.garbled is None
         body = {
@@ -283,6 +290,10 @@ class EPSWire(Wire):
         }
         return reply(body, truth.dressing)
 
+    def knows(self, truth: Truth, state: State | None) -> bool:
+        """It is UNKNOWN whether it knows a checkout that nobody used."""
+        return state is not None or _one_of((True, False), truth.payment_id)
+
     def unknown(self, asks: Asks) -> HttpReply:
         if _one_of((True, False), asks.id):
             return reply({"message": "Transaction not found"}, status=404)
@@ -295,6 +306,7 @@ class EPSWire(Wire):
 class UddoktaPayWire(Wire):
     """Only the words COMPLETED and PENDING. ERROR says that it does not know the invoice, or does not know it yet."""
 
+    PROVES_UNKNOWN: ClassVar[bool] = False
     ENDS: ClassVar = frozenset[Status]()
 
     def created(self, truth: Truth, ends_at: datetime) -> HttpReply:
@@ -324,6 +336,10 @@ class UddoktaPayWire(Wire):
             "status": "COMPLETED" if paid else "REVIEWED" if odd else "PENDING",
         }
         return reply(body, truth.dressing)
+
+    def knows(self, truth: Truth, state: State | None) -> bool:
+        """It is UNKNOWN whether it knows an invoice before an SMS or a person approves it."""
+        return (state is not None and (state.paid or state.status == ODD)) or _one_of((True, False), truth.payment_id)
 
     def unknown(self, asks: Asks) -> HttpReply:
         del asks

@@ -64,7 +64,7 @@ def _paid(seen: Seen, others: list[Seen]) -> Iterator[Finding]:
     for hold in payment.holds:
         if hold not in allowed:
             yield found("held", seen, f"for {hold}, and {[str(one) for one in allowed] or 'nothing'} is true")
-    spoken = [one.state for one in seen.spoken() if one.state is not None and one.state.paid]
+    spoken = [state for one in seen.spoken() for state in one.paid]
     transactions = {one.transaction for one in spoken if one.amount is None and one.readable_at is not None}
     if _names_transactions(seen.account) and len(transactions) > 1 and Hold.DUPLICATE_FOR_ORDER not in payment.holds:
         yield found("doubled", seen, f"paid by {sorted(map(str, transactions))} and not held")
@@ -88,7 +88,8 @@ def _causes(seen: Seen, others: list[Seen], bound: bool) -> Iterator[Hold]:
         yield Hold.UNMAPPED_STATUS
     if not capabilities.asked_by and seen.success_said() and not truth.captured:
         yield Hold.UNVERIFIABLE
-    closing = [one for one in truth.states if one.status in CLOSED and seen.reachable_from(one) is not None]
+    ends = [seen.reachable_from(one) for one in truth.states if one.status in CLOSED]
+    closing = [at for at in ends if at is not None and at < seen.asked_until]
     if _crowded(seen):
         yield Hold.UNRESOLVED
     if capabilities.asked_by and not capabilities.pending_expires and not closing:
@@ -200,11 +201,15 @@ def _closed_rightly(seen: Seen) -> Iterator[Finding]:
         known = capabilities.asked_by and state.paid and reach is not None and reach <= first.at - confirm - MINUTE
         if known:
             yield found("lost", seen, f"told expired at {first.at}, and was paid at {state.at}")
+    shown_at = [one.at for one in seen.genuine if one.own and one.transaction == seen.truth.session_id]
+    if seen.by_session and min(shown_at, default=first.at) < first.at - MINUTE:
+        yield found("wrong", seen, f"told expired, and its invoice was shown at {min(shown_at)}")
     if not capabilities.asked_by or seen.by_candidate:
         return
     ending = [one for one in spoken if one.at >= seen.closes_at and (one.unknown or not _paid_state(one.state))]
     if not capabilities.pending_expires:
-        ending = [one for one in ending if one.unknown]
+        proves = seen.wire.PROVES_UNKNOWN or not seen.payment.opened  # without its address nobody can pay
+        ending = [one for one in ending if one.unknown and proves]
     apart = bool(ending) and ending[-1].at - ending[0].at >= confirm
     if not apart:
         yield found("wrong", seen, f"told expired at {first.at} on {len(ending)} answers that prove it")

@@ -21,6 +21,7 @@ from schemas.words import Hold, Id, Said, Status
 from tests.unit.simulation.journal import Asked, Heard
 from tests.unit.simulation.stories import Stories
 from tests.unit.simulation.truth import State, Truth
+from tests.unit.simulation.wires import Wire
 from tests.unit.simulation.workers import STARTED_AGAIN_SECONDS, System
 
 SECOND, MINUTE, HOUR, DAY = timedelta(seconds=1), timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
@@ -50,17 +51,21 @@ class Seen(Struct, kw_only=True):
     heard: list[Heard]
     troubles: list[tuple[datetime, datetime]]
     flooded: bool
-    ends: frozenset[Status]
+    wire: Wire
 
     @property
     def by_candidate(self) -> bool:
         """Whether its gateway is asked by an id that only callbacks bring: Moneybag, UddoktaPay."""
         return self.account.provider.capabilities.candidates is not None
 
+    @property
+    def by_session(self) -> bool:
+        """Whether that id is the checkout's own, and "not found" means "not known yet": UddoktaPay."""
+        return self.account.provider.capabilities.candidates is Id.SESSION
+
     def candidate_of(self, state: State) -> str | None:
         """The id by which its gateway is asked for this state, where only a callback brings that."""
-        by_session = self.account.provider.capabilities.candidates is Id.SESSION
-        return self.truth.session_id if by_session else state.transaction
+        return self.truth.session_id if self.by_session else state.transaction
 
     @property
     def named(self) -> bool:
@@ -70,12 +75,11 @@ class Seen(Struct, kw_only=True):
 
     @property
     def named_by_shop(self) -> bool:
-        by_session = self.account.provider.capabilities.candidates is Id.SESSION
-        return by_session and self.kind == "tracked"
+        return self.by_session and self.kind == "tracked"
 
     def tells(self, state: State) -> bool:
         """Whether the gateway has a word for it; without a word an end reads like a payment that is open."""
-        return state.status not in CLOSED or state.status in self.ends
+        return state.status not in CLOSED or state.status in self.wire.ENDS
 
     @property
     def genuine(self) -> list[Heard]:
@@ -88,6 +92,11 @@ class Seen(Struct, kw_only=True):
     @property
     def closes_at(self) -> datetime:
         return self.ends_at + timedelta(seconds=self.checks.grace)
+
+    @property
+    def asked_until(self) -> datetime:
+        """Until when an answer is surely asked for by the schedules: a look, and its spread, before we give up."""
+        return self.payment.opened_at + timedelta(seconds=self.checks.give_up) - 27 * HOUR
 
     def first_told(self, *statuses: Status) -> datetime | None:
         return next((one.at for one in self.events if one.status in statuses), None)
@@ -123,8 +132,7 @@ class Seen(Struct, kw_only=True):
             return reach
         closed_at = self.first_told(Status.EXPIRED, Status.CANCELLED, Status.FAILED)
         held_at = self.first_held(Hold.UNRESOLVED)
-        asked_until = self.payment.opened_at + timedelta(seconds=self.checks.give_up) - 27 * HOUR
-        ends = [asked_until, *self._silent_from(asked_until + 27 * HOUR)]
+        ends = [self.asked_until, *self._silent_from(self.asked_until + 27 * HOUR)]
         if closed_at is not None and closed_at < reach:
             ends.append(closed_at + timedelta(seconds=sum(self.checks.closed)) - HOUR)
         if held_at is not None and held_at < reach:
@@ -161,7 +169,7 @@ def all_seen(system: System, stories: Stories) -> Iterator[Seen]:
                 heard=system.journal.heard[payment_id],
                 troubles=sorted(_troubles(system, payment_id, asked)),
                 flooded=payment_id in stories.strangers.flooded,
-                ends=gateway.wire.ENDS,
+                wire=gateway.wire,
             )
 
 

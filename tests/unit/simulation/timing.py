@@ -119,7 +119,7 @@ def _claimed_since(seen: Seen, state: State, at: datetime) -> tuple[datetime | N
     The latter is for a buyer who returned without a word, and for a transaction that is known and pending.
     """
     said: list[datetime] = []
-    once: list[datetime] = []
+    once: list[datetime] = [seen.payment.opened_at] if seen.named_by_shop else []
     for one in seen.heard:
         if not one.acknowledged or not one.own or one.at > at:
             continue
@@ -127,7 +127,9 @@ def _claimed_since(seen: Seen, state: State, at: datetime) -> tuple[datetime | N
             continue
         if one.said is Said.SUCCESS:
             said.append(one.at)
-        elif seen.by_candidate or (one.source is Source.RETURN and one.said is None and _wordless(seen)):
+        elif (seen.by_candidate and not seen.named_by_shop) or (
+            one.source is Source.RETURN and one.said is None and _wordless(seen)
+        ):
             once.append(one.at)
     return min(said, default=None), min(once, default=None)
 

@@ -35,11 +35,13 @@ class Wire:
     """One gateway's bytes.
 
     `ENDS`: the ends for which it has a word. Any other end reads there like a payment that is still open. `SCHEME`:
-    what stands before the token in `authorization`; None for a gateway without tokens.
+    what stands before the token in `authorization`; None for a gateway without tokens. `PROVES_UNKNOWN`: its reply
+    about a payment that it does not know is documented, and says that nobody paid it.
     """
 
     ENDS: ClassVar[frozenset[Status]] = frozenset({Status.FAILED, Status.CANCELLED, Status.EXPIRED})
     SCHEME: ClassVar[str | None] = None
+    PROVES_UNKNOWN: ClassVar[bool] = True
 
     def created(self, truth: Truth, ends_at: datetime) -> HttpReply:
         raise NotImplementedError
@@ -53,6 +55,16 @@ class Wire:
 
     def unknown(self, asks: Asks) -> HttpReply:
         raise NotImplementedError
+
+    def knows(self, truth: Truth, state: State | None) -> bool:
+        """Whether it knows a checkout of its own that nobody has paid yet."""
+        del truth, state
+        return True
+
+    def shown_beside(self, truth: Truth, state: State | None) -> list[State]:
+        """The paid states that one reply shows, which at most gateways is the last one alone."""
+        del truth
+        return [state] if state is not None and state.paid else []
 
     def granted(self, token: str) -> HttpReply:
         """The reply to the grant of a token."""
