@@ -49,6 +49,7 @@ class AamarPay(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
             asked_by=frozenset({kit.Id.REFERENCE}),
             shows_refunds=False,
             sessionless=True,
+            tells_unknown=False,
         )
 
     def lifetime(self, expires_in: int | None) -> timedelta:
