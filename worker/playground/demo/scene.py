@@ -222,11 +222,16 @@ class Scene:
         """Set a trouble for the next answers about the payment."""
         await self.stage.control.post("troubles", **self._named(), trouble=trouble, on=on, times=times)
 
-    async def gateway_notifies(self, answer: int, **how: Any) -> None:
-        """A webhook outside the gateway's own schedule, which must get the status `answer`."""
+    async def gateway_recovers(self) -> None:
+        """End the troubles that are set for the payment."""
+        await self.stage.control.clear_troubles(**self._named())
+
+    async def gateway_notifies(self, answer: int, *, by: str = "webhook", **how: Any) -> None:
+        """A webhook outside the gateway's own schedule, which must get the status `answer`; `by="sns"`: bKash's."""
         if answer == 200:
             self._called_back()
-        statuses = (await self.stage.control.post("webhook", **self._named(), **how))["statuses"]
+        named = self._named() if by == "webhook" else {"reference": self.payment["reference"]}
+        statuses = (await self.stage.control.post(by, **named, **how))["statuses"]
         if set(statuses) != {answer}:
             raise Otherwise(f"the webhooks were answered {sorted(set(statuses))} instead of {answer}")
 
