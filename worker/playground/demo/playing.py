@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import tomllib
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 from datetime import UTC, datetime
 from functools import partial
 
@@ -28,7 +28,9 @@ from worker.playground.demo.told_events import DemoFeed
 from worker.playground.demo.waiting import Otherwise
 from worker.runtime.cancellation import end_one
 
-AT_ONCE = 16
+AT_ONCE = 24
+LONG_SECONDS = 8.0
+"""Stories that last so long are all played at once, beside the others, since they do little else than wait."""
 STORY_SECONDS = 90.0
 RETURN_WAIT = float(tomllib.loads(QUICK)["return_wait"].removesuffix("s"))
 SLOW_MILLISECONDS = 750 * RETURN_WAIT
@@ -91,7 +93,7 @@ async def play(stories: Sequence[Story], stage: Stage, over: Callable[[StoryRow]
     rows = [StoryRow(story=story, wrong=[]) for story in stories]
 
     async def play_one(row: StoryRow, scene: Scene) -> None:
-        async with slots:
+        async with nullcontext() if row.story.lasts >= LONG_SECONDS else slots:
             await _play(row, scene)
         over(row)
 
