@@ -52,6 +52,7 @@ from worker.playground.demo.story import (
     NEWER,
     SHURJOPAY,
     SSLCOMMERZ,
+    TELLS_THE_END,
     THANKS,
     UDDOKTAPAY,
     End,
@@ -63,8 +64,6 @@ from worker.playground.demo.story import (
 )
 from worker.playground.demo.waiting import Otherwise, until
 
-TELLS_THE_END = (SSLCOMMERZ, BKASH, SHURJOPAY, EPS)
-"""Those that tell a failed or cancelled attempt."""
 PROVES_NO_END = (SHURJOPAY, AAMARPAY, EPS)
 """Those whose answer about an unpaid payment is pending for good."""
 LASTS = 25.0
