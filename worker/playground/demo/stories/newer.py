@@ -153,7 +153,7 @@ STORIES: tuple[Story, ...] = (
     Story("Failure", UDDOKTAPAY, fails_and_goes_home, NEVER_RESOLVED, lasts=LASTS),
     *(Story("Cancel", gateway, cancels, closed("cancelled", "cancelled (cancelled)")) for gateway in TELLS_THE_END),
     Story("Cancel", AAMARPAY, cancels_unproven, held("unresolved", saw=("cancelled (pending)",)), lasts=LASTS),
-    Story("Cancel", UDDOKTAPAY, cancels_unproven, closed("expired", "cancelled (pending)")),
+    Story("Cancel", UDDOKTAPAY, cancels_unproven, closed("expired", "cancelled (pending)"), lasts=LIVES),
     *(Story("Abandoned checkout", one, abandons, closed("expired")) for one in (SSLCOMMERZ, BKASH, UDDOKTAPAY)),
     *(Story("Abandoned checkout", one, abandons, held("unresolved", saw=()), lasts=LASTS) for one in PROVES_NO_END),
     Story("Another session open, and the first paid", SSLCOMMERZ, pays_while_another_session_is_open, completed()),
