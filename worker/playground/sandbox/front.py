@@ -41,11 +41,12 @@ async def _answer(
             return _written(other) if isinstance(other, GatewayReply) else other
     reply = _work(sandbox, gateway, endpoint, call)
     sandbox.queued.set()
+    if trouble is not None and reply.status >= 400 and trouble.trouble in troubles.OF_ANSWERS:
+        sandbox.troubles.put_back(trouble)  # a refused call did no work; the next call has an answer to lose or falsify
+        return _written(reply)
     if trouble is not None and trouble.trouble == "lost_answer":
         return troubles.hang_up(request)
     if trouble is not None and trouble.trouble in troubles.FALSIFIES:
-        if reply.status >= 400:  # a refused call has no answer to falsify; the next call has
-            sandbox.troubles.put_back(trouble)
         reply = troubles.falsified(gateway, reply, trouble.trouble)
     if trouble is not None and trouble.trouble == "json_in_json":
         return web.json_response(reply.written().decode(), status=reply.status)

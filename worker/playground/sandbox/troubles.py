@@ -89,6 +89,7 @@ _BY_ANY_DEED = frozenset(
 FALSIFIES = frozenset(
     {"unknown_word", "contradiction", "still_pending", "wrong_identity", "wrong_currency", "wrong_amount", "numbers"}
 )
+OF_ANSWERS = FALSIFIES | {"lost_answer", "json_in_json"}
 DEFAULT_SECONDS = {"timeout": 60.0, "slow": 3.0, "429": 1.0}
 PROXY_404: Mapping[str, tuple[str, str]] = MappingProxyType(
     {
@@ -242,9 +243,7 @@ async def instead(
 
 
 def falsified(gateway: SimulatedGateway, reply: GatewayReply, trouble: str) -> GatewayReply:
-    """The reply with its places overwritten as the gateway's file says. An error stays as it is."""
-    if reply.status >= 400:
-        return reply
+    """The reply, which is no error, with its places overwritten as the gateway's file says."""
     body = deepcopy(reply.body)
     for change in gateway.tampers.get(trouble, ()):
         _overwrite(body, change, add=change[0] in gateway.adds)
