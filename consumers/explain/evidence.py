@@ -12,6 +12,7 @@ from decimal import Decimal
 from msgspec import Struct
 
 from consumers.checks import candidates
+from consumers.checks.next_check import can_ask
 from consumers.checks.repeated_failure import why
 from consumers.explain.snapshot import Others, PaymentSnapshot
 from consumers.money.matching import foreign_ids, measure_of, mismatches, reuses
@@ -107,7 +108,7 @@ def evidence(snapshot: PaymentSnapshot) -> Evidence | None:
 
 
 def _why(snapshot: PaymentSnapshot, hold: Hold) -> str:
-    """Why it is held, in words. `unresolved` has three causes, and a person acts differently on each."""
+    """Why it is held, in words. `unresolved` has four causes, and a person acts differently on each."""
     payment = snapshot.payment
     if hold is not Hold.UNRESOLVED:
         return HOLD_CAUSES[hold]
@@ -117,6 +118,9 @@ def _why(snapshot: PaymentSnapshot, hold: Hold) -> str:
     named = [one.transaction_id for one in candidates.vouched(candidates.unproven(payment))]
     if named and payment.unresolved_at is not None and payment.unresolved_at < gave_up_at:
         return f"it was said to be paid by {', '.join(named)}, which the gateway never came to know"
+    account = snapshot.account
+    if payment.asked_at is None and account is not None and not can_ask(payment, account.capabilities):
+        return "no question could be asked: no callback brought an id that the gateway can be asked by"
     return HOLD_CAUSES[hold]
 
 
