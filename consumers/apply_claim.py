@@ -9,10 +9,10 @@ from msgspec.structs import replace
 
 from consumers.checks import candidates
 from consumers.checks.execute import REQUEST_VALID_FOR, request_execute
-from consumers.checks.next_check import can_ask, unsigned_asks_used_up
+from consumers.checks.planned_questions import can_ask, unsigned_asks_used_up
 from consumers.checks.schedule import answered, came_back, claimed_anew
 from consumers.ports.gateway import Capabilities
-from consumers.ports.ledger import Admission
+from consumers.ports.readings import Admission
 from schemas.callbacks import Claim
 from schemas.payments import Candidate, Case, Entry, Payment
 from schemas.words import Authenticity, EntryKind, Id, Said, Source, Status
@@ -21,7 +21,7 @@ KEPT_CANDIDATES = 5
 """An early claim that is not signed adds a candidate only to a payment with fewer unproven ids than this."""
 
 TOO_MANY = "too many that anyone could have sent came within the hour"
-"""The verdict of a claim that waits until its payment may be asked about again; see consumers.checks.next_check."""
+"""The verdict of a claim that waits until its payment may be asked about again; see checks.planned_questions."""
 
 NO_ID = "no id is known yet that the gateway can be asked by"
 """The verdict of a claim that leads to a question only when a later callback brings such an id."""

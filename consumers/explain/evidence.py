@@ -12,7 +12,7 @@ from decimal import Decimal
 from msgspec import Struct
 
 from consumers.checks import candidates
-from consumers.checks.next_check import can_ask
+from consumers.checks.planned_questions import can_ask
 from consumers.checks.repeated_failure import why
 from consumers.explain.snapshot import Others, PaymentSnapshot
 from consumers.money.matching import foreign_ids, measure_of, mismatches, reuses

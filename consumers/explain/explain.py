@@ -9,13 +9,14 @@ from datetime import datetime
 
 from msgspec import Struct
 
-from consumers.checks.next_check import can_ask
+from consumers.checks.planned_questions import can_ask
+from consumers.explain.answer_text import statement_row
 from consumers.explain.collapse import TimelineLine, collapse_rounds
 from consumers.explain.evidence import Evidence, evidence
 from consumers.explain.next_steps import Plan, next_steps, where_it_stands
 from consumers.explain.reached import Receiver, delivery_sentence
 from consumers.explain.snapshot import PaymentSnapshot
-from consumers.explain.timeline_text import statement_row, timeline_lines
+from consumers.explain.timeline_text import timeline_lines
 from schemas.payments import Entry, Payment
 from schemas.words import EntryKind, Risk, Said, Status
 

@@ -13,16 +13,16 @@ from consumers.account import Account
 from consumers.apply_claim import TOO_MANY
 from consumers.checks.repeated_failure import Failing, stop_asking
 from consumers.commands.resolve import ResolutionRequest, resolve_payment
+from consumers.explain.answer_text import masked
 from consumers.explain.collapse import collapse_rounds, timeline_line
 from consumers.explain.evidence import HOLD_CAUSES, TO_DO, Compared, evidence
 from consumers.explain.explain import Explanation, explain_payment
 from consumers.explain.next_steps import SCHEDULES
 from consumers.explain.reached import Receiver
 from consumers.explain.snapshot import EntryCount, LeftOut, Others, PaymentSnapshot
-from consumers.explain.timeline_text import masked
 from consumers.money.rule_names import OF_HOLDS, rule_of
 from consumers.ports.call_limits import AccountLimits
-from consumers.ports.gateway import Opened
+from consumers.ports.openings import Opened
 from schemas.answers import ForeignTransaction
 from schemas.checks import Checks
 from schemas.payments import Case, Entry, Payment, ScheduleName

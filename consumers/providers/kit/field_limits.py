@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from decimal import Decimal
 
-from consumers.ports.gateway import FieldError, Opening
+from consumers.ports.openings import FieldError, Opening
 
 
 def amount_between(
