@@ -1,9 +1,8 @@
 """The way of a payment, in order: look at claims, decide on a question, ask it, write the reply.
 
-The way up to the question is here, the reply in `record_replies`. No payment is locked while its gateway is asked. A
-decision is written only if the payment has not changed since it was read. If it has, the same claims and the same reply
-are decided on again. An Execute is the exception to the order, because it takes money: it is written, and known to be
-committed, before it is sent.
+`record_replies` writes the reply. No payment is locked while its gateway is asked. A decision is written only if the
+payment has not changed since it was read. If it has, the same claims and the same reply are decided on again. An
+Execute takes money, so it is the exception: it is written, and known to be committed, before it is sent.
 """
 
 from __future__ import annotations

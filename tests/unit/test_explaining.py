@@ -15,8 +15,9 @@ from consumers.checks.repeated_failure import Failing, stop_asking
 from consumers.commands.resolve import ResolutionRequest, resolve_payment
 from consumers.explain.answer_text import masked
 from consumers.explain.collapse import collapse_rounds, timeline_line
-from consumers.explain.evidence import HOLD_CAUSES, TO_DO, Compared, evidence
+from consumers.explain.evidence import Compared, evidence
 from consumers.explain.explain import Explanation, explain_payment
+from consumers.explain.hold_words import HOLD_CAUSES, TO_DO
 from consumers.explain.next_steps import SCHEDULES
 from consumers.explain.reached import Receiver
 from consumers.explain.snapshot import EntryCount, LeftOut, Others, PaymentSnapshot
