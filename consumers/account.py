@@ -8,7 +8,8 @@ from typing import Any
 from msgspec import Struct
 from msgspec.structs import asdict, replace
 
-from consumers.ports.gateway import Capabilities, OpeningRefused, Provider
+from consumers.ports.gateway import Capabilities, Provider
+from consumers.ports.openings import OpeningRefused
 from schemas.secret import Secret
 from schemas.statements import StatementMap
 

@@ -9,10 +9,10 @@ from msgspec.structs import replace
 
 from consumers.checks import candidates
 from consumers.checks.execute import REQUEST_VALID_FOR, request_execute
-from consumers.checks.next_check import unsigned_asks_used_up
+from consumers.checks.planned_questions import can_ask, unsigned_asks_used_up
 from consumers.checks.schedule import answered, came_back, claimed_anew
 from consumers.ports.gateway import Capabilities
-from consumers.ports.ledger import Admission
+from consumers.ports.readings import Admission
 from schemas.callbacks import Claim
 from schemas.payments import Candidate, Case, Entry, Payment
 from schemas.words import Authenticity, EntryKind, Id, Said, Source, Status
@@ -21,7 +21,10 @@ KEPT_CANDIDATES = 5
 """An early claim that is not signed adds a candidate only to a payment with fewer unproven ids than this."""
 
 TOO_MANY = "too many that anyone could have sent came within the hour"
-"""The verdict of a claim that waits until its payment may be asked about again; see consumers.checks.next_check."""
+"""The verdict of a claim that waits until its payment may be asked about again; see checks.planned_questions."""
+
+NO_ID = "no id is known yet that the gateway can be asked by"
+"""The verdict of a claim that leads to a question only when a later callback brings such an id."""
 
 _Asked = TypeVar("_Asked", Payment, Candidate)
 
@@ -42,7 +45,7 @@ def apply_claim(
             payment = _claimed_paid(case, payment, claim, capabilities, now)
         elif _wordless(payment, claim, capabilities):
             payment = came_back(payment, own=True)
-    if verdict in ("asks", TOO_MANY):
+    if verdict in ("asks", TOO_MANY, NO_ID):
         payment = _wanting(payment, claim, capabilities)
     said = {
         "claim_id": claim.id,
@@ -75,6 +78,8 @@ def _verdict(case: Case, claim: Claim, admission: Admission, capabilities: Capab
     new = known is None and _names_its_question(claim, capabilities)
     if not new and answered(known or payment, claim.received_at):
         return "answered already"
+    if not new and not can_ask(payment, capabilities):
+        return NO_ID
     free = (
         _believed(claim)
         or claim.kept

@@ -14,7 +14,8 @@ from msgspec.structs import replace
 
 from consumers.decide import PaymentWork
 from consumers.early_claims import may_wait
-from consumers.ports.ledger import Admission, Ledger, LookResult
+from consumers.ports.ledger import Ledger
+from consumers.ports.readings import Admission, LookResult
 from schemas.callbacks import Claim
 from schemas.words import Authenticity, Source
 

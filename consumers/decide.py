@@ -19,12 +19,14 @@ from consumers.checks.admission import RELIABLE, Unreliable
 from consumers.checks.candidates import question_about
 from consumers.checks.execute import may_execute, taken_over, to_the_back
 from consumers.checks.expiry import AskedReply, expire_or_give_up
-from consumers.checks.next_check import Due, next_due, start_question
+from consumers.checks.next_check import start_question
 from consumers.checks.order_execution import in_line
+from consumers.checks.planned_questions import Due, next_due
 from consumers.checks.schedule import check_ended, end_lease
 from consumers.money.unique_keys import fold_with_keys
-from consumers.ports.ledger import Admission, Reading, Write
+from consumers.ports.readings import Admission, Reading
 from consumers.ports.reply import Reply
+from consumers.ports.writes import Write
 from consumers.rules import Rules
 from schemas.answers import Question
 from schemas.callbacks import Claim

@@ -10,7 +10,8 @@ from decimal import Decimal
 from typing import Any
 
 from consumers.checks.candidates import question_about
-from consumers.ports.gateway import NOBODYS_PAYMENT, Exchange, Proof
+from consumers.ports.effects import Exchange
+from consumers.ports.gateway import NOBODYS_PAYMENT, Proof
 from consumers.providers.kit.replies import UNDOCUMENTED_404
 from schemas.answers import Expected, ForeignTransaction, Inconclusive, Question, Trouble
 

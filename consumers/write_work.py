@@ -16,7 +16,8 @@ from consumers.checks.admission import RELIABLE, Unreliable
 from consumers.checks.execute import ends_doubt
 from consumers.claims_by_payment import group_by_payment, keep_or_set_aside, with_new_admissions
 from consumers.decide import NO_TAKEN_KEYS, PaymentWork, conclude
-from consumers.ports.ledger import Ledger, LockedLedger, Reading
+from consumers.ports.ledger import Ledger, LockedLedger
+from consumers.ports.readings import Reading
 from consumers.ports.reply import Reply
 from consumers.rules import Rules
 from schemas.answers import Answer, Executed

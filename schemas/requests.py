@@ -107,7 +107,7 @@ def _shown(kind: Kind | Shape, ref: Callable[[str], str] | None) -> dict[str, An
 class PaymentRequest(Struct, frozen=True, kw_only=True):
     """POST /v1/payments, or /v1/payments/track, which has a `session_id` and may do without the shop's URLs.
 
-    `customer` has the fields of consumers.ports.gateway.Customer; personal data.
+    `customer` has the fields of consumers.ports.openings.Customer; personal data.
     """
 
     account: str

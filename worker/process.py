@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import signal
 from collections.abc import Awaitable, Callable, Collection, Mapping
 from contextlib import AsyncExitStack
 from functools import partial
@@ -31,10 +30,10 @@ from worker.postgres.events.publish_cursor import start_publishing
 from worker.postgres.server.identity import NOT_AS_ROOT, is_root
 from worker.postgres.server.opened import keep_postgres, opened
 from worker.postgres.server.session_check import expect_urls
-from worker.runtime.cancellation import ended_at_exit
-from worker.runtime.clock import set_within
+from worker.runtime.cancellation import ended_at_exit, run_unless
 from worker.runtime.connection_limits import ConnectionCounters, ConnectionLimits
 from worker.runtime.http_listener import Runner
+from worker.runtime.stop_signals import StopSignals
 from worker.runtime.tuning import allow_files, look_less_for_garbage
 from worker.telemetry.tracing import OFF, Tracing, tracing_of
 
@@ -45,9 +44,10 @@ OPERATORS_CONNECTIONS = 100
 log = structlog.get_logger()
 
 
-def serve_roles(config: Config, roles: Collection[str] = ROLES) -> None:
+def serve_roles(config: Config, roles: Collection[str], signals: StopSignals) -> None:
     """Run these roles until SIGTERM or SIGINT; returns when everything is drained.
 
+    A signal during the start ends whatever the start waits for: a database that is silent, or another migration.
     Raises WrongPooler where the database's URLs cannot be used as they are.
     """
     allow_files()
@@ -55,18 +55,26 @@ def serve_roles(config: Config, roles: Collection[str] = ROLES) -> None:
 
     async def run() -> None:
         stop = asyncio.Event()
-        loop = asyncio.get_running_loop()
-        for sign in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(sign, stop.set)
-        if config.settings.database_url is None and is_root():
-            log.warning("embedded.as_root", to_do=NOT_AS_ROOT)
-        pooled = "consume" not in roles  # it keeps prepared statements and plans, and most transactions are its own
-        await expect_urls(config.settings.database_url, config.settings.database_direct_url, pooled=pooled)
-        async with opened(config, pooled=pooled) as database:
-            await run_roles(config, roles, database, stop, tracing_of(os.environ))
+        signals.set(stop)
+        async with AsyncExitStack() as stack:
+            database = await run_unless(stop, _open(config, roles, stack))
+            if database is None:
+                log.info("process.start_cancelled")
+            else:
+                await run_roles(config, roles, database, stop, tracing_of(os.environ))
+        log.info("process.stopped")
 
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(run())
+
+
+async def _open(config: Config, roles: Collection[str], stack: AsyncExitStack) -> Database:
+    """Open the database, at its present schema, until `stack` is left."""
+    if config.settings.database_url is None and is_root():
+        log.warning("embedded.as_root", to_do=NOT_AS_ROOT)
+    pooled = "consume" not in roles  # it keeps prepared statements and plans, and most transactions are its own
+    await expect_urls(config.settings.database_url, config.settings.database_direct_url, pooled=pooled)
+    return await stack.enter_async_context(opened(config, pooled=pooled))
 
 
 async def run_roles(
@@ -77,24 +85,23 @@ async def run_roles(
     deliver = deliver_role(shared) if "deliver" in roles else None
     async with AsyncExitStack() as stack:
         stack.push_async_callback(asyncio.to_thread, tracing.close)
-        if not await _begin(database, shared.broker, deliver, roles, stop):
+        if not await run_unless(stop, _begin(database, shared.broker, deliver, roles)):
+            log.info("process.start_cancelled")
             return
         parts, public = await stack.enter_async_context(parts_of(shared, deliver))
         parts.append(wakeups_part(shared, parts))
         if config.settings.database_url is None:
             parts.append(ProcessPart("postgres", partial(keep_postgres, database, config.settings.data_dir)))
         await _run_parts(shared, parts, public, stop)
-    log.info("process.stopped")
 
 
-async def _begin(
-    database: Database, broker: Broker | None, deliver: Deliver | None, roles: Collection[str], stop: asyncio.Event
-) -> bool:
+async def _begin(database: Database, broker: Broker | None, deliver: Deliver | None, roles: Collection[str]) -> bool:
     """Store where publishing and each new endpoint begin in the log, before this process assigns positions.
 
-    Older events are neither published nor sent as webhooks. Returns False if `stop` was set before this was stored.
+    Older events are neither published nor sent as webhooks. Returns True once this is stored, however long the database
+    is away.
     """
-    while not stop.is_set():
+    while True:
         try:
             if broker and not {"consume", "relay"}.isdisjoint(roles):
                 await start_publishing(database)
@@ -102,10 +109,9 @@ async def _begin(
                 await deliver.begin()
         except DatabaseUnavailable as error:
             log.warning("process.start_failed", error=error_name(error))
-            await set_within(stop, AWAY_SECONDS)
+            await asyncio.sleep(AWAY_SECONDS)
         else:
             return True
-    return False
 
 
 async def _run_parts(

@@ -25,7 +25,8 @@ from consumers.checks.limits import (
 )
 from consumers.ports.call_limits import AccountLimits
 from consumers.ports.gateway import Capabilities
-from consumers.ports.ledger import Ledger, LookResult, Reading
+from consumers.ports.ledger import Ledger
+from consumers.ports.readings import LookResult, Reading
 from consumers.ports.reply import Reply
 from consumers.rules import Rules
 from schemas.payments import Payment

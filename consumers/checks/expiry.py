@@ -15,7 +15,8 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from consumers.checks import candidates
-from consumers.checks.next_check import by_candidate, by_clock_alone, may_close
+from consumers.checks.next_check import by_clock_alone, may_close
+from consumers.checks.planned_questions import by_candidate
 from consumers.checks.schedule import closes_at, gives_up_at
 from consumers.ports.gateway import Capabilities
 from schemas.answers import Answer, Inconclusive, Trouble

@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from msgspec.structs import replace
 
 from consumers.checks.execute import WAITS_SECONDS, drop_execute_request, may_execute, waiting
-from consumers.ports.ledger import Order
+from consumers.ports.readings import Order
 from consumers.rules import Rules
 from schemas.payments import Payment
 

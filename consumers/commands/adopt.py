@@ -14,7 +14,8 @@ from msgspec.structs import replace
 
 from consumers.apply_change import PendingChange, apply_changes
 from consumers.checks.candidates import with_issued_session
-from consumers.ports.ledger import Keys, Ledger
+from consumers.ports.ledger import Ledger
+from consumers.ports.writes import Keys
 from consumers.rules import Rules
 from schemas.payments import Entry, Payment
 from schemas.words import EntryKind, Hold

@@ -8,17 +8,18 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
-from typing import Any, Literal, Protocol
+from typing import Any, Protocol
 
-from msgspec import Struct
 from msgspec.structs import replace
 
 from consumers.checks.candidates import with_issued_session
 from consumers.checks.next_check import reschedule
 from consumers.commands.adopt import NotAdopted, adopt
+from consumers.commands.reopen import ReadyToOpen, ReferenceTaken
 from consumers.money.write_event import event_entry, write_event
-from consumers.ports.gateway import Opened, OpeningOutcome, OpeningRefused, ReferenceUsed
-from consumers.ports.ledger import Keys, Ledger
+from consumers.ports.ledger import Ledger
+from consumers.ports.openings import Opened, OpeningOutcome, OpeningRefused, ReferenceUsed
+from consumers.ports.writes import Keys
 from consumers.rules import Rules
 from consumers.timing import TIMING
 from schemas.answers import Inconclusive, Trouble
@@ -26,58 +27,6 @@ from schemas.payments import Case, Change, Entry, Payment
 from schemas.words import EntryKind, EventType, Hold, Status
 
 LONGEST_LIFETIME = timedelta(days=31)
-
-
-class ReadyToOpen(Struct, frozen=True):
-    """The POST may open the row until `opening_until`. The row is new, or an earlier opening brought no checkout."""
-
-    payment: Payment
-
-
-class ReferenceTaken(Struct, frozen=True, kw_only=True):
-    """The reference has a row already, which this POST may not open.
-
-    `why`: the row has a checkout, another POST is opening it, its request was another one, or it is `unexpected` money.
-    `equal`: this request equals the one that made the row.
-    """
-
-    payment: Payment
-    why: Literal["opened", "opening", "other_body", "unexpected"]
-    equal: bool
-
-
-def reopen_or_reject(
-    present: Payment, wanted: Payment, *, equal: bool, until: datetime, now: datetime
-) -> ReadyToOpen | ReferenceTaken:
-    """Decide on a POST whose reference has the row `present`: open that row again, or why not.
-
-    `wanted`: the payment that the POST would create. `equal`: its request equals the row's. `until`: the end of the new
-    opening's lease. A row that the clock closed before it had an event is opened again too, with the times of `wanted`.
-    A row whose state comes from a gateway's answer is not.
-    """
-    if Hold.UNEXPECTED in present.holds:
-        return ReferenceTaken(payment=present, why="unexpected", equal=False)
-    unheard_of = present.version == 0 and not present.holds
-    closed_by_clock = present.status is Status.EXPIRED and present.expired_by_clock_at is not None
-    if present.opened or not unheard_of or not (present.status is Status.PENDING or closed_by_clock):
-        return ReferenceTaken(payment=present, why="opened", equal=equal)
-    if not equal:
-        return ReferenceTaken(payment=present, why="other_body", equal=equal)
-    if present.opening_until is not None and present.opening_until > now:
-        return ReferenceTaken(payment=present, why="opening", equal=equal)
-    return ReadyToOpen(
-        replace(
-            present,
-            status=Status.PENDING,
-            expired_by_clock_at=None,
-            opened_at=wanted.opened_at,
-            expires_at=wanted.expires_at,
-            opening_until=until,
-            schedule=wanted.schedule,
-            step=wanted.step,
-            next_check_at=wanted.next_check_at,
-        )
-    )
 
 
 class CheckoutStore(Ledger, Protocol):

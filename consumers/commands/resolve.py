@@ -12,7 +12,8 @@ from msgspec.structs import replace
 from consumers.apply_change import PendingChange, apply_changes
 from consumers.checks.candidates import changed, lasting, named_again
 from consumers.money.matching import transactions_of
-from consumers.ports.ledger import Keys, Ledger
+from consumers.ports.ledger import Ledger
+from consumers.ports.writes import Keys
 from consumers.rules import Rules
 from schemas.payments import Case, Entry, Payment, Resolution
 from schemas.words import EntryKind, Status

@@ -6,13 +6,12 @@ Answers that an earlier resolution covers are left out, because the others hold 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from decimal import Decimal
 
 from msgspec import Struct
 
-from consumers.checks import candidates
-from consumers.checks.repeated_failure import why
+from consumers.explain.hold_words import TO_DO, why_held
 from consumers.explain.snapshot import Others, PaymentSnapshot
 from consumers.money.matching import foreign_ids, measure_of, mismatches, reuses
 from consumers.money.rule_names import named_row
@@ -21,33 +20,6 @@ from schemas.payments import Entry, Payment, TakenKeys
 from schemas.words import AnswerField, EntryKind, Hold, Id, MoneyField, Said, Status
 
 MOST_ANSWERS = 4
-
-HOLD_CAUSES = {
-    Hold.IDENTITY_MISMATCH: "the gateway answered about another payment than the one asked about",
-    Hold.CURRENCY_MISMATCH: "the gateway names another currency than was asked for",
-    Hold.AMOUNT_MISMATCH: "the gateway names another amount than was asked for, or one that is no money",
-    Hold.TRANSACTION_REUSED: "this transaction was already recorded for another payment",
-    Hold.DUPLICATE_FOR_ORDER: "the order is paid twice",
-    Hold.CONTRADICTION: "the gateway said paid, and later took it back",
-    Hold.UNEXPECTED: "it is paid at the gateway, and was unknown here",
-    Hold.UNMAPPED_STATUS: "the gateway used a status word that is not in its documentation",
-    Hold.UNVERIFIABLE: "someone says it is paid, and this gateway cannot be asked",
-    Hold.UNRESOLVED: "it was asked about until the schedule ended, and no answer settled it",
-}
-
-TO_DO = {
-    Hold.IDENTITY_MISMATCH: "find it in the gateway's panel by our reference; resolve it as what stands there",
-    Hold.CURRENCY_MISMATCH: "look in the panel what was paid; completed if you accept it, else pay it back: refunded",
-    Hold.AMOUNT_MISMATCH: "look in the panel what was paid; completed if you accept it, else pay it back: refunded",
-    Hold.TRANSACTION_REUSED: "one payment of money, two orders: ship the first; resolve this one as failed",
-    Hold.DUPLICATE_FOR_ORDER: "pay one of the two back at the gateway; refunded if it was this one, else completed",
-    Hold.CONTRADICTION: "look in the panel if the money is there: completed if so, else refunded; ship nothing before",
-    Hold.UNEXPECTED: "find whose money it is; ship and resolve it as completed, or pay it back: refunded",
-    Hold.UNMAPPED_STATUS: "ask the gateway what its word means; resolve it, or wait for a later answer",
-    Hold.UNVERIFIABLE: "look for the money in the gateway's panel or statement; completed if it is there, else failed",
-    Hold.UNRESOLVED: "look in the gateway's panel; resolve it as what stands there, or as pending to ask on",
-}
-"""What the person has to do, by hold. The statuses in it are words of `payproof payments resolve --status`."""
 
 FIELD_NAMES: Mapping[AnswerField, str] = {
     MoneyField.AMOUNT: "amount",
@@ -99,25 +71,11 @@ def evidence(snapshot: PaymentSnapshot) -> Evidence | None:
         hold=payment.hold,
         holds=payment.holds,
         since=held_since(snapshot.entries),
-        why=_why(snapshot, payment.hold),
+        why=why_held(snapshot, payment.hold),
         to_do=TO_DO[payment.hold],
         answers=tuple(_answered(fact, snapshot) for fact in _relevant(snapshot)),
         others=tuple(_others(snapshot)),
     )
-
-
-def _why(snapshot: PaymentSnapshot, hold: Hold) -> str:
-    """Why it is held, in words. `unresolved` has three causes, and a person acts differently on each."""
-    payment = snapshot.payment
-    if hold is not Hold.UNRESOLVED:
-        return HOLD_CAUSES[hold]
-    if snapshot.failing is not None and snapshot.failing.stopped_at is not None:
-        return f"what is known of it cannot be recorded: {why(snapshot.failing)}; see payproof dead list"
-    gave_up_at = payment.opened_at + timedelta(seconds=snapshot.checks.give_up)
-    named = [one.transaction_id for one in candidates.vouched(candidates.unproven(payment))]
-    if named and payment.unresolved_at is not None and payment.unresolved_at < gave_up_at:
-        return f"it was said to be paid by {', '.join(named)}, which the gateway never came to know"
-    return HOLD_CAUSES[hold]
 
 
 def held_since(entries: Sequence[Entry]) -> datetime | None:

@@ -9,12 +9,14 @@ from datetime import datetime
 
 from msgspec import Struct
 
+from consumers.checks.planned_questions import can_ask
+from consumers.explain.answer_text import statement_row
 from consumers.explain.collapse import TimelineLine, collapse_rounds
 from consumers.explain.evidence import Evidence, evidence
 from consumers.explain.next_steps import Plan, next_steps, where_it_stands
 from consumers.explain.reached import Receiver, delivery_sentence
 from consumers.explain.snapshot import PaymentSnapshot
-from consumers.explain.timeline_text import statement_row, timeline_lines
+from consumers.explain.timeline_text import timeline_lines
 from schemas.payments import Entry, Payment
 from schemas.words import EntryKind, Risk, Said, Status
 
@@ -74,12 +76,13 @@ def _risk(payment: Payment) -> str:
 
 
 def _unpaid(snapshot: PaymentSnapshot, money: str) -> str:
-    payment = snapshot.payment
-    answered_so = (
-        f"the gateway last said so at {_time(payment.checked_at)}"
-        if payment.checked_at is not None
-        else "and the gateway has given no answer yet"
-    )
+    payment, account = snapshot.payment, snapshot.account
+    if payment.checked_at is not None:
+        answered_so = f"the gateway last said so at {_time(payment.checked_at)}"
+    elif account is None or can_ask(payment, account.capabilities):
+        answered_so = "and the gateway has given no answer yet"
+    else:
+        answered_so = "and the gateway cannot be asked" + (" yet" if account.capabilities.asked_by else "")
     claims = [
         one.at for one in snapshot.entries if one.kind is EntryKind.CLAIM and one.data.get("said") == Said.SUCCESS
     ]

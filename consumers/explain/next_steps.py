@@ -13,7 +13,8 @@ from msgspec import Struct
 
 from consumers.account import Account
 from consumers.checks.limits import forgetful, refilled
-from consumers.checks.next_check import Due, by_clock_alone, can_ask, may_close, next_due
+from consumers.checks.next_check import by_clock_alone, may_close
+from consumers.checks.planned_questions import Due, can_ask, next_due
 from consumers.checks.repeated_failure import why
 from consumers.checks.schedule import closes_at, gives_up_at, success_unanswered
 from consumers.explain.reached import open_deliveries

@@ -5,16 +5,13 @@ A sentence says only what its entry recorded.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Sequence
-from datetime import datetime, timedelta
-from typing import Any
+from datetime import timedelta
 
 from consumers.apply_claim import TOO_MANY
+from consumers.explain.answer_text import answer_line, candidate_asked, masked, row_line
 from consumers.explain.collapse import TimelineLine, timeline_line
 from consumers.explain.snapshot import LeftOut
-from consumers.money.rule_names import named_row
-from schemas.answers import StatementRow, Trouble
 from schemas.payments import Entry, Payment
 from schemas.words import EntryKind, Source
 
@@ -52,8 +49,6 @@ _AFTERWARDS = {
     "given_up": "not delivered, and given up; payproof webhooks replay sends it again",
     "disabled": "the endpoint says that it is gone, and nothing is sent there until payproof webhooks enable",
 }
-_PHONE = re.compile(r"(?<![0-9A-Za-z])(?:\+?88)?(01[3-9])[0-9]{8}(?![0-9A-Za-z])", re.ASCII)
-_EMAIL = re.compile(r"[^\s@<>(),;:]+@[^\s@<>(),;:]+")
 
 
 def timeline_lines(
@@ -79,9 +74,9 @@ def timeline_lines(
                 yield _question(entry, answers.get(id(entry)), cut=place < cut)
             case EntryKind.ANSWER:
                 if "statement" in data:
-                    yield _row(entry)
+                    yield row_line(entry)
                 elif id(entry) not in paired:
-                    yield _answer(entry, entry.at, "")
+                    yield answer_line(entry, entry.at, "")
             case EntryKind.DECISION:
                 why = f" ({masked(str(data['why']))})" if "why" in data else ""
                 by = f", by {masked(str(data['by']))}" if "by" in data else ""
@@ -108,17 +103,6 @@ def _opening(payment: Payment) -> TimelineLine:
     order = f", order {payment.order_ref}" if payment.order_ref else ""
     asked = f"{payment.amount:.2f} {payment.currency} through {through}, reference {payment.reference}{order}"
     return timeline_line(payment.opened_at, "opening", f"The shop asked for {asked}: {payment.id}.")
-
-
-def statement_row(data: dict[str, Any]) -> str:
-    """The row and the statement that an answer's entry comes from, in words."""
-    row = StatementRow(name=masked(str(data["statement"])), row=data["row"], listed="listed" in data)
-    return named_row(row)
-
-
-def masked(text: str) -> str:
-    """A gateway's words with phone numbers and e-mail addresses masked."""
-    return _EMAIL.sub("***@***", _PHONE.sub(r"\1********", text))
 
 
 def _left_out(left_out: LeftOut) -> TimelineLine:
@@ -154,7 +138,7 @@ def _claim(entry: Entry) -> TimelineLine:
 
 def _question(entry: Entry, answer: Entry | None, *, cut: bool = False) -> TimelineLine:
     data = entry.data
-    candidate = _candidate(data)
+    candidate = candidate_asked(data)
     about = f" about {candidate}" if candidate else ""
     what = "to take the money (Execute)" if data["question"] == "execute" else f"what happened{about}"
     asked = f"We asked the gateway {what}{_TRIGGERS.get(data.get('trigger', ''), '')}"
@@ -162,7 +146,7 @@ def _question(entry: Entry, answer: Entry | None, *, cut: bool = False) -> Timel
         return timeline_line(entry.at, entry.kind, f"{asked}; the reply, if any, is among what is left out.")
     if answer is None:
         return timeline_line(entry.at, entry.kind, f"{asked}; no reply is recorded, it may be on its way.")
-    return _answer(answer, entry.at, f"{asked}; ")
+    return answer_line(answer, entry.at, f"{asked}; ")
 
 
 def _delivery(entry: Entry) -> TimelineLine:
@@ -183,73 +167,12 @@ def _delivery(entry: Entry) -> TimelineLine:
     )
 
 
-def _answer(entry: Entry, at: datetime, asked: str) -> TimelineLine:
-    data = entry.data
-    shown = {name: value for name, value in data.items() if name not in ("seconds", "at", "kind", "times", "last_at")}
-    last_at = datetime.fromisoformat(data["last_at"]) if "last_at" in data else at
-    if data.get("execute") == "not_sent":
-        words = f"Execute, which takes the money, was to be asked and was not sent: {masked(data['detail'])}."
-        return timeline_line(at, EntryKind.ANSWER, f"{words} Nothing was taken, and it is tried again.")
-    if "refused" in data:
-        known = "does not know that id" if data["refused"] == "not_found" else "knows it as another payment's"
-        before, after = asked, f" it said that it {known}; the claim is refused."
-    elif data.get("inconclusive") == Trouble.NOT_FOUND and _candidate(data):
-        before, after = f"{asked}{'it' if asked else 'It'} answered ", ": it does not know that one, or not yet."
-    elif "inconclusive" in data:
-        why = f"{data['inconclusive']} ({masked(data['detail'])})"
-        before, after = f"{asked}{'no' if asked else 'No'} answer ", f": {why}. That means nothing for the money."
-    else:
-        before, after = f"{asked}{'it' if asked else 'It'} answered ", f": {_answered(data)}."
-    return TimelineLine(
-        at=at,
-        last_at=last_at,
-        count=data.get("times", 1),
-        kind=EntryKind.ANSWER,
-        before=before,
-        seconds=data.get("seconds"),
-        after=after,
-        key=(asked, *sorted((name, str(value)) for name, value in shown.items())),
-    )
-
-
-def _row(entry: Entry) -> TimelineLine:
-    """A row of a statement, in words."""
-    data = entry.data
-    source = "the gateway's own list, which we fetched" if "listed" in data else "exported by an accountant"
-    as_of = str(data["of"]).replace("T", " ")
-    if "refund" in data:
-        said = f"{data['refunded_amount']} of it was paid back by {as_of}"
-    else:
-        said = f"as of {as_of} it is {_answered(data)}"
-    row = statement_row(data)
-    return timeline_line(entry.at, entry.kind, f"{row[0].upper()}{row[1:]}, {source}, says that {said}.")
-
-
-def _answered(data: dict[str, Any]) -> str:
-    amount = f", {data['amount']} {data.get('currency') or ''}".rstrip() if data.get("amount") else ""
-    transaction = f", transaction {data['transaction_id']}" if data.get("transaction_id") else ""
-    refunded = f", {data['refunded_amount']} paid back" if data.get("refunded_amount") else ""
-    unreadable = ", ".join(data.get("unreadable", ())).replace("_", " ")
-    unreadable = f", unreadable: {unreadable}" if unreadable else ""
-    risk = f", risk {data['risk']}" if data.get("risk") else ""
-    executed = f"; Execute: {data['execute']}" if "execute" in data else ""
-    told = f"{amount}{transaction}{risk}{refunded}{unreadable}{executed}"
-    others = "".join(f"; in the same reply also {_answered(one)}" for one in data.get("others", ()))
-    return f"{data['status']} (its word: {masked(data['word'])}){told}{others}"
-
-
-def _candidate(data: dict[str, Any]) -> str | None:
-    """The candidate that a question was asked by, in words; None where it was asked by our own ids."""
-    kinds = [kind for kind in ("transaction", "session") if f"{kind}_asked" in data]
-    return f"{kinds[0]} {data[f'{kinds[0]}_asked']}" if kinds else None
-
-
 def _answers(entries: Sequence[Entry]) -> dict[int, Entry]:
     """The answer to each question, by the question's `id()`. Its time less its `seconds` is the question's time."""
     asked: dict[tuple[object, ...], Entry] = {}
     found: dict[int, Entry] = {}
     for entry in entries:
-        about = (entry.data.get("question"), _candidate(entry.data))
+        about = (entry.data.get("question"), candidate_asked(entry.data))
         if entry.kind is EntryKind.QUESTION:
             asked[(*about, entry.at)] = entry
         elif entry.kind is EntryKind.ANSWER and "seconds" in entry.data:

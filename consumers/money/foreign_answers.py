@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 
 from msgspec.structs import replace
 
-from consumers.ports.ledger import Ledger, Reading
+from consumers.ports.ledger import Ledger
+from consumers.ports.readings import Reading
 from consumers.ports.reply import Reply
 from schemas.answers import Answer, ForeignTransaction
 

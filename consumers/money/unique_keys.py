@@ -13,7 +13,8 @@ from msgspec import Struct
 
 from consumers.money.fold import Folded, fold
 from consumers.money.matching import measure_of, mismatches, transaction_of
-from consumers.ports.ledger import Batch, Keys
+from consumers.ports.ledger import Batch
+from consumers.ports.writes import Keys
 from consumers.rules import Rules
 from schemas.answers import Fact
 from schemas.payments import Case, TakenKeys

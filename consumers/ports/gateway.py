@@ -10,18 +10,16 @@ shared token and the deadline.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Sequence
 from datetime import datetime, timedelta
-from decimal import Decimal
 from typing import ClassVar, Literal, Protocol, TypeVar
-from urllib.parse import urlencode
 
-from msgspec import Struct, field
+from msgspec import Struct
 
-from consumers.timing import TIMING
+from consumers.ports.effects import Effect, EffectReply, Exchange, HttpReply, HttpRequest, Token
+from consumers.ports.openings import FieldError, Opening, OpeningOutcome
 from schemas.answers import Expected, Inconclusive, Question, QuestionOutcome
 from schemas.callbacks import Callback, CallbackContent
-from schemas.secret import Secret
 from schemas.statements import Line, Unread
 from schemas.words import AnswerField, Id
 
@@ -31,150 +29,12 @@ NOBODYS_PAYMENT = "payproof-doctor"
 """The ids of a payment that does not exist."""
 
 
-class HttpRequest(Struct, frozen=True, kw_only=True):
-    """Yielded to send a request. `url` is absolute, `body` is sent as it is, `seconds` is the deadline of the whole.
-
-    `takes_money`: it begins within `Timing.execute_begins_within` of when its question was asked, or is not sent. It is
-    sent a second time only where the first one is known not to have run.
-
-    `secret_query` are parameters that follow those of `url`, for gateways that take a password there. They stand apart,
-    so that no text of a request, an error or a span shows them. Only the transport calls `reveal_url`.
-    """
-
-    method: str
-    url: str
-    secret_query: tuple[tuple[str, Secret], ...] = ()
-    headers: tuple[tuple[str, str], ...] = ()
-    body: bytes | None = None
-    seconds: float = TIMING.request_deadline.total_seconds()
-    takes_money: bool = False
-
-    def reveal_url(self) -> str:
-        """The URL as it is sent, with its secrets."""
-        if not self.secret_query:
-            return self.url
-        secrets = urlencode([(name, secret.reveal()) for name, secret in self.secret_query])
-        return f"{self.url}{'&' if '?' in self.url else '?'}{secrets}"
-
-    def __repr__(self) -> str:
-        return f"HttpRequest({self.method} {self.url})"
-
-
-class HttpReply(Struct, frozen=True, kw_only=True):
-    """A complete reply of any status. Header names are lower case; the body is at most 1 MiB."""
-
-    status: int
-    headers: Mapping[str, str]
-    body: bytes
-
-    def __repr__(self) -> str:
-        return f"HttpReply({self.status}, {len(self.body)} bytes)"
-
-
-class NoReply(Exception):
-    """Raised at the `yield` when the connection was refused or cut, or the reply was too long or late."""
-
-
-class TokenWanted(Struct, frozen=True, kw_only=True):
-    """Yielded to get the account's shared token. `stale`: the token that the gateway has just refused.
-
-    The reply is the token's text. All processes share one token per account. The worker that runs the exchange calls
-    `grant()`, never concurrently, if there is no token, it ends within a minute, or it equals `stale`.
-    """
-
-    stale: str | None = None
-
-
-class Token(Struct, frozen=True, kw_only=True):
-    """An access token that `grant()` returns. `seconds`: how long it is valid, by the gateway's word."""
-
-    text: str
-    seconds: int
-
-
-Effect = HttpRequest | TokenWanted
-EffectReply = HttpReply | str
-Exchange = Generator[Effect, EffectReply, T]
-"""The generator that a gateway's method returns. It yields effects, is sent their replies, and returns the outcome."""
-
-
-class Customer(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The buyer, as the shop describes them. Personal data: only for the database and the gateway's request."""
-
-    name: str | None = None
-    email: str | None = None
-    phone: str | None = None
-    address: str | None = None
-    city: str | None = None
-    postcode: str | None = None
-    country: str | None = None
-
-    def __repr__(self) -> str:
-        return "Customer(***)"
-
-
-class CallbackUrls(Struct, frozen=True, kw_only=True):
-    """Our URLs for the buyer's return and for notifications. Each has the payment's id in its path."""
-
-    back: str
-    success: str
-    failure: str
-    cancel: str
-    ipn: str
-
-
-class Opening(Struct, frozen=True, kw_only=True):
-    """A checkout to open. `expires_in` is in seconds. `options` are added to the gateway's request as they are."""
-
-    payment_id: str
-    reference: str
-    amount: Decimal
-    currency: str
-    description: str
-    urls: CallbackUrls
-    expires_in: int | None = None
-    method: str | None = None
-    customer: Customer = field(default_factory=Customer)
-    options: Mapping[str, object] = field(default_factory=dict)
-
-
-class FieldError(Struct, frozen=True, kw_only=True):
-    """One error in a request, found before the gateway is called. `field` is a path such as `customer.email`."""
-
-    field: str
-    message: str
-
-
 class Misconfigured(ValueError):
     """Raised by a gateway's class, or a table in it, for configured values that cannot work."""
 
     def __init__(self, errors: Sequence[FieldError]) -> None:
         super().__init__("; ".join(f"{error.field} {error.message}" for error in errors))
         self.errors = tuple(errors)
-
-
-class Opened(Struct, frozen=True, kw_only=True):
-    """The checkout exists. `session_id` is None where the gateway gives none. `expires_at`: where the gateway says so.
-
-    Such a gateway is asked by our reference, or by a candidate that a callback brings.
-    """
-
-    session_id: str | None = None
-    checkout_url: str
-    expires_at: datetime | None = None
-
-
-class OpeningRefused(Struct, frozen=True, kw_only=True):
-    """The gateway refuses to open the checkout. `message` is its reason, in its words, of at most 200 characters."""
-
-    message: str
-
-
-class ReferenceUsed(Struct, frozen=True):
-    """The gateway says that the reference is used already."""
-
-
-OpeningOutcome = Opened | OpeningRefused | ReferenceUsed | Inconclusive
 
 
 class Signed(Struct, frozen=True, kw_only=True):

@@ -9,9 +9,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from consumers.ports.gateway import HttpReply
+from consumers.ports.effects import HttpReply
 from consumers.providers.kit.callback_fields import text_or_none
-from consumers.providers.kit.replies import json_object, printable, trouble
+from consumers.providers.kit.replies import json_object, trouble
+from consumers.providers.kit.reply_fields import printable
 from schemas.answers import Inconclusive, Trouble
 from schemas.wire import Told, Unreadable
 

@@ -84,7 +84,7 @@ class EPS(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     def check(self, opening: kit.Opening) -> list[kit.FieldError]:
         """EPS-OFF: a `merchantTransactionId` has at least 10 characters. A greatest length and amounts are UNKNOWN."""
         return [
-            *kit.field_limits.length("reference", opening.reference, least=10, most=50),
+            *kit.field_limits.length("reference", opening.reference, least=10),
             *kit.field_limits.amount_between(opening, "0.01", None),
             *kit.field_limits.options_apart(opening, _SENT),
         ]

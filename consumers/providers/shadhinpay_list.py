@@ -14,9 +14,11 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from consumers.ports.gateway import Exchange, ListExchange
+from consumers.ports.effects import Exchange
+from consumers.ports.gateway import ListExchange
 from consumers.providers.kit.outgoing import segment
-from consumers.providers.kit.replies import exchange, printable, required_text
+from consumers.providers.kit.replies import exchange
+from consumers.providers.kit.reply_fields import printable, required_text
 from consumers.providers.kit.timestamps import iso, time_or_none
 from consumers.providers.kit.windows import Listing, ListPage, walk
 from schemas.answers import Answer, Inconclusive

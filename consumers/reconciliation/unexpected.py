@@ -20,7 +20,9 @@ from consumers.account import Account
 from consumers.apply_change import PendingChange, apply_changes
 from consumers.checks.candidates import named_by
 from consumers.money.unique_keys import reserve_and_fold
-from consumers.ports.ledger import Batch, Keys, Ledger, Lookup
+from consumers.ports.ledger import Batch, Ledger
+from consumers.ports.readings import Lookup
+from consumers.ports.writes import Keys
 from consumers.reconciliation.statement_facts import CURRENCY, REFERENCE, StatementSource, apply_line
 from consumers.rules import Rules
 from schemas.payments import Candidate, Case, Payment

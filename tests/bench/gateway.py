@@ -69,7 +69,7 @@ class Gateway(asyncio.Protocol):
         self._transport: asyncio.WriteTransport | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = cast(asyncio.WriteTransport, transport)  # uvloop's is one but for its base class
+        self._transport = cast("asyncio.WriteTransport", transport)  # uvloop's is one but for its base class
 
     def data_received(self, data: bytes) -> None:
         self._buffer += data

@@ -117,7 +117,7 @@ class Connection(asyncio.Protocol):
         self.open = True
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = cast(asyncio.WriteTransport, transport)  # uvloop's is one but for its base class
+        self._transport = cast("asyncio.WriteTransport", transport)  # uvloop's is one but for its base class
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.open = False

@@ -6,7 +6,7 @@ import asyncio
 from collections import deque
 
 from consumers.account import Account
-from consumers.ports.gateway import Opened, Opening, OpeningOutcome
+from consumers.ports.openings import Opened, Opening, OpeningOutcome
 
 
 class FakeCheckout:

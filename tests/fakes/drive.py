@@ -15,10 +15,11 @@ from typing import Any, TypeVar
 
 from consumers.account import Account
 from consumers.commands.open_payment import open_payment
-from consumers.pipeline import AssignedQuestion, record_dead_replies, record_replies, take_claims
+from consumers.pipeline import AssignedQuestion, take_claims
 from consumers.ports.call_limits import AccountLimits
-from consumers.ports.gateway import Opened, OpeningOutcome
+from consumers.ports.openings import Opened, OpeningOutcome
 from consumers.ports.reply import Reply
+from consumers.record_replies import record_dead_replies, record_replies
 from consumers.rules import Rules
 from schemas.answers import Answer, Executed, ExecuteReply, Inconclusive, QuestionOutcome, Trouble
 from schemas.callbacks import Claim

@@ -18,11 +18,12 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from consumers.apply_claim import KEPT_CANDIDATES
-from consumers.commands.open_payment import ReadyToOpen, ReferenceTaken, reopen_or_reject
+from consumers.commands.reopen import ReadyToOpen, ReferenceTaken, reopen_or_reject
 from consumers.early_claims import KEPT_FOR, PER_ACCOUNT, PER_ID, as_kept, event, is_signed, names
 from consumers.ports.call_limits import AccountLimits
-from consumers.ports.ledger import Admission, ExecuteRequest, Keys, LookResult, Lookup, Reading, Write, WriteResult
-from consumers.ports.ledger import Order as SeenOrder
+from consumers.ports.readings import Admission, ExecuteRequest, LookResult, Lookup, Reading
+from consumers.ports.readings import Order as SeenOrder
+from consumers.ports.writes import Keys, Write, WriteResult
 from consumers.timing import TIMING
 from schemas.answers import Fact
 from schemas.callbacks import Claim

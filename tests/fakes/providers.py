@@ -10,17 +10,9 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from consumers.account import Account
-from consumers.ports.gateway import (
-    Capabilities,
-    Effect,
-    EffectReply,
-    FieldError,
-    Forged,
-    Opening,
-    OpeningOutcome,
-    Signed,
-    Unsigned,
-)
+from consumers.ports.effects import Effect, EffectReply
+from consumers.ports.gateway import Capabilities, Forged, Signed, Unsigned
+from consumers.ports.openings import FieldError, Opening, OpeningOutcome
 from schemas.answers import Expected, Question, QuestionOutcome
 from schemas.callbacks import Callback, CallbackContent
 from schemas.words import Id, MoneyField

@@ -8,7 +8,8 @@ from pathlib import Path
 import msgspec
 from msgspec.structs import replace
 
-from consumers.ports.gateway import CertificateWanted, Forged, HttpReply, Signed, Token, Unsigned
+from consumers.ports.effects import HttpReply, Token
+from consumers.ports.gateway import CertificateWanted, Forged, Signed, Unsigned
 from consumers.providers import PROVIDERS
 from schemas.answers import Inconclusive
 from schemas.callbacks import CallbackContent

@@ -289,6 +289,7 @@ LOGS = {
     "postgres.away": "The embedded PostgreSQL does not answer. It is started again.",
     "postgres.start_failed": "The embedded PostgreSQL could not be started again.",
     "process.crashed": "The process ended by an error of ours.",
+    "process.start_cancelled": "The process was told to end before it was ready.",
     "process.start_failed": "A role could not begin, as the database is away. Tried again.",
     "process.ready": "The process takes requests.",
     "process.stopped": "The process ended in good order.",

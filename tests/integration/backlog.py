@@ -20,7 +20,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from consumers.account import Account
-from consumers.commands.open_payment import ReadyToOpen
+from consumers.commands.reopen import ReadyToOpen
 from schemas.callbacks import Claim
 from tests.fakes.providers import PLAIN
 from tests.integration.conformance_ledger import a_payment

@@ -17,10 +17,11 @@ import pytest
 from msgspec import Struct
 from msgspec.structs import replace
 
-from consumers.commands.open_payment import CheckoutStore, ReadyToOpen, ReferenceTaken
+from consumers.commands.open_payment import CheckoutStore
+from consumers.commands.reopen import ReadyToOpen, ReferenceTaken
 from consumers.money.write_event import write_event
 from consumers.ports.call_limits import AccountLimits
-from consumers.ports.ledger import Keys, Write
+from consumers.ports.writes import Keys, Write
 from schemas.answers import Answer, Fact
 from schemas.callbacks import Claim
 from schemas.payments import Candidate, Case, Change, Entry, Payment, Resolution, TakenKeys

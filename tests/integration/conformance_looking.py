@@ -13,7 +13,8 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from consumers.ports.ledger import ExecuteRequest, Keys, LookResult, Order, Reading, Write, WriteResult
+from consumers.ports.readings import ExecuteRequest, LookResult, Order, Reading
+from consumers.ports.writes import Keys, Write, WriteResult
 from schemas.callbacks import Claim
 from schemas.payments import Change, Payment, Resolution, TakenKeys
 from schemas.words import EventType, Status

@@ -14,7 +14,8 @@ import pytest
 from msgspec.structs import replace
 
 from consumers.commands.adopt import NotAdopted, adopt
-from consumers.commands.open_payment import CheckoutStore, ReadyToOpen, ReferenceTaken
+from consumers.commands.open_payment import CheckoutStore
+from consumers.commands.reopen import ReadyToOpen, ReferenceTaken
 from consumers.reconciliation.statement_facts import StatementEntry, StatementSource, record_lines
 from consumers.reconciliation.unexpected import PaymentOfLine, UnexpectedPayments, UnmatchedLine, record_unexpected
 from consumers.rules import Rules

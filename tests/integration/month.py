@@ -14,8 +14,8 @@ from typing import Any
 from msgspec import Struct, field
 
 from consumers.account import Account
-from consumers.pipeline import record_dead_replies
 from consumers.ports.reply import Reply
+from consumers.record_replies import record_dead_replies
 from consumers.rules import Rules
 from schemas.answers import Answer, Question
 from schemas.payments import Payment

@@ -16,12 +16,12 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from consumers.account import Account
-from consumers.pipeline import record_dead_replies
 from consumers.ports.bus import Bus
 from consumers.ports.reply import Reply
 from consumers.providers.ipay import IPay
 from consumers.providers.moneybag import Moneybag
 from consumers.providers.onepaybd import OnePayBD
+from consumers.record_replies import record_dead_replies
 from consumers.rules import Rules
 from schemas.answers import Answer, Question
 from schemas.secret import Secret

@@ -10,12 +10,13 @@ from typing import Any
 from msgspec.structs import replace
 
 from consumers.account import Account
-from consumers.commands.open_payment import ReadyToOpen
-from consumers.pipeline import record_dead_replies, record_replies, take_claims
+from consumers.commands.reopen import ReadyToOpen
+from consumers.pipeline import take_claims
 from consumers.ports.gateway import Capabilities
-from consumers.ports.ledger import Keys
 from consumers.ports.reply import Reply
+from consumers.ports.writes import Keys
 from consumers.reconciliation.verdicts import Terms
+from consumers.record_replies import record_dead_replies, record_replies
 from consumers.rules import Rules
 from schemas.answers import Answer, Question
 from schemas.callbacks import Claim

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from consumers.commands.open_payment import ReadyToOpen
+from consumers.commands.reopen import ReadyToOpen
 from schemas.checks import Checks
 from schemas.requests import ListQuery
 from tests.integration.conformance_ledger import OVER, a_payment

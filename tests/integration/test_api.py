@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 import structlog
 
-from consumers.ports.gateway import OpeningOutcome, OpeningRefused, ReferenceUsed
+from consumers.ports.openings import OpeningOutcome, OpeningRefused, ReferenceUsed
 from consumers.ports.unavailable import BusUnavailable
 from schemas.answers import Inconclusive, Trouble
 from schemas.shown import PAYMENT_ID

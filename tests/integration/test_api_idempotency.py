@@ -8,7 +8,7 @@ import json
 import pytest
 from multidict import CIMultiDict
 
-from consumers.ports.gateway import OpeningRefused
+from consumers.ports.openings import OpeningRefused
 from schemas.answers import Inconclusive, Trouble
 from schemas.words import Status
 from tests.integration.shops import KEYS, ORDER, TRACKED, Got, Shops, serving

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from consumers.ports.gateway import Customer
+from consumers.ports.openings import Customer
 from schemas.requests import NEW_PAYMENT, Shape
 from schemas.wire import Unreadable, read_json
 from schemas.words import Status

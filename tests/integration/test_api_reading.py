@@ -11,7 +11,7 @@ import jsonschema
 import msgspec
 import pytest
 
-from consumers.ports.gateway import Opened
+from consumers.ports.openings import Opened
 from schemas.answers import Inconclusive, Trouble
 from schemas.words import Status
 from tests.integration.shops import Shops, at

@@ -14,7 +14,8 @@ import asyncpg
 import pytest
 
 import schemas
-from consumers.pipeline import record_replies, take_claims
+from consumers.pipeline import take_claims
+from consumers.record_replies import record_replies
 from schemas.callbacks import Callback, Claim
 from schemas.words import Authenticity, Source
 from tests.fakes.ledger import FakeTurns

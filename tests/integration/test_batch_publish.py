@@ -61,7 +61,7 @@ async def line(broker: RabbitMQ) -> AsyncIterator[Line]:
     async with await aio_pika.connect(broker.url, timeout=SECONDS) as connection:
         channel = await connection.channel(publisher_confirms=True, on_return_raises=True)
         queue = await channel.declare_queue(exclusive=True)
-        yield Line(queue=queue, channel=cast(Channel, await channel.get_underlay_channel()))
+        yield Line(queue=queue, channel=cast("Channel", await channel.get_underlay_channel()))
 
 
 async def test_all_arrive_in_their_order_and_each_is_confirmed(line: Line) -> None:

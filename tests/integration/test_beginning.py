@@ -19,7 +19,7 @@ from aio_pika.abc import AbstractQueue
 from msgspec import Struct
 from msgspec.structs import replace
 
-from consumers.ports.ledger import Keys
+from consumers.ports.writes import Keys
 from schemas.payments import Change, Payment
 from tests.broker import RabbitMQ
 from tests.harness import System, free_ports

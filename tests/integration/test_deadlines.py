@@ -15,7 +15,7 @@ from aiohttp import web
 from msgspec import Struct, field
 
 from consumers.account import Account
-from consumers.ports.gateway import Token
+from consumers.ports.effects import Token
 from consumers.ports.unavailable import DatabaseUnavailable
 from consumers.providers import PROVIDERS
 from consumers.timing import TIMING

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import fcntl
 import os
 import select
 import shutil
@@ -16,6 +17,7 @@ from pathlib import Path
 import asyncpg
 import pytest
 
+from worker.postgres.server import embedded as embedded_server
 from worker.postgres.server import identity
 from worker.postgres.server.cluster import find_programs
 from worker.postgres.server.embedded import EmbeddedError, embedded, embedded_here
@@ -233,4 +235,15 @@ class TestAsRoot:
     ) -> None:
         monkeypatch.setattr(identity, "CAPABILITIES", {})
         with pytest.raises(EmbeddedError, match=r"that user cannot pass through /.+;"), embedded_here(data_dir):
+            pass
+
+
+def test_a_start_that_never_ends_keeps_no_other_process_waiting(
+    data_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(embedded_server, "ALONE_SECONDS", 0.1)
+    data_dir.mkdir(0o700)
+    with (data_dir / "postgres.start").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        with pytest.raises(EmbeddedError, match=r"kept .*postgres\.start locked for 0\.1 s"), embedded_here(data_dir):
             pass

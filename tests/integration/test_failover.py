@@ -11,9 +11,9 @@ import pytest
 from msgspec.structs import replace
 from structlog.testing import capture_logs
 
-from consumers.commands.open_payment import ReadyToOpen
-from consumers.ports.ledger import Write
+from consumers.commands.reopen import ReadyToOpen
 from consumers.ports.unavailable import DatabaseUnavailable
+from consumers.ports.writes import Write
 from schemas.callbacks import Claim
 from schemas.payments import Change, Payment
 from schemas.words import Authenticity, EventType, Status

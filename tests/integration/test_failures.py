@@ -17,7 +17,7 @@ from structlog.testing import capture_logs
 from consumers.account import Account
 from consumers.checks.repeated_failure import FAILURES_BEFORE_STOP, Failures, letter_of
 from consumers.commands.open_payment import open_payment
-from consumers.ports.gateway import Opened
+from consumers.ports.openings import Opened
 from consumers.rules import Rules
 from schemas.answers import Expected, Question, QuestionOutcome
 from schemas.checks import Checks

@@ -17,7 +17,7 @@ from aiohttp import web
 from msgspec.structs import replace
 
 from consumers.account import Account
-from consumers.ports.gateway import Effect, EffectReply, HttpReply, HttpRequest, NoReply, Token, TokenWanted
+from consumers.ports.effects import Effect, EffectReply, HttpReply, HttpRequest, NoReply, Token, TokenWanted
 from consumers.providers import PROVIDERS, kit
 from schemas.answers import Answer, Expected, Inconclusive, Question, Trouble
 from schemas.secret import Secret

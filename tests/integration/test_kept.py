@@ -15,7 +15,7 @@ import pytest
 from consumers.apply_claim import KEPT_CANDIDATES
 from consumers.early_claims import KEPT_FOR, PER_ACCOUNT
 from consumers.pipeline import AssignedQuestion, take_claims
-from consumers.ports.ledger import Keys
+from consumers.ports.writes import Keys
 from schemas.callbacks import Callback, Claim
 from schemas.payments import Change
 from schemas.words import Authenticity, Said, Source

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncpg
 import pytest
 
-from consumers.commands.open_payment import ReadyToOpen
+from consumers.commands.reopen import ReadyToOpen
 from schemas.payments import Payment
 from tests.integration.conformance_ledger import OVER, a_payment
 from worker.postgres.database import Database

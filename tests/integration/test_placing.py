@@ -15,7 +15,7 @@ import pytest
 from msgspec.structs import replace
 
 from consumers.money.write_event import write_event
-from consumers.ports.ledger import Write
+from consumers.ports.writes import Write
 from schemas.payments import Change, Payment
 from schemas.words import EventType, Status
 from tests.contract import released

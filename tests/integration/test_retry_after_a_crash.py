@@ -18,7 +18,7 @@ import aiohttp
 import pytest
 
 from consumers.account import Account
-from consumers.ports.gateway import Opened, Opening, OpeningOutcome
+from consumers.ports.openings import Opened, Opening, OpeningOutcome
 from consumers.reconciliation.statement_facts import StatementSource
 from consumers.reconciliation.unexpected import UnmatchedLine, record_unexpected
 from schemas.answers import Inconclusive, Trouble

@@ -12,7 +12,7 @@ from msgspec.structs import replace
 
 from consumers.early_claims import PER_ID
 from consumers.pipeline import take_claims
-from consumers.ports.gateway import OpeningRefused
+from consumers.ports.openings import OpeningRefused
 from tests.fakes.ledger import FakeTurns
 from tests.integration.shops import CONFIG, RULES, TRACKED, Shops, serving
 from tests.integration.test_kept import early

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
-from consumers.ports.ledger import Reading
+from consumers.ports.readings import Reading
 from consumers.ports.unavailable import DatabaseUnavailable
 from schemas.payments import Payment
 from schemas.words import Status

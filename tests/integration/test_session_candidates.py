@@ -8,9 +8,10 @@ from datetime import timedelta
 import pytest
 
 from consumers.commands.open_payment import open_payment
-from consumers.pipeline import record_replies, take_claims
-from consumers.ports.gateway import Opened
+from consumers.pipeline import take_claims
+from consumers.ports.openings import Opened
 from consumers.ports.reply import Reply
+from consumers.record_replies import record_replies
 from consumers.rules import Rules
 from schemas.checks import Checks
 from schemas.words import Hold, Status

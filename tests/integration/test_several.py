@@ -6,9 +6,9 @@ from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 
-from consumers.commands.open_payment import ReadyToOpen
-from consumers.pipeline import record_dead_replies
+from consumers.commands.reopen import ReadyToOpen
 from consumers.ports.reply import Reply
+from consumers.record_replies import record_dead_replies
 from schemas.answers import Answer, Question
 from schemas.payments import Payment
 from schemas.words import Hold, Risk, Status

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from consumers.commands.open_payment import ReadyToOpen
+from consumers.commands.reopen import ReadyToOpen
 from consumers.pacing import TokenBucket
-from consumers.ports.ledger import Write
+from consumers.ports.writes import Write
 from schemas.payments import Change
 from tests.fakes.providers import PLAIN, account
 from tests.integration.backlog import RATES, fill, look, unindexed, wrong

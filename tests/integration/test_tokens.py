@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
-from consumers.ports.gateway import Token
+from consumers.ports.effects import Token
 from worker.postgres.database import Database, connect
 from worker.postgres.tokens import PostgresTokens
 

@@ -112,6 +112,6 @@ async def test_a_password_in_urls_is_told_to_nobody_but_the_gateway(dsn: str, br
         "repr": repr(told.config),
     }
     assert [name for name, text in places.items() if any(one in text for one in NEVER)] == []
-    known = {"log": "process.stopped", "metric": "payproof_questions", "finding": "shop-away", "repr": "***"}
+    known = {"log": "process.stopping", "metric": "payproof_questions", "finding": "shop-away", "repr": "***"}
     missing = [name for name, text in places.items() if known.get(name, "aamarpay") not in text]
     assert missing == [], "each place was read"

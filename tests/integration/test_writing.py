@@ -12,8 +12,9 @@ import asyncpg
 import pytest
 from msgspec.structs import replace
 
-from consumers.ports.ledger import Reading, Write
+from consumers.ports.readings import Reading
 from consumers.ports.unavailable import DatabaseUnavailable
+from consumers.ports.writes import Write
 from schemas.payments import Candidate, Change, Payment
 from schemas.words import EventType, Hold, Risk, Status
 from tests.integration.conformance_ledger import (

@@ -12,17 +12,10 @@ from msgspec.structs import replace
 
 from consumers.account import Account
 from consumers.apply_claim import TOO_MANY
-from consumers.checks.next_check import (
-    Due,
-    Trigger,
-    next_check,
-    next_due,
-    reschedule,
-    start_question,
-    unsigned_asks_used_up,
-)
+from consumers.checks.next_check import next_check, reschedule, start_question
+from consumers.checks.planned_questions import Due, Trigger, next_due, unsigned_asks_used_up
 from consumers.pipeline import AssignedQuestion
-from consumers.ports.ledger import Keys
+from consumers.ports.writes import Keys
 from consumers.timing import TIMING
 from schemas.answers import ForeignTransaction, Question, QuestionOutcome, Trouble
 from schemas.callbacks import Claim

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from consumers.ports.gateway import HttpReply, HttpRequest
+from consumers.ports.effects import HttpReply, HttpRequest
 from consumers.providers.bkash import BKash
 from consumers.providers.onepaybd import OnePayBD
 from schemas.secret import Secret

@@ -12,7 +12,8 @@ from msgspec.structs import replace
 
 from consumers.checks.candidates import KNOWN_WITHIN, next_ask, unknown_to_gateway, unpaid
 from consumers.commands.resolve import ResolutionRequest, resolve_payment
-from consumers.pipeline import AssignedQuestion, record_dead_replies, take_claims
+from consumers.pipeline import AssignedQuestion, take_claims
+from consumers.record_replies import record_dead_replies
 from schemas.answers import Answer, ForeignTransaction, Inconclusive, QuestionOutcome, Trouble
 from schemas.checks import Checks
 from schemas.payments import Candidate, Change

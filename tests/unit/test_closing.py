@@ -12,12 +12,12 @@ from msgspec.structs import replace
 
 from consumers.account import Account
 from consumers.checks.expiry import AskedReply, expire_or_give_up
-from consumers.checks.next_check import next_due
+from consumers.checks.planned_questions import next_due
 from consumers.checks.schedule import closes_at, schedule_of
 from consumers.commands.open_payment import OpeningFailed, open_payment
 from consumers.commands.resolve import ResolutionRequest, resolve_payment
 from consumers.pipeline import AssignedQuestion
-from consumers.ports.gateway import Opened, OpeningOutcome
+from consumers.ports.openings import Opened, OpeningOutcome
 from schemas.answers import Answer, ForeignTransaction, Inconclusive, QuestionOutcome, Trouble
 from schemas.checks import Checks
 from schemas.payments import Payment

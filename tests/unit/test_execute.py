@@ -26,7 +26,7 @@ from consumers.checks.execute import (
 from consumers.checks.order_execution import in_line
 from consumers.commands.resolve import ResolutionRequest, resolve_payment
 from consumers.pipeline import AssignedQuestion, take_claims
-from consumers.ports.ledger import ExecuteRequest, Order
+from consumers.ports.readings import ExecuteRequest, Order
 from consumers.timing import TIMING
 from schemas.answers import ExecuteReply, Question, QuestionOutcome, Trouble
 from schemas.checks import Checks

@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from consumers.ports.gateway import HttpReply, TokenWanted
+from consumers.ports.effects import HttpReply, TokenWanted
 from consumers.providers.onepaybd import OnePayBD, Paths
 from schemas.answers import Expected, Question
 from schemas.secret import Secret

@@ -13,16 +13,17 @@ from consumers.account import Account
 from consumers.apply_claim import TOO_MANY
 from consumers.checks.repeated_failure import Failing, stop_asking
 from consumers.commands.resolve import ResolutionRequest, resolve_payment
+from consumers.explain.answer_text import masked
 from consumers.explain.collapse import collapse_rounds, timeline_line
-from consumers.explain.evidence import HOLD_CAUSES, TO_DO, Compared, evidence
+from consumers.explain.evidence import Compared, evidence
 from consumers.explain.explain import Explanation, explain_payment
+from consumers.explain.hold_words import HOLD_CAUSES, TO_DO
 from consumers.explain.next_steps import SCHEDULES
 from consumers.explain.reached import Receiver
 from consumers.explain.snapshot import EntryCount, LeftOut, Others, PaymentSnapshot
-from consumers.explain.timeline_text import masked
 from consumers.money.rule_names import OF_HOLDS, rule_of
 from consumers.ports.call_limits import AccountLimits
-from consumers.ports.gateway import Opened
+from consumers.ports.openings import Opened
 from schemas.answers import ForeignTransaction
 from schemas.checks import Checks
 from schemas.payments import Case, Entry, Payment, ScheduleName
@@ -505,6 +506,38 @@ def test_an_open_payment_says_when_it_is_asked_when_it_closes_and_when_we_give_u
     )
 
 
+@pytest.mark.parametrize("account", [INVOICES, CANDIDATES])
+@pytest.mark.parametrize("said", [None, Said.CANCEL, Said.SUCCESS])
+def test_where_no_id_came_to_ask_by_no_question_is_promised(account: Account, said: Said | None) -> None:
+    drive = Drive()
+    payment_id = at_once(drive.open(account, outcome=Opened(checkout_url="https://gateway.example/pay")))
+    assert at_once(drive.hit(payment_id, said)) == []
+    assert at_once(drive.publish(drive.claim(payment_id, source=Source.OPERATOR))) == []
+    explanation = told(drive, payment_id)
+    assert "so we ask the gateway" not in " ".join(lines(explanation))
+    assert lines(explanation)[-2:] == [
+        (
+            f"A browser that came back {f'said {said}' if said else 'named this payment'}. Anyone could have sent it, "
+            "and nothing is asked: no id is known yet that the gateway can be asked by."
+        ),
+        (
+            "A person, or the shop's API, wants it looked at, "
+            "and nothing is asked: no id is known yet that the gateway can be asked by."
+        ),
+    ]
+    assert "the gateway cannot be asked yet" in explanation.summary
+    assert any("no id is known yet" in one for one in plans(explanation))
+
+
+def test_a_claim_without_an_id_is_asked_about_once_a_later_one_brings_it() -> None:
+    drive = Drive(says(Status.COMPLETED))
+    payment_id = at_once(drive.open(INVOICES, outcome=Opened(checkout_url="https://gateway.example/pay")))
+    at_once(drive.hit(payment_id, Said.SUCCESS))
+    at_once(drive.hit(payment_id, session_id="INV-1"))
+    assert drive.payment(payment_id).status is Status.COMPLETED
+    assert "so we ask the gateway" in " ".join(lines(told(drive, payment_id)))
+
+
 def test_a_payment_of_an_account_that_is_gone_says_that_nothing_is_asked() -> None:
     drive = Drive()
     payment_id = at_once(drive.open())
@@ -733,6 +766,19 @@ def test_unresolved_says_which_of_its_causes_it_was() -> None:
         assert found is not None
         assert found.hold is Hold.UNRESOLVED
         assert words in found.why
+
+
+def test_unresolved_says_that_nobody_could_be_asked() -> None:
+    drive = Drive()
+    payment_id = at_once(drive.open(INVOICES, outcome=Opened(checkout_url="https://gateway.example/pay")))
+    at_once(drive.hit(payment_id, Said.SUCCESS))
+    at_once(drive.wait(timedelta(days=8)))
+    found = evidence(dossier(drive, payment_id))
+    assert found is not None
+    assert (found.hold, found.why) == (
+        Hold.UNRESOLVED,
+        "no question could be asked: no callback brought an id that the gateway can be asked by",
+    )
 
 
 def test_an_id_that_the_gateway_never_came_to_know_is_named() -> None:

@@ -11,7 +11,7 @@ import msgspec
 import pytest
 
 from consumers.account import Account
-from consumers.ports.gateway import OpeningRefused
+from consumers.ports.openings import OpeningRefused
 from consumers.providers.generic import Generic
 from schemas.secret import Secret
 from schemas.words import Id

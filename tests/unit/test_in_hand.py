@@ -14,8 +14,8 @@ from structlog.testing import capture_logs
 from consumers.account import Account
 from consumers.pipeline import take_claims
 from consumers.ports.bus import ClaimMessage
-from consumers.ports.ledger import Write, WriteResult
 from consumers.ports.unavailable import DatabaseUnavailable
+from consumers.ports.writes import Write, WriteResult
 from schemas.answers import QuestionOutcome
 from schemas.callbacks import Claim
 from schemas.payments import Change

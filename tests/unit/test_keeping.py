@@ -9,7 +9,7 @@ import pytest
 from consumers.commands.open_payment import OpeningFailed, track_payment
 from consumers.early_claims import LONGEST_ID, as_kept, event, may_wait, names
 from consumers.pipeline import take_claims
-from consumers.ports.gateway import Opened, OpeningRefused
+from consumers.ports.openings import Opened, OpeningRefused
 from schemas.callbacks import Callback, Claim
 from schemas.words import Authenticity, Said, Source, Status
 from tests.fakes.clock import NOON

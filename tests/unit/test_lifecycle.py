@@ -20,9 +20,9 @@ from msgspec.structs import replace
 
 from consumers.account import Account
 from consumers.commands.resolve import ResolutionRefused, ResolutionRequest, resolve_payment
-from consumers.ports.gateway import Opened
-from consumers.ports.ledger import Keys
+from consumers.ports.openings import Opened
 from consumers.ports.reply import Reply
+from consumers.ports.writes import Keys
 from schemas.answers import Answer, Question
 from schemas.events import Event
 from schemas.payments import Case, Change, Payment

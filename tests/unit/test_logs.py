@@ -16,7 +16,7 @@ import pytest
 import structlog
 from aiohttp import ClientSession, web
 
-from consumers.ports.gateway import Customer
+from consumers.ports.openings import Customer
 from schemas.secret import Secret
 from schemas.words import Status
 from tests.processes import loud

@@ -11,15 +11,9 @@ import msgspec
 import pytest
 
 from consumers.account import Account
-from consumers.commands.open_payment import (
-    OpeningFailed,
-    ReadyToOpen,
-    ReferenceTaken,
-    open_payment,
-    reopen_or_reject,
-    track_payment,
-)
-from consumers.ports.gateway import Opened, OpeningOutcome, OpeningRefused, ReferenceUsed
+from consumers.commands.open_payment import OpeningFailed, open_payment, track_payment
+from consumers.commands.reopen import ReadyToOpen, ReferenceTaken, reopen_or_reject
+from consumers.ports.openings import Opened, OpeningOutcome, OpeningRefused, ReferenceUsed
 from consumers.timing import TIMING
 from schemas.answers import Inconclusive, Trouble
 from schemas.payments import Payment

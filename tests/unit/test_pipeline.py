@@ -17,8 +17,10 @@ from msgspec.structs import replace
 
 from consumers.account import Account
 from consumers.checks.limits import ACCOUNT_BREAKER, BURST_SECONDS
-from consumers.pipeline import AssignedQuestion, HealthRecorded, record_dead_replies, record_replies, take_claims
-from consumers.ports.ledger import LookResult, Write, WriteResult
+from consumers.pipeline import AssignedQuestion, take_claims
+from consumers.ports.readings import LookResult
+from consumers.ports.writes import Write, WriteResult
+from consumers.record_replies import HealthRecorded, record_dead_replies, record_replies
 from schemas.answers import ExecuteReply, ForeignTransaction, Inconclusive, QuestionOutcome, Trouble
 from schemas.checks import Checks
 from schemas.payments import Change, TakenKeys

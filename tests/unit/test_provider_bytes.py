@@ -15,7 +15,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from consumers.ports.gateway import HttpReply, Opened, OpeningRefused, ReferenceUsed
+from consumers.ports.effects import HttpReply
+from consumers.ports.openings import Opened, OpeningRefused, ReferenceUsed
 from consumers.providers.kit.outgoing import json_body
 from consumers.providers.kit.replies import trouble
 from schemas.answers import Answer, Executed, ForeignTransaction, Inconclusive, Trouble

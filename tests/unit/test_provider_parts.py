@@ -11,7 +11,7 @@ import pytest
 from consumers.providers.kit import timestamps
 from consumers.providers.kit.outgoing import endpoint, json_body, number, segment
 from consumers.providers.kit.pointers import is_pointer, value_at
-from consumers.providers.kit.replies import web_address
+from consumers.providers.kit.reply_fields import web_address
 from consumers.providers.payparse import StatusCheck
 from schemas.wire import Unreadable, read_json
 

@@ -22,23 +22,16 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from msgspec import UNSET, Raw, Struct, UnsetType, field
 
-from consumers.ports.gateway import (
+from consumers.ports.effects import HttpReply, HttpRequest, NoReply, Token, TokenWanted
+from consumers.ports.gateway import CertificateWanted, Forged, Proof, Unsigned
+from consumers.ports.openings import (
     CallbackUrls,
-    CertificateWanted,
     Customer,
-    Forged,
-    HttpReply,
-    HttpRequest,
-    NoReply,
     Opened,
     Opening,
     OpeningOutcome,
     OpeningRefused,
-    Proof,
     ReferenceUsed,
-    Token,
-    TokenWanted,
-    Unsigned,
 )
 from consumers.prove_credentials import prove_credentials
 from consumers.providers import PROVIDERS

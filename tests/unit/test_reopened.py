@@ -9,7 +9,7 @@ from msgspec.structs import replace
 
 from consumers.commands.open_payment import OpeningFailed
 from consumers.commands.resolve import ResolutionRequest, resolve_payment
-from consumers.ports.gateway import Opened
+from consumers.ports.openings import Opened
 from schemas.answers import Inconclusive, Trouble
 from schemas.words import Hold, Source, Status
 from tests.fakes.drive import Drive, answered, says, troubled

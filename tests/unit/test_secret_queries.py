@@ -5,7 +5,8 @@ from __future__ import annotations
 from traceback import format_exception
 
 from consumers.account import Account
-from consumers.ports.gateway import HttpRequest, OpeningRefused
+from consumers.ports.effects import HttpRequest
+from consumers.ports.openings import OpeningRefused
 from consumers.providers import PROVIDERS, kit
 from schemas.secret import Secret
 

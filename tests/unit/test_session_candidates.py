@@ -9,7 +9,7 @@ import pytest
 from consumers.commands.open_payment import track_payment
 from consumers.explain.timeline_text import timeline_lines
 from consumers.pipeline import AssignedQuestion
-from consumers.ports.gateway import Opened
+from consumers.ports.openings import Opened
 from schemas.answers import Answer, ForeignTransaction, QuestionOutcome
 from schemas.words import EntryKind, EventType, Hold, Said, Source, Status
 from tests.fakes.drive import Drive, Gateway, answered, says

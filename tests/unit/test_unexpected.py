@@ -15,7 +15,7 @@ from consumers.account import Account
 from consumers.commands.adopt import NotAdopted
 from consumers.commands.open_payment import OpeningFailed, open_payment, track_payment
 from consumers.explain.explain import explain_payment
-from consumers.ports.gateway import OpeningOutcome
+from consumers.ports.openings import OpeningOutcome
 from consumers.reconciliation.unexpected import UNKNOWN_HERE, UnmatchedLine
 from schemas.callbacks import Claim
 from schemas.payments import Candidate, Payment

@@ -11,7 +11,8 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from consumers.ports.gateway import HttpReply, HttpRequest, ListedLines, NoReply
+from consumers.ports.effects import HttpReply, HttpRequest, NoReply
+from consumers.ports.gateway import ListedLines
 from consumers.providers.shadhinpay import ShadhinPay
 from schemas.answers import Inconclusive, Trouble
 from schemas.secret import Secret

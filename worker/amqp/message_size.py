@@ -51,7 +51,7 @@ def described(body: bytes) -> TooLarge | None:
 
 async def bound_messages(channel: AbstractChannel) -> None:
     """From now on, have each message of more than MAX_MESSAGE bytes on this channel replaced by its description."""
-    underlay = cast(Channel, await channel.get_underlay_channel())
+    underlay = cast("Channel", await channel.get_underlay_channel())
     whole = underlay._read_content  # noqa: SLF001 - the library has no hook for it
 
     async def read(frame: _Delivery, header: ContentHeader) -> DeliveredMessage:

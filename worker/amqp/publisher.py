@@ -80,7 +80,7 @@ class Publisher:
         try:
             with using_connection():
                 async with asyncio.timeout(seconds):
-                    underlay = cast(Channel, await channel.get_underlay_channel())
+                    underlay = cast("Channel", await channel.get_underlay_channel())
                     confirmed = await asyncio.gather(*await publish_batch(underlay, messages), return_exceptions=True)
         except TimeoutError:
             self._give_up(channel, "silent")
@@ -191,5 +191,5 @@ async def confirm(channel: AbstractChannel, message: OutgoingMessage) -> None:
 
     Raises DeliveryError if the broker refuses it or no queue takes it, and one of UNREACHABLE.
     """
-    (confirmed,) = await publish_batch(cast(Channel, await channel.get_underlay_channel()), [message])
+    (confirmed,) = await publish_batch(cast("Channel", await channel.get_underlay_channel()), [message])
     await confirmed

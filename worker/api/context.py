@@ -8,7 +8,7 @@ from msgspec import Struct
 
 from consumers.account import Account
 from consumers.ports.bus import ClaimPublisher
-from consumers.ports.gateway import Opening, OpeningOutcome
+from consumers.ports.openings import Opening, OpeningOutcome
 from consumers.rules import Rules
 from worker.config import Config
 from worker.postgres.database import Database

@@ -12,7 +12,7 @@ from aiohttp import web
 
 from consumers.account import Account
 from consumers.commands.open_payment import OpeningFailed, open_payment
-from consumers.ports.gateway import OpeningOutcome
+from consumers.ports.openings import OpeningOutcome
 from schemas.payments import Payment, view
 from schemas.requests import NEW_PAYMENT
 from worker.api.auth import merchant_of

@@ -64,12 +64,15 @@ def init(path: Path = Path("payproof.toml")) -> int:
 @app.command
 def serve(*, roles: Roles = None) -> int:
     """Run the service until SIGTERM; without --roles, all of them in one process."""
+    from worker.runtime.stop_signals import StopSignals
+
+    signals = StopSignals()  # before the other imports, which take half a second
     from worker import process
     from worker.cli.configured import configuration
 
     chosen = _chosen(roles)
     try:
-        process.serve_roles(configuration(chosen), chosen)
+        process.serve_roles(configuration(chosen), chosen, signals)
     except ExceptionGroup as group:
         failure = only_failure(group)
         if failure is None:

@@ -159,7 +159,7 @@ def resolve_command(
 
 
 async def _verify(payment_id: str) -> Payment:
-    from consumers.checks.next_check import can_ask
+    from consumers.checks.planned_questions import can_ask
     from consumers.timing import TIMING
     from schemas.words import Source
     from worker.cli.configured import configuration

@@ -49,7 +49,7 @@ _WORK_COLUMNS = ("payment", "held for", "account", "reference", "status", "hold"
 
 def print_work(work: WorkList) -> None:
     """A row for each payment; a line for each reason with the money at stake; the sum of all that match."""
-    from consumers.explain.evidence import TO_DO
+    from consumers.explain.hold_words import TO_DO
 
     rows = []
     for held in work.held:

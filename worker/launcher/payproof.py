@@ -7,10 +7,13 @@ packages, and not in here, under a name that is ours alone.
 
 from __future__ import annotations
 
+import signal
 import sys
 from importlib.machinery import PathFinder
 from importlib.util import module_from_spec
 from pathlib import Path
+from types import FrameType
+from typing import NoReturn
 
 PACKAGES = ("schemas", "consumers", "worker")
 MARK = "worker/launcher/__init__.py"
@@ -18,6 +21,9 @@ MARK = "worker/launcher/__init__.py"
 
 def main() -> None:
     """Run the command. Ends the process with a message where a package is missing."""
+    if sys.argv[1:2] == ["serve"]:
+        for sign in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(sign, _end)
     root = _root()
     for name in PACKAGES:
         spec = PathFinder.find_spec(name, [str(root)])
@@ -28,6 +34,12 @@ def main() -> None:
     from worker.cli import main as command
 
     command()
+
+
+def _end(_number: int, _frame: FrameType | None) -> NoReturn:
+    """End `serve` in good order while its modules are loaded. The command then handles the signals itself."""
+    sys.stderr.write("payproof was told to end before it had started\n")
+    sys.exit(0)
 
 
 def _root() -> Path:

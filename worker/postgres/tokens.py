@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from datetime import datetime, timedelta
 
-from consumers.ports.gateway import Token
+from consumers.ports.effects import Token
 from consumers.ports.unavailable import DatabaseUnavailable
 from consumers.timing import TIMING
 from worker.postgres.database import Database

@@ -16,7 +16,8 @@ from msgspec.structs import replace
 from consumers.account import Account
 from consumers.checks.limits import CallBudget, new_limits
 from consumers.pacing import Backoff
-from consumers.ports.gateway import Effect, EffectReply, HttpReply, ListedLines, ListsPayments, NoReply
+from consumers.ports.effects import Effect, EffectReply, HttpReply, NoReply
+from consumers.ports.gateway import ListedLines, ListsPayments
 from consumers.ports.ledger import Ledger
 from consumers.providers.kit.replies import trouble
 from schemas.answers import Inconclusive, Trouble

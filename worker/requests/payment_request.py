@@ -11,7 +11,7 @@ from typing import Any
 
 from consumers.account import Account
 from consumers.commands.open_payment import CheckoutStore, track_payment
-from consumers.ports.gateway import CallbackUrls, Customer, FieldError, Opening
+from consumers.ports.openings import CallbackUrls, Customer, FieldError, Opening
 from consumers.rules import Rules
 from schemas.payments import Payment
 from schemas.requests import TRACKED_PAYMENT, PaymentRequest, Shape, Wrong

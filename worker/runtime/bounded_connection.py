@@ -78,7 +78,7 @@ class BoundedConnection(RequestHandler):
         self._abort()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        wire = cast(asyncio.Transport, transport)
+        wire = cast("asyncio.Transport", transport)
         peer = wire.get_extra_info("peername")
         if not self._register.admit(self, str(peer[0]) if peer else ""):
             self._force_close = True  # so that aiohttp reads nothing of it

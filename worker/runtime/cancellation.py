@@ -10,11 +10,14 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Coroutine, Iterable, Mapping
 from contextlib import asynccontextmanager
+from typing import Any, TypeVar
 
 CANCEL_AGAIN_SECONDS = 1.0
 
+T = TypeVar("T")
 
-async def end(tasks: Iterable[asyncio.Task[None]]) -> None:
+
+async def end(tasks: Iterable[asyncio.Task[Any]]) -> None:
     """Cancel the tasks, again and again, until all have ended."""
     left = set(tasks)
     while left:
@@ -37,6 +40,16 @@ async def ended_at_exit(tasks: Mapping[str, asyncio.Task[None]]) -> AsyncIterato
         yield
     finally:
         await end(tasks.values())
+
+
+async def run_unless(stop: asyncio.Event, work: Coroutine[Any, Any, T]) -> T | None:
+    """Run `work`, and cancel it when `stop` is set. Returns its result, or None if it was cancelled."""
+    running, stopped = asyncio.create_task(work), asyncio.create_task(stop.wait())
+    try:
+        await asyncio.wait((running, stopped), return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        await end((running, stopped))
+    return None if running.cancelled() else running.result()
 
 
 async def run_all(*loops: Coroutine[None, None, None]) -> None:

@@ -18,20 +18,9 @@ import aiohttp
 from yarl import URL
 
 from consumers.account import Account
-from consumers.ports.gateway import (
-    Effect,
-    EffectReply,
-    GrantsTokens,
-    HttpReply,
-    HttpRequest,
-    NoReply,
-    Opening,
-    OpeningOutcome,
-    OpeningRefused,
-    Proof,
-    Token,
-    TokenWanted,
-)
+from consumers.ports.effects import Effect, EffectReply, HttpReply, HttpRequest, NoReply, Token, TokenWanted
+from consumers.ports.gateway import GrantsTokens, Proof
+from consumers.ports.openings import Opening, OpeningOutcome, OpeningRefused
 from consumers.ports.unavailable import DatabaseUnavailable
 from consumers.prove_credentials import prove_credentials
 from consumers.timing import TIMING

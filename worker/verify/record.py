@@ -15,11 +15,12 @@ from zlib import crc32
 import structlog
 from msgspec import Struct, structs
 
-from consumers.pipeline import AssignedQuestion, HealthRecorded, record_replies
+from consumers.pipeline import AssignedQuestion
 from consumers.ports.call_limits import AccountLimits
 from consumers.ports.ledger import Ledger
 from consumers.ports.reply import Reply
 from consumers.ports.unavailable import DatabaseBusy, DatabaseUnavailable, error_name
+from consumers.record_replies import HealthRecorded, record_replies
 from consumers.rules import Rules
 from schemas.payments import Change
 from schemas.words import QuestionKind

@@ -5,9 +5,9 @@ It counts as of the times when it was asked and answered, however late it is rec
 
 from __future__ import annotations
 
-from consumers import pipeline
 from consumers.checks.repeated_failure import reply_of
 from consumers.ports.unavailable import DatabaseUnavailable
+from consumers.record_replies import record_dead_replies
 from consumers.rules import Rules
 from schemas.letters import KeptReply
 from worker.dead_letters import NotReplayed
@@ -27,7 +27,7 @@ async def replay_dead_reply(database: Database, rules: Rules, kept: KeptReply) -
     ledger = PostgresLedger(database)
     try:
         reply = reply_of(kept)
-        await despite_others(lambda: pipeline.record_dead_replies(ledger, rules, [reply]))
+        await despite_others(lambda: record_dead_replies(ledger, rules, [reply]))
     except DatabaseUnavailable:
         raise
     except Exception as error:

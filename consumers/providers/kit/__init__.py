@@ -9,26 +9,19 @@ A gateway that takes its password in a URL is asked by `kit.get(url, query={...}
 
 from __future__ import annotations
 
+from consumers.ports.effects import Exchange, HttpReply, HttpRequest, Token
 from consumers.ports.gateway import (
     NOBODYS_PAYMENT,
     Capabilities,
     CertificateWanted,
-    Exchange,
-    FieldError,
     Forged,
-    HttpReply,
-    HttpRequest,
     ListExchange,
     Misconfigured,
-    Opened,
-    Opening,
-    OpeningOutcome,
     Proof,
-    ReferenceUsed,
     Signed,
-    Token,
     Unsigned,
 )
+from consumers.ports.openings import FieldError, Opened, Opening, OpeningOutcome, ReferenceUsed
 from consumers.providers.kit import field_limits, timestamps
 from consumers.providers.kit.bearer_token import read_token, send_with_token
 from consumers.providers.kit.callback_fields import body_fields, fields, folded, lower_or_none, text_or_none
@@ -49,25 +42,27 @@ from consumers.providers.kit.pointers import is_pointer, value_at
 from consumers.providers.kit.replies import (
     NoAnswer,
     Received,
-    check_echo,
     exchange,
     expect_reply,
     fetch,
     fetch_answer,
     json_object,
     judge,
-    money_or_none,
-    nested,
     no_answer,
     not_found,
     only_object,
-    optional_text,
-    read_amounts,
     refusal,
     refusal_in,
     refused,
-    required_text,
     unreadable,
+)
+from consumers.providers.kit.reply_fields import (
+    check_echo,
+    money_or_none,
+    nested,
+    optional_text,
+    read_amounts,
+    required_text,
     web_address,
 )
 from consumers.providers.kit.signatures import TOLERANCE_SECONDS, check_signature, never_signed

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
-from consumers.ports.gateway import Exchange, HttpReply, HttpRequest, NoReply, Token, TokenWanted
+from consumers.ports.effects import Exchange, HttpReply, HttpRequest, NoReply, Token, TokenWanted
 from consumers.providers.kit.replies import no_reply
 from schemas.answers import Inconclusive
 from schemas.wire import Unreadable, whole

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from decimal import Decimal
 
-from consumers.ports.gateway import FieldError, Opening
+from consumers.ports.openings import FieldError, Opening
 
 
 def amount_between(
@@ -26,11 +26,12 @@ def amount_between(
     return found
 
 
-def length(field: str, value: str | None, *, least: int = 0, most: int) -> list[FieldError]:
+def length(field: str, value: str | None, *, least: int = 0, most: int | None = None) -> list[FieldError]:
     """The text has `least` to `most` characters. An absent text counts as empty."""
-    if least <= len(value or "") <= most:
+    if least <= len(value or "") and (most is None or len(value or "") <= most):
         return []
-    return [FieldError(field=field, message=f"this gateway takes {least} to {most} characters")]
+    span = f"{least} to {most}" if most is not None else f"at least {least}"
+    return [FieldError(field=field, message=f"this gateway takes {span} characters")]
 
 
 def text_given(field: str, value: str | None, most: int) -> list[FieldError]:

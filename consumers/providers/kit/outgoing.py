@@ -13,7 +13,7 @@ from urllib.parse import quote, urlencode
 import msgspec
 from msgspec import Meta
 
-from consumers.ports.gateway import HttpRequest
+from consumers.ports.effects import HttpRequest
 from schemas.secret import Secret
 from schemas.wire import Number
 

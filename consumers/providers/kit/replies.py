@@ -1,4 +1,4 @@
-"""Read a gateway's replies: send a request, recognise trouble, read fields strictly.
+"""Read a gateway's replies: send a request, and recognise trouble. `reply_fields` reads the fields.
 
     @exchange
     def ask(self, question, expected):
@@ -13,23 +13,21 @@ that no gateway's file has to. A field that is not read may be spoilt. `aside` r
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Generator
 from datetime import UTC, datetime
-from decimal import Decimal
 from email.utils import parsedate_to_datetime
 from functools import wraps
-from typing import Any, ParamSpec, TypeVar
-from urllib.parse import urljoin, urlsplit
+from typing import ParamSpec, TypeVar
 
 import msgspec
 from msgspec.structs import replace
 
-from consumers.ports.gateway import EffectReply, Exchange, HttpReply, HttpRequest, NoReply, OpeningRefused
+from consumers.ports.effects import EffectReply, Exchange, HttpReply, HttpRequest, NoReply
+from consumers.ports.openings import OpeningRefused
+from consumers.providers.kit.reply_fields import printable
 from schemas.answers import Inconclusive, Trouble
-from schemas.wire import Told, Unreadable, aside, money, read_leniently
+from schemas.wire import Told, Unreadable, aside, read_leniently
 
-MAX_TEXT = 200
-MAX_URL = 2000
 MAX_RETRY_AFTER = 86_400
 UNDOCUMENTED_404 = "HTTP 404 in no documented form of not found"
 
@@ -190,75 +188,6 @@ def refused(*words: object) -> OpeningRefused:
         if isinstance(word, str) and (cleaned := printable(word)):
             return OpeningRefused(message=cleaned)
     return OpeningRefused(message="the gateway refused without a reason")
-
-
-# -- fields of a reply, each raising Unreadable ------------------------------------------------------------------------
-
-
-def required_text(body: Mapping[str, Any], name: str) -> str:
-    """A required field: a printable string of 1 to 200 characters. A number is read as its own text."""
-    value = body.get(name)
-    if not isinstance(value, str) or not 0 < len(value) <= MAX_TEXT or not value.isprintable():
-        raise Unreadable(f"{name} is missing or no plain text")
-    return str(value)
-
-
-def optional_text(body: Mapping[str, Any], name: str) -> str | None:
-    """As `required_text`, but None where the field is absent, null or empty."""
-    return None if body.get(name) in (None, "") else required_text(body, name)
-
-
-def read_amounts(**told: object) -> dict[str, Any]:
-    """Fields of an Answer from amounts as they were told: `Answer(**read_amounts(amount=…, refunded_amount=…), …)`.
-
-    None and empty are absent. A value that is no money is named in `unreadable`. It does not make the whole answer
-    unreadable, because an answer that says paid has to be recorded at once.
-    """
-    read: dict[str, Any] = {}
-    unread = []
-    for name, value in told.items():
-        try:
-            read[name] = None if value in (None, "") else money(value)
-        except Unreadable:
-            unread.append(name)
-    return read | {"unreadable": tuple(unread)}
-
-
-def money_or_none(body: Mapping[str, Any], name: str) -> Decimal | None:
-    """The amount that a create reply echoes; None where it is no money, because it does not prove a payment."""
-    found: Decimal | None = read_amounts(amount=body.get(name)).get("amount")
-    return found
-
-
-def nested(body: Mapping[str, Any], name: str) -> dict[str, Any]:
-    """A required field that is a JSON object."""
-    value = body.get(name)
-    if not isinstance(value, dict):
-        raise Unreadable(f"{name} is missing or no object")
-    return value
-
-
-def web_address(value: object, *, beside: str = "") -> str:
-    """The value as an absolute http or https URL that a browser can be sent to. A path alone is one of `beside`."""
-    try:
-        address = urljoin(beside, value) if isinstance(value, str) else ""
-        plain = len(address) <= MAX_URL and re.fullmatch(r"https?://[!-~]+", address, re.ASCII) is not None
-        if plain and urlsplit(address).hostname:
-            return address
-    except ValueError:  # no host can be read
-        pass
-    raise Unreadable("the checkout's address is no http or https URL")
-
-
-def check_echo(name: str, ours: object, theirs: object | None) -> None:
-    """Check that a create reply that echoes a value echoes ours. Raises Unreadable: it is about another checkout."""
-    if theirs is not None and theirs != ours:
-        raise Unreadable(f"the reply is about another checkout: its {name} is not ours")
-
-
-def printable(value: str) -> str:
-    """A gateway's words, safe to show and to store: one line of at most 200 characters."""
-    return "".join(sign if sign.isprintable() else " " for sign in value).strip()[:MAX_TEXT]
 
 
 def _retry_after(reply: HttpReply) -> float | None:

@@ -10,9 +10,11 @@ from typing import Any, ClassVar
 
 from msgspec import Struct
 
-from consumers.ports.gateway import FieldError, Misconfigured
+from consumers.ports.gateway import Misconfigured
+from consumers.ports.openings import FieldError
 from consumers.providers.kit.pointers import is_pointer, value_at
-from consumers.providers.kit.replies import Received, optional_text, read_amounts, required_text
+from consumers.providers.kit.replies import Received
+from consumers.providers.kit.reply_fields import optional_text, read_amounts, required_text
 from schemas.answers import Answer
 from schemas.wire import Told, Unreadable
 from schemas.words import Id, MoneyField, Status

@@ -15,7 +15,8 @@ from datetime import datetime, timedelta
 
 from msgspec import Struct
 
-from consumers.ports.gateway import Exchange, ListedLines, ListExchange
+from consumers.ports.effects import Exchange
+from consumers.ports.gateway import ListedLines, ListExchange
 from consumers.providers.kit.replies import unreadable
 from schemas.answers import Inconclusive
 from schemas.statements import Line, Unread

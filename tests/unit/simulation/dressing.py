@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from consumers.ports.gateway import HttpReply
+from consumers.ports.effects import HttpReply
 
 JSON = "application/json"
 EMPTY: dict[str, bytes] = {

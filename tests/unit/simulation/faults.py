@@ -134,7 +134,7 @@ FAULTS = (
     ),
     Fault(
         name="paid with an amount that is no money is no answer",
-        file="consumers/providers/kit/replies.py",
+        file="consumers/providers/kit/reply_fields.py",
         old="            unread.append(name)\n",
         new="            raise\n",
     ),

@@ -15,16 +15,8 @@ from msgspec import Struct
 
 from consumers.account import Account
 from consumers.pipeline import AssignedQuestion
-from consumers.ports.gateway import (
-    CallbackUrls,
-    Effect,
-    HttpReply,
-    HttpRequest,
-    NoReply,
-    Opening,
-    OpeningOutcome,
-    Token,
-)
+from consumers.ports.effects import Effect, HttpReply, HttpRequest, NoReply, Token
+from consumers.ports.openings import CallbackUrls, Opening, OpeningOutcome
 from consumers.timing import TIMING
 from schemas.answers import Executed, Inconclusive, QuestionOutcome, Trouble
 from schemas.payments import Payment

@@ -13,7 +13,8 @@ from datetime import datetime, timedelta
 from random import Random
 from typing import Any
 
-from consumers.ports.ledger import LookResult, Write, WriteResult
+from consumers.ports.readings import LookResult
+from consumers.ports.writes import Write, WriteResult
 from schemas.callbacks import Claim
 from tests.fakes.clock import FakeClock
 from tests.fakes.ledger import FakeLedger

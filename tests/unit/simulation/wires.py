@@ -14,7 +14,7 @@ from zlib import crc32
 
 from msgspec import Struct
 
-from consumers.ports.gateway import HttpReply, HttpRequest
+from consumers.ports.effects import HttpReply, HttpRequest
 from schemas.words import Status
 from tests.unit.simulation.dressing import reply
 from tests.unit.simulation.truth import ODD, State, Truth

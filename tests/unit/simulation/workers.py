@@ -19,10 +19,11 @@ from msgspec.structs import replace
 from consumers.account import Account
 from consumers.checks.limits import breaker_open
 from consumers.commands.open_payment import OpeningFailed, open_payment, track_payment
-from consumers.pipeline import AssignedQuestion, record_replies, take_claims
+from consumers.pipeline import AssignedQuestion, take_claims
 from consumers.ports.call_limits import AccountLimits
-from consumers.ports.gateway import OpeningOutcome
+from consumers.ports.openings import OpeningOutcome
 from consumers.ports.reply import Reply
+from consumers.record_replies import record_replies
 from consumers.rules import Rules
 from schemas.answers import Inconclusive, Trouble
 from schemas.callbacks import Callback, Claim

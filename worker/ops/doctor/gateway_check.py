@@ -12,7 +12,8 @@ from email.utils import parsedate_to_datetime
 import aiohttp
 
 from consumers.account import Account
-from consumers.ports.gateway import Proof, Token
+from consumers.ports.effects import Token
+from consumers.ports.gateway import Proof
 from schemas.answers import Inconclusive, Trouble
 from worker.ops.doctor.findings import Finding, Mark
 from worker.verify.gateways import Gateways

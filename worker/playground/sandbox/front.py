@@ -7,12 +7,12 @@ from functools import partial
 from aiohttp import web
 
 from schemas.wire import Unreadable
-from worker.playground.sandbox import troubles
+from worker.playground.sandbox import trouble_replies
 from worker.playground.sandbox.gateway_call import Call, GatewayEndpoint, GatewayRefusal, GatewayReply
 from worker.playground.sandbox.pace import drawn_pace
 from worker.playground.sandbox.sandbox import Sandbox
 from worker.playground.sandbox.simulated_gateway import SimulatedGateway
-from worker.playground.sandbox.troubles import Trouble
+from worker.playground.sandbox.troubles import FALSIFIES, OF_ANSWERS, Trouble
 
 
 def gateway_routes(sandbox: Sandbox, gateway: SimulatedGateway) -> list[web.RouteDef]:
@@ -34,20 +34,20 @@ async def _answer(
     )
     trouble, takes = _received(sandbox, gateway, endpoint, call)
     if takes > 0:
-        await troubles.pause(takes, sandbox.closing)
+        await trouble_replies.pause(takes, sandbox.closing)
     if trouble is not None:
-        other = await troubles.instead(trouble, gateway, request, sandbox.closing)
+        other = await trouble_replies.instead(trouble, gateway, request, sandbox.closing)
         if other is not None:
             return _written(other) if isinstance(other, GatewayReply) else other
     reply = _work(sandbox, gateway, endpoint, call)
     sandbox.queued.set()
-    if trouble is not None and reply.status >= 400 and trouble.trouble in troubles.OF_ANSWERS:
+    if trouble is not None and reply.status >= 400 and trouble.trouble in OF_ANSWERS:
         sandbox.troubles.put_back(trouble)  # a refused call did no work; the next call has an answer to lose or falsify
         return _written(reply)
     if trouble is not None and trouble.trouble == "lost_answer":
-        return troubles.hang_up(request)
-    if trouble is not None and trouble.trouble in troubles.FALSIFIES:
-        reply = troubles.falsified(gateway, reply, trouble.trouble)
+        return trouble_replies.hang_up(request)
+    if trouble is not None and trouble.trouble in FALSIFIES:
+        reply = trouble_replies.falsified(gateway, reply, trouble.trouble)
     if trouble is not None and trouble.trouble == "json_in_json":
         return web.json_response(reply.written().decode(), status=reply.status)
     return _written(reply)

@@ -19,7 +19,8 @@ from worker.playground.sandbox.scheduled import schedule, visiting
 from worker.playground.sandbox.scripts import has_call
 from worker.playground.sandbox.sessions import Session
 from worker.playground.sandbox.simulated_gateway import SimulatedGateway, WayBack
-from worker.playground.sandbox.troubles import PROXY_404, AtDeed
+from worker.playground.sandbox.trouble_replies import PROXY_404
+from worker.playground.sandbox.troubles import AtDeed
 
 PART = Decimal("250.00")
 REPLAYS = 30

@@ -72,7 +72,7 @@ GONE = "not sent: the event is deleted, as its retention has ended"
 class LeasedDelivery(Struct, frozen=True, kw_only=True):
     """A delivery that this worker has until `lease`. `probe`: it is sent alone, to see whether the endpoint is back.
 
-    `since`: see consumers.ports.ledger.Reading.
+    `since`: see consumers.ports.readings.Reading.
     """
 
     event_id: str

@@ -36,7 +36,7 @@ NEWEST = f"SELECT place FROM events WHERE {_AFTER} {_BACKWARDS} LIMIT 1"  # noqa
 
 
 class SequencedEvent(Struct, frozen=True, kw_only=True):
-    """An event with its position, as it is published. `since`: see consumers.ports.ledger.Reading, if just written."""
+    """An event with its position, as published. `since`: see consumers.ports.readings.Reading, if just written."""
 
     place: int
     id: str

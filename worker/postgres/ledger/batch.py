@@ -15,7 +15,7 @@ import asyncpg
 import msgspec
 from msgspec import Struct
 
-from consumers.ports.ledger import Keys
+from consumers.ports.writes import Keys
 from schemas.answers import Fact
 from schemas.payments import Case, Change, Payment, Resolution, TakenKeys
 from worker.postgres.database import Connection
@@ -44,7 +44,7 @@ _REFERENCED = """
 class CommittedBatch(Struct, frozen=True, kw_only=True):
     """The committed changes of a batch, each with its payment as it was before, and the wakeup that tells of them.
 
-    `since`: see consumers.ports.ledger.Reading. `dropped` is how many early claims were given up, by gateway.
+    `since`: see consumers.ports.readings.Reading. `dropped` is how many early claims were given up, by gateway.
     """
 
     changes: Sequence[tuple[Payment, Change]]

@@ -8,7 +8,7 @@ from typing import Any
 import asyncpg
 import msgspec
 
-from consumers.commands.open_payment import ReadyToOpen, ReferenceTaken, reopen_or_reject
+from consumers.commands.reopen import ReadyToOpen, ReferenceTaken, reopen_or_reject
 from schemas.payments import Change, Payment
 from worker.postgres.database import Connection
 from worker.postgres.idempotency_keys import came_to

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import asyncpg
 
-from consumers.ports.ledger import Lookup
+from consumers.ports.readings import Lookup
 from schemas.callbacks import Claim
 from worker.postgres.database import Connection
 from worker.postgres.ledger.claims import names_of

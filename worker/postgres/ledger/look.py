@@ -12,7 +12,7 @@ import asyncpg
 import msgspec
 
 from consumers.ports.call_limits import AccountLimits
-from consumers.ports.ledger import ExecuteRequest, LookResult, Order, Reading
+from consumers.ports.readings import ExecuteRequest, LookResult, Order, Reading
 from schemas.answers import Fact
 from schemas.callbacks import Claim
 from schemas.payments import Case, Resolution

@@ -14,9 +14,10 @@ from typing import Any
 import asyncpg
 import msgspec
 
-from consumers.commands.open_payment import ReadyToOpen, ReferenceTaken
-from consumers.ports.ledger import LookResult, Lookup, Write, WriteResult
+from consumers.commands.reopen import ReadyToOpen, ReferenceTaken
+from consumers.ports.readings import LookResult, Lookup
 from consumers.ports.unavailable import DatabaseUnavailable
+from consumers.ports.writes import Write, WriteResult
 from schemas.callbacks import Claim
 from schemas.payments import Change, Glance, Payment
 from worker.postgres.database import Connection, Database, despite_others

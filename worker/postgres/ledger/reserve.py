@@ -11,7 +11,7 @@ from typing import Any
 
 import asyncpg
 
-from consumers.ports.ledger import Keys
+from consumers.ports.writes import Keys
 from schemas.payments import Payment, TakenKeys
 from worker.postgres.database import Connection
 

@@ -14,7 +14,8 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from consumers.decide import NO_TAKEN_KEYS
-from consumers.ports.ledger import Keys, LookResult, Write, WriteResult
+from consumers.ports.readings import LookResult
+from consumers.ports.writes import Keys, Write, WriteResult
 from schemas.callbacks import Claim
 from schemas.payments import TakenKeys
 from worker.postgres.database import Connection

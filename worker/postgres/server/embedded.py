@@ -4,6 +4,9 @@ Use is shown by a file lock, which the kernel drops with the process, and not by
 the server holds a shared lock on `postgres.users`; a process that can lock it exclusively is the last. Starting and
 stopping hold an exclusive lock on `postgres.start`, so they never overlap. A process killed with -9 leaves the server
 running until the next process leaves.
+
+A process that hangs may keep `postgres.start`. So others wait for that lock for ALONE_SECONDS at most, which is longer
+than a start or a stop lasts, and not once their own start is cancelled.
 """
 
 from __future__ import annotations
@@ -11,14 +14,19 @@ from __future__ import annotations
 import asyncio
 import fcntl
 import os
+import threading
+import time
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from pathlib import Path
 
-from worker.postgres.server.cluster import Cluster
+from worker.postgres.server.cluster import START_SECONDS, Cluster
 from worker.postgres.server.identity import EmbeddedError
 
 __all__ = ["EmbeddedError", "embedded", "embedded_here", "revive"]
+
+ALONE_SECONDS = 4.0 * START_SECONDS
+LOOK_SECONDS = 0.05
 
 
 @asynccontextmanager
@@ -32,7 +40,10 @@ async def embedded(data_dir: Path) -> AsyncIterator[str]:
     try:
         url = await asyncio.shield(starting)
     except asyncio.CancelledError:
-        await asyncio.wait({starting})
+        use.cancel()
+        while not starting.done():  # also when this task is cancelled again: the server must not be left running
+            with suppress(asyncio.CancelledError):
+                await asyncio.wait({starting})
         if not starting.cancelled() and starting.exception() is None:
             await asyncio.to_thread(use.end)
         raise
@@ -64,6 +75,11 @@ class _Use:
     def __init__(self, data_dir: Path) -> None:
         self._directory = data_dir.expanduser().absolute()
         self._users: int | None = None
+        self._cancelled = threading.Event()
+
+    def cancel(self) -> None:
+        """From another thread: `begin` waits no longer for other processes, and raises EmbeddedError instead."""
+        self._cancelled.set()
 
     def begin(self) -> str:
         self._directory = _private(self._directory)
@@ -80,6 +96,7 @@ class _Use:
             return cluster.url
 
     def end(self) -> None:
+        self._cancelled.clear()
         with self._alone():
             self._let_go(Cluster(self._directory / "postgres"))
 
@@ -109,12 +126,27 @@ class _Use:
 
     @contextmanager
     def _alone(self) -> Iterator[None]:
-        handle = _open(self._directory / "postgres.start")
+        path = self._directory / "postgres.start"
+        handle = _open(path)
         try:
-            fcntl.flock(handle, fcntl.LOCK_EX)
+            self._lock(handle, path)
             yield
         finally:
             os.close(handle)
+
+    def _lock(self, handle: int, path: Path) -> None:
+        deadline = time.monotonic() + ALONE_SECONDS
+        while True:
+            try:
+                return fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                if time.monotonic() > deadline:
+                    raise EmbeddedError(
+                        f"another process has kept {path} locked for {ALONE_SECONDS:g} s, and PostgreSQL neither "
+                        f"starts nor stops meanwhile: `fuser {path}` shows its process id; end it, and start again"
+                    ) from None
+            if self._cancelled.wait(LOOK_SECONDS):
+                raise EmbeddedError("the start was cancelled")
 
 
 def _private(directory: Path) -> Path:
