@@ -163,12 +163,6 @@ FAULTS = (
         new="not due.alone)",
     ),
     Fault(
-        name="of two paid attempts in one answer the second is passed over",
-        file="consumers/providers/sslcommerz_attempts.py",
-        old="return replace(paid[0], others=tuple(paid[1:]))",
-        new="return paid[0]",
-    ),
-    Fault(
         name="an attempt that failed ends a payment while another attempt is open",
         file="consumers/providers/sslcommerz_attempts.py",
         old="for status in (None, kit.Status.PENDING):",
@@ -204,12 +198,6 @@ FAULTS = (
         file="consumers/providers/uddoktapay.py",
         old='return kit.ForeignTransaction(why="not_found")',
         new='return kit.ForeignTransaction(why="other_payment")',
-    ),
-    Fault(
-        name="an invoice that is not known closes its payment",
-        file="consumers/providers/uddoktapay.py",
-        old="unknown_expires=False,",
-        new="unknown_expires=True,",
     ),
 )
 

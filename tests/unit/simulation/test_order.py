@@ -35,7 +35,7 @@ SECOND, DAY = timedelta(seconds=1), timedelta(days=1)
 ACCOUNTS = {name: account(name) for name in ("shadhinpay", "ipay", "payparse", "onepaybd", "moneybag", "blind", *NEWER)}
 PAID_AT = NOON + 10 * SECOND
 FIRST, LAST = 15, 870  # seconds after the opening, within the shortest life of a checkout
-NAMES = (*ACCOUNTS, "moneybag", "sslcommerz", "uddoktapay")
+NAMES = (*ACCOUNTS, "moneybag", "sslcommerz", "sslcommerz", "sslcommerz", "uddoktapay")
 TROUBLES: tuple[TroubleKind | None, ...] = (None, "proxy", "silent", "failing", "slow")
 SHUFFLES = 3
 PAID = ("paid", "paid twice", "refunded")
