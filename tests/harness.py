@@ -19,7 +19,18 @@ from worker.playground.demo.scene import Scene
 from worker.playground.demo.stage import Gateway, Stage
 from worker.playground.demo.stories import STORIES
 from worker.playground.demo.stories_shop import Document, Refused, StoryShop, shop_pages
-from worker.playground.demo.story import BLIND, CHECKED, EVERY, IPAY, MONEYBAG, NEWER, ONEPAYBD, PAYPARSE, SHADHINPAY
+from worker.playground.demo.story import (
+    BLIND,
+    CHECKED,
+    EVERY,
+    IPAY,
+    MONEYBAG,
+    NEWER,
+    ONEPAYBD,
+    PAYPARSE,
+    SHADHINPAY,
+    TELLS_THE_END,
+)
 from worker.playground.demo.system import QUICK, READY_SECONDS, System
 from worker.playground.demo.told_events import DemoFeed, ToldEvent, read_event, read_feed_page
 from worker.playground.demo.waiting import Otherwise
@@ -39,6 +50,7 @@ __all__ = [
     "READY_SECONDS",
     "SHADHINPAY",
     "STORIES",
+    "TELLS_THE_END",
     "Browser",
     "Child",
     "Control",

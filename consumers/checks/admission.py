@@ -24,6 +24,7 @@ from consumers.checks.limits import (
     would_change,
 )
 from consumers.ports.call_limits import AccountLimits
+from consumers.ports.gateway import Capabilities
 from consumers.ports.ledger import Ledger
 from consumers.ports.readings import LookResult, Reading
 from consumers.ports.reply import Reply
@@ -105,7 +106,7 @@ async def record_gateway_health(
     for reply in sorted(replies, key=lambda reply: reply.answered_at):
         if reply.payment_id in readings:
             payment = readings[reply.payment_id].case.payment
-            by_account[payment.account].append(_counted_reply(payment, reply))
+            by_account[payment.account].append(_counted_reply(payment, reply, rules.capabilities(payment)))
     rates = _rates(rules, by_account)
     touched = sorted(
         account
@@ -137,12 +138,12 @@ async def record_gateway_health(
 RELIABLE = Unreliable(breaker_open=frozenset(), forgetful=frozenset())
 
 
-def _counted_reply(payment: Payment, reply: Reply) -> CountedReply:
+def _counted_reply(payment: Payment, reply: Reply, capabilities: Capabilities) -> CountedReply:
     named = reply.question.candidate
     known = candidates.candidate(payment, named)  # None where its claim is recorded with this reply
     claimed = not payment.opened or (named is not None and (known is None or known.state != "confirmed"))
     issued = payment.checkout_url is not None and named is None
-    return CountedReply(reply=reply, issued=issued, claimed=claimed)
+    return CountedReply(reply=reply, issued=issued, claimed=claimed, tells_unknown=capabilities.tells_unknown)
 
 
 def _rates(rules: Rules, accounts: Iterable[str]) -> dict[str, float | None]:

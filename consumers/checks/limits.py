@@ -110,12 +110,13 @@ class CountedReply(Struct, frozen=True, kw_only=True):
     """A reply, and how we know the id that it was asked by.
 
     `issued`: the gateway issued the id in a create reply. `claimed`: the gateway may not know the id, because it came
-    from a claim alone or because no create reply came.
+    from a claim alone or because no create reply came. `tells_unknown`: see `Capabilities`.
     """
 
     reply: Reply
     issued: bool = True
     claimed: bool = False
+    tells_unknown: bool = True
 
 
 def count_replies(
@@ -123,8 +124,8 @@ def count_replies(
 ) -> AccountLimits:
     """The limits at `now` after these replies, in order.
 
-    Calls are counted that a question took beyond the one of `CallBudget.acquire`. An answer, or "not found", closes the
-    breaker; a failure of the account opens it or makes its pause longer.
+    Calls are counted that a question took beyond the one of `CallBudget.acquire`. An answer, or "not found" in whatever
+    form the gateway has for it, closes the breaker; a failure of the account opens it or makes its pause longer.
     """
     limits = refilled(limits, rate, now)
     for counted in replies:
@@ -133,7 +134,7 @@ def count_replies(
         limits = replace(limits, unknown_by=_unknown_by(limits, counted))
         failure = _failure(counted)
         if failure is None:
-            if _trouble(counted) in (None, Trouble.NOT_FOUND):
+            if _trouble(counted) in (None, Trouble.NOT_FOUND) or _may_be_unknown(counted):
                 limits = replace(limits, troubles=0, shut_until=None)
             continue
         troubles = limits.troubles + 1
@@ -168,7 +169,7 @@ def _trouble(counted: CountedReply) -> Trouble | None:
 
 
 def _failure(counted: CountedReply) -> Inconclusive | None:
-    """The reply if it counts as a failure of the account; else None. "Not found" does not count.
+    """The reply if it counts as a failure of the account; else None. "Not found" does not count, in any form.
 
     About an id that only a claim gave us, any sender could cause most kinds of failure, so only silence and 5xx count.
     """
@@ -177,11 +178,16 @@ def _failure(counted: CountedReply) -> Inconclusive | None:
         if outcome.reply == "not_sent" and counted.reply.calls == 0:  # no request reached the gateway
             return None
         outcome = outcome.then
-    if not isinstance(outcome, Inconclusive) or outcome.trouble is Trouble.NOT_FOUND:
+    if not isinstance(outcome, Inconclusive) or outcome.trouble is Trouble.NOT_FOUND or _may_be_unknown(counted):
         return None
     if counted.claimed and outcome.trouble not in (Trouble.NO_REPLY, Trouble.SERVER_ERROR):
         return None
     return outcome
+
+
+def _may_be_unknown(counted: CountedReply) -> bool:
+    """Whether it may say "not found" in a form that is not documented. Payments that nobody paid may all bring that."""
+    return _trouble(counted) is Trouble.UNREADABLE and not counted.tells_unknown and not counted.claimed
 
 
 def _unknown_by(limits: AccountLimits, counted: CountedReply) -> tuple[str, ...]:

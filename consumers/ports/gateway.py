@@ -74,6 +74,8 @@ class Capabilities(Struct, frozen=True, kw_only=True):
       transaction id, only a callback can bring one; see `candidates`.
     - `sessionless`: its openings give no session id. If it is asked by one, only a callback can bring it.
     - `unknown_expires`: "not found" after the end, said of every candidate, proves that the payment was not paid.
+    - `tells_unknown`: how it answers about a payment that it does not know is documented. Elsewhere an unreadable reply
+      may be that answer, so it says nothing about the account's health.
     - `secret_headers`: headers of its callbacks that carry a secret, in lower case. `authenticate` reads them, and they
       are neither queued nor archived.
     - `executes`: after a success claim we have to call Execute.
@@ -95,6 +97,7 @@ class Capabilities(Struct, frozen=True, kw_only=True):
     wordless: bool = False
     sessionless: bool = False
     unknown_expires: bool = True
+    tells_unknown: bool = True
     secret_headers: frozenset[str] = frozenset()
     pending_expires_after: float | None = None
 

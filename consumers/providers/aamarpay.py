@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from datetime import timedelta
 from typing import Any, ClassVar
-from urllib.parse import urljoin
 
 from msgspec import Struct
 
@@ -50,6 +49,7 @@ class AamarPay(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
             asked_by=frozenset({kit.Id.REFERENCE}),
             shows_refunds=False,
             sessionless=True,
+            tells_unknown=False,
         )
 
     def lifetime(self, expires_in: int | None) -> timedelta:
@@ -97,9 +97,7 @@ class AamarPay(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         if address in (None, ""):
             return _no_checkout(received)
         # A path alone belongs to the host that was called (3P): the host of real stores would take real money.
-        if isinstance(address, str):
-            address = urljoin(kit.endpoint(self.base_url, "/"), str(address))
-        return kit.Opened(checkout_url=kit.web_address(address))
+        return kit.Opened(checkout_url=kit.web_address(address, beside=request.url))
 
     @kit.exchange
     def ask(self, question: kit.Question, expected: kit.Expected) -> kit.Exchange[kit.QuestionOutcome]:  # noqa: ARG002

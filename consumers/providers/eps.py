@@ -74,6 +74,7 @@ class EPS(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
             always=frozenset({kit.Id.REFERENCE, kit.MoneyField.AMOUNT}),
             asked_by=frozenset({kit.Id.REFERENCE}),
             shows_refunds=False,
+            tells_unknown=False,
         )
 
     def lifetime(self, expires_in: int | None) -> timedelta:

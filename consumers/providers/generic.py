@@ -61,6 +61,7 @@ class Generic(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
             asked_by=frozenset({kit.Id.REFERENCE if by_reference else kit.Id.SESSION}),
             sessionless=self.create.session_id is None,
             unknown_expires=False,
+            tells_unknown=self.status.not_found is not None,
             shows_refunds=bool(self.status.refunded),
             wordless=self.callback.status is None,
         )

@@ -46,6 +46,7 @@ class PayParse(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
             asked_by=frozenset({kit.Id.SESSION if "{session_id}" in check.path else kit.Id.REFERENCE}),
             shows_refunds=bool(check.refunded),
             wordless=True,
+            tells_unknown=check.not_found is not None,
         )
 
     def lifetime(self, expires_in: int | None) -> timedelta:

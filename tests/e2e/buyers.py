@@ -15,20 +15,15 @@ import asyncpg
 from msgspec import Struct
 
 from tests.commands import Ended, command
-from tests.harness import BLIND, IPAY, MONEYBAG, ONEPAYBD, PAYPARSE, SHADHINPAY, Document, Gateway, Scene, Stage, System
+from tests.harness import BLIND, CHECKED, NEWER, Document, Gateway, Scene, Stage, System
 from tests.processes import until
 from worker.playground.sandbox.sandbox_config import CREDENTIALS
 from worker.postgres.server.embedded import embedded
 
 WEBHOOK_SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
-GATEWAYS = {
-    "payparse": PAYPARSE,
-    "blind": BLIND,
-    "onepaybd": ONEPAYBD,
-    "shadhinpay": SHADHINPAY,
-    "moneybag": MONEYBAG,
-    "ipay": IPAY,
-}
+ASKED = tuple(gateway.provider for gateway in (*CHECKED, *NEWER))
+"""The names of all gateways that can be asked."""
+GATEWAYS = {gateway.provider: gateway for gateway in (*CHECKED, *NEWER)} | {"blind": BLIND}
 DEADLINE = aiohttp.ClientTimeout(total=20)
 
 
@@ -73,6 +68,13 @@ class Payproof:
             return None if answered.status == 200 else answered
 
         return await until(look, what=f"{own[0]} is sent on")
+
+    async def comes_back(self, buyer: Scene, does: str) -> Answered:
+        """The redirect that ends the return of a buyer who does this at the gateway, which sends no message itself."""
+        named = {"provider": buyer.gateway.provider, "reference": buyer.payment["reference"]}
+        acted = await self.stage.control.post("shopper", **named, does=does, webhook=False)
+        sent = {} if acted["form"] is None else {"data": acted["form"]}
+        return await self.sent_on("POST" if sent else "GET", acted["redirect"], **sent)
 
     async def shop_calls(self, method: str, path: str, **more: Any) -> Answered:
         headers = {"Authorization": f"Bearer {self.system.key}", **more.pop("headers", {})}

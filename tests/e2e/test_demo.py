@@ -20,7 +20,7 @@ from worker.playground.sandbox.sandbox_config import GATEWAYS, SandboxConfig
 from worker.playground.sandbox.scripts import BY_NAME, SCRIPTS
 
 COMMAND = (sys.executable, "-P", "-m", "worker.cli", "demo")
-SECONDS = 120.0
+SECONDS = 240.0
 
 
 @pytest.fixture

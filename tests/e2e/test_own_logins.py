@@ -16,7 +16,7 @@ import pytest
 
 from tests.broker import RabbitMQ, rabbitmq
 from tests.deployment import DEPLOY
-from tests.e2e.buyers import Payproof
+from tests.e2e.buyers import ASKED, Payproof
 from tests.e2e.conformance_whole_way import WholeWay
 from tests.e2e.installed import Installed
 from tests.fault.postgres import postgres
@@ -109,7 +109,7 @@ async def payproof(deployed: Deployed) -> AsyncIterator[Payproof]:
         yield payproof
 
 
-@pytest.mark.parametrize("name", ["payparse", "onepaybd", "shadhinpay", "moneybag", "ipay"])
+@pytest.mark.parametrize("name", ASKED)
 async def test_a_buyer_pays_and_the_shop_is_told_by_webhook_and_by_the_broker(
     payproof: Payproof, deployed: Deployed, name: str
 ) -> None:

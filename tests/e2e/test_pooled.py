@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from tests.e2e.buyers import Payproof
+from tests.e2e.buyers import ASKED, Payproof
 from tests.e2e.conformance_whole_way import WholeWay
 from tests.e2e.installed import Installed
 from tests.fault.postgres import postgres
@@ -52,7 +52,7 @@ async def payproof(installed: Installed) -> AsyncIterator[Payproof]:
         yield payproof
 
 
-@pytest.mark.parametrize("name", ["payparse", "onepaybd", "shadhinpay", "moneybag", "ipay"])
+@pytest.mark.parametrize("name", ASKED)
 async def test_a_buyer_pays_and_the_shop_is_told(payproof: Payproof, name: str) -> None:
     """Opened, called back, asked, recorded, placed and sent as a webhook."""
     scene = await payproof.opened(name, order=f"order-{name}")

@@ -94,6 +94,37 @@ CLIENTS = (
         also=("marshmallow==4.4.0", *REQUESTS),
     ),
     Client(
+        package="bd-payment-gateway",
+        version="0.1.5",
+        provider="sslcommerz",
+        script="bd_payment_gateway_0_1.py",
+        reference="rust-1",
+        # asked by tran_id it reads no attempts, and takes the reply's APIConnect for the payment's word
+        told={"statuses": ["processing", "paid", "paid", "done"], "amount": "1500.50"},
+        also=(
+            "pydantic==2.14.4",
+            "pydantic-core==2.50.5",
+            "pydantic-settings==2.16.3",
+            "python-dotenv==1.2.4",
+            "annotated-types==0.8.0",
+            "typing-extensions==4.16.0",
+            "typing-inspection==0.4.5",
+        ),
+    ),
+    Client(
+        package="jukto",
+        version="0.1.0a1",
+        provider="sslcommerz",
+        script="jukto_0_1.py",
+        reference="strict-1",
+        told={
+            "statuses": ["PROCESSING", "VALID", "VALIDATED", "VALIDATED"],
+            "ships": [False, True],
+            "refund": ["pending", "refunded"],
+        },
+        also=HTTPX,
+    ),
+    Client(
         package="shurjopay-plugin",
         version="0.1.9",
         provider="shurjopay",

@@ -12,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 import aiohttp
 import pytest
 
-from tests.e2e.buyers import Payproof
+from tests.e2e.buyers import ASKED, Payproof
 from tests.e2e.conformance_whole_way import WholeWay
 from tests.harness import QUICK, READY_SECONDS, Child, System, environment, free_ports, staged
 from tests.logins import LOGINS, as_user, make_logins
@@ -107,7 +107,7 @@ async def payproof(apart: Apart) -> AsyncIterator[Payproof]:
         assert loud(log) == [], child.name
 
 
-@pytest.mark.parametrize("name", ["payparse", "onepaybd", "shadhinpay", "moneybag", "ipay"])
+@pytest.mark.parametrize("name", ASKED)
 async def test_a_buyer_pays_and_the_shop_is_told(payproof: Payproof, name: str) -> None:
     scene = await payproof.opened(name, order=f"order-{name}")
     await scene.returns(await scene.at_gateway("pay"))

@@ -51,7 +51,7 @@ def run(cases: int, seed: int, console: Console) -> Tally:
     each = -(-(cases - described - noise) // len(readers))
     with Progress(*Progress.get_default_columns(), TimeElapsedColumn(), console=console) as progress:
         task = progress.add_task(f"seed {seed}", total=each * len(readers) + described + noise)
-        fuzz(readers, 200, seed + 1)  # caches are filled before memory is measured
+        fuzz(readers, max(200, each // 10), seed + 1)  # caches are filled before memory is measured
         before = resident()
         rows = fuzz(readers, each, seed, lambda more: progress.advance(task, more))
         memory = (before, resident())

@@ -760,3 +760,17 @@ async def test_a_refused_call_uses_up_no_falsified_answer(sandbox: Driver) -> No
     await sandbox.granted()
     assert (await ask(sandbox, "onepaybd", opening)).json["transactionStatus"] == "Under Review"
     assert (await ask(sandbox, "onepaybd", opening)).json["transactionStatus"] == "Initiated"
+
+
+async def test_a_refused_call_uses_up_no_lost_answer(sandbox: Driver) -> None:
+    """It did no work, so it is told that it was refused. Else a caller has to take the money for taken."""
+    opening = await opened(sandbox, "onepaybd")
+    await sandbox.shopper("onepaybd", "pay")
+    await sandbox.trouble("onepaybd", "lost_answer", "execute")
+    await sandbox.control("revoke_tokens")
+    paid = {"paymentID": opening["paymentID"]}
+    assert (await sandbox.onepaybd("execute", paid)).status == 401
+    await sandbox.granted()
+    with pytest.raises(aiohttp.ClientError):
+        await sandbox.onepaybd("execute", paid)
+    assert (await ask(sandbox, "onepaybd", opening)).json["transactionStatus"] == "Completed"

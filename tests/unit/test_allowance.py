@@ -33,12 +33,18 @@ UNKNOWN = Inconclusive(trouble=Trouble.NOT_FOUND, detail="unknown")
 
 
 def reply(
-    outcome: QuestionOutcome, calls: int = 1, asked_at: datetime = NOON, *, about: str = "p", claimed: bool = False
+    outcome: QuestionOutcome,
+    calls: int = 1,
+    asked_at: datetime = NOON,
+    *,
+    about: str = "p",
+    claimed: bool = False,
+    tells_unknown: bool = True,
 ) -> CountedReply:
     made = Reply(
         payment_id=about, question=Question(), asked_at=asked_at, answered_at=asked_at, outcome=outcome, calls=calls
     )
-    return CountedReply(reply=made, issued=not claimed, claimed=claimed)
+    return CountedReply(reply=made, issued=not claimed, claimed=claimed, tells_unknown=tells_unknown)
 
 
 def asked(asking: CallBudget, times: int) -> list[datetime | None]:
@@ -238,6 +244,24 @@ def test_what_is_answered_about_such_an_id_is_no_trouble_of_the_account_but_for_
     outcome = Inconclusive(trouble=trouble, detail="about an id of a claim")
     found = count_replies(new_limits("a", None, NOON), None, [reply(outcome, claimed=True)] * 50, NOON)
     assert (found.troubles > 0) == (trouble in (Trouble.NO_REPLY, Trouble.SERVER_ERROR))
+
+
+@pytest.mark.parametrize("trouble", list(Trouble))
+def test_where_no_form_of_not_found_is_documented_an_unreadable_reply_is_no_trouble_of_the_account(
+    trouble: Trouble,
+) -> None:
+    """It may be that form. Then every checkout that nobody paid would help to keep the paid ones waiting."""
+    outcome = reply(Inconclusive(trouble=trouble, detail="no format that is known"), tells_unknown=False)
+    quiet = (Trouble.UNREADABLE, Trouble.NOT_FOUND)
+    assert (count_replies(new_limits("a", None, NOON), None, [outcome] * 50, NOON).troubles == 0) == (trouble in quiet)
+    away = shut(ACCOUNT_BREAKER.threshold)
+    assert (count_replies(away, None, [outcome], NOON).troubles == 0) == (trouble in quiet), "and its gateway is back"
+
+
+def test_but_about_an_id_of_a_claim_it_does_not_even_say_that_the_gateway_is_back() -> None:
+    unread = Inconclusive(trouble=Trouble.UNREADABLE, detail="about an id of a claim")
+    away = shut(ACCOUNT_BREAKER.threshold)
+    assert count_replies(away, None, [reply(unread, claimed=True, tells_unknown=False)], NOON).troubles == away.troubles
 
 
 def test_nor_does_it_open_an_account_that_is_shut() -> None:

@@ -176,3 +176,21 @@ def test_a_base_url_may_end_in_a_slash():
 def test_a_buyer_is_sent_to_web_addresses_only(address):
     with pytest.raises(Unreadable):
         web_address(address)
+
+
+@pytest.mark.parametrize(
+    ("told", "address"),
+    [
+        ("/paynow.php?track=1", "https://pay.example/paynow.php?track=1"),
+        ("paynow.php?track=1", "https://pay.example/paynow.php?track=1"),
+        ("https://other.example/x", "https://other.example/x"),
+    ],
+)
+def test_a_path_alone_belongs_to_the_host_that_was_called(told, address):
+    assert web_address(told, beside="https://pay.example/jsonpost.php") == address
+
+
+@pytest.mark.parametrize("told", ["//[x", "http://[::1", "https://[fe80::%/", None, ["/paynow.php"]])
+def test_an_address_whose_host_cannot_be_read_is_unreadable(told):
+    with pytest.raises(Unreadable):
+        web_address(told, beside="https://pay.example/jsonpost.php")

@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import urljoin, urlsplit
 
 from schemas.wire import Unreadable, money
 
@@ -57,14 +57,15 @@ def nested(body: Mapping[str, Any], name: str) -> dict[str, Any]:
     return value
 
 
-def web_address(value: object) -> str:
-    """The value as an absolute http or https URL that a browser can be sent to."""
-    if isinstance(value, str) and len(value) <= MAX_URL and re.fullmatch(r"https?://[!-~]+", value, re.ASCII):
-        try:
-            if urlsplit(value).hostname:
-                return str(value)
-        except ValueError:
-            pass
+def web_address(value: object, *, beside: str = "") -> str:
+    """The value as an absolute http or https URL that a browser can be sent to. A path alone is one of `beside`."""
+    try:
+        address = urljoin(beside, value) if isinstance(value, str) else ""
+        plain = len(address) <= MAX_URL and re.fullmatch(r"https?://[!-~]+", address, re.ASCII) is not None
+        if plain and urlsplit(address).hostname:
+            return address
+    except ValueError:  # no host can be read
+        pass
     raise Unreadable("the checkout's address is no http or https URL")
 
 

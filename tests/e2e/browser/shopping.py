@@ -77,6 +77,11 @@ class Person:
     async def follows(self, name: str | re.Pattern[str]) -> None:
         await self.page.get_by_role("link", name=name, exact=isinstance(name, str)).click()
 
+    async def goes_back(self) -> None:
+        """Go back to the shop from a checkout that is over, by a link or by the button of a form."""
+        link, button = (self.page.get_by_role(role, name="Back to the shop", exact=True) for role in ("link", "button"))
+        await link.or_(button).click()
+
     async def resolves(self, status: str) -> None:
         """Resolve a held payment at the order's page."""
         await self.page.get_by_text("Resolve it, as a person").click()
@@ -123,6 +128,39 @@ async def _shadhinpay(person: Person) -> None:
     await person.types("PIN", "24680")
 
 
+def _from_wallet(wallet: str) -> Callable[[Person], Awaitable[None]]:
+    """SSLCOMMERZ, shurjoPay and aamarPay have the same steps: a way is picked, and thought over."""
+
+    async def go(person: Person) -> None:
+        await person.at("Choose how to pay")
+        await person.follows(re.compile("^Card"))
+        await person.at("Pay by card")
+        await person.follows("Choose another way")
+        await person.follows(re.compile(wallet))
+        await person.at(f"Pay with {wallet}")
+        await person.types(f"{wallet} number", "01912345678")
+        await person.types("PIN", "24680")
+
+    return go
+
+
+async def _eps(person: Person) -> None:
+    await person.at("Pay from a mobile wallet")
+    await person.follows("Card")
+    await person.at("Pay by card")
+    await person.follows("Bank account")
+    await person.at("Pay from a bank account")
+    await person.types("Account number", "1002003004005")
+    await person.types("Code by SMS", "654321")
+
+
+async def _uddoktapay(person: Person) -> None:
+    await person.at("Send money by")
+    await person.follows(re.compile("Nagad"))
+    await person.at("Nagad · নগদ")
+    await person.types("Transaction id", f"NGU{next(_numbers):07}")
+
+
 async def _moneybag(person: Person) -> None:
     await person.at("Debit or credit card")
     await person.follows("Net banking")
@@ -160,7 +198,7 @@ class Checkout:
 
 
 _PAY = re.compile("^Pay ৳")
-CHECKOUTS: Mapping[str, Checkout] = MappingProxyType(
+FIRST: Mapping[str, Checkout] = MappingProxyType(
     {
         "PayParse": Checkout("payparse", "Choose a wallet", _payparse, "I have sent it"),
         "OnePayBD": Checkout("onepaybd", "Your bKash account", _onepaybd, "Confirm"),
@@ -169,9 +207,22 @@ CHECKOUTS: Mapping[str, Checkout] = MappingProxyType(
         "iPay": Checkout("ipay", "Log in to pay", _ipay, _PAY),
     }
 )
+"""The gateways of tests that are about the shop."""
+NEWER: Mapping[str, Checkout] = MappingProxyType(
+    {
+        "SSLCOMMERZ": Checkout("sslcommerz", "Choose how to pay", _from_wallet("Upay"), _PAY),
+        "bKash": Checkout("bkash", "Your bKash account", _onepaybd, "Confirm"),
+        "ShurjoPay": Checkout("shurjopay", "Choose how to pay", _from_wallet("Nagad"), _PAY),
+        "aamarPay": Checkout("aamarpay", "Choose how to pay", _from_wallet("Rocket"), _PAY),
+        "EPS": Checkout("eps", "Pay from a mobile wallet", _eps, _PAY),
+        "UddoktaPay": Checkout("uddoktapay", "Send money by", _uddoktapay, "Verify"),
+    }
+)
+CHECKOUTS: Mapping[str, Checkout] = MappingProxyType({**FIRST, **NEWER})
+"""All, for tests that are about checkouts."""
 
 
-async def at_once(path: Callable[[str], Awaitable[None]], gateways: Iterable[str] = CHECKOUTS) -> None:
+async def at_once(path: Callable[[str], Awaitable[None]], gateways: Iterable[str]) -> None:
     """Run the same path at several gateways side by side, as most of it is waiting. A failure names its gateway."""
 
     async def walked(gateway: str) -> None:

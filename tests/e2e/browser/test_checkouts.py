@@ -6,19 +6,25 @@ Whether money moved stands in the gateway's own books, and on no page.
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 
 import pytest
 from playwright.async_api import Page, expect
 
 from tests.e2e.browser.demo_shop import DemoShop
 from tests.e2e.browser.looking import looked_over_everywhere
-from tests.e2e.browser.shopping import CHECKOUTS, Person, at_once
+from tests.e2e.browser.shopping import CHECKOUTS, FIRST, NEWER, Checkout, Person, at_once
 from tests.harness import System, shorten
 from worker.postgres.database import connect
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
-BACK = "Back to the shop"
 MOST_TABS = 40
+PROVE_NO_END = ("aamarPay", "UddoktaPay")
+"""No answer of theirs says that a buyer did not pay."""
+NEVER_OVER = ("ShurjoPay", "aamarPay", "EPS")
+"""Their answers prove no end, so that a payment is asked about for as long as the schedule goes."""
+EXECUTED = ("OnePayBD", "bKash")
+sides = pytest.mark.parametrize("gateways", [FIRST, NEWER], ids=["first", "newer"])
 UNSEEN = """() => {
   const focused = document.activeElement, style = getComputedStyle(focused);
   const outlined = style.outlineStyle !== "none" && parseFloat(style.outlineWidth) >= 2;
@@ -43,7 +49,10 @@ def in_tab(buyer: Person, page: Page | None = None, *, looks: bool = False) -> P
     return Person(buyer.windows, page or buyer.page, buyer.shop, looks=looks)
 
 
-async def test_a_person_leaves_comes_back_fails_cancels_and_pays_once_in_two_tabs(demo: DemoShop) -> None:
+@sides
+async def test_a_person_leaves_comes_back_fails_cancels_and_pays_once_in_two_tabs(
+    demo: DemoShop, gateways: Mapping[str, Checkout]
+) -> None:
     async def path(gateway: str) -> None:
         checkout, buyer = CHECKOUTS[gateway], await demo.person(may=[409])
         closely = in_tab(buyer, looks=True)
@@ -57,7 +66,7 @@ async def test_a_person_leaves_comes_back_fails_cancels_and_pays_once_in_two_tab
         await buyer.sees("Not paid")
         await buyer.page.goto(opened)
         await closely.at("Already failed")
-        await buyer.follows(BACK)
+        await buyer.goes_back()
         await buyer.sees("Not paid")
 
         await buyer.presses("Pay in another attempt")
@@ -73,7 +82,7 @@ async def test_a_person_leaves_comes_back_fails_cancels_and_pays_once_in_two_tab
         await buyer.sees("Fulfilled")
         await other.presses(checkout.last)
         await in_tab(other, looks=True).at("Already paid")
-        await other.follows(BACK)
+        await other.goes_back()
         await other.sees("Fulfilled")
         booked = await demo.booked(checkout.provider, await other.reference())
         assert [one["status"] for one in booked["transactions"]].count("paid") == 1
@@ -81,7 +90,23 @@ async def test_a_person_leaves_comes_back_fails_cancels_and_pays_once_in_two_tab
         pills = other.page.locator("#attempts .pill")
         await expect(pills).to_have_text(["failed", "cancelled", "completed"])
 
-    await at_once(path)
+    await at_once(path, [gateway for gateway in gateways if gateway not in PROVE_NO_END])
+
+
+async def test_a_person_who_gives_up_where_nothing_proves_it_waits_and_pays_after_all(demo: DemoShop) -> None:
+    async def path(gateway: str) -> None:
+        checkout, buyer = CHECKOUTS[gateway], await demo.person()
+        await buyer.orders(gateway, what=f"Tea given up at {gateway}")
+        await buyer.at(checkout.first)
+        await buyer.presses("Cancel and return")
+        await buyer.sees("Waiting for proof")
+        await buyer.presses("Pay in another attempt")
+        await checkout.pay(buyer)
+        await buyer.sees("Fulfilled")
+        booked = await demo.booked(checkout.provider, await buyer.reference())
+        assert [one["status"] for one in booked["transactions"]].count("paid") == 1
+
+    await at_once(path, PROVE_NO_END)
 
 
 async def over(shopping: System, reference: str) -> None:
@@ -92,10 +117,13 @@ async def over(shopping: System, reference: str) -> None:
     await shorten(shopping, row["id"], 0)
 
 
-async def test_a_checkout_that_is_over_is_paid_all_the_same(demo: DemoShop, shopping: System) -> None:
+@sides
+async def test_a_checkout_that_is_over_is_paid_all_the_same(
+    demo: DemoShop, shopping: System, gateways: Mapping[str, Checkout]
+) -> None:
     """The page notices the end by itself.
 
-    OnePayBD's late approval takes no money, since an ended payment is not executed.
+    A late approval takes no money where payproof executes, since an ended payment is not executed.
     """
 
     async def too_late(gateway: str) -> None:
@@ -105,14 +133,14 @@ async def test_a_checkout_that_is_over_is_paid_all_the_same(demo: DemoShop, shop
         await looked_over_everywhere(demo.windows, buyer.page, f"over {gateway}")
         await buyer.follows("What the shop knows of it")
         await over(shopping, await buyer.reference())
-        await buyer.sees("Not paid in time")
+        await buyer.sees("Waiting for proof" if gateway in NEVER_OVER else "Not paid in time")
         await buyer.page.go_back()
         await buyer.presses("Pay all the same")
-        await buyer.sees("Not paid in time" if gateway == "OnePayBD" else "Fulfilled")
+        await buyer.sees("Not paid in time" if gateway in EXECUTED else "Fulfilled")
         booked = await demo.booked(CHECKOUTS[gateway].provider, await buyer.reference())
-        assert [one["status"] for one in booked["transactions"]].count("paid") == (gateway != "OnePayBD")
+        assert [one["status"] for one in booked["transactions"]].count("paid") == (gateway not in EXECUTED)
 
-    await at_once(too_late)
+    await at_once(too_late, gateways)
 
 
 async def test_a_wrong_code_is_asked_for_again_and_a_declined_card_is_not_paid(demo: DemoShop) -> None:

@@ -162,6 +162,55 @@ FAULTS = (
         old="not due.alone and not again)",
         new="not due.alone)",
     ),
+    Fault(
+        name="of two paid attempts in one answer the second is passed over",
+        file="consumers/providers/sslcommerz_attempts.py",
+        old="return replace(paid[0], others=tuple(paid[1:]))",
+        new="return paid[0]",
+    ),
+    Fault(
+        name="an attempt that failed ends a payment while another attempt is open",
+        file="consumers/providers/sslcommerz_attempts.py",
+        old="for status in (None, kit.Status.PENDING):",
+        new="for status in (None,):",
+    ),
+    Fault(
+        name="a bank's review is a failure",
+        file="consumers/providers/shurjopay.py",
+        old='"2005": kit.Status.PENDING,',
+        new='"2005": kit.Status.FAILED,',
+    ),
+    Fault(
+        name="a word that nobody published ends a payment",
+        file="consumers/providers/aamarpay.py",
+        old="status=STATUSES[word] if paid else kit.Status.PENDING,",
+        new='status=STATUSES[word] if paid else kit.Status("failed" if word == "Failed" else "pending"),',
+    ),
+    Fault(
+        name="a reply that echoes no reference of ours is read",
+        file="consumers/providers/eps.py",
+        old='reference = kit.required_text(body, "MerchantTransactionId")',
+        new='reference = kit.optional_text(body, "MerchantTransactionId")',
+    ),
+    Fault(
+        name="an invoice pays the order that shows it",
+        file="consumers/providers/uddoktapay.py",
+        old="    if not kit.may_be_ours(reference, expected.reference):\n"
+        '        return kit.ForeignTransaction(why="other_payment")\n',
+        new="    reference = expected.reference\n",
+    ),
+    Fault(
+        name="an invoice that is not known yet is another order's",
+        file="consumers/providers/uddoktapay.py",
+        old='return kit.ForeignTransaction(why="not_found")',
+        new='return kit.ForeignTransaction(why="other_payment")',
+    ),
+    Fault(
+        name="an invoice that is not known closes its payment",
+        file="consumers/providers/uddoktapay.py",
+        old="unknown_expires=False,",
+        new="unknown_expires=True,",
+    ),
 )
 
 

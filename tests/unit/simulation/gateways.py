@@ -7,6 +7,7 @@ gateway's own answer was sent (`spoke`); our readers decide what they make of it
 from __future__ import annotations
 
 import random
+from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Any, Literal
 
@@ -14,14 +15,15 @@ from msgspec import Struct
 
 from consumers.account import Account
 from consumers.pipeline import AssignedQuestion
-from consumers.ports.effects import Effect, HttpReply, HttpRequest, NoReply
+from consumers.ports.effects import Effect, HttpReply, HttpRequest, NoReply, Token
 from consumers.ports.openings import CallbackUrls, Opening, OpeningOutcome
 from consumers.timing import TIMING
 from schemas.answers import Executed, Inconclusive, QuestionOutcome, Trouble
 from schemas.payments import Payment
 from schemas.words import QuestionKind, Status
 from tests.unit.simulation.accounts import SKEWS
-from tests.unit.simulation.dressing import JSON, PROXIES, proxied, reply
+from tests.unit.simulation.dressing import JSON, PROXIES, proxied
+from tests.unit.simulation.newer_wires import NEWER_WIRES
 from tests.unit.simulation.truth import State, Truth, lag
 from tests.unit.simulation.wires import WIRES, Asks, OnePayBDWire
 
@@ -46,9 +48,9 @@ class Outage(Struct, frozen=True, kw_only=True):
 class Told(Struct, kw_only=True):
     """The result of one question.
 
-    `spoke`: the gateway's own answer was sent, and `state` is what it showed. `about` is the payment that it spoke of;
-    an id that only a claim named may belong to another payment. `unknown`: the gateway said that it knows no such
-    payment. `stale_token`: it demanded a new token first, which the worker can get.
+    `spoke`: the gateway's own answer was sent, and `state` is what it showed. `paid`: every paid state in it.
+    `about` is the payment that it spoke of; an id that only a claim named may belong to another payment. `unknown`: the
+    gateway said that it knows no such payment. `stale_token`: it demanded a new token first, which the worker can get.
     """
 
     seconds: float
@@ -58,6 +60,7 @@ class Told(Struct, kw_only=True):
     state: State | None = None
     about: str | None = None
     unknown: bool = False
+    paid: list[State] = []
     stale_token: bool = False
     looked_at: datetime
 
@@ -71,7 +74,9 @@ class SimulatedGateway:
         self.outages: list[Outage] = []
         self.scripted: list[TroubleKind | None] = []
         """The outcomes of the next questions, one after the other, before normal answers resume."""
-        self._wire = WIRES[account.provider.name]
+        self.wire = (WIRES | NEWER_WIRES)[account.provider.name]
+        self.on_capture: Callable[[Truth, State], None] | None = None
+        """Called when an Execute of ours took the money."""
         self._by: dict[tuple[str, str], Truth] = {}
         self._random = random.Random(f"{seed}/{account.id}")
         self._steady, self._quick = steady, quick
@@ -107,7 +112,7 @@ class SimulatedGateway:
             urls=urls,
         )
         running = self.account.provider.open(opening)
-        outcome: OpeningOutcome = self._run(running, lambda _: self._wire.created(truth, ends_at))[0]
+        outcome: OpeningOutcome = self._run(running, lambda _: self.wire.created(truth, ends_at))[0]
         return outcome
 
     # -- asking --------------------------------------------------------------------------------------------------------
@@ -141,7 +146,7 @@ class SimulatedGateway:
         )
 
         def serve(request: HttpRequest) -> HttpReply:
-            asks = self._wire.asks(request)
+            asks = self.wire.asks(request)
             truth = self._by.get((asks.by, asks.id))
             if truth is not None and truth.hangs is not None and truth.hangs[0] <= now < truth.hangs[1]:
                 if asks.executes and self._random.random() < 0.3:
@@ -159,7 +164,7 @@ class SimulatedGateway:
                 return stale
             if kind == "amnesia":
                 told.spoke = told.unknown = True
-                return self._wire.unknown(asks)
+                return self.wire.unknown(asks)
             answer = self._answer(asks, told)
             if seconds > left:
                 raise NoReply("no reply in time")
@@ -191,7 +196,7 @@ class SimulatedGateway:
             while True:
                 if not isinstance(effect, HttpRequest):
                     if self._token is None or effect.stale == self._token:
-                        self._token = self._valid
+                        self._token = self._granted()
                     effect = running.send(self._token)
                     continue
                 calls += 1
@@ -204,16 +209,20 @@ class SimulatedGateway:
         except StopIteration as stop:
             return stop.value, calls
 
+    def _granted(self) -> str:
+        """The text of a token that the gateway grants now."""
+        provider: Any = self.account.provider
+        granted, _ = self._run(provider.grant(), lambda _: self.wire.granted(self._valid))
+        assert isinstance(granted, Token)
+        return granted.text
+
     def _stale(self, request: HttpRequest, now: datetime) -> HttpReply | None:
-        """The refusal of yesterday's token: by an HTTP status, or by a code of the gateway's under a 200."""
-        sent = dict(request.headers).get("authorization", "")
-        if self.account.provider.name != "onepaybd":
+        """The refusal of yesterday's token."""
+        sent, scheme = dict(request.headers).get("authorization", ""), self.wire.SCHEME
+        if scheme is None:
             return None
         self._valid = f"token-{now:%j}"
-        if sent == f"Bearer {self._valid}":
-            return None
-        body = {"message": "Forbidden"} if now.day % 3 else {"statusCode": "2079", "statusMessage": "Invalid app Token"}
-        return reply(body, status=(200, 401, 403)[now.day % 3])
+        return None if sent == f"{scheme}{self._valid}" else self.wire.stale(now.day)
 
     def _refuse(self, kind: TroubleKind) -> HttpReply:
         match kind:
@@ -224,7 +233,7 @@ class SimulatedGateway:
                 headers = {"content-type": JSON} | ({"retry-after": wait} if wait else {})
                 return HttpReply(status=429, headers=headers, body=b"{}")
             case "revoked":
-                return HttpReply(status=401, headers={"content-type": JSON}, body=b'{"message":"Unauthorized"}')
+                return self.wire.key_refused()
             case _:
                 return HttpReply(status=503, headers={}, body=b"")
 
@@ -240,13 +249,16 @@ class SimulatedGateway:
             known = asks.by != "transaction" and self._random.random() < 0.3
         told.state = truth.shown(moment, self._random, transaction) if truth is not None and known else None
         told.about = truth.payment_id if truth is not None else None
+        known = known and truth is not None and self.wire.knows(truth, told.state)
         if truth is None or not known or (transaction is not None and told.state is None):
+            told.state = None
             told.unknown = True
-            return self._wire.unknown(asks)
-        return self._wire.told(truth, told.state, asks, moment)
+            return self.wire.unknown(asks)
+        told.paid = self.wire.shown_beside(truth, told.state)
+        return self.wire.told(truth, told.state, asks, moment)
 
     def _execute(self, asks: Asks, told: Told) -> HttpReply:
-        wire, truth = self._wire, self._by.get((asks.by, asks.id))
+        wire, truth = self.wire, self._by.get((asks.by, asks.id))
         assert isinstance(wire, OnePayBDWire)
         if truth is None:
             return wire.unknown(asks)
@@ -255,7 +267,7 @@ class SimulatedGateway:
         taken = self._capture(asks, told.looked_at)
         if taken is None:
             return wire.refused("2056")
-        told.state, told.about = taken, truth.payment_id
+        told.state, told.about, told.paid = taken, truth.payment_id, [taken]
         return wire.told(truth, taken, asks, told.looked_at)
 
     def _capture(self, asks: Asks, at: datetime) -> State | None:
@@ -270,6 +282,8 @@ class SimulatedGateway:
         seen_at = at + lag(self._random, timedelta(seconds=50))
         state = State(at=at, seen_at=seen_at, status=Status.COMPLETED, transaction=f"TRX{truth.payment_id[-8:]}")
         truth.becomes(state)
+        if self.on_capture is not None:
+            self.on_capture(truth, state)
         return state
 
 

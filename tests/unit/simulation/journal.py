@@ -62,6 +62,11 @@ class Asked(Struct, kw_only=True):
         return self.told.state if self.told is not None and self.told.about == self.payment_id else None
 
     @property
+    def paid(self) -> list[State]:
+        """Every paid state that the gateway showed, where one reply shows several attempts."""
+        return self.told.paid if self.told is not None and self.told.about == self.payment_id else []
+
+    @property
     def hindered(self) -> bool:
         """Whether a cause outside our rules withheld the gateway's answer about the payment, or delayed it."""
         if self.told is not None and self.told.stale_token and not self.told.spoke:

@@ -15,10 +15,11 @@ from consumers.account import Account
 from consumers.checks.candidates import UNSIGNED_KEPT
 from schemas.words import EventType, Hold, QuestionKind, Said, Status
 from tests.unit.simulation.findings import Finding, Kind
-from tests.unit.simulation.seen import HOUR, MINUTE, Seen, Shown
+from tests.unit.simulation.seen import CLOSED, HOUR, MINUTE, Seen, Shown
 from tests.unit.simulation.truth import ODD, State
 
-CLOSED = (Status.EXPIRED, Status.CANCELLED, Status.FAILED)
+PENDING_AT_A_WORD = ("ipay", "aamarpay", "eps")
+"""Gateways whose list of words is not published whole: a word that is not in it reads as pending."""
 
 
 def outcomes(everything: list[Seen]) -> Iterator[Finding]:
@@ -63,7 +64,7 @@ def _paid(seen: Seen, others: list[Seen]) -> Iterator[Finding]:
     for hold in payment.holds:
         if hold not in allowed:
             yield found("held", seen, f"for {hold}, and {[str(one) for one in allowed] or 'nothing'} is true")
-    spoken = [one.state for one in seen.spoken() if one.state is not None and one.state.paid]
+    spoken = [state for one in seen.spoken() for state in one.paid]
     transactions = {one.transaction for one in spoken if one.amount is None and one.readable_at is not None}
     if _names_transactions(seen.account) and len(transactions) > 1 and Hold.DUPLICATE_FOR_ORDER not in payment.holds:
         yield found("doubled", seen, f"paid by {sorted(map(str, transactions))} and not held")
@@ -83,26 +84,27 @@ def _causes(seen: Seen, others: list[Seen], bound: bool) -> Iterator[Hold]:
         return
     if any(one.garbled is not None for one in truth.states):
         yield Hold.AMOUNT_MISMATCH
-    if any(one.status == ODD for one in truth.states) and seen.account.provider.name != "ipay":
+    if any(one.status == ODD for one in truth.states) and seen.account.provider.name not in PENDING_AT_A_WORD:
         yield Hold.UNMAPPED_STATUS
     if not capabilities.asked_by and seen.success_said() and not truth.captured:
         yield Hold.UNVERIFIABLE
-    closing = [one for one in truth.states if one.status in CLOSED and seen.reachable_from(one) is not None]
+    ends = [seen.reachable_from(one) for one in truth.states if one.status in CLOSED]
+    closing = [at for at in ends if at is not None and at < seen.asked_until]
     if _crowded(seen):
         yield Hold.UNRESOLVED
     if capabilities.asked_by and not capabilities.pending_expires and not closing:
         # When the create reply was lost, only the gateway knows the path: a success claimed there stays unanswered.
         said = any(one.acknowledged and one.own and one.said is Said.SUCCESS for one in seen.heard)
         keeps_open = seen.payment.opened or bool(paid) or said
-        if seen.by_transaction:
-            keeps_open = any(one.acknowledged and (one.signed or one.own) for one in seen.heard)
+        if seen.by_candidate:
+            keeps_open = seen.named
         if keeps_open:
             yield Hold.UNRESOLVED
 
 
 def _crowded(seen: Seen) -> bool:
     """Whether its own path was flooded with more ids than are kept."""
-    return seen.by_transaction and sum(one.hostile and one.own for one in seen.heard) > UNSIGNED_KEPT
+    return seen.by_candidate and sum(one.hostile and one.own for one in seen.heard) > UNSIGNED_KEPT
 
 
 def _names_transactions(account: Account) -> bool:
@@ -150,8 +152,8 @@ def _unpaid(seen: Seen) -> Iterator[Finding]:
         return
     said = [state for state in truth.states if state.status in CLOSED and seen.binding_from(state) is not None]
     by_clock = capabilities.pending_expires or (not capabilities.asked_by and not seen.success_said())
-    if seen.by_transaction:
-        by_clock = not any(one.acknowledged and (one.signed or one.own) for one in seen.heard)
+    if seen.by_candidate:
+        by_clock = not seen.named
     if not said and not by_clock:
         return
     if _crowded(seen) and Hold.UNRESOLVED in payment.holds:
@@ -164,6 +166,8 @@ def _unpaid(seen: Seen) -> Iterator[Finding]:
         if payment.opened:
             yield found("silent", seen, "it was closed, and nobody was told")
         return
+    if any(state.seen_at > seen.closes_at for state in said):
+        return  # `timing` says when an end was due that came late
     due = seen.closes_at + timedelta(seconds=seen.checks.confirm_end) + 15 * MINUTE
     due = max([due, *(seen.reachable_from(state) or due for state in said)])
     if any(one.question.kind == "execute" and not one.spoke for one in seen.asked):
@@ -184,7 +188,7 @@ def _closed_rightly(seen: Seen) -> Iterator[Finding]:
         return
     capabilities = seen.account.provider.capabilities
     spoken = [one for one in seen.spoken() if one.at < first.at]
-    if any(one.state is not None and one.state.status is first.status for one in spoken):
+    if any(one.state is not None and one.state.status is first.status and seen.tells(one.state) for one in spoken):
         return
     if first.status is not Status.EXPIRED:
         yield found("wrong", seen, f"told {first.status} at {first.at}, which no gateway said")
@@ -193,15 +197,19 @@ def _closed_rightly(seen: Seen) -> Iterator[Finding]:
         yield found("wrong", seen, f"told expired at {first.at}, before it ended at {seen.ends_at}")
     confirm = timedelta(seconds=seen.checks.confirm_end)
     for state in seen.truth.states:
-        reach = state.seen_at if not seen.by_transaction else _heard_of(seen, state)
+        reach = state.seen_at if not seen.by_candidate else _heard_of(seen, state)
         known = capabilities.asked_by and state.paid and reach is not None and reach <= first.at - confirm - MINUTE
         if known:
             yield found("lost", seen, f"told expired at {first.at}, and was paid at {state.at}")
-    if not capabilities.asked_by or seen.by_transaction:
+    shown_at = [one.at for one in seen.genuine if one.own and one.transaction == seen.truth.session_id]
+    if seen.by_session and min(shown_at, default=first.at) < first.at - MINUTE:
+        yield found("wrong", seen, f"told expired, and its invoice was shown at {min(shown_at)}")
+    if not capabilities.asked_by or seen.by_candidate:
         return
     ending = [one for one in spoken if one.at >= seen.closes_at and (one.unknown or not _paid_state(one.state))]
     if not capabilities.pending_expires:
-        ending = [one for one in ending if one.unknown]
+        proves = seen.wire.PROVES_UNKNOWN or not seen.payment.opened  # without its address nobody can pay
+        ending = [one for one in ending if one.unknown and proves]
     apart = bool(ending) and ending[-1].at - ending[0].at >= confirm
     if not apart:
         yield found("wrong", seen, f"told expired at {first.at} on {len(ending)} answers that prove it")
@@ -216,7 +224,7 @@ def _heard_of(seen: Seen, state: State) -> datetime | None:
     named = [
         one.at
         for one in seen.genuine
-        if one.transaction == state.transaction and (one.signed or (one.own and one.said is Said.SUCCESS))
+        if one.transaction == seen.candidate_of(state) and (one.signed or (one.own and one.said is Said.SUCCESS))
     ]
     return max(state.seen_at, min(named), seen.payment.opened_at) if named else None
 

@@ -21,9 +21,11 @@ from schemas.words import Hold, Id, Said, Status
 from tests.unit.simulation.journal import Asked, Heard
 from tests.unit.simulation.stories import Stories
 from tests.unit.simulation.truth import State, Truth
+from tests.unit.simulation.wires import Wire
 from tests.unit.simulation.workers import STARTED_AGAIN_SECONDS, System
 
 SECOND, MINUTE, HOUR, DAY = timedelta(seconds=1), timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
+CLOSED = (Status.EXPIRED, Status.CANCELLED, Status.FAILED)
 PROBING = 45 * SECOND
 """How long a gateway that is back may wait for its first question: an unanswered probe, a pause, and its spread."""
 
@@ -49,10 +51,35 @@ class Seen(Struct, kw_only=True):
     heard: list[Heard]
     troubles: list[tuple[datetime, datetime]]
     flooded: bool
+    wire: Wire
 
     @property
-    def by_transaction(self) -> bool:
-        return Id.TRANSACTION in self.account.provider.capabilities.asked_by
+    def by_candidate(self) -> bool:
+        """Whether its gateway is asked by an id that only callbacks bring: Moneybag, UddoktaPay."""
+        return self.account.provider.capabilities.candidates is not None
+
+    @property
+    def by_session(self) -> bool:
+        """Whether that id is the checkout's own, and "not found" means "not known yet": UddoktaPay."""
+        return self.account.provider.capabilities.candidates is Id.SESSION
+
+    def candidate_of(self, state: State) -> str | None:
+        """The id by which its gateway is asked for this state, where only a callback brings that."""
+        return self.truth.session_id if self.by_session else state.transaction
+
+    @property
+    def named(self) -> bool:
+        """Whether an id to ask by came under a signature or on its own path, true or made up."""
+        heard = (one for one in self.heard if one.acknowledged and (one.signed or one.own))
+        return any(one.transaction is not None or one.hostile for one in heard) or self.named_by_shop
+
+    @property
+    def named_by_shop(self) -> bool:
+        return self.by_session and self.kind == "tracked"
+
+    def tells(self, state: State) -> bool:
+        """Whether the gateway has a word for it; without a word an end reads like a payment that is open."""
+        return state.status not in CLOSED or state.status in self.wire.ENDS
 
     @property
     def genuine(self) -> list[Heard]:
@@ -66,6 +93,11 @@ class Seen(Struct, kw_only=True):
     def closes_at(self) -> datetime:
         return self.ends_at + timedelta(seconds=self.checks.grace)
 
+    @property
+    def asked_until(self) -> datetime:
+        """Until when an answer is surely asked for by the schedules: a look, and its spread, before we give up."""
+        return self.payment.opened_at + timedelta(seconds=self.checks.give_up) - 27 * HOUR
+
     def first_told(self, *statuses: Status) -> datetime | None:
         return next((one.at for one in self.events if one.status in statuses), None)
 
@@ -78,13 +110,15 @@ class Seen(Struct, kw_only=True):
 
     def reachable_from(self, state: State) -> datetime | None:
         """Since when a question of ours can be answered with this state in a readable way; None is never."""
-        readable = state.readable_at
+        readable = state.readable_at if self.tells(state) else None
         if readable is None or not self.account.provider.capabilities.asked_by:
             return None
         registered = self.payment.opened_at
-        if self.by_transaction:
-            named = [one.at for one in self.genuine if one.transaction == state.transaction]
-            return max(readable, min(named), registered) if named else None
+        if self.by_candidate:
+            named = [one.at for one in self.genuine if one.transaction == self.candidate_of(state)]
+            named += [registered] if self.named_by_shop else []
+            known_at = self.truth.known_at if self.candidate_of(state) == self.truth.session_id else None
+            return max(readable, min(named), registered, known_at or readable) if named else None
         if not self.payment.opened and Id.REFERENCE not in self.account.provider.capabilities.asked_by:
             return None
         return max(readable, registered, self.truth.known_at or readable)
@@ -98,8 +132,7 @@ class Seen(Struct, kw_only=True):
             return reach
         closed_at = self.first_told(Status.EXPIRED, Status.CANCELLED, Status.FAILED)
         held_at = self.first_held(Hold.UNRESOLVED)
-        asked_until = self.payment.opened_at + timedelta(seconds=self.checks.give_up) - 27 * HOUR
-        ends = [asked_until, *self._silent_from(asked_until + 27 * HOUR)]
+        ends = [self.asked_until, *self._silent_from(self.asked_until + 27 * HOUR)]
         if closed_at is not None and closed_at < reach:
             ends.append(closed_at + timedelta(seconds=sum(self.checks.closed)) - HOUR)
         if held_at is not None and held_at < reach:
@@ -113,7 +146,7 @@ class Seen(Struct, kw_only=True):
                 yield began - 27 * HOUR
 
     def _names(self, heard: Heard, state: State) -> bool:
-        return not self.by_transaction or heard.transaction == state.transaction
+        return not self.by_candidate or heard.transaction == self.candidate_of(state)
 
     def spoken(self) -> list[Asked]:
         return [one for one in self.asked if one.spoke]
@@ -136,6 +169,7 @@ def all_seen(system: System, stories: Stories) -> Iterator[Seen]:
                 heard=system.journal.heard[payment_id],
                 troubles=sorted(_troubles(system, payment_id, asked)),
                 flooded=payment_id in stories.strangers.flooded,
+                wire=gateway.wire,
             )
 
 

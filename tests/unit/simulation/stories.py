@@ -17,11 +17,20 @@ from consumers.account import Account
 from schemas.callbacks import Callback
 from schemas.words import Said, Source, Status
 from tests.fakes.clock import NOON
-from tests.unit.simulation.accounts import ACCOUNTS, MONEYBAG, ONEPAYBD, SHADHINPAY, SKEWS, STEADY
+from tests.unit.simulation.accounts import ACCOUNTS, MONEYBAG, SHADHINPAY, SKEWS, STEADY
 from tests.unit.simulation.dressing import PROXIES, REPLIES
 from tests.unit.simulation.gateways import Outage, SimulatedGateway, TroubleKind
 from tests.unit.simulation.journal import Heard
-from tests.unit.simulation.senders import names_a_word, notified, returns, signs_fresh, webhook
+from tests.unit.simulation.senders import (
+    SESSION_NAMES,
+    candidate_in,
+    notified,
+    notifies,
+    returns,
+    signs_fresh,
+    webhook,
+    word_of_return,
+)
 from tests.unit.simulation.strangers import Strangers
 from tests.unit.simulation.truth import ODD, State, Truth, lag
 from tests.unit.simulation.workers import System
@@ -48,8 +57,15 @@ OUTCOMES = {
     "garbled": 4,
     "tracked": 5,
     "order": 8,
+    "reviewed": 4,
+    "retried": 2,
+    "borrowed": 2,
 }
 ORDERS = ("first hangs", "first hangs", "both paid", "paid again after a refund", "at two gateways", "only one paid")
+REVIEWING = ("shurjopay", "uddoktapay", "sslcommerz", "eps")
+"""Gateways where money may be pending for days: a bank or a person looks at it."""
+RETRYING = ("sslcommerz", "aamarpay")
+"""Gateways where the buyer may try again in the same checkout after an attempt that failed."""
 
 
 class Stories:
@@ -67,6 +83,10 @@ class Stories:
             system.gateways[account.id] = gateway
             if account is not STEADY:
                 gateway.outages = self._outages()
+            if account.provider.capabilities.executes and account.provider.capabilities.signs:
+                gateway.on_capture = lambda truth, state, account=account: self._signed(  # type: ignore[misc]
+                    account, truth, state.at, state
+                )
         for number in range(payments):
             in_sale = self._random.random() < 0.3
             span = timedelta(minutes=20) if in_sale else OPENING_SPAN
@@ -101,6 +121,8 @@ class Stories:
             self._order(number, account)
         elif kind == "tracked":
             self._tracked(number, account)
+        elif kind == "borrowed":
+            self._borrowed(number)
         else:
             lost = draw.random() < 0.02
             truth, ends_at = self._opened(number, account, "lost" if lost else kind, lost=lost)
@@ -141,7 +163,12 @@ class Stories:
         soon = self.system.clock.now + timedelta(seconds=draw.uniform(20, 13 * 60))
         late = ends_at + timedelta(hours=draw.expovariate(1 / 8))
         paid = f"T-{truth.payment_id[4:]}"
-        if account.id == ONEPAYBD.id and (kind.startswith("paid") or kind == "garbled"):
+        name, executes = account.provider.name, account.provider.capabilities.executes
+        if (kind, name) not in (*(("reviewed", one) for one in REVIEWING), *(("retried", one) for one in RETRYING)):
+            kind = "paid" if kind in ("reviewed", "retried") else kind
+        if kind == "paid twice" and name == "uddoktapay":
+            kind = "paid"  # an invoice is one payment
+        if executes and (kind.startswith("paid") or kind == "garbled"):
             truth.approved_at = soon
             self._come_back(account, truth, soon, Said.SUCCESS, None, on_path=own)
             return
@@ -163,6 +190,25 @@ class Stories:
                 self._pays(
                     account, truth, soon, paid, Said.SUCCESS, own=own, garbled=draw.choice(GARBLED), clean_at=clean
                 )
+            case "reviewed":
+                shown = (
+                    Said.SUCCESS if name == "uddoktapay" else None
+                )  # its buyer gives the transaction, and comes back
+                begun = State(at=soon, seen_at=soon, status=Status.PENDING, transaction=paid)
+                self._becomes(account, truth, begun, shown, own=own)
+                decided = soon + timedelta(days=draw.choice([0.1, 3, 12]) * draw.random())
+                if draw.random() < 0.8 or name == "uddoktapay":
+                    self._pays(account, truth, decided, paid, None, own=own)
+                else:
+                    refused = State(at=decided, seen_at=decided, status=Status.FAILED, transaction=paid)
+                    self._becomes(account, truth, refused, None, own=own)
+            case "retried":
+                failed = State(at=soon, seen_at=soon, status=Status.FAILED, transaction=f"{paid}-F")
+                self._becomes(account, truth, failed, Said.FAILURE, own=own)
+                again = soon + timedelta(seconds=draw.uniform(20, 1800))
+                begun = State(at=again, seen_at=again, status=Status.PENDING, transaction=paid)
+                self._becomes(account, truth, begun, None, own=own)
+                self._pays(account, truth, again + timedelta(seconds=draw.uniform(5, 300)), paid, Said.SUCCESS, own=own)
             case "paid" | "paid late" | "paid twice":
                 at = late if kind == "paid late" else soon
                 self._pays(account, truth, at, paid, Said.SUCCESS, own=own)
@@ -247,13 +293,16 @@ class Stories:
         draw, order = self._random, f"basket-{number}"
         kind = draw.choice(ORDERS)
         if kind == "first hangs" and draw.random() < 0.7:
-            account = next((one for one in self._accounts if one.id == ONEPAYBD.id), account)
+            executing = [one for one in self._accounts if one.provider.capabilities.executes]
+            account = draw.choice(executing or [account])
         if kind == "paid again after a refund":
-            refunding = [one for one in self._accounts if one.id in (SHADHINPAY.id, STEADY.id, MONEYBAG.id)]
+            known = (SHADHINPAY.id, STEADY.id, MONEYBAG.id, "shurjopay")
+            refunding = [one for one in self._accounts if one.id in known]
             account = draw.choice(refunding or [account])
         other = draw.choice(self._accounts) if kind == "at two gateways" else account
         first, ends_at = self._opened(f"{number}x1", account, f"{kind} 1", order=order)
-        told = "abandoned" if kind in ("first hangs", "only one paid") and account.id != ONEPAYBD.id else "paid"
+        takes = account.provider.capabilities.executes
+        told = "abandoned" if kind in ("first hangs", "only one paid") and not takes else "paid"
         if kind == "first hangs" and account is not STEADY:
             now = self.system.clock.now
             first.hangs = (now, now + timedelta(seconds=draw.uniform(60, 1200)))
@@ -294,40 +343,69 @@ class Stories:
 
         system.agenda.after(wait, registers)
 
+    def _borrowed(self, number: int) -> None:
+        """At UddoktaPay one paid invoice is shown for two orders: its own, and one that nobody paid."""
+        account = next((one for one in self._accounts if one.provider.name == "uddoktapay"), None)
+        if account is None:
+            return
+        paid, ends = self._opened(f"{number}x1", account, "paid")
+        self._tell(account, paid, "paid", ends)
+        other, _ = self._opened(f"{number}x2", account, "abandoned")
+        at = self.system.clock.now + timedelta(seconds=self._random.choice([60, 900, 86400]) * self._random.random())
+        self.strangers.borrows(account, other, paid, at)
+
     # -- who tells us --------------------------------------------------------------------------------------------------
 
     def _come_back(
         self, account: Account, truth: Truth, at: datetime, said: Said | None, state: State | None, *, on_path: bool
     ) -> None:
         """A returning browser and the gateway's notifications: each may be lost, late or doubled."""
-        draw = self._random
+        draw, name = self._random, account.provider.name
         transaction = state.transaction if state is not None else None
-        named = transaction if account.provider.name == "moneybag" else None
         status = Status.PENDING if state is None or state.status == ODD else Status(state.status)
-        begun = state is not None and status is Status.PENDING and named is not None
-        # Moneybag names only our reference, so that only a path or a signature says more.
-        own = on_path or named is None
+        named = candidate_in(account, truth, said, transaction)
+        begun = state is not None and status is Status.PENDING and name == "moneybag"
+        own = on_path or name in SESSION_NAMES  # else it names only our reference
         about = Heard(payment_id=truth.payment_id, at=at, source=Source.RETURN, said=said, transaction=named, own=own)
-        if (said is not None or (begun and draw.random() < 0.3)) and draw.random() < 0.75:
+        back_to_us = said is not None and (name != "uddoktapay" or said is not Said.FAILURE)  # which has no address
+        if (back_to_us or (begun and draw.random() < 0.3)) and draw.random() < 0.75:
             back = returns(account, truth, at, said, transaction, draw, own=on_path)
-            about = structs.replace(about, said=said if names_a_word(account, own=on_path) else None)
+            returned = structs.replace(about, said=word_of_return(account, said, own=on_path))
             for _ in range(draw.choice([1, 1, 1, 2, 3])):
-                self._at(at + self._delay(), back, about)
-        if account.provider.capabilities.signs and status is not Status.PENDING and draw.random() < 0.75:
-            fresh, said = signs_fresh(account), SAYS.get(status)
-            own = fresh or named is None
-            about = structs.replace(about, source=Source.WEBHOOK, said=said, signed=fresh, own=own)
-            for _ in range(draw.choice([1, 1, 1, 2])):
-                sent = at + self._delay()
-                hook = webhook(account, truth, sent, status, transaction, draw)
-                self._at(sent, hook, about)
-                if draw.random() < 0.05:
-                    self.strangers.replay(truth, hook, sent)
-        if named is not None and on_path and draw.random() < 0.5:
-            note = notified(account, truth, at, status, named, draw)
-            said = SAYS.get(status)
-            about = structs.replace(about, source=Source.IPN, said=said, signed=False, own=True)
-            self._at(at + self._delay(), note, about)
+                self._at(at + self._delay(), back, returned)
+        if state is not None:
+            self._signed(account, truth, at, state)
+        if transaction is not None and notifies(account, status, own=on_path) and draw.random() < 0.5:
+            note = notified(account, truth, at, status, transaction, draw)
+            word = None if name == "shurjopay" else SAYS.get(status)
+            own = name != "aamarpay"  # it comes to the account's address, and names our reference
+            noted = structs.replace(about, source=Source.IPN, said=word, signed=False, own=own)
+            self._at(at + self._delay(), note, noted)
+
+    def _signed(self, account: Account, truth: Truth, at: datetime, state: State) -> None:
+        """The signed notifications of a state that is no longer open; bKash's are of taken money only."""
+        draw, name = self._random, account.provider.name
+        status = Status.PENDING if state.status == ODD else Status(state.status)
+        if not account.provider.capabilities.signs or status is Status.PENDING or draw.random() >= 0.75:
+            return
+        if name == "bkash" and status is not Status.COMPLETED:
+            return
+        fresh, named = signs_fresh(account), state.transaction if name == "moneybag" else None
+        about = Heard(
+            payment_id=truth.payment_id,
+            at=at,
+            source=Source.WEBHOOK,
+            said=SAYS.get(status),
+            transaction=named,
+            signed=fresh,
+            own=fresh or named is None,
+        )
+        for _ in range(draw.choice([1, 1, 1, 2])):
+            sent = at + self._delay()
+            hook = webhook(account, truth, sent, status, state.transaction, draw)
+            self._at(sent, hook, about)
+            if draw.random() < 0.05:
+                self.strangers.replay(truth, hook, sent)
 
     def _delay(self) -> timedelta:
         span = self._random.choice([0.5, 1.0, 1.0, 60.0, 3600.0, 86400.0])

@@ -16,7 +16,17 @@ from tests.unit.simulation.senders import SESSION_NAMES, invented, replayed
 from tests.unit.simulation.truth import Truth
 from tests.unit.simulation.workers import System
 
-BY_REFERENCE = {"shadhinpay": "merchantTxnId", "ipay": "referenceId", "payparse": "order_ref", "moneybag": "order_id"}
+BY_REFERENCE = {
+    "shadhinpay": "merchantTxnId",
+    "ipay": "referenceId",
+    "payparse": "order_ref",
+    "moneybag": "order_id",
+    "sslcommerz": "tran_id",
+    "aamarpay": "mer_txnid",
+    "eps": "MerchantTransactionId",
+    "generic": "invoice_number",
+}
+TRANSACTIONS = {"sslcommerz": "bank_tran_id", "aamarpay": "pg_txnid", "eps": "EPSTransactionId", "generic": "trx_id"}
 WORDS = (Said.SUCCESS, Said.FAILURE, Said.CANCEL, None)
 
 
@@ -46,6 +56,12 @@ class Strangers:
         elif chance < 0.11:
             self._just_before(account, truth)
 
+    def borrows(self, account: Account, truth: Truth, paid: Truth, at: datetime) -> None:
+        """The buyer of one order comes back on its own path with the paid invoice of another."""
+        query = {SESSION_NAMES[account.provider.name]: paid.session_id or "none"}
+        callback = invented(account, at, query, payment_id=truth.payment_id, said=Said.SUCCESS)
+        self._at(at, callback, truth, own=True, said=Said.SUCCESS)
+
     def replay(self, truth: Truth, hook: Callback, sent: datetime) -> None:
         """A signed body that a stranger saw, sent again and again with a query of the stranger's own."""
         other = self._random.choice(self._seen or [truth])
@@ -72,13 +88,18 @@ class Strangers:
         other = self._random.choice(others)
         if account.provider.name == "moneybag":
             return {"transaction_id": f"T-{other.payment_id[4:]}", "order_id": truth.reference}
-        name = SESSION_NAMES[account.provider.name]
+        name = SESSION_NAMES.get(account.provider.name)
+        if name is None:
+            return self._by_reference(account, truth) | {
+                TRANSACTIONS[account.provider.name]: f"T-{other.payment_id[4:]}"
+            }
         return self._by_reference(account, truth) | {name: other.session_id or "none"}
 
     def _made_up(self, account: Account, truth: Truth, number: int) -> dict[str, str]:
         if account.provider.name == "moneybag":
             return {"transaction_id": f"T-made-up-{number}", "order_id": truth.reference}
-        return self._by_reference(account, truth) or {"paymentID": f"S-made-up-{number}"}
+        name = SESSION_NAMES.get(account.provider.name, "paymentID")
+        return self._by_reference(account, truth) or {name: f"S-made-up-{number}"}
 
     def _just_before(self, account: Account, truth: Truth) -> None:
         """A dozen requests by the reference in the hour in which the buyer returns."""

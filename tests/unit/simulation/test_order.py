@@ -22,22 +22,20 @@ from consumers.rules import Rules
 from schemas.callbacks import Callback
 from schemas.words import Hold, Said, Source, Status
 from tests.fakes.clock import NOON
-from tests.unit.simulation.accounts import account
+from tests.unit.simulation.accounts import NEWER, account
 from tests.unit.simulation.gateways import SimulatedGateway, TroubleKind
 from tests.unit.simulation.journal import Heard
-from tests.unit.simulation.senders import invented, notified, returns, webhook
+from tests.unit.simulation.senders import invented, notified, notifies, returns, webhook
 from tests.unit.simulation.stories import AMOUNT
 from tests.unit.simulation.truth import State, Truth
 from tests.unit.simulation.workers import System
 from tests.unit.simulation.world import CHECKS
 
 SECOND, DAY = timedelta(seconds=1), timedelta(days=1)
-ACCOUNTS = {
-    name: account(name) for name in ("shadhinpay", "ipay", "payparse", "onepaybd", "moneybag", "blind", "sslcommerz")
-}
+ACCOUNTS = {name: account(name) for name in ("shadhinpay", "ipay", "payparse", "onepaybd", "moneybag", "blind", *NEWER)}
 PAID_AT = NOON + 10 * SECOND
 FIRST, LAST = 15, 870  # seconds after the opening, within the shortest life of a checkout
-NAMES = ("moneybag", "moneybag", "onepaybd", "shadhinpay", "ipay", "payparse", "blind", "sslcommerz", "sslcommerz")
+NAMES = (*ACCOUNTS, "moneybag", "sslcommerz", "uddoktapay")
 TROUBLES: tuple[TroubleKind | None, ...] = (None, "proxy", "silent", "failing", "slow")
 SHUFFLES = 3
 PAID = ("paid", "paid twice", "refunded")
@@ -132,7 +130,7 @@ def _opened(system: System, account: Account, number: int, plan: Plan) -> Truth:
     gateway.register(truth)
     paid, transaction = PAID_AT + plan.lag * SECOND, f"T-{number}"
     gateway.register_transaction(transaction, truth)
-    if plan.ending in PAID and account.provider.name == "onepaybd":
+    if plan.ending in PAID and account.provider.capabilities.executes:
         truth.approved_at = PAID_AT
     elif plan.ending in PAID:
         if _is_paid_twice(plan):
@@ -175,14 +173,14 @@ def _callback(account: Account, truth: Truth, at: datetime, sender: str) -> Call
             return returns(account, truth, at, Said.SUCCESS, transaction, draw, own=True)
         case "webhook" if account.provider.capabilities.signs:
             return webhook(account, truth, at, Status.COMPLETED, transaction, draw)
-        case "ipn" if name == "moneybag":
+        case "ipn" if notifies(account, Status.COMPLETED, own=True):
             return notified(account, truth, at, Status.COMPLETED, transaction, draw)
         case "made up":
-            return invented(account, at, {"transaction_id": f"T-made-up-{at}", **reference}, payment_id=own, said=None)
+            made_up = {"transaction_id": f"T-made-up-{at}", "invoice_id": f"S-made-up-{at}", **reference}
+            return invented(account, at, made_up, payment_id=own, said=None)
         case "another's":
-            return invented(
-                account, at, {"transaction_id": "T-99", "orderId": "S-99", **reference}, payment_id=own, said=None
-            )
+            others = {"transaction_id": "T-99", "orderId": "S-99", "invoice_id": "S-99", **reference}
+            return invented(account, at, others, payment_id=own, said=None)
         case "by reference":
             return invented(account, at, {"transaction_id": "T-invented", **reference}, payment_id=None, said=None)
         case "cancelled":

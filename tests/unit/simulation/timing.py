@@ -12,8 +12,8 @@ from itertools import accumulate
 from schemas.words import Hold, Said, Source, Status
 from tests.unit.simulation.findings import Finding
 from tests.unit.simulation.journal import Heard
-from tests.unit.simulation.outcomes import CLOSED, found
-from tests.unit.simulation.seen import HOUR, MINUTE, SECOND, Seen
+from tests.unit.simulation.outcomes import found
+from tests.unit.simulation.seen import CLOSED, HOUR, MINUTE, SECOND, Seen
 from tests.unit.simulation.truth import State
 
 REPLY = 5 * SECOND
@@ -66,14 +66,14 @@ def _longest(seen: Seen, state: State, at: datetime) -> timedelta:
 
 def _counts(seen: Seen, one: Heard, state: State) -> bool:
     """Whether a callback asks at once: a signed one the first time, an unsigned one of the hour's ten of its kind."""
-    if seen.by_transaction and one.transaction != state.transaction:
+    if seen.by_candidate and one.transaction != seen.candidate_of(state):
         return False
     if one.signed:
         event = (one.source, one.said, one.transaction)
         return not any(
             two.signed and (two.source, two.said, two.transaction) == event and two.at < one.at for two in seen.heard
         )
-    kin = [two for two in seen.heard if two.acknowledged and two.own and one.at - HOUR < two.at < one.at]
+    kin = [two for two in seen.heard if two.acknowledged and two.own == one.own and one.at - HOUR < two.at < one.at]
     return len(kin) < HINTS_PER_HOUR - 1
 
 
@@ -88,7 +88,7 @@ def _scheduled(seen: Seen, state: State, at: datetime) -> timedelta:
     spread = min(gap * 0.1, 10 * MINUTE) if gap >= MINUTE else timedelta(0)
     held = any(one.hold for one in seen.events if one.at <= at)
     # A transaction that is said to be paid has a schedule of its own, and keeps the payment open beyond its end.
-    said = seen.by_transaction and _claimed_since(seen, state, at)[0] is not None
+    said = seen.by_candidate and _claimed_since(seen, state, at)[0] is not None
     if at < seen.closes_at and not held and not said and not seen.account.provider.capabilities.executes:
         gap = min(gap, seen.closes_at - at)
     return gap + spread + LEASE + 2 * REPLY + SLACK
@@ -119,22 +119,24 @@ def _claimed_since(seen: Seen, state: State, at: datetime) -> tuple[datetime | N
     The latter is for a buyer who returned without a word, and for a transaction that is known and pending.
     """
     said: list[datetime] = []
-    once: list[datetime] = []
+    once: list[datetime] = [seen.payment.opened_at] if seen.named_by_shop else []
     for one in seen.heard:
         if not one.acknowledged or not one.own or one.at > at:
             continue
-        if seen.by_transaction and one.transaction != state.transaction:
+        if seen.by_candidate and one.transaction != seen.candidate_of(state):
             continue
         if one.said is Said.SUCCESS:
             said.append(one.at)
-        elif seen.by_transaction or (one.source is Source.RETURN and one.said is None and _wordless(seen)):
+        elif (seen.by_candidate and not seen.named_by_shop) or (
+            one.source is Source.RETURN and one.said is None and _wordless(seen)
+        ):
             once.append(one.at)
     return min(said, default=None), min(once, default=None)
 
 
 def _wordless(seen: Seen) -> bool:
     """Whether its redirects name nothing; on a path of the shop's own they name no payment of ours either."""
-    return seen.account.provider.name in ("shadhinpay", "payparse", "ipay") and seen.kind != "tracked"
+    return seen.account.provider.name in ("shadhinpay", "payparse", "ipay", "shurjopay") and seen.kind != "tracked"
 
 
 def _steps(delays: tuple[float, ...], elapsed: timedelta, extra: int) -> int:

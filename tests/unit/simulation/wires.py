@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import json
 from datetime import datetime, timedelta
-from typing import Any, ClassVar, Literal, Protocol
-from urllib.parse import parse_qs, unquote
+from typing import Any, ClassVar, Literal
+from urllib.parse import unquote
 from zlib import crc32
 
 from msgspec import Struct
 
 from consumers.ports.effects import HttpReply, HttpRequest
+from schemas.words import Status
 from tests.unit.simulation.dressing import reply
 from tests.unit.simulation.truth import ODD, State, Truth
 
@@ -30,16 +31,52 @@ class Asks(Struct, frozen=True, kw_only=True):
     list: bool = False
 
 
-class Wire(Protocol):
-    def created(self, truth: Truth, ends_at: datetime) -> HttpReply: ...
+class Wire:
+    """One gateway's bytes.
 
-    def asks(self, request: HttpRequest) -> Asks: ...
+    `ENDS`: the ends for which it has a word. Any other end reads there like a payment that is still open. `SCHEME`:
+    what stands before the token in `authorization`; None for a gateway without tokens. `PROVES_UNKNOWN`: its reply
+    about a payment that it does not know is documented, and says that nobody paid it.
+    """
+
+    ENDS: ClassVar[frozenset[Status]] = frozenset({Status.FAILED, Status.CANCELLED, Status.EXPIRED})
+    SCHEME: ClassVar[str | None] = None
+    PROVES_UNKNOWN: ClassVar[bool] = True
+
+    def created(self, truth: Truth, ends_at: datetime) -> HttpReply:
+        raise NotImplementedError
+
+    def asks(self, request: HttpRequest) -> Asks:
+        raise NotImplementedError
 
     def told(self, truth: Truth, state: State | None, asks: Asks, moment: datetime) -> HttpReply:
         """The gateway's reply about a payment that it knows; no state is a checkout that was never used."""
-        ...
+        raise NotImplementedError
 
-    def unknown(self, asks: Asks) -> HttpReply: ...
+    def unknown(self, asks: Asks) -> HttpReply:
+        raise NotImplementedError
+
+    def knows(self, truth: Truth, state: State | None) -> bool:
+        """Whether it knows a checkout of its own that nobody has paid yet."""
+        del truth, state
+        return True
+
+    def shown_beside(self, truth: Truth, state: State | None) -> list[State]:
+        """The paid states that one reply shows, which at most gateways is the last one alone."""
+        del truth
+        return [state] if state is not None and state.paid else []
+
+    def granted(self, token: str) -> HttpReply:
+        """The reply to the grant of a token."""
+        raise NotImplementedError
+
+    def stale(self, day: int) -> HttpReply:
+        """The refusal of yesterday's token, in the form of this day."""
+        del day
+        return self.key_refused()
+
+    def key_refused(self) -> HttpReply:
+        return reply({"message": "Unauthorized"}, status=401)
 
 
 def money(truth: Truth, state: State | None, moment: datetime) -> str:
@@ -53,7 +90,7 @@ def word(state: State | None) -> str:
     return OPEN if state is None else str(state.status)
 
 
-class ShadhinPayWire:
+class ShadhinPayWire(Wire):
     WORDS: ClassVar = {
         OPEN: "PENDING",
         "pending": "PENDING",
@@ -102,7 +139,7 @@ class ShadhinPayWire:
         return reply(body, status=404)
 
 
-class IPayWire:
+class IPayWire(Wire):
     WORDS: ClassVar = {
         OPEN: 100,
         "pending": 100,
@@ -145,7 +182,7 @@ class IPayWire:
         return reply({"message": "Order not found"}, status=404)
 
 
-class PayParseWire:
+class PayParseWire(Wire):
     WORDS: ClassVar = {
         OPEN: "PENDING",
         "pending": "PENDING",
@@ -185,7 +222,8 @@ class PayParseWire:
         return reply({"error": {"code": "NOT_FOUND"}}, status=404)
 
 
-class OnePayBDWire:
+class OnePayBDWire(Wire):
+    SCHEME: ClassVar[str | None] = "Bearer "
     WORDS: ClassVar = {
         OPEN: "Initiated",
         "pending": "Initiated",
@@ -229,6 +267,14 @@ class OnePayBDWire:
             body["trxID"] = state.transaction
         return reply(body, truth.dressing)
 
+    def granted(self, token: str) -> HttpReply:
+        return reply({"statusCode": "0000", "id_token": token, "expires_in": "3600", "token_type": "Bearer"})
+
+    def stale(self, day: int) -> HttpReply:
+        """By an HTTP status, or by a code of the gateway's under a 200."""
+        body = {"message": "Forbidden"} if day % 3 else {"statusCode": "2079", "statusMessage": "Invalid app Token"}
+        return reply(body, status=(200, 401, 403)[day % 3])
+
     def refused(self, code: str) -> HttpReply:
         return reply({"statusCode": code, "statusMessage": "Not now"})
 
@@ -237,7 +283,7 @@ class OnePayBDWire:
         return self.refused("2002")
 
 
-class MoneybagWire:
+class MoneybagWire(Wire):
     WORDS: ClassVar = {
         OPEN: "PENDING",
         "pending": "PENDING",
@@ -280,55 +326,10 @@ class MoneybagWire:
         return reply(body, status=404)
 
 
-class SSLCommerzWire:
-    """One element for each attempt to pay, in any order; each paid transaction is an attempt of its own."""
-
-    WORDS: ClassVar = {
-        OPEN: "PROCESSING",
-        "pending": "PENDING",
-        "completed": "VALIDATED",
-        "refunded": "VALIDATED",
-        ODD: "ON_HOLD",
-        "failed": "FAILED",
-        "cancelled": "CANCELLED",
-        "expired": "EXPIRED",
-    }
-
-    def created(self, truth: Truth, ends_at: datetime) -> HttpReply:
-        del ends_at
-        page = f"https://pay.example/{truth.session_id}"
-        return reply({"status": "SUCCESS", "sessionkey": truth.session_id, "GatewayPageURL": page}, truth.dressing)
-
-    def asks(self, request: HttpRequest) -> Asks:
-        return Asks(by="reference", id=parse_qs(request.url.partition("?")[2])["tran_id"][0])
-
-    def told(self, truth: Truth, state: State | None, asks: Asks, moment: datetime) -> HttpReply:
-        del asks
-        paid = {one.transaction: one for one in truth.states if state is not None and one.paid and one.at <= state.at}
-        shown = [*paid.values()] if state is not None and state.paid else [state]
-        elements = [self._element(truth, one, moment) for one in shown]
-        if paid or state is None:  # an attempt that failed before ends nothing
-            elements.append({"tran_id": truth.reference, "status": "FAILED", "bank_tran_id": f"F-{truth.reference}"})
-        order = -1 if moment.second % 2 else 1
-        body = {"APIConnect": "DONE", "no_of_trans_found": len(elements), "element": elements[::order]}
-        return reply(body, truth.dressing)
-
-    def _element(self, truth: Truth, state: State | None, moment: datetime) -> dict[str, Any]:
-        element = {"tran_id": truth.reference, "status": self.WORDS[word(state)], "store_amount": "1.00"}
-        if state is not None and state.paid:
-            element |= {"bank_tran_id": state.transaction or "", "risk_level": "0"}
-        return element | {"currency_amount": money(truth, state, moment), "currency_type": "BDT"}
-
-    def unknown(self, asks: Asks) -> HttpReply:
-        element = {"tran_id": asks.id, "status": "INVALID"}
-        return reply({"APIConnect": "DONE", "no_of_trans_found": 0, "element": [element]})
-
-
 WIRES: dict[str, Wire] = {
     "shadhinpay": ShadhinPayWire(),
     "ipay": IPayWire(),
     "payparse": PayParseWire(),
     "onepaybd": OnePayBDWire(),
     "moneybag": MoneybagWire(),
-    "sslcommerz": SSLCommerzWire(),
 }

@@ -145,7 +145,8 @@ class System:
         account = self.rules.accounts[callback.account]
         callback = replace(callback, received_at=self.clock.now)
         claim = heard(account, callback)
-        unknown = callback.source is Source.IPN and self.ledger.case(callback.payment_id or "") is None
+        home = callback.payment_id
+        unknown = callback.source is Source.IPN and home is not None and self.ledger.case(home) is None
         acknowledged = claim is not None and not unknown
         about = replace(about, at=self.clock.now, acknowledged=acknowledged)
         self.journal.heard[about.payment_id].append(about)

@@ -13,7 +13,10 @@ import tempfile
 import time
 from pathlib import Path
 
+from msgspec.structs import replace
+
 from worker.playground.demo.children import ChildError
+from worker.playground.demo.lifetime import shortening
 from worker.playground.demo.playing import StoryRow, play, staged
 from worker.playground.demo.showing import Screen
 from worker.playground.demo.stories import STORIES
@@ -60,7 +63,9 @@ async def _play_all(system: System, screen: Screen, *, exit_after: bool) -> int:
     began = time.monotonic()
     async with staged(system) as stage:
         with screen.progress(len(STORIES)) as progress:
-            rows = await play(STORIES, stage, lambda _: progress.advance(progress.task_ids[0]))
+            async with shortening(system) as shorten:
+                playing = replace(stage, shorten=shorten)
+                rows = await play(STORIES, playing, lambda _: progress.advance(progress.task_ids[0]))
         screen.results(rows)
         screen.held(rows)
         screen.verdict(rows, time.monotonic() - began)

@@ -47,6 +47,10 @@ class Control:
         found: list[Document] = (await self.get("troubles", provider=provider, reference=reference))["troubles"]
         return found
 
+    async def clear_troubles(self, provider: str, reference: str) -> None:
+        """End the troubles that an order has still to meet."""
+        await self._call("DELETE", "troubles", params={"provider": provider, "reference": reference})
+
     async def deliveries(self, provider: str, reference: str) -> list[Document]:
         """The signed webhooks and unsigned forms about an order, with the statuses of their attempts."""
         found: list[Document] = (await self.get("deliveries", provider=provider, reference=reference))["deliveries"]
@@ -72,10 +76,11 @@ class Control:
 
         await until(ended, "the gateway's troubles did not end")
 
-    async def gateway(self, path: str, headers: dict[str, str], body: Document) -> Document:
-        """A call to a gateway itself, as a shop's own code makes it."""
+    async def gateway(self, path: str, headers: dict[str, str], body: Document, *, form: bool = False) -> Document:
+        """A call to a gateway itself, as a shop's own code makes it: by JSON, or by a form."""
         timeout = aiohttp.ClientTimeout(total=SECONDS)
-        async with self._http.post(f"{self._root}/{path}", headers=headers, json=body, timeout=timeout) as response:
+        written: Document = {"data": body} if form else {"json": body}
+        async with self._http.post(f"{self._root}/{path}", headers=headers, timeout=timeout, **written) as response:
             answer: Document = await response.json()
             if response.status >= 400:
                 raise ControlError(f"{path}: HTTP {response.status} {answer}")

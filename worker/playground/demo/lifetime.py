@@ -7,10 +7,13 @@ is the later of the gateway's time and ours, and no request makes it shorter, so
 from __future__ import annotations
 
 import asyncio
-from contextlib import AbstractContextManager
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AbstractContextManager, asynccontextmanager
 from typing import Protocol
 
 import asyncpg
+
+Shorten = Callable[[str, float], Awaitable[None]]
 
 
 class HasDatabase(Protocol):
@@ -18,23 +21,38 @@ class HasDatabase(Protocol):
         """The URL of a database that runs while it is used."""
 
 
-async def shorten(system: HasDatabase, payment_id: str, seconds: float) -> None:
-    """Let a payment's checkout be over so many seconds after its opening, and have the sweep look at it now.
+@asynccontextmanager
+async def shortening(system: HasDatabase) -> AsyncIterator[Shorten]:
+    """Shorten many payments on one connection, for a database that stays as long as the block lasts.
 
     Raises worker.postgres.driver_errors.DRIVER_ERRORS where the database is away.
     """
     joined = system.joined()
     url = await asyncio.to_thread(joined.__enter__)
     try:
-        connection = await asyncpg.connect(url, timeout=10)
+        connection, turn = await asyncpg.connect(url, timeout=10), asyncio.Lock()
+
+        async def shorten_one(payment_id: str, seconds: float) -> None:
+            async with turn:
+                await connection.execute(
+                    "UPDATE payments SET expires_at = opened_at + make_interval(secs => $2), "
+                    "next_check_at = least(next_check_at, clock_timestamp()) WHERE id = $1",
+                    payment_id,
+                    seconds,
+                )
+
         try:
-            await connection.execute(
-                "UPDATE payments SET expires_at = opened_at + make_interval(secs => $2), "
-                "next_check_at = least(next_check_at, clock_timestamp()) WHERE id = $1",
-                payment_id,
-                seconds,
-            )
+            yield shorten_one
         finally:
             await connection.close()
     finally:
         await asyncio.to_thread(joined.__exit__, None, None, None)
+
+
+async def shorten(system: HasDatabase, payment_id: str, seconds: float) -> None:
+    """Let a payment's checkout be over so many seconds after its opening, and have the sweep look at it now.
+
+    Raises worker.postgres.driver_errors.DRIVER_ERRORS where the database is away.
+    """
+    async with shortening(system) as shorten_one:
+        await shorten_one(payment_id, seconds)

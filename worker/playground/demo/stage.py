@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
-
 from msgspec import Struct
 
 from worker.playground.demo.browser import Browser
 from worker.playground.demo.control import Control
+from worker.playground.demo.lifetime import Shorten
 from worker.playground.demo.stories_shop import StoryShop
 from worker.playground.demo.told_events import DemoFeed
 
@@ -34,4 +33,4 @@ class Stage(Struct, frozen=True, kw_only=True):
     browser: Browser
     feed: DemoFeed
     url: str
-    shorten: Callable[[str, float], Awaitable[None]]
+    shorten: Shorten

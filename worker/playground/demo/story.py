@@ -31,6 +31,8 @@ EVERY = (PAYPARSE, BLIND, ONEPAYBD, SHADHINPAY, MONEYBAG, IPAY)
 NEWER = (SSLCOMMERZ, BKASH, SHURJOPAY, AAMARPAY, EPS, UDDOKTAPAY)
 """Their stories stand in `newer.py`: at most of them an unpaid payment ends `unresolved`, for a person to look at."""
 
+TELLS_THE_END = (SSLCOMMERZ, BKASH, SHURJOPAY, EPS)
+"""Those of the newer that tell a failed or cancelled attempt."""
 
 THANKS = ("thanks (completed)",)
 

@@ -12,7 +12,7 @@ from worker.playground.sandbox.gateway_call import Call, GatewayEndpoint, Gatewa
 from worker.playground.sandbox.pace import drawn_pace
 from worker.playground.sandbox.sandbox import Sandbox
 from worker.playground.sandbox.simulated_gateway import SimulatedGateway
-from worker.playground.sandbox.troubles import FALSIFIES, Trouble
+from worker.playground.sandbox.troubles import FALSIFIES, OF_ANSWERS, Trouble
 
 
 def gateway_routes(sandbox: Sandbox, gateway: SimulatedGateway) -> list[web.RouteDef]:
@@ -41,11 +41,12 @@ async def _answer(
             return _written(other) if isinstance(other, GatewayReply) else other
     reply = _work(sandbox, gateway, endpoint, call)
     sandbox.queued.set()
+    if trouble is not None and reply.status >= 400 and trouble.trouble in OF_ANSWERS:
+        sandbox.troubles.put_back(trouble)  # a refused call did no work; the next call has an answer to lose or falsify
+        return _written(reply)
     if trouble is not None and trouble.trouble == "lost_answer":
         return trouble_replies.hang_up(request)
     if trouble is not None and trouble.trouble in FALSIFIES:
-        if reply.status >= 400:  # a refused call has no answer to falsify; the next call has
-            sandbox.troubles.put_back(trouble)
         reply = trouble_replies.falsified(gateway, reply, trouble.trouble)
     if trouble is not None and trouble.trouble == "json_in_json":
         return web.json_response(reply.written().decode(), status=reply.status)

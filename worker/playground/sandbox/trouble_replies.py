@@ -57,9 +57,7 @@ async def instead(
 
 
 def falsified(gateway: SimulatedGateway, reply: GatewayReply, trouble: str) -> GatewayReply:
-    """The reply with its places overwritten as the gateway's file says. An error stays as it is."""
-    if reply.status >= 400:
-        return reply
+    """The reply, which is no error, with its places overwritten as the gateway's file says."""
     body = deepcopy(reply.body)
     for change in gateway.tampers.get(trouble, ()):
         _overwrite(body, change, add=change[0] in gateway.adds)

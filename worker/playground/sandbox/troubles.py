@@ -82,6 +82,7 @@ _BY_ANY_DEED = frozenset(
 FALSIFIES = frozenset(
     {"unknown_word", "contradiction", "still_pending", "wrong_identity", "wrong_currency", "wrong_amount", "numbers"}
 )
+OF_ANSWERS = FALSIFIES | {"lost_answer", "json_in_json"}
 DEFAULT_SECONDS = {"timeout": 60.0, "slow": 3.0, "429": 1.0}
 
 

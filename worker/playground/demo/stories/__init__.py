@@ -14,6 +14,7 @@ from worker.playground.demo.stories import (
     money,
     newer,
     repeats,
+    subscribed,
     surprises,
 )
 from worker.playground.demo.story import Story
@@ -30,4 +31,5 @@ STORIES: tuple[Story, ...] = (
     *surprises.STORIES,
     *decisions.STORIES,
     *newer.STORIES,
+    *subscribed.STORIES,
 )

@@ -45,6 +45,6 @@ STORIES = (
     Story("Success, for a person to confirm", BLIND, pays, held("unverifiable")),
     *(Story("Failure", gateway, fails, closed("failed", "failed (failed)")) for gateway in CHECKED),
     *(Story("Cancel", gateway, cancels, closed("cancelled", "cancelled (cancelled)")) for gateway in CHECKED),
-    Story("Cancel", BLIND, cancels_in_the_dark, closed("expired", "cancelled (pending)")),
+    Story("Cancel", BLIND, cancels_in_the_dark, closed("expired", "cancelled (pending)"), lasts=6),
     *(Story("Abandoned checkout", gateway, abandons, closed("expired")) for gateway in EVERY),
 )

@@ -167,8 +167,7 @@ STORIES = (
         for gateway in (PAYPARSE, ONEPAYBD, SHADHINPAY, MONEYBAG)
     ),
     scripted("create_lost", IPAY, loses_the_reference, completed(), but="another reference"),
-    # It refuses the token of every OnePayBD story, and a refused call uses up the trouble that was set for it. So it is
-    # played before the others get there.
+    # It refuses the token of every story of its gateway, and some of them count the calls. So it is played first.
     scripted("token_revoked", ONEPAYBD, pays, completed(), lasts=FIRST),
     scripted("execute_lost", ONEPAYBD, pays, completed()),
     scripted("execute_slow", ONEPAYBD, pays, completed(saw=WAITED)),

@@ -10,6 +10,7 @@ clock.
 from __future__ import annotations
 
 from worker.playground.demo.browser import CONFIRMING
+from worker.playground.demo.elsewhere import opened_at_sslcommerz
 from worker.playground.demo.scene import Scene
 from worker.playground.demo.stories.ends import abandons, cancels, fails, leaves, pays
 from worker.playground.demo.stories.gateway_answers import (
@@ -43,6 +44,7 @@ from worker.playground.demo.stories.money import (
     late,
     pays_when_it_is_over_and_the_webhook_tells,
 )
+from worker.playground.demo.stories.surprises import FOR_GOOD
 from worker.playground.demo.story import (
     AAMARPAY,
     BKASH,
@@ -50,8 +52,10 @@ from worker.playground.demo.story import (
     NEWER,
     SHURJOPAY,
     SSLCOMMERZ,
+    TELLS_THE_END,
     THANKS,
     UDDOKTAPAY,
+    End,
     Story,
     closed,
     completed,
@@ -60,8 +64,6 @@ from worker.playground.demo.story import (
 )
 from worker.playground.demo.waiting import Otherwise, until
 
-TELLS_THE_END = (SSLCOMMERZ, BKASH, SHURJOPAY, EPS)
-"""Those that tell a failed or cancelled attempt."""
 PROVES_NO_END = (SHURJOPAY, AAMARPAY, EPS)
 """Those whose answer about an unpaid payment is pending for good."""
 LASTS = 25.0
@@ -121,6 +123,29 @@ async def is_validated_afterwards(scene: Scene) -> None:
     await scene.looks_again()
 
 
+async def pays_while_another_session_is_open(scene: Scene) -> None:
+    """The shop's own code opened a second session of the same `tran_id`.
+
+    Nobody pays it, so the answer has an element PROCESSING before the element VALID.
+    """
+    await scene.open()
+    paid_in, control = scene.payment["session_id"], scene.stage.control
+    await opened_at_sslcommerz(control, scene.payment, f"{scene.stage.url}/return/{scene.gateway.account}")
+    await scene.returns(await scene.at_gateway("pay", session_id=paid_in))
+
+
+async def is_reviewed_for_long(scene: Scene) -> None:
+    """The bank reviews the payment (2005) until payproof asks no more. When it is done, the IPN comes."""
+    await scene.open(lives=1.5)
+    await scene.gateway_troubles("still_pending", on="status", times=FOR_GOOD)
+    await scene.returns(await scene.at_gateway("pay", webhook=False), leave_at=CONFIRMING)
+    await scene.until("opened", "held")
+    await scene.gateway_recovers()
+    await scene.gateway_notifies(200, event="paid")
+
+
+REVIEWED = End(status="completed", told=("opened", "held", "completed"), saw=(CONFIRMING,))
+
 STORIES: tuple[Story, ...] = (
     *(Story("Success", gateway, pays, completed()) for gateway in NEWER),
     *(Story("Failure", gateway, fails, closed("failed", "failed (failed)")) for gateway in TELLS_THE_END),
@@ -128,9 +153,11 @@ STORIES: tuple[Story, ...] = (
     Story("Failure", UDDOKTAPAY, fails_and_goes_home, NEVER_RESOLVED, lasts=LASTS),
     *(Story("Cancel", gateway, cancels, closed("cancelled", "cancelled (cancelled)")) for gateway in TELLS_THE_END),
     Story("Cancel", AAMARPAY, cancels_unproven, held("unresolved", saw=("cancelled (pending)",)), lasts=LASTS),
-    Story("Cancel", UDDOKTAPAY, cancels_unproven, closed("expired", "cancelled (pending)")),
+    Story("Cancel", UDDOKTAPAY, cancels_unproven, closed("expired", "cancelled (pending)"), lasts=LIVES),
     *(Story("Abandoned checkout", one, abandons, closed("expired")) for one in (SSLCOMMERZ, BKASH, UDDOKTAPAY)),
     *(Story("Abandoned checkout", one, abandons, held("unresolved", saw=()), lasts=LASTS) for one in PROVES_NO_END),
+    Story("Another session open, and the first paid", SSLCOMMERZ, pays_while_another_session_is_open, completed()),
+    Story("Reviewed by the bank for long, and paid", SHURJOPAY, is_reviewed_for_long, REVIEWED, lasts=LASTS),
     Story("Validated afterwards", SSLCOMMERZ, is_validated_afterwards, completed()),
     *(Story("Webhook forged, nothing paid", one, forges_a_webhook, closed("expired")) for one in (BKASH, UDDOKTAPAY)),
 )

@@ -7,12 +7,18 @@ import secrets
 from worker.playground.demo.browser import CONFIRMING
 from worker.playground.demo.scene import Scene
 from worker.playground.demo.story import (
+    AAMARPAY,
+    BKASH,
     BLIND,
     CHECKED,
+    EPS,
     IPAY,
     MONEYBAG,
     ONEPAYBD,
     SHADHINPAY,
+    SHURJOPAY,
+    SSLCOMMERZ,
+    UDDOKTAPAY,
     End,
     Story,
     closed,
@@ -29,10 +35,13 @@ async def returns_many_times(scene: Scene) -> None:
 
 
 async def pays_the_order_twice(scene: Scene) -> None:
-    """Two attempts of one order, and the buyer pays both: the second has to be refunded."""
+    """Two attempts of one order, and the buyer pays both: the second has to be refunded.
+
+    At UddoktaPay only a message has the invoice to ask by.
+    """
     order = f"order-{secrets.token_hex(4)}"
     first = await scene.open(order=order)
-    await scene.at_gateway("pay", webhook=False)
+    await scene.at_gateway("pay", webhook=scene.gateway is UDDOKTAPAY)
     await scene.until("opened", "completed")
     await scene.open(order=order)
     await scene.returns(await scene.at_gateway("pay"))
@@ -89,12 +98,18 @@ SECOND = End(status="completed", hold="duplicate_for_order", told=("opened", "he
 STORIES = (
     *(Story(f"{MANY} callbacks at once", one, returns_many_times, completed(saw=(), questions=3)) for one in CHECKED),
     Story(f"{MANY} callbacks at once", BLIND, returns_many_times, held("unverifiable", saw=(), questions=0)),
-    *(Story("Order paid twice", gateway, pays_the_order_twice, SECOND) for gateway in (SHADHINPAY, IPAY)),
+    *(
+        Story("Order paid twice", gateway, pays_the_order_twice, SECOND)
+        for gateway in (SHADHINPAY, IPAY, SSLCOMMERZ, SHURJOPAY, AAMARPAY, EPS, UDDOKTAPAY)
+    ),
     *(
         Story("Order paid again after a full refund", gateway, pays_again_what_was_refunded, completed())
         for gateway in (SHADHINPAY, MONEYBAG)
     ),
     Story("Order paid again after a full refund", ONEPAYBD, pays_elsewhere_what_was_refunded, completed()),
-    Story("Order approved twice", ONEPAYBD, approves_the_order_twice, closed("expired", CONFIRMING)),
+    *(
+        Story("Order approved twice", gateway, approves_the_order_twice, closed("expired", CONFIRMING))
+        for gateway in (ONEPAYBD, BKASH)
+    ),
     Story("Transaction used twice", IPAY, shows_one_transaction_twice, held("transaction_reused")),
 )

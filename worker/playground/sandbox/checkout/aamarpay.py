@@ -23,7 +23,8 @@ main{max-width:44rem;margin-top:1.5rem;display:grid;grid-template-columns:1fr 15
 .go{background:#8a3d00;color:#fff}
 .go:hover{background:#6b2f00}
 .back{background:none;color:#8a3d00;text-decoration:underline}
-@media(max-width:40rem){main{display:block;margin:0;border:0;border-radius:0}}
+@media(max-width:40rem){main{display:block;margin:0;border:0;border-radius:0}
+ .order dl div{display:flex;margin-top:0}.order dd{text-align:right}}
 """
 )
 

@@ -14,8 +14,8 @@ main{max-width:46rem;margin-top:1.5rem;background:#fff;border-top:6px solid #0b6
 .brand b{font-size:1.375rem;color:#0b6b3a;letter-spacing:.06em}
 .brand span{font-size:.8125rem;color:#4a5f54}
 .order{grid-column:1/-1;background:#10281d;color:#fff;padding:.9rem 1.5rem;display:grid;grid-template-columns:1fr auto;
- align-items:center}
-.order dl{font-size:.875rem;grid-row:1}
+ align-items:center;column-gap:1.25rem}
+.order dl{font-size:.875rem;grid-row:1;min-width:0}
 .order .amount{grid-column:2;grid-row:1;font-size:1.5rem}
 .clock{grid-column:1/-1}
 .act{grid-column:1/-1;padding:1.25rem 1.5rem 1.5rem}
@@ -24,11 +24,13 @@ main{max-width:46rem;margin-top:1.5rem;background:#fff;border-top:6px solid #0b6
  min-height:1.5rem}
 .ways a[aria-current]{background:#0b6b3a;border-color:#0b6b3a;color:#fff}
 .act .lead,.hint,.foot{color:#4a5f54}
+.act .lead{margin:.25rem 0 1rem}
 .buttons{flex-direction:row}
 .go{background:#0b6b3a;color:#fff;flex:1}
 .go:hover{background:#085229}
 .back{background:#fff;color:#10281d;border:1px solid #6f8a7b}
-@media(max-width:34rem){main{margin-top:0;display:block}.buttons{flex-direction:column}.ways{flex-wrap:wrap}}
+@media(max-width:34rem){main{margin-top:0;display:block}.order{display:block}.buttons{flex-direction:column}
+ .ways{flex-wrap:wrap}}
 """
 WAYS = (("wallet", "Mobile wallet"), ("card", "Card"), ("bank", "Bank account"))
 
