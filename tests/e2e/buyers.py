@@ -14,6 +14,7 @@ import aiohttp
 import asyncpg
 from msgspec import Struct
 
+from tests.commands import Ended, command
 from tests.harness import BLIND, CHECKED, NEWER, Document, Gateway, Scene, Stage, System
 from tests.processes import until
 from worker.playground.sandbox.sandbox_config import CREDENTIALS
@@ -141,3 +142,10 @@ def signed(name: str, body: bytes, *, age: int = 0, secret: str | None = None) -
         return {"X-ShadhinPay-Signature": f"t={at},v1={digest}"}
     digest = hmac.new(key, b"%d." % at + body, hashlib.sha256).hexdigest()
     return {"X-Webhook-Signature": f"sha256={digest}", "X-Webhook-Timestamp": str(at)}
+
+
+async def payproof_says(payproof: Payproof, *words: str, **settings: str) -> Ended:
+    """Run a command with the configuration of the running service; its output never holds the shop's key."""
+    ended = await command(*words, cwd=payproof.system.place, settings=payproof.system.settings | settings)
+    assert payproof.system.key not in ended.out + ended.err
+    return ended

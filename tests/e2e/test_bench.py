@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.buyers import Payproof
-from tests.e2e.test_commands import SECONDS, Ended, payproof_says, started
+from tests.commands import SECONDS, Ended, started
+from tests.e2e.buyers import Payproof, payproof_says
 from tests.harness import Child, free_ports
 from tests.processes import until
 

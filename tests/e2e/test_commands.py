@@ -11,7 +11,6 @@ import json
 import os
 import pty
 import signal
-import sys
 import uuid
 from collections.abc import Iterator
 from importlib.metadata import version
@@ -20,72 +19,19 @@ from typing import Any
 
 import asyncpg
 import pytest
-from msgspec import Struct
 
-from tests.e2e.buyers import ASKED, WEBHOOK_SECRET, Payproof
+from tests.commands import SECONDS, STARTER, Ended, command, started
+from tests.e2e.buyers import ASKED, WEBHOOK_SECRET, Payproof, payproof_says
 from tests.e2e.conftest import SETTINGS
-from tests.harness import System, environment, free_ports
+from tests.harness import System, free_ports
 from tests.processes import directory, running, until
 from worker.postgres.server.embedded import embedded
 
-SECONDS = 30
-STARTER = ("SHOP_API_KEY", "IPAY_API_KEY", "SHOP_WEBHOOK_SECRET")
-ENVIRONMENT = {name: value for name, value in environment().items() if name not in STARTER} | {"COLUMNS": "80"}
 UNKNOWN = "pay_00000000000000000000000000"
 COMMANDS = (
     *("bench", "dead", "demo", "doctor", "events", "explain", "init", "migrate", "payments", "reconcile", "sandbox"),
     *("serve", "webhooks"),
 )
-
-
-class Ended(Struct, frozen=True):
-    code: int
-    out: str
-    err: str
-
-    @property
-    def lines(self) -> list[str]:
-        return self.out.splitlines()
-
-
-async def started(
-    *words: str,
-    cwd: Path,
-    settings: dict[str, str],
-    stdin: int = asyncio.subprocess.DEVNULL,
-    stdout: int = asyncio.subprocess.PIPE,
-) -> asyncio.subprocess.Process:
-    return await asyncio.create_subprocess_exec(
-        *(sys.executable, "-P", "-m", "worker.cli", *words),
-        cwd=cwd,
-        env=ENVIRONMENT | settings,
-        stdin=stdin,
-        stdout=stdout,
-        stderr=asyncio.subprocess.PIPE,
-    )
-
-
-async def command(
-    *words: str, cwd: Path, settings: dict[str, str] | None = None, stdin: int = asyncio.subprocess.DEVNULL
-) -> Ended:
-    process = await started(*words, cwd=cwd, settings=settings or {}, stdin=stdin)
-    answered = asyncio.create_task(process.communicate())
-    done, _ = await asyncio.wait({answered}, timeout=SECONDS)
-    if not done:
-        process.kill()
-    out, err = await answered
-    assert done, f"it had not ended after {SECONDS} s: {out.decode()}{err.decode()}"
-    assert process.returncode is not None
-    ended = Ended(process.returncode, out.decode(), err.decode())
-    assert "Traceback" not in ended.out + ended.err
-    return ended
-
-
-async def payproof_says(payproof: Payproof, *words: str, **settings: str) -> Ended:
-    """Run a command with the configuration of the running service; its output never holds the shop's key."""
-    ended = await command(*words, cwd=payproof.system.place, settings=payproof.system.settings | settings)
-    assert payproof.system.key not in ended.out + ended.err
-    return ended
 
 
 @pytest.fixture(scope="module")

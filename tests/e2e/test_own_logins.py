@@ -21,7 +21,7 @@ from tests.e2e.conformance_whole_way import WholeWay
 from tests.e2e.installed import Installed
 from tests.fault.postgres import postgres
 from tests.harness import QUICK, System
-from tests.integration.cluster import of_kind
+from tests.integration.cluster import make_shop_of_manifest
 from tests.logins import as_user
 from tests.processes import directory
 from worker.amqp.topology import EVENTS
@@ -92,15 +92,9 @@ def deployed() -> Iterator[Deployed]:
 
 async def _database(url: str) -> str:
     """The database with the manifest's groups and users, and an owner who is nobody else; returns the owner's URL."""
-    (cluster,) = [one["spec"] for one in of_kind("Cluster")]
     admin = await asyncpg.connect(url, database="postgres")
     try:
-        for statement in cluster["bootstrap"]["initdb"]["postInitSQL"]:
-            await admin.execute(statement)
-        for role in cluster["managed"]["roles"]:
-            await admin.execute(f"CREATE ROLE {role['name']} LOGIN IN ROLE {', '.join(role['inRoles'])}")
-        await admin.execute("CREATE ROLE tables_owner LOGIN")
-        await admin.execute("CREATE DATABASE shop OWNER tables_owner")
+        await make_shop_of_manifest(admin)
     finally:
         await admin.close()
     owner = as_user(url, "tables_owner").replace("@/payproof?", "@/shop?")

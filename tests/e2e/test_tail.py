@@ -12,8 +12,8 @@ import sys
 
 import pytest
 
-from tests.e2e.buyers import Payproof
-from tests.e2e.test_commands import SECONDS, payproof_says, started
+from tests.commands import SECONDS, started
+from tests.e2e.buyers import Payproof, payproof_says
 from tests.processes import until
 
 PAGE = 4096

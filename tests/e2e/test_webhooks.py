@@ -6,8 +6,8 @@ import json
 from datetime import UTC, datetime
 from typing import Any
 
-from tests.e2e.buyers import WEBHOOK_SECRET, Payproof
-from tests.e2e.test_commands import Ended, payproof_says
+from tests.commands import Ended
+from tests.e2e.buyers import WEBHOOK_SECRET, Payproof, payproof_says
 from tests.processes import until
 from worker.config.webhook_endpoints import endpoint_id
 

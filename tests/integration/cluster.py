@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import tomllib
 
+import asyncpg
+
 from tests.deployment import KUBERNETES, Document, manifests
 
 
@@ -41,3 +43,14 @@ def selects(selector: Document, role: str) -> bool:
 
 def toml() -> Document:
     return tomllib.loads((KUBERNETES / "payproof.toml").read_text())
+
+
+async def make_shop_of_manifest(admin: asyncpg.Connection[asyncpg.Record]) -> None:
+    """Make the database `shop` with the groups and users of the cluster's manifest. Its owner may create no role."""
+    (cluster,) = [one["spec"] for one in of_kind("Cluster")]
+    for statement in cluster["bootstrap"]["initdb"]["postInitSQL"]:
+        await admin.execute(statement)
+    for role in cluster["managed"]["roles"]:
+        await admin.execute(f"CREATE ROLE {role['name']} LOGIN IN ROLE {', '.join(role['inRoles'])}")
+    await admin.execute("CREATE ROLE tables_owner LOGIN")
+    await admin.execute("CREATE DATABASE shop OWNER tables_owner")

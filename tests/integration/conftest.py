@@ -17,8 +17,10 @@ import asyncpg
 import pytest
 
 from tests.broker import RabbitMQ, rabbitmq
+from tests.integration.sandboxes import Driver, Receiver, driving, receiving
 from tests.integration.shops import Shops, serving
 from tests.processes import directory
+from worker.playground.sandbox.sandbox_config import SandboxConfig
 from worker.postgres.database import Database, connect
 from worker.postgres.server.embedded import embedded_here
 from worker.postgres.server.migrate import apply_migrations
@@ -88,6 +90,20 @@ async def shops(database: Database) -> AsyncIterator[Shops]:
     """The merchant API over that database, with two shops."""
     async with serving(database) as shops:
         yield shops
+
+
+@pytest.fixture
+async def sandbox() -> AsyncIterator[Driver]:
+    """A shop and a tester at a sandbox that repeats its webhooks at once."""
+    async with driving(SandboxConfig(seed=7, webhook_base_delay=0.01)) as driver:
+        yield driver
+
+
+@pytest.fixture
+async def receiver() -> AsyncIterator[Receiver]:
+    """An endpoint of the shop's that keeps what comes."""
+    async with receiving() as made:
+        yield made
 
 
 async def _prepare(url: str, settings: dict[str, str]) -> None:

@@ -21,6 +21,7 @@ from cryptography.hazmat.primitives.asymmetric import padding, rsa
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 from cryptography.x509 import load_pem_x509_certificate
 
+from tests.local_server import serving
 from worker.playground.sandbox.sandbox_app import make_app
 from worker.playground.sandbox.sandbox_config import SandboxConfig
 
@@ -125,17 +126,20 @@ class Driver:
         self.token = answered.json["id_token"]
         return answered
 
-    async def bkash(self, **changes: Any) -> Answered:
-        body = {
+    def _of_bkash(self, payer: str) -> dict[str, str]:
+        """The opening of a payment, by bKash itself and by OnePayBD, which has bKash's fields."""
+        return {
             "mode": "0011",
             "amount": "1500.5",
             "currency": "BDT",
             "intent": "sale",
             "merchantInvoiceNumber": REFERENCE,
-            "payerReference": "0011",
+            "payerReference": payer,
             "callbackURL": f"{self.shop}/b",
         }
-        return await self.onepaybd("create", body | changes)
+
+    async def bkash(self, **changes: Any) -> Answered:
+        return await self.onepaybd("create", self._of_bkash("0011") | changes)
 
     async def direct(self, path: str, body: Any, **headers: str) -> Answered:
         """A call to bKash itself."""
@@ -148,16 +152,7 @@ class Driver:
         return answered
 
     async def direct_bkash(self, **changes: Any) -> Answered:
-        body = {
-            "mode": "0011",
-            "amount": "1500.5",
-            "currency": "BDT",
-            "intent": "sale",
-            "merchantInvoiceNumber": REFERENCE,
-            "payerReference": "01770618575",
-            "callbackURL": f"{self.shop}/b",
-        }
-        return await self.direct("create", body | changes)
+        return await self.direct("create", self._of_bkash("01770618575") | changes)
 
     async def execute(self, provider: str, payment_id: str) -> Answered:
         """Take the money, where Execute does that."""
@@ -369,17 +364,6 @@ class Receiver:
     async def next(self) -> tuple[Any, bytes]:
         async with asyncio.timeout(DEADLINE):
             return await self.came.get()
-
-
-@asynccontextmanager
-async def serving(app: web.Application) -> AsyncIterator[str]:
-    runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
-    await runner.setup()
-    try:
-        await web.TCPSite(runner, "127.0.0.1", 0).start()
-        yield f"http://127.0.0.1:{runner.addresses[0][1]}"
-    finally:
-        await runner.cleanup()
 
 
 @asynccontextmanager

@@ -24,8 +24,8 @@ from tests.integration.sandboxes import (
     driving,
     leads_to,
     opened,
-    serving,
 )
+from tests.local_server import serving
 from worker.playground.sandbox.checkout import ORDER_PAGE
 from worker.playground.sandbox.checkout.checkout_routes import LOOKS
 from worker.playground.sandbox.checkout.shape import Special, shown_money

@@ -21,6 +21,7 @@ from consumers.providers.onepaybd import OnePayBD
 from schemas.secret import Secret
 from tests.integration.endpoints import endpoint_at, happen
 from tests.integration.shops import CONFIG, Shops
+from tests.local_server import serving
 from worker.config import Config
 from worker.config.shapes import DAY, Retained
 from worker.ops.doctor import installation
@@ -50,13 +51,8 @@ async def gateway(date: Callable[[], str], *, elsewhere: bool = False) -> AsyncI
 
     app = web.Application()
     app.router.add_route("*", "/{any:.*}", answer)
-    runner = web.AppRunner(app, access_log=None)
-    await runner.setup()
-    try:
-        await web.TCPSite(runner, "127.0.0.1", 0).start()
-        yield f"http://127.0.0.1:{runner.addresses[0][1]}/api"
-    finally:
-        await runner.cleanup()
+    async with serving(app) as base:
+        yield f"{base}/api"
 
 
 @pytest.mark.parametrize("seconds", [0, 300, -7200])
@@ -111,13 +107,8 @@ async def answering(*replies: tuple[str, str, int, dict[str, object]]) -> AsyncI
 
     for method, path, status, body in replies:
         app.router.add_route(method, path, say(status, body))
-    runner = web.AppRunner(app, access_log=None)
-    await runner.setup()
-    try:
-        await web.TCPSite(runner, "127.0.0.1", 0).start()
-        yield f"http://127.0.0.1:{runner.addresses[0][1]}"
-    finally:
-        await runner.cleanup()
+    async with serving(app) as base:
+        yield base
 
 
 async def examined(provider: Provider) -> tuple[str, str]:

@@ -11,20 +11,15 @@ from aiohttp import ClientResponse, hdrs, web
 from aiohttp.test_utils import TestClient, TestServer
 from msgspec.structs import replace
 
-from tests.integration.shops import CONFIG, KEYS, RULES
+from tests.integration.public_application import application
+from tests.integration.shops import CONFIG, KEYS
 from worker.config import Config
-from worker.http_apps import ops_app, public_app
-from worker.ingress.byte_budgets import ByteBudgets
-from worker.ingress.waiters import PaymentWaiters
+from worker.http_apps import ops_app
 from worker.ops.health import Ops
 from worker.ops.state_metrics import state_metrics_of
 from worker.postgres.database import Database
-from worker.postgres.ledger.postgres_ledger import PostgresLedger
-from worker.postgres.queue.claim_queue import PostgresBus
-from worker.postgres.tokens import PostgresTokens
 from worker.runtime.http_listener import HEADERS
 from worker.telemetry.metrics import Metrics
-from worker.verify.gateways import gateways
 
 QUICK = replace(CONFIG, return_wait=0.0)
 NOBODYS = "pay_" + "0" * 26
@@ -35,20 +30,7 @@ KEYED = {"Authorization": f"Bearer {KEYS['shop']}"}
 
 @asynccontextmanager
 async def public(database: Database, config: Config = QUICK) -> AsyncIterator[tuple[TestClient, web.Application]]:
-    bus, ledger, metrics = PostgresBus(database), PostgresLedger(database), Metrics()
-    async with gateways(PostgresTokens(database)) as asking:
-        app = public_app(
-            config,
-            RULES,
-            database,
-            database,
-            ledger,
-            bus,
-            asking,
-            PaymentWaiters(),
-            ByteBudgets(10**9, database.clock.now),
-            metrics,
-        )
+    async with application(database, config) as app:
         app.router.add_get("/breaks", breaks)
         async with TestClient(TestServer(app)) as client:
             yield client, app

@@ -13,23 +13,18 @@ from aiohttp import web
 from msgspec.structs import replace
 
 from tests.harness import shop_pages
-from tests.integration.shops import CONFIG, KEYS, RULES
+from tests.integration.public_application import application
+from tests.integration.shops import CONFIG, KEYS
 from tests.integration.test_headers import NOBODYS
 from worker.config import Config
-from worker.http_apps import ops_app, public_app
-from worker.ingress.byte_budgets import ByteBudgets
-from worker.ingress.waiters import PaymentWaiters
+from worker.http_apps import ops_app
 from worker.ops.health import Ops
 from worker.ops.state_metrics import state_metrics_of
 from worker.playground.sandbox.sandbox_app import make_app
 from worker.playground.sandbox.sandbox_config import SandboxConfig
 from worker.postgres.database import Database
-from worker.postgres.ledger.postgres_ledger import PostgresLedger
-from worker.postgres.queue.claim_queue import PostgresBus
-from worker.postgres.tokens import PostgresTokens
 from worker.runtime.http_listener import HEADERS, Runner
 from worker.telemetry.metrics import Metrics
-from worker.verify.gateways import gateways
 
 LEAK = b"01700000000"
 HOST = b"Host: pay.example\r\n"
@@ -80,23 +75,8 @@ async def listener(name: str, database: Database) -> AsyncIterator[str]:
 
 @asynccontextmanager
 async def public(database: Database, config: Config) -> AsyncIterator[str]:
-    bus, ledger, metrics = PostgresBus(database), PostgresLedger(database), Metrics()
-    rules = replace(RULES, public_url=config.settings.public_url)
-    async with gateways(PostgresTokens(database)) as asking:
-        app = public_app(
-            config,
-            rules,
-            database,
-            database,
-            ledger,
-            bus,
-            asking,
-            PaymentWaiters(),
-            ByteBudgets(10**9, database.clock.now),
-            metrics,
-        )
-        async with listening(app, config.settings.public_path) as url:
-            yield url
+    async with application(database, config) as app, listening(app, config.settings.public_path) as url:
+        yield url
 
 
 async def said(url: str, raw: bytes) -> bytes:

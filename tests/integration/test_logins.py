@@ -17,7 +17,7 @@ from schemas.secret import Secret
 from tests.broker import RabbitMQ, rabbitmq
 from tests.deployment import DEPLOY
 from tests.fault.postgres import postgres
-from tests.integration.cluster import of_kind
+from tests.integration.cluster import make_shop_of_manifest
 from tests.logins import as_user
 from tests.processes import directory
 from worker.amqp.diagnose import diagnose
@@ -73,19 +73,13 @@ def server() -> Iterator[str]:
 @pytest.fixture
 async def database(server: str) -> AsyncIterator[str]:
     """A database whose owner may create no role, with the groups and users of the cluster's manifest."""
-    (cluster,) = [one["spec"] for one in of_kind("Cluster")]
     admin = await asyncpg.connect(server, database="postgres")
     url = as_user(server, "tables_owner").replace("@/payproof?", "@/shop?")
     try:
         if await admin.fetchval("SELECT exists(SELECT FROM pg_roles WHERE rolname = 'tables_owner')"):
             yield url
             return
-        for statement in cluster["bootstrap"]["initdb"]["postInitSQL"]:
-            await admin.execute(statement)
-        for role in cluster["managed"]["roles"]:
-            await admin.execute(f"CREATE ROLE {role['name']} LOGIN IN ROLE {', '.join(role['inRoles'])}")
-        await admin.execute("CREATE ROLE tables_owner LOGIN")
-        await admin.execute("CREATE DATABASE shop OWNER tables_owner")
+        await make_shop_of_manifest(admin)
         await apply_migrations(url)
         async with connect(url, size=2) as opened:
             assert await granted(opened) == [], "every group is there, and has its rights"

@@ -9,7 +9,7 @@ import asyncpg
 import pytest
 
 from schemas.secret import Secret
-from tests.integration.shop_command import command
+from tests.commands import shop_command
 from tests.pooler import pooler
 from worker.postgres.server.session_check import (
     CONNECT_QUERY,
@@ -61,7 +61,7 @@ async def test_whatever_else_is_wrong_is_for_others_to_say(dsn: str) -> None:
 async def test_no_role_starts_on_them_alone_and_says_why(dsn: str, roles: str) -> None:
     """Without sessions of their own, locks would be lost, and wakeups would never come."""
     async with pooled(dsn, "transaction") as url:
-        assert await command("serve", f"--roles={roles}", PAYPROOF_DATABASE_URL=url) == (2, "", WHY)
+        assert await shop_command("serve", f"--roles={roles}", PAYPROOF_DATABASE_URL=url) == (2, "", WHY)
 
 
 async def test_a_pooled_and_a_direct_url_of_one_database_are_taken(dsn: str) -> None:
@@ -93,7 +93,7 @@ async def test_each_wrong_pair_is_refused_by_serve_and_by_doctor_in_the_same_wor
             (plain, dsn, f"connect_query='{CONNECT_QUERY}'"),
         ]:
             urls = {"PAYPROOF_DATABASE_URL": url} | ({"PAYPROOF_DATABASE_DIRECT_URL": direct} if direct else {})
-            code, _, told = await command("serve", "--roles=ingress", **urls)
+            code, _, told = await shop_command("serve", "--roles=ingress", **urls)
             assert (code, why in told) == (2, True), told
-            code, found, told = await command("doctor", **urls)
+            code, found, told = await shop_command("doctor", **urls)
             assert (code, "no  database: " in found, why in found) == (1, True, True), found

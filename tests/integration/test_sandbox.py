@@ -8,7 +8,6 @@ import re
 import signal
 import sys
 import tomllib
-from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
@@ -33,27 +32,14 @@ from tests.integration.sandboxes import (
     driving,
     leads_to,
     opened,
-    receiving,
-    serving,
     signed_by_moneybag,
     signed_by_shadhinpay,
     told_by_status,
 )
+from tests.local_server import serving
 from worker.playground.sandbox.accounts import accounts_toml
 from worker.playground.sandbox.sandbox_app import make_app
 from worker.playground.sandbox.sandbox_config import GATEWAYS, SandboxConfig
-
-
-@pytest.fixture
-async def sandbox() -> AsyncIterator[Driver]:
-    async with driving(SandboxConfig(seed=7, webhook_base_delay=0.01)) as driver:
-        yield driver
-
-
-@pytest.fixture
-async def receiver() -> AsyncIterator[Receiver]:
-    async with receiving() as made:
-        yield made
 
 
 async def test_payparse_opens_is_paid_and_tells_so(sandbox: Driver) -> None:

@@ -25,12 +25,6 @@ TOPIC = "arn:aws:sns:ap-southeast-1:000000000000:bpt_01929918000"
 
 
 @pytest.fixture
-async def sandbox() -> AsyncIterator[Driver]:
-    async with driving(SandboxConfig(seed=7, webhook_base_delay=0.01)) as driver:
-        yield driver
-
-
-@pytest.fixture
 async def receiver(sandbox: Driver) -> AsyncIterator[Receiver]:
     async with receiving() as made:
         await sandbox.control("webhook_urls", provider="bkash", url=made.url)

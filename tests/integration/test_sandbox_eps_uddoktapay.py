@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -15,25 +14,9 @@ from tests.integration.sandboxes import (
     UDDOKTAPAY,
     Driver,
     Receiver,
-    driving,
     opened,
     opened_by_eps,
-    receiving,
 )
-from worker.playground.sandbox.sandbox_config import SandboxConfig
-
-
-@pytest.fixture
-async def sandbox() -> AsyncIterator[Driver]:
-    async with driving(SandboxConfig(seed=7, webhook_base_delay=0.01)) as driver:
-        yield driver
-
-
-@pytest.fixture
-async def receiver() -> AsyncIterator[Receiver]:
-    async with receiving() as made:
-        yield made
-
 
 # -- EPS ---------------------------------------------------------------------------------------------------------------
 

@@ -10,16 +10,9 @@ from urllib.parse import parse_qsl
 
 import pytest
 
-from tests.integration.sandboxes import REFERENCE, SHOP, SSLCOMMERZ, Driver, Receiver, driving, opened, receiving
-from worker.playground.sandbox.sandbox_config import SandboxConfig
+from tests.integration.sandboxes import REFERENCE, SHOP, SSLCOMMERZ, Driver, Receiver, opened, receiving
 
 COVERED = {"tran_id", "val_id", "amount", "currency_type", "currency_amount", "status", "store_id"}
-
-
-@pytest.fixture
-async def sandbox() -> AsyncIterator[Driver]:
-    async with driving(SandboxConfig(seed=7, webhook_base_delay=0.01)) as driver:
-        yield driver
 
 
 @pytest.fixture

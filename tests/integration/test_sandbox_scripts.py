@@ -28,12 +28,12 @@ from tests.integration.sandboxes import (
     driving,
     opened,
     opened_by_eps,
-    serving,
     signed_by_moneybag,
     signed_by_shadhinpay,
     signed_by_sns,
     told_by_status,
 )
+from tests.local_server import serving
 from worker.playground.sandbox.sandbox_config import GATEWAYS, SandboxConfig
 
 WITH_WEBHOOKS = ("shadhinpay", "moneybag", "bkash", "eps", "uddoktapay")

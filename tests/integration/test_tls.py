@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from schemas.secret import Secret
-from tests.integration.shop_command import command
+from tests.commands import shop_command
 from tests.processes import directory
 from tests.tls import Authority, authority, postgres_over_tls, rabbitmq_over_tls
 from worker.amqp.diagnose import diagnose
@@ -100,9 +100,9 @@ async def test_the_broker_is_used_over_a_verified_connection_and_otherwise_refus
 
 async def test_serve_and_doctor_say_what_they_could_not_verify(other: Path, database: str, broker: str) -> None:
     urls = {"PAYPROOF_DATABASE_URL": verified(database, other), "PAYPROOF_AMQP_URL": f"{broker}?cafile={other}"}
-    code, _, told = await command("serve", "--roles=ingress", **urls)
+    code, _, told = await shop_command("serve", "--roles=ingress", **urls)
     assert (code, "CERTIFICATE_VERIFY_FAILED" in told) == (1, True), told
-    code, found, _ = await command("doctor", **urls)
+    code, found, _ = await shop_command("doctor", **urls)
     assert code == 1
     assert "CERTIFICATE_VERIFY_FAILED" in found
     assert "its certificate is not accepted" in found

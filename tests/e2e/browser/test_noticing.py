@@ -9,6 +9,7 @@ from aiohttp import web
 
 from tests.e2e.browser.axe import accessible
 from tests.e2e.browser.chromium import windows_of
+from tests.local_server import serving
 
 POLICY = {"Content-Security-Policy": "default-src 'none'; script-src 'unsafe-inline'"}
 PAGES = {
@@ -31,13 +32,8 @@ async def url() -> AsyncIterator[str]:
 
     app = web.Application()
     app.add_routes([web.get("/{name}", page)])
-    runner = web.AppRunner(app, access_log=None)
-    await runner.setup()
-    try:
-        await web.TCPSite(runner, "127.0.0.1", 0).start()
-        yield f"http://127.0.0.1:{runner.addresses[0][1]}"
-    finally:
-        await runner.cleanup()
+    async with serving(app) as base:
+        yield base
 
 
 @pytest.mark.parametrize("name", PAGES)

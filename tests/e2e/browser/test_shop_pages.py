@@ -7,12 +7,12 @@ from collections.abc import AsyncIterator
 
 import pytest
 import pytest_asyncio
-from aiohttp import web
 from playwright.async_api import expect
 
 from tests.e2e.browser.demo_shop import DemoShop
 from tests.e2e.browser.looking import looked_over_everywhere
 from tests.e2e.browser.shopping import CHECKOUTS
+from tests.local_server import serving
 from worker.playground.sandbox.sandbox_app import make_app
 from worker.playground.sandbox.sandbox_config import SandboxConfig
 
@@ -79,13 +79,8 @@ async def test_the_page_of_the_control_api(demo: DemoShop) -> None:
 @pytest_asyncio.fixture(loop_scope="session")
 async def bare() -> AsyncIterator[str]:
     """A sandbox without a shop."""
-    runner = web.AppRunner(make_app(SandboxConfig()), access_log=None)
-    await runner.setup()
-    try:
-        await web.TCPSite(runner, "127.0.0.1", 0).start()
-        yield f"http://127.0.0.1:{runner.addresses[0][1]}"
-    finally:
-        await runner.cleanup()
+    async with serving(make_app(SandboxConfig())) as base:
+        yield base
 
 
 async def test_a_sandbox_without_a_shop_says_how_to_connect_one(demo: DemoShop, bare: str) -> None:

@@ -15,6 +15,7 @@ from schemas.report import Next, ReportHeader, Row
 from schemas.statements import LineOutcome
 from tests.e2e.browser.chromium import DESKTOP, PHONE, Windows
 from tests.e2e.browser.looking import fits, looked_over, looked_over_everywhere
+from tests.local_server import serving
 from tests.reports import gathered
 from worker.reconciliation.report.page import report_page as written
 
@@ -83,13 +84,8 @@ async def address() -> AsyncIterator[str]:
 
     app = web.Application()
     app.router.add_get("/report.html", read)
-    runner = web.AppRunner(app, access_log=None)
-    await runner.setup()
-    try:
-        await web.TCPSite(runner, "127.0.0.1", 0).start()
-        yield f"http://127.0.0.1:{runner.addresses[0][1]}/report.html"
-    finally:
-        await runner.cleanup()
+    async with serving(app) as base:
+        yield f"{base}/report.html"
 
 
 async def opened(windows: Windows, address: str, *, scripts: bool = True) -> Page:
