@@ -67,6 +67,7 @@ from consumers.providers.kit.replies import (
     refusal_in,
     refused,
     required_text,
+    undocumented,
     unreadable,
     web_address,
 )
@@ -179,6 +180,7 @@ __all__ = [
     "time_or_none",
     "timestamps",
     "two_decimals",
+    "undocumented",
     "unreadable",
     "value_at",
     "web_address",
