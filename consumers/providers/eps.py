@@ -116,9 +116,13 @@ class EPS(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     @kit.exchange
     def prove(self) -> kit.Exchange[kit.Proof]:
-        """A granted token, and a reply of EPS about nobody's payment: its status or fault there is UNKNOWN."""
+        """A granted token, and a reply of EPS about nobody's payment: its status or fault there is UNKNOWN.
+
+        Users saw a 404 there. A refused token or hash key would have come first.
+        """
         received = yield from self._search(kit.NOBODYS_PAYMENT)
-        if not received.ok or not any(name in received.body for name in ("Status", *_WORDS)):
+        known = received.ok and any(name in received.body for name in ("Status", *_WORDS))
+        if not known and received.status != 404:
             words = f"it grants a token, and its HTTP {received.status} about an unknown payment is not documented"
             return kit.Proof(verdict="unknown", words=words)
         words = "it accepts user name, password and hash key; merchant_id and store_id are first sent with an opening"
@@ -126,12 +130,14 @@ class EPS(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     @kit.exchange
     def grant(self) -> Generator[kit.HttpRequest, kit.HttpReply, kit.Token | kit.Inconclusive]:
-        """POST /Auth/GetToken (EPS-OFF)."""
+        """POST /Auth/GetToken (EPS-OFF). A reason instead of a token means that the account's keys are refused."""
         username = self.username.reveal()
         body = {"userName": username, "password": self.password.reveal()}
         request = kit.post(self._url("/Auth/GetToken"), [("x-hash", self._hash(username))], body)
         received = yield from kit.fetch(request)
         token = kit.read_token(received.body.get("token"), str(_TOKEN_SECONDS))
+        if token is None and kit.text_or_none(received.body, *_WORDS, longest=2000) is not None:
+            return kit.Inconclusive(trouble=kit.Trouble.KEY_REFUSED, detail="a reason instead of a token")
         if token is None or not received.ok:
             return kit.unreadable(f"HTTP {received.status} without a token that could be used")
         return token

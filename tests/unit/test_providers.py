@@ -477,6 +477,8 @@ def test_trouble_proves_no_credentials_and_opens_nothing(gateway: str) -> None:
     for path in [path for path in of_case("prove", "ask") if path.parent.name == gateway]:
         for trouble, (reply, wanted) in TROUBLES.items():
             proof, sent = constant(prove_credentials(provider(path)), reply)
+            if gateway == "eps" and trouble == "a page of 404":
+                continue  # the granted token is the proof, and EPS knows nobody's payment
             assert not isinstance(proof, Proof) or proof.verdict == "unknown", trouble
             if sent and wanted is Trouble.KEY_REFUSED:
                 assert isinstance(proof, Inconclusive)
