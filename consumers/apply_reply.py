@@ -56,7 +56,7 @@ def apply_reply(case: Case, reply: Reply, capabilities: Capabilities, checks: Ch
         if outcome.retry_after is not None:
             wait = min(outcome.retry_after, checks.claimed[-1])  # no day of silence at a gateway's word
             payment = replace(payment, not_before=reply.answered_at + timedelta(seconds=wait))
-        payment = check_ended(payment, reply.asked_at, answered=outcome.trouble is Trouble.NOT_FOUND)
+        payment = check_ended(payment, reply.asked_at, answered=not outcome.trouble.is_failure)
         said = {"inconclusive": outcome.trouble, "detail": outcome.detail}
         return AppliedReply(case=replace(case, payment=payment), entries=(_entry(reply, said),), about_payment=outcome)
     if early:

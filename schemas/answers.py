@@ -91,6 +91,8 @@ class Trouble(StrEnum):
     - `key_refused`: 401 or 403.
     - `unreadable`: HTML, broken JSON, a reply without its status, a 404 in no documented form.
     - `not_found`: the gateway does not know one of our own ids, and says so as it documents.
+    - `undocumented`: its reply about a payment that it may not know; the form of that is undocumented, such as `[]`.
+      It says nothing about the payment, and is no failure of the gateway.
     """
 
     NO_REPLY = "no_reply"
@@ -99,6 +101,12 @@ class Trouble(StrEnum):
     KEY_REFUSED = "key_refused"
     UNREADABLE = "unreadable"
     NOT_FOUND = "not_found"
+    UNDOCUMENTED = "undocumented"
+
+    @property
+    def is_failure(self) -> bool:
+        """Whether it may mean that the gateway is in trouble, and not only that it knows nothing of this payment."""
+        return self not in (Trouble.NOT_FOUND, Trouble.UNDOCUMENTED)
 
 
 class Inconclusive(Struct, frozen=True, kw_only=True):

@@ -79,7 +79,8 @@ def _says_unpaid(payment: Payment, capabilities: Capabilities, end: datetime, as
     reply = asked.reply
     if isinstance(reply, Inconclusive):
         unknown = reply.trouble is Trouble.NOT_FOUND and not asked.forgetful
-        return unknown or (not payment.opened and reply.trouble in (Trouble.NOT_FOUND, Trouble.UNREADABLE))
+        unread = reply.trouble in (Trouble.NOT_FOUND, Trouble.UNREADABLE, Trouble.UNDOCUMENTED)
+        return unknown or (not payment.opened and unread)
     if reply.status is not Status.PENDING:
         return False
     if capabilities.pending_expires or not payment.opened:

@@ -124,8 +124,8 @@ def count_replies(
 ) -> AccountLimits:
     """The limits at `now` after these replies, in order.
 
-    Calls are counted that a question took beyond the one of `CallBudget.acquire`. An answer, or "not found" in whatever
-    form the gateway has for it, closes the breaker; a failure of the account opens it or makes its pause longer.
+    Calls are counted that a question took beyond the one of `CallBudget.acquire`. An answer, or another reply that is
+    no failure, closes the breaker; a failure of the account opens it or makes its pause longer.
     """
     limits = refilled(limits, rate, now)
     for counted in replies:
@@ -134,7 +134,8 @@ def count_replies(
         limits = replace(limits, unknown_by=_unknown_by(limits, counted))
         failure = _failure(counted)
         if failure is None:
-            if _trouble(counted) in (None, Trouble.NOT_FOUND) or _may_be_unknown(counted):
+            trouble = _trouble(counted)
+            if trouble is None or not trouble.is_failure or _may_be_unknown(counted):
                 limits = replace(limits, troubles=0, shut_until=None)
             continue
         troubles = limits.troubles + 1
@@ -169,7 +170,7 @@ def _trouble(counted: CountedReply) -> Trouble | None:
 
 
 def _failure(counted: CountedReply) -> Inconclusive | None:
-    """The reply if it counts as a failure of the account; else None. "Not found" does not count, in any form.
+    """The reply if it counts as a failure of the account; else None.
 
     About an id that only a claim gave us, any sender could cause most kinds of failure, so only silence and 5xx count.
     """
@@ -178,7 +179,7 @@ def _failure(counted: CountedReply) -> Inconclusive | None:
         if outcome.reply == "not_sent" and counted.reply.calls == 0:  # no request reached the gateway
             return None
         outcome = outcome.then
-    if not isinstance(outcome, Inconclusive) or outcome.trouble is Trouble.NOT_FOUND or _may_be_unknown(counted):
+    if not isinstance(outcome, Inconclusive) or not outcome.trouble.is_failure or _may_be_unknown(counted):
         return None
     if counted.claimed and outcome.trouble not in (Trouble.NO_REPLY, Trouble.SERVER_ERROR):
         return None

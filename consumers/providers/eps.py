@@ -107,16 +107,23 @@ class EPS(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     def ask(self, question: kit.Question, expected: kit.Expected) -> kit.Exchange[kit.QuestionOutcome]:  # noqa: ARG002
         """GET /EPSEngine/CheckMerchantTransactionStatus by our reference (EPS-OFF).
 
-        How EPS answers about a reference that it does not know is UNKNOWN, so no reply means "not found".
+        How EPS answers about a reference that it does not know, or that nobody paid yet, is UNKNOWN. So no reply means
+        "not found". Users saw a 404, and a reply without our reference.
         """
         received = yield from self._search(expected.reference)
+        if received.status == 404:
+            return kit.undocumented("HTTP 404")
         return _answer(received.body) if received.ok else kit.no_answer(received)
 
     @kit.exchange
     def prove(self) -> kit.Exchange[kit.Proof]:
-        """A granted token, and a reply of EPS about nobody's payment: its status or fault there is UNKNOWN."""
+        """A granted token, and a reply of EPS about nobody's payment: its status or fault there is UNKNOWN.
+
+        Users saw a 404 there. A refused token or hash key would have come first.
+        """
         received = yield from self._search(kit.NOBODYS_PAYMENT)
-        if not received.ok or not any(name in received.body for name in ("Status", *_WORDS)):
+        known = received.ok and any(name in received.body for name in ("Status", *_WORDS))
+        if not known and received.status != 404:
             words = f"it grants a token, and its HTTP {received.status} about an unknown payment is not documented"
             return kit.Proof(verdict="unknown", words=words)
         words = "it accepts user name, password and hash key; merchant_id and store_id are first sent with an opening"
@@ -124,12 +131,14 @@ class EPS(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     @kit.exchange
     def grant(self) -> Generator[kit.HttpRequest, kit.HttpReply, kit.Token | kit.Inconclusive]:
-        """POST /Auth/GetToken (EPS-OFF)."""
+        """POST /Auth/GetToken (EPS-OFF). A reason instead of a token means that the account's keys are refused."""
         username = self.username.reveal()
         body = {"userName": username, "password": self.password.reveal()}
         request = kit.post(self._url("/Auth/GetToken"), [("x-hash", self._hash(username))], body)
         received = yield from kit.fetch(request)
         token = kit.read_token(received.body.get("token"), str(_TOKEN_SECONDS))
+        if token is None and kit.text_or_none(received.body, *_WORDS, longest=2000) is not None:
+            return kit.Inconclusive(trouble=kit.Trouble.KEY_REFUSED, detail="a reason instead of a token")
         if token is None or not received.ok:
             return kit.unreadable(f"HTTP {received.status} without a token that could be used")
         return token
@@ -189,12 +198,17 @@ class EPS(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     def _call(
         self, signed: str, request: Callable[[list[tuple[str, str]]], kit.HttpRequest]
     ) -> kit.Exchange[kit.Received]:
-        """Send a request with the account's token and the hash of `signed`. No call takes money."""
+        """Send a request with the account's token and the hash of `signed`. No call takes money.
+
+        The body of a 404 is not read.
+        """
         hashed = ("x-hash", self._hash(signed))
         sent = yield from kit.send_with_token(
             lambda token: request([hashed, ("authorization", f"Bearer {token}")]), _token_refused
         )
-        return kit.expect_reply(kit.judge(sent))
+        return kit.expect_reply(
+            kit.judge(sent, lambda reply: kit.Told() if reply.status == 404 else kit.json_object(reply))
+        )
 
     def _hash(self, text: str) -> str:
         """The header `x-hash`: base64 of HMAC-SHA512 (EPS-OFF)."""
@@ -207,14 +221,16 @@ class EPS(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 # -- what is read ------------------------------------------------------------------------------------------------------
 
 
-def _answer(body: kit.Told) -> kit.Answer:
+def _answer(body: kit.Told) -> kit.Answer | kit.Inconclusive:
     """The flat object that EPS-OBS saw; EPS-OFF reads other names, which no reply was seen to have.
 
-    Raises Unreadable without `Status`, and without `MerchantTransactionId`, since a reply about an unknown reference
-    has none.
+    Both names with nothing in them were seen for an unknown reference. Raises Unreadable where only one is missing: a
+    reply that names no payment may be about a paid one.
     """
-    word = kit.required_text(body, "Status")
-    reference = kit.required_text(body, "MerchantTransactionId")
+    names = ("Status", "MerchantTransactionId")
+    if all(name in body and body.get(name) in (None, "") for name in names):
+        return kit.undocumented("Status and MerchantTransactionId are empty")
+    word, reference = (kit.required_text(body, name) for name in names)
     status = STATUSES.get(word.upper(), kit.Status.PENDING)
     return kit.Answer(
         status=status,

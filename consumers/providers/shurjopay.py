@@ -170,7 +170,8 @@ class ShurjoPay(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
         def request(granted: str) -> kit.HttpRequest:
             store, _, token = granted.partition(":")
-            ours = {"token": token, "store_id": store} if path == "/secret-pay" else {}
+            number = int(store) if store.isdecimal() else store
+            ours = {"token": token, "store_id": number} if path == "/secret-pay" else {}
             headers = [("authorization", f"Bearer {token}")]
             return kit.post(kit.endpoint(self.base_url, path), headers, {**ours, **fields})
 

@@ -236,6 +236,15 @@ def test_an_id_that_only_a_claim_gave_us_says_nothing_of_the_gateways_memory() -
         assert count_replies(row, None, [reply(outcome, claimed=True)], NOON).unknown_by == row.unknown_by
 
 
+def test_replies_that_say_nothing_about_their_payments_shut_no_account_and_open_a_shut_one() -> None:
+    """Else ten open checkouts of a gateway that answers `[]` until they are paid would delay every buyer who paid."""
+    nothing = Inconclusive(trouble=Trouble.UNDOCUMENTED, detail="an empty list")
+    before = new_limits("a", None, NOON)
+    assert count_replies(before, None, [reply(nothing)] * 50, NOON) == before
+    found = count_replies(shut(ACCOUNT_BREAKER.threshold), None, [reply(nothing)], NOON)
+    assert (found.troubles, found.shut_until) == (0, None)
+
+
 @pytest.mark.parametrize("trouble", list(Trouble))
 def test_what_is_answered_about_such_an_id_is_no_trouble_of_the_account_but_for_silence_and_5xx(
     trouble: Trouble,

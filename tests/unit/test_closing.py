@@ -665,7 +665,7 @@ async def test_a_row_never_opened_closes_at_its_end_only_on_what_an_unknown_id_m
     drive = Drive(troubled(trouble))
     payment_id = await never_opened(drive, PLAIN)
     await drive.wait(HOUR)
-    closes = trouble in (Trouble.NOT_FOUND, Trouble.UNREADABLE)
+    closes = trouble in (Trouble.NOT_FOUND, Trouble.UNREADABLE, Trouble.UNDOCUMENTED)
     assert drive.payment(payment_id).status is (Status.EXPIRED if closes else Status.PENDING)
 
 

@@ -451,6 +451,8 @@ TROUBLES = {
     "an empty object": (http(200, b"{}"), Trouble.UNREADABLE),
     "elsewhere": (http(302, b"", location="https://elsewhere.example"), Trouble.UNREADABLE),
 }
+# Users take one of these for the "not found" of a gateway: an object without its fields, a list, any 404.
+QUIET = ("an empty object", "no UTF-8", "a key twice", "a list", "a page of 404")
 
 
 def different_calls() -> list[Path]:
@@ -468,6 +470,8 @@ def test_trouble_proves_no_credentials_and_opens_nothing(gateway: str) -> None:
     for path in [path for path in of_case("prove", "ask") if path.parent.name == gateway]:
         for trouble, (reply, wanted) in TROUBLES.items():
             proof, sent = constant(prove_credentials(provider(path)), reply)
+            if gateway == "eps" and trouble == "a page of 404":
+                continue  # the granted token is the proof, and EPS knows nobody's payment
             assert not isinstance(proof, Proof) or proof.verdict == "unknown", trouble
             if sent and wanted is Trouble.KEY_REFUSED:
                 assert isinstance(proof, Inconclusive)
@@ -480,7 +484,8 @@ def test_trouble_is_never_an_answer(path: Path) -> None:
         outcome, sent = constant(begun(fixture(path), provider(path)), reply)
         assert isinstance(outcome, Inconclusive), trouble
         if sent:  # a gateway that cannot be asked asks nothing and says so
-            assert outcome.trouble is wanted, trouble
+            quiet = outcome.trouble is Trouble.UNDOCUMENTED and trouble in QUIET
+            assert outcome.trouble is wanted or quiet, trouble
             assert outcome.retry_after == (7 if trouble == "429" else None)
 
 

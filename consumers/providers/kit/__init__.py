@@ -54,6 +54,7 @@ from consumers.providers.kit.replies import (
     refusal,
     refusal_in,
     refused,
+    undocumented,
     unreadable,
 )
 from consumers.providers.kit.reply_fields import (
@@ -174,6 +175,7 @@ __all__ = [
     "time_or_none",
     "timestamps",
     "two_decimals",
+    "undocumented",
     "unreadable",
     "value_at",
     "web_address",

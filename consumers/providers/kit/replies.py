@@ -164,6 +164,10 @@ def no_answer(received: Received) -> Inconclusive:
     return unreadable(UNDOCUMENTED_404 if received.status == 404 else f"HTTP {received.status} is no answer")
 
 
+def undocumented(detail: str) -> Inconclusive:
+    return Inconclusive(trouble=Trouble.UNDOCUMENTED, detail=detail)
+
+
 def not_found(detail: str = "the gateway does not know this payment") -> Inconclusive:
     return Inconclusive(trouble=Trouble.NOT_FOUND, detail=detail)
 
