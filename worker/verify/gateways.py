@@ -27,7 +27,6 @@ from consumers.ports.gateway import (
     NoReply,
     Opening,
     OpeningOutcome,
-    OpeningRefused,
     Proof,
     Token,
     TokenWanted,
@@ -100,13 +99,13 @@ class Gateways:
             outcome = Inconclusive(trouble=Trouble.NO_REPLY, detail="not sent: the database with its token is away")
         if executes and isinstance(outcome, Inconclusive) and not course.may_have_run:
             return Executed(reply="not_sent", then=outcome)
-        return outcome
+        return account.without_secrets(outcome)
 
     async def open(self, account: Account, opening: Opening) -> OpeningOutcome:
         """Open a checkout at the account's gateway. Raises DatabaseUnavailable if the store of tokens is away."""
         running = self._run(account, account.provider.open(opening), Course(calls=Calls()))
         outcome = await _bounded(running, TIMING.open_deadline.total_seconds())
-        return account.without_secrets(outcome) if isinstance(outcome, OpeningRefused) else outcome
+        return account.without_secrets(outcome)
 
     async def prove(self, account: Account) -> Proof | Inconclusive:
         """Whether the account's credentials work. Raises DatabaseUnavailable if the store of tokens is away."""
