@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, TypeVar
+from urllib.parse import quote, quote_plus
 
 from msgspec import Struct
 from msgspec.structs import asdict, replace
 
 from consumers.ports.gateway import Capabilities, Provider
 from consumers.ports.openings import OpeningRefused
+from schemas.answers import Answer, Executed
 from schemas.secret import Secret
 from schemas.statements import StatementMap
+
+_Outcome = TypeVar("_Outcome")
+
+_SHORTEST_SECRET = 4  # in characters; a number of a store with fewer would be cut out of every sentence
 
 
 class Account(Struct, frozen=True, kw_only=True):
@@ -38,12 +44,28 @@ class Account(Struct, frozen=True, kw_only=True):
             return declared
         return replace(declared, pending_expires_after=self.pending_expires_after)
 
-    def without_secrets(self, refused: OpeningRefused) -> OpeningRefused:
-        """The refusal without the account's keys and passwords: a gateway may repeat what it was sent."""
-        message = refused.message
-        for secret in sorted(_secrets_in(self.provider), key=len, reverse=True):
-            message = message.replace(secret, "***")
-        return OpeningRefused(message=message)
+    def without_secrets(self, outcome: _Outcome) -> _Outcome:
+        """The outcome without the account's keys and passwords: a gateway may repeat what it was sent.
+
+        It may do so in the words of a refusal, and in a status word that is in no table.
+        """
+        match outcome:
+            case OpeningRefused(message=words):
+                return replace(outcome, message=self._hidden(words))
+            case Answer(word=word):
+                return replace(outcome, word=self._hidden(word))
+            case Executed(then=Answer() as then):
+                return replace(outcome, then=self.without_secrets(then))
+        return outcome
+
+    def _hidden(self, text: str) -> str:
+        secrets = {
+            form for secret in _secrets_in(self.provider) for form in (secret, quote(secret, ""), quote_plus(secret))
+        }
+        for secret in sorted(secrets, key=len, reverse=True):
+            if len(secret) >= _SHORTEST_SECRET:
+                text = text.replace(secret, "***")
+        return text
 
 
 def _secrets_in(value: Any) -> Iterator[str]:

@@ -135,9 +135,12 @@ class AamarPay(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 def _no_checkout(received: kit.Received) -> kit.OpeningOutcome:
-    """Refused where the reply names a fault: under `result`, a usual name, or the name of a field that was sent."""
+    """Refused where the reply has a text, which names the fault: under a usual name, a name we sent, or any other."""
     texts = [kit.aside(received.body, name) for name in (*_FAULTS, *_SENT)]
-    words = [text for text in texts if isinstance(text, str) and text.lower() not in ("", "true", "false")]
+    others = (kit.aside(received.body, name) for name in received.body)
+    texts += [text for text in others if isinstance(text, str) and text.isprintable()]
+    plain = [text for text in texts if isinstance(text, str) and not isinstance(text, kit.Number)]
+    words = [text for text in plain if text.lower() not in ("", "true", "false")]
     if not words or str(texts[0]).lower() == "true":
         return kit.unreadable(f"HTTP {received.status} without payment_url")
     return kit.refused(*words)

@@ -93,6 +93,9 @@ class Simulated(Struct):
                 return web.json_response(paid | ids)
             case "waits":
                 return web.json_response([{"pay_status": "Open", "mer_txnid": request.query["request_id"]}])
+            case "words":
+                words = f"no key {PASSWORD} for {request.raw_path}"
+                return web.json_response({"pay_status": words, "mer_txnid": request.query["request_id"]})
             case "cuts":
                 assert request.transport is not None
                 request.transport.abort()

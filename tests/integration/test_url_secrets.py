@@ -22,6 +22,7 @@ NEVER = ("zebra", PASSWORD, quote(PASSWORD, safe=""), quote_plus(PASSWORD))
 WORDS = {
     "paid": "completed",
     "waits": "pending",
+    "words": "no key *** for",
     "fails": "server_error",
     "cuts": "no_reply",
     "silent": "no_reply",

@@ -8,7 +8,9 @@ from consumers.account import Account
 from consumers.ports.effects import HttpRequest
 from consumers.ports.openings import OpeningRefused
 from consumers.providers import PROVIDERS, kit
+from schemas.answers import Answer, Executed
 from schemas.secret import Secret
+from schemas.words import Status
 
 PASSWORD = "pa/ss&wörd=1+?"
 ENCODED = "pa%2Fss%26w%C3%B6rd%3D1%2B%3F"
@@ -38,3 +40,16 @@ def test_a_refusal_that_repeats_a_key_is_told_without_it() -> None:
     account = Account(id="a", merchant="m", provider=provider)
     refused = account.without_secrets(OpeningRefused(message=f"no such key: {PASSWORD}!"))
     assert refused == OpeningRefused(message="no such key: ***!")
+
+
+def test_a_status_word_that_repeats_a_key_is_kept_without_it() -> None:
+    """In the form of a URL too; a store's number of a few digits stays, as it stands in many words."""
+    provider = PROVIDERS["aamarpay"](
+        base_url="https://gw.example", store_id=Secret("7"), signature_key=Secret(PASSWORD)
+    )
+    account = Account(id="a", merchant="m", provider=provider)
+    said = Answer(status=Status.PENDING, word=f"7: {PASSWORD} in ?k={ENCODED}")
+    assert account.without_secrets(said) == Answer(status=Status.PENDING, word="7: *** in ?k=***")
+    executed = account.without_secrets(Executed(reply="other", then=said))
+    assert isinstance(executed.then, Answer)
+    assert executed.then.word == "7: *** in ?k=***"

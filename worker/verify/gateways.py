@@ -20,7 +20,7 @@ from yarl import URL
 from consumers.account import Account
 from consumers.ports.effects import Effect, EffectReply, HttpReply, HttpRequest, NoReply, Token, TokenWanted
 from consumers.ports.gateway import GrantsTokens, Proof
-from consumers.ports.openings import Opening, OpeningOutcome, OpeningRefused
+from consumers.ports.openings import Opening, OpeningOutcome
 from consumers.ports.unavailable import DatabaseUnavailable
 from consumers.prove_credentials import prove_credentials
 from consumers.timing import TIMING
@@ -89,13 +89,13 @@ class Gateways:
             outcome = Inconclusive(trouble=Trouble.NO_REPLY, detail="not sent: the database with its token is away")
         if executes and isinstance(outcome, Inconclusive) and not course.may_have_run:
             return Executed(reply="not_sent", then=outcome)
-        return outcome
+        return account.without_secrets(outcome)
 
     async def open(self, account: Account, opening: Opening) -> OpeningOutcome:
         """Open a checkout at the account's gateway. Raises DatabaseUnavailable if the store of tokens is away."""
         running = self._run(account, account.provider.open(opening), Course(calls=Calls()))
         outcome = await _bounded(running, TIMING.open_deadline.total_seconds())
-        return account.without_secrets(outcome) if isinstance(outcome, OpeningRefused) else outcome
+        return account.without_secrets(outcome)
 
     async def prove(self, account: Account) -> Proof | Inconclusive:
         """Whether the account's credentials work. Raises DatabaseUnavailable if the store of tokens is away."""
