@@ -133,6 +133,11 @@ def confirmed(payment: Payment) -> list[Candidate]:
     return [one for one in payment.candidates if one.state == "confirmed"]
 
 
+def answered_at(payment: Payment) -> list[datetime]:
+    """When the last answered question about each confirmed candidate was asked."""
+    return [one.fact_asked_at or payment.opened_at for one in confirmed(payment)]
+
+
 def unproven(payment: Payment) -> list[Candidate]:
     """The candidates that only claims call this payment's."""
     return [one for one in payment.candidates if one.state != "confirmed" and not is_rejected(one)]

@@ -48,9 +48,10 @@ def expire_or_give_up(
     end, proven = closes_at(payment, checks), False
     if asked is not None and asked.asked_at >= end:
         known = payment.unpaid_at if payment.unpaid_at is not None and payment.unpaid_at >= end else None
-        if _says_unpaid(payment, capabilities, end, asked):
+        if _says_unpaid(payment, capabilities, checks, end, asked):
             known = known or asked.asked_at
-            proven = asked.asked_at - known >= timedelta(seconds=checks.confirm_end)
+            last = min([asked.asked_at, *candidates.answered_at(payment)])
+            proven = last - known >= timedelta(seconds=checks.confirm_end)
         elif isinstance(asked.reply, Answer):
             known = None
         payment = replace(payment, unpaid_at=known)
@@ -70,9 +71,12 @@ def _given_up(payment: Payment, checks: Checks, now: datetime) -> Payment:
     return replace(payment, unresolved_at=now)
 
 
-def _says_unpaid(payment: Payment, capabilities: Capabilities, end: datetime, asked: AskedReply) -> bool:
+def _says_unpaid(
+    payment: Payment, capabilities: Capabilities, checks: Checks, end: datetime, asked: AskedReply
+) -> bool:
     """Whether the reply says that the payment was not paid.
 
+    `pending` is said of one candidate. So with `pending_expires_after` every other candidate has to be unpaid as well.
     Where the opening's reply was lost, no buyer can pay, because the checkout's URL is not known. So `pending`, "not
     found" and an unreadable reply all say so there.
     """
@@ -85,10 +89,24 @@ def _says_unpaid(payment: Payment, capabilities: Capabilities, end: datetime, as
         return False
     if capabilities.pending_expires or not payment.opened:
         return True
-    after = capabilities.pending_expires_after
+    if capabilities.pending_expires_after is None:
+        return False
+    after = end + timedelta(seconds=capabilities.pending_expires_after)
     said = [payment.success_at, *(one.success_at for one in payment.candidates if not candidates.is_rejected(one))]
     said_since = any(at is not None and at >= end for at in said)
-    return after is not None and not said_since and asked.asked_at >= end + timedelta(seconds=after)
+    answered = all(at >= after for at in [asked.asked_at, *candidates.answered_at(payment)])
+    return answered and not said_since and _known_unpaid(payment, capabilities, checks, end)
+
+
+def _known_unpaid(payment: Payment, capabilities: Capabilities, checks: Checks, end: datetime) -> bool:
+    """Whether the gateway said "not found" of each unproven candidate, where that proves the payment unpaid."""
+    left = candidates.lasting(payment)
+    if not left:
+        return True
+    unknown = all(
+        candidates.unknown_at_its_end(payment, one, end) and candidates.unpaid(one, checks, end) for one in left
+    )
+    return capabilities.unknown_expires and unknown and not candidates.vouched(left)
 
 
 def _unknown_to_the_end(
@@ -104,7 +122,6 @@ def _unknown_to_the_end(
     if candidates.vouched(candidates.unproven(payment)):
         held_before = payment.unresolved_at is not None  # and a person released it
         return _given_up(payment, checks, now) if held_before else replace(payment, unresolved_at=now)
-    proven = all(candidates.unpaid(one, checks, end) for one in candidates.lasting(payment))
-    if proven and capabilities.unknown_expires:
+    if _known_unpaid(payment, capabilities, checks, end):
         return replace(payment, expired_by_clock_at=now)
     return _given_up(payment, checks, now)

@@ -36,6 +36,9 @@ _SIGNED = {
 _HASHES: dict[str, hashes.HashAlgorithm] = {"1": hashes.SHA1(), "2": hashes.SHA256()}  # noqa: S303
 _LEAST_KEY_BITS = 2048
 
+# A file without a query. SNS answers calls of its API at the same host, with texts that any customer of AWS chooses.
+_CERTIFICATE = re.compile(r"https?://[^/?#]+/[A-Za-z0-9_/-]*[A-Za-z0-9_-]\.pem", re.ASCII)
+
 
 def check_message(callback: kit.Callback, topic: str | None, base_url: str) -> kit.Forged | kit.CertificateWanted:
     """Check all but the signature: the shape, the topic, and where the certificate is.
@@ -53,7 +56,7 @@ def check_message(callback: kit.Callback, topic: str | None, base_url: str) -> k
             why = "it comes from another topic than topic_arn" if topic else "the account has no topic_arn"
             return kit.Forged(f"{why}: {_origin(_text(message, 'TopicArn'))}")
         url = _text(message, "SigningCertURL")
-        if not _of_sns(url, topic, base_url) or not urlsplit(url).path.endswith(".pem"):
+        if not _of_sns(url, topic, base_url) or not _CERTIFICATE.fullmatch(url):
             return kit.Forged("its certificate is not at the address of SNS")
         signature = base64.b64decode(_text(message, "Signature"), validate=True)
         covered = "".join(f"{name}\n{text}\n" for name in signed if (text := _text(message, name)))

@@ -287,6 +287,48 @@ async def test_a_claim_of_success_for_a_candidate_after_the_end_keeps_it_open_to
     assert drive.payment(after).status is Status.PENDING, "a claim said paid after the end"
 
 
+def _silent(_: AssignedQuestion) -> QuestionOutcome:
+    return Inconclusive(trouble=Trouble.SERVER_ERROR, detail="silent")
+
+
+def _unknown(_: AssignedQuestion) -> QuestionOutcome:
+    return ForeignTransaction(why="not_found")
+
+
+@pytest.mark.parametrize(
+    ("account", "second", "known", "said", "closes"),
+    [
+        (INVOICES, _silent, False, None, False),
+        (INVOICES, _unknown, False, None, False),  # its "not found" proves nothing
+        (INVOICES, _silent, True, None, False),
+        (INVOICES, says(Status.PENDING), True, Said.SUCCESS, True),
+        (CANDIDATES, _silent, False, None, False),
+        (CANDIDATES, _unknown, False, None, True),
+        (CANDIDATES, _unknown, False, Said.SUCCESS, False),  # the buyer has probably paid with it
+    ],
+    ids=["unheard", "unknown", "silent", "pending", "unheard_t", "unknown_t", "vouched_t"],
+)
+async def test_pending_of_one_candidate_closes_only_where_each_other_is_unpaid_too(
+    account: Account, second: Gateway, known: bool, said: Said | None, closes: bool
+) -> None:
+    """A buyer may begin two checkouts of one payment, and pay the other one."""
+
+    def gateway(assigned: AssignedQuestion) -> QuestionOutcome | None:
+        first = assigned.question.candidate == "FIRST" or drive.clock.now < learnt
+        return answered(assigned, Status.PENDING) if first else second(assigned)
+
+    drive = Drive(gateway)
+    learnt = drive.clock.now + (10 * MINUTE if known else timedelta(0))
+    patient = replace(account, pending_expires_after=3600.0)
+    drive.rules = replace(drive.rules, accounts=dict(drive.rules.accounts) | {account.id: patient})
+    payment_id = await drive.open(account, outcome=Opened(checkout_url="https://gateway.example/pay/1"))
+    name = "session_id" if account is INVOICES else "transaction_id"
+    await drive.hit(payment_id, **{name: "FIRST"})
+    await drive.hit(payment_id, said, **{name: "SECOND"})
+    await drive.wait(3 * DAY)
+    assert drive.payment(payment_id).status is (Status.EXPIRED if closes else Status.PENDING)
+
+
 @pytest.mark.parametrize(
     ("odd", "hold"),
     [(says(None), Hold.UNMAPPED_STATUS), (says(Status.COMPLETED, amount=Decimal(99)), Hold.AMOUNT_MISMATCH)],

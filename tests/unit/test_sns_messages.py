@@ -131,8 +131,16 @@ def test_a_certificate_or_confirmation_elsewhere_is_refused(url: str) -> None:
     assert isinstance(judged(message(NOON, "SubscriptionConfirmation", SubscribeURL=url)), Forged)
 
 
-@pytest.mark.parametrize("path", ["/a.txt", "/", "/a.pem/x", "/a.txt?x=a.pem", "/a.txt#a.pem", "/.PEM"])
-def test_a_certificate_is_a_pem(path: str) -> None:
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/a.txt", "/", "/a.pem/x", "/a.txt?x=a.pem", "/a.txt#a.pem", "/.PEM",
+        # calls of SNS's API, whose answers can hold a certificate of the caller's
+        "/a.pem?Action=GetTopicAttributes", "/?Action=GetTopicAttributes&x=/a.pem", "/a.pem?", "/a.pem#a.pem",
+        "/%3FAction=GetTopicAttributes&x=/a.pem", "/a.pem;/a.pem", "/../a.pem",
+    ],
+)  # fmt: skip
+def test_a_certificate_is_a_file_of_sns(path: str) -> None:
     assert isinstance(judged(message(NOON, SigningCertURL=HOST + path)), Forged)
 
 

@@ -57,7 +57,7 @@ FAULTS = (
     Fault(
         name="one answer closes",
         file="consumers/checks/expiry.py",
-        old="proven = asked.asked_at - known >= timedelta(seconds=checks.confirm_end)",
+        old="proven = last - known >= timedelta(seconds=checks.confirm_end)",
         new="proven = True",
     ),
     Fault(
