@@ -70,9 +70,9 @@ class Capabilities(Struct, frozen=True, kw_only=True):
     """What a gateway can do, as its file declares it, so that the rules never depend on a gateway's name.
 
     - `always`: the fields that every paid answer has; a missing one is a mismatch.
-    - `asked_by`: the ids by which it can be asked about a payment; empty where it has no status API. Where that is the
-      transaction id, only a callback can bring one; see `candidates`.
-    - `sessionless`: its openings give no session id. If it is asked by one, only a callback can bring it.
+    - `asked_by`: the ids by which it can be asked about a payment; empty where it has no status API.
+    - `candidates`: the id of `asked_by` that only a callback brings, so that each such id is a candidate. None where it
+      is asked by our own ids.
     - `unknown_expires`: "not found" after the end, said of every candidate, proves that the payment was not paid.
     - `tells_unknown`: how it answers about a payment that it does not know is documented. Elsewhere an unreadable reply
       may be that answer, so it says nothing about the account's health.
@@ -95,18 +95,11 @@ class Capabilities(Struct, frozen=True, kw_only=True):
     signs: bool = False
     lists: bool = False
     wordless: bool = False
-    sessionless: bool = False
+    candidates: Id | None = None
     unknown_expires: bool = True
     tells_unknown: bool = True
     secret_headers: frozenset[str] = frozenset()
     pending_expires_after: float | None = None
-
-    @property
-    def candidates(self) -> Id | None:
-        """Which id a candidate is: the id to ask by that only a callback brings. None where it is asked by our ids."""
-        if Id.TRANSACTION in self.asked_by:
-            return Id.TRANSACTION
-        return Id.SESSION if self.sessionless and Id.SESSION in self.asked_by else None
 
 
 class Provider(Protocol):

@@ -49,7 +49,6 @@ class AamarPay(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
             always=frozenset({kit.Id.REFERENCE, kit.Id.TRANSACTION, kit.MoneyField.AMOUNT, kit.MoneyField.CURRENCY}),
             asked_by=frozenset({kit.Id.REFERENCE}),
             shows_refunds=False,
-            sessionless=True,
             tells_unknown=False,
         )
 

@@ -59,7 +59,7 @@ class Generic(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         return kit.Capabilities(
             always=self.status.always | ({kit.Id.SESSION} if self._by_candidate else frozenset()),
             asked_by=frozenset({kit.Id.REFERENCE if by_reference else kit.Id.SESSION}),
-            sessionless=self.create.session_id is None,
+            candidates=kit.Id.SESSION if self._by_candidate else None,
             unknown_expires=False,
             tells_unknown=self.status.not_found is not None,
             shows_refunds=bool(self.status.refunded),

@@ -64,6 +64,7 @@ class Moneybag(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         return kit.Capabilities(
             always=frozenset({kit.Id.REFERENCE, kit.Id.TRANSACTION, kit.MoneyField.AMOUNT, kit.MoneyField.CURRENCY}),
             asked_by=frozenset({kit.Id.TRANSACTION}),
+            candidates=kit.Id.TRANSACTION,
             shows_refunds=True,
             signs=True,
         )

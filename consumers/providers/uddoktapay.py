@@ -45,7 +45,7 @@ class UddoktaPay(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
             always=frozenset({kit.Id.SESSION, kit.Id.REFERENCE, kit.MoneyField.AMOUNT}),
             asked_by=frozenset({kit.Id.SESSION}),
             shows_refunds=False,
-            sessionless=True,
+            candidates=kit.Id.SESSION,
             unknown_expires=False,
             secret_headers=frozenset({_KEY}),
         )

@@ -87,6 +87,7 @@ CANDIDATES = account(
     Capabilities(
         always=frozenset({Id.REFERENCE, Id.TRANSACTION, MoneyField.AMOUNT, MoneyField.CURRENCY}),
         asked_by=frozenset({Id.TRANSACTION}),
+        candidates=Id.TRANSACTION,
         shows_refunds=True,
         signs=True,
     ),
@@ -102,7 +103,6 @@ SESSIONLESS = account(
         always=frozenset({Id.REFERENCE, Id.TRANSACTION, MoneyField.AMOUNT, MoneyField.CURRENCY}),
         asked_by=frozenset({Id.REFERENCE}),
         shows_refunds=False,
-        sessionless=True,
     ),
 )
 """Its openings give no session id, and it is asked by our reference (aamarPay)."""
@@ -113,7 +113,7 @@ INVOICES = account(
         always=frozenset({Id.SESSION, Id.REFERENCE, MoneyField.AMOUNT}),
         asked_by=frozenset({Id.SESSION}),
         shows_refunds=False,
-        sessionless=True,
+        candidates=Id.SESSION,
         unknown_expires=False,
     ),
 )

@@ -22,14 +22,15 @@ from schemas.secret import Secret
 from schemas.statements import StatementMap
 from schemas.words import EventType, Hold
 from tests.guide import source
+from tests.guide.openings import wishes
 from tests.guide.words import CODES, ENVIRONMENT, KEYS, LOGS, TO_DO
 from worker.api.post_payments import _STATUS
 from worker.config.consistency import AccountHead
 from worker.config.environment import read_settings
 from worker.config.shapes import File
 from worker.playground.demo.stories import STORIES
-from worker.playground.demo.story import CHECKED, EVERY, Story
-from worker.playground.demo.system import CALM, PRIVATE
+from worker.playground.demo.story import BLIND, Story
+from worker.playground.demo.system import CALM, NOTIFYING, PRIVATE
 from worker.playground.sandbox.accounts import accounts_toml
 from worker.playground.sandbox.control import ROUTES
 from worker.playground.sandbox.control.script_routes import ShownScript, scripts_of
@@ -39,7 +40,7 @@ from worker.runtime.durations import UNITS
 from worker.runtime.sizes import written_size
 
 CONFLICT = 409
-SANDBOX, SHOP = "http://127.0.0.1:8090", "http://127.0.0.1:9000/hooks/payproof"
+SANDBOX, PAYPROOF, SHOP = "http://127.0.0.1:8090", "http://127.0.0.1:8080", "http://127.0.0.1:9000/hooks/payproof"
 
 
 def configuration() -> str:
@@ -102,6 +103,18 @@ def logs() -> str:
     return _table(("event", "level", "fields", "meaning"), rows)
 
 
+def openings() -> str:
+    names = {story.gateway.provider: story.gateway.name for story in reversed(STORIES) if story.gateway != BLIND}
+    heads = ("gateway", "`reference`", "`amount`", "`expires_in`", "without it", "needs in `customer`")
+    return _table(heads, wishes(names))
+
+
+def start() -> str:
+    """The command that starts the sandbox, with the addresses that a gateway's panel has."""
+    panels = " ".join(f"--webhook {name}={PAYPROOF}/{place}/shop-{name}" for name, place in NOTIFYING.items())
+    return f"```sh\npayproof sandbox {panels}\n```"
+
+
 def recipes() -> str:
     """A section for each script: how to set it, what goes wrong, and how the payment ends."""
     return "\n\n".join(_recipe(script) for script in scripts_of(Sandbox(SandboxConfig())))
@@ -137,6 +150,8 @@ MADE: Mapping[str, Callable[[], str]] = {
     "codes": codes,
     "metrics": metrics,
     "logs": logs,
+    "openings": openings,
+    "start": start,
     "recipes": recipes,
     "sandbox": sandbox,
     "retries": retries,
@@ -347,10 +362,11 @@ def _recipe(script: ShownScript) -> str:
 
 
 def _names(names: list[str]) -> str:
-    for every, words in ((EVERY, "Every gateway"), (CHECKED, "Every gateway that can be asked")):
-        if {one.name for one in every} == set(names):
+    every = {story.gateway.name for story in STORIES}
+    for all_of_them, words in ((every, "Every gateway"), (every - {BLIND.name}, "Every gateway that can be asked")):
+        if all_of_them == set(names):
             return words
-    return "; ".join(one.name for one in EVERY if one.name in names)
+    return "; ".join(dict.fromkeys(names))
 
 
 def _deed(story: Story) -> str:

@@ -30,6 +30,10 @@ from worker.cli import app
 from worker.config import Merchant, Webhook
 from worker.deliver.sender import signature_headers
 from worker.ingress.redirect import shop_url
+from worker.playground.demo.stories import STORIES
+from worker.playground.sandbox.control.script_routes import scripts_of
+from worker.playground.sandbox.sandbox import Sandbox
+from worker.playground.sandbox.sandbox_config import SandboxConfig
 from worker.telemetry.metrics import Metrics
 
 README = ROOT / "README.md"
@@ -173,6 +177,17 @@ def test_a_shop_that_follows_the_guide_ships_an_order_once() -> None:
     assert hears("a", 4, "completed")
     assert not hears("a", 4, "completed"), "the same again"
     assert not hears("b", 2, "completed"), "another attempt of the order"
+
+
+def test_each_recipe_names_every_gateway_that_its_script_fits() -> None:
+    text = (GUIDES / "test.md").read_text(encoding="utf-8")
+    names = {story.gateway.provider: story.gateway.name for story in reversed(STORIES)}
+    for script in scripts_of(Sandbox(SandboxConfig())):
+        _, _, recipe = text.partition(f"### `{script.script}`\n")
+        heads = re.findall(r"^- (.*?): ", recipe.partition("\n### ")[0].partition("<!--")[0], flags=re.MULTILINE)
+        named = {name for head in heads for name in head.split("; ")}
+        if not any(name.startswith("Every gateway") for name in named):
+            assert {names[gateway] for gateway in script.gateways} <= named, script.script
 
 
 def test_the_guide_says_of_each_gateway_whether_an_event_tells_its_refunds() -> None:

@@ -37,10 +37,7 @@ async def pays_and_no_webhook_comes(scene: Scene) -> None:
 
 
 async def is_told_the_opposite(scene: Scene) -> None:
-    """Paid, and then of two more looks one says that it failed.
-
-    A person looks, and no more events follow until then.
-    """
+    """Paid, and then of two more looks one says that it failed, where the gateway has a word for that."""
     await scene.open(scripted=False)
     await scene.returns(await scene.at_gateway("pay", webhook=False))
     await scene.until("opened", "completed")

@@ -92,6 +92,7 @@ async def cancels_unproven(scene: Scene) -> None:
 
 
 async def pretends_and_goes_home(scene: Scene) -> None:
+    """Nobody paid, and no answer of the gateway proves it: asked until the schedule ends, then a person decides."""
     await scene.open(lives=LIVES)
     await scene.returns(await scene.at_gateway("pay"), leave_at=CONFIRMING)
 

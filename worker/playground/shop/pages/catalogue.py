@@ -37,7 +37,8 @@ does such things by itself.</p></div>
 <p><b>Questions and answers</b>: Payproof asks the gateway itself.</p>
 <p><b>Decisions</b>: does the answer fit the order, its amount, its currency?</p>
 <p><b>Events</b>: what this shop is told, and acts on, once.</p></div>
-<p class="soft">This shop is a small client of Payproof's public API; its code is in <code>worker/shop</code>.
+<p class="soft">This shop is a small client of Payproof's public API; its code is in
+<code>worker/playground/shop</code>.
 The simulated gateways are moved by <a href="/_control">their control API</a>.</p></aside></div>"""
 _ACCOUNT = """<label><input type="radio" name="account" value="{id}" data-provider="{provider}"{checked}><b>{name}</b>
 <small>{about}</small></label>"""
