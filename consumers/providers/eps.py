@@ -230,7 +230,8 @@ def _answer(body: kit.Told) -> kit.Answer | kit.Inconclusive:
     names = ("Status", "MerchantTransactionId")
     if all(name in body and body.get(name) in (None, "") for name in names):
         return kit.undocumented("Status and MerchantTransactionId are empty")
-    word, reference = (kit.required_text(body, name) for name in names)
+    word = kit.required_text(body, "Status")
+    reference = kit.required_text(body, "MerchantTransactionId")
     status = STATUSES.get(word.upper(), kit.Status.PENDING)
     return kit.Answer(
         status=status,

@@ -261,7 +261,7 @@ def test_where_no_form_of_not_found_is_documented_an_unreadable_reply_is_no_trou
 ) -> None:
     """It may be that form. Then every checkout that nobody paid would help to keep the paid ones waiting."""
     outcome = reply(Inconclusive(trouble=trouble, detail="no format that is known"), tells_unknown=False)
-    quiet = (Trouble.UNREADABLE, Trouble.NOT_FOUND)
+    quiet = (Trouble.UNREADABLE, Trouble.NOT_FOUND, Trouble.UNDOCUMENTED)
     assert (count_replies(new_limits("a", None, NOON), None, [outcome] * 50, NOON).troubles == 0) == (trouble in quiet)
     away = shut(ACCOUNT_BREAKER.threshold)
     assert (count_replies(away, None, [outcome], NOON).troubles == 0) == (trouble in quiet), "and its gateway is back"
