@@ -1,6 +1,6 @@
 """bKash itself: Tokenized Checkout (`bkash_checkout.py`) with a merchant's own credentials, and its SNS notifications.
 
-Sources: providers.md 2b; gateways_next.md 2.
+Source: BK, as `bkash_checkout.py` names it.
 """
 
 from __future__ import annotations

@@ -1,8 +1,10 @@
 """bKash Tokenized Checkout, mode 0011, as bKash (`bkash.py`) and its reseller OnePayBD (`onepaybd.py`) offer it.
 
-Sources: S1; providers.md 2b. Only Execute takes the money. A return with `status=success` means that the buyer
-approved. `statusCode` "0000" means that the call itself succeeded. Paid is "0000" together with `transactionStatus`
-"Completed".
+Sources: S1, onepaybd.com/api-documentation.html; BK, bKash's own github.com/bKash-developer/bKash-for-woocommerce, and
+its clients pypi:bkash-pgw-tokenized, paykit-bd and bkash-rs.
+
+Only Execute takes the money. A return with `status=success` means that the buyer approved. `statusCode` "0000" means
+that the call itself succeeded. Paid is "0000" together with `transactionStatus` "Completed".
 """
 
 from __future__ import annotations

@@ -1,4 +1,6 @@
-"""bKash's notifications: messages of Amazon SNS, signed by RSA. Sources: providers.md 2b; AWS on SNS signatures.
+"""bKash's notifications: messages of Amazon SNS, signed by RSA.
+
+Sources: BK, as `bkash_checkout.py` names it; github.com/bKash-developer/webhook-endpoint-php; AWS on SNS signatures.
 
 Any customer of AWS can have SNS sign a message, so a right signature proves nothing unless the topic is bKash's. The
 addresses of the certificate and of the confirmation are a stranger's words until the signature is checked. So they have

@@ -1,6 +1,6 @@
-"""OnePayBD, which resells bKash Tokenized Checkout (`bkash_checkout.py`) under its own paths and key. Source: S1.
+"""OnePayBD, which resells bKash Tokenized Checkout (`bkash_checkout.py`) under its own paths and key.
 
-bKash's codes: paykit-bd, pypi:bkash-pgw-tokenized.
+Source: S1, as `bkash_checkout.py` names it.
 """
 
 from __future__ import annotations

@@ -6,6 +6,7 @@ No test here knows a gateway. A new gateway is a folder of fixtures.
 from __future__ import annotations
 
 import json
+import re
 import sys
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
@@ -346,6 +347,7 @@ def test_a_fixture_has_one_case_and_only_the_keys_that_are_looked_at(path: Path)
     keys = set(msgspec.json.decode(path.read_bytes()))
     case = fixture(path)
     assert case.source
+    assert not re.search(r"(providers|gateways_next|design)\.md", case.source), "it is not in this repository"
     assert case.why.endswith(".")
     assert keys - {"source", "why", "config"} - {case.case} <= KEYS[case.case]
     provider(path)

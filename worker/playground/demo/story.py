@@ -27,7 +27,11 @@ AAMARPAY = Gateway(name="aamarPay", provider="aamarpay", account="shop-aamarpay"
 EPS = Gateway(name="EPS", provider="eps", account="shop-eps")
 UDDOKTAPAY = Gateway(name="UddoktaPay", provider="uddoktapay", account="shop-uddoktapay", notifies=True)
 CHECKED = (PAYPARSE, ONEPAYBD, SHADHINPAY, MONEYBAG, IPAY)
+"""The gateways of the first release, where they can be asked."""
+
 EVERY = (PAYPARSE, BLIND, ONEPAYBD, SHADHINPAY, MONEYBAG, IPAY)
+"""All gateways of the first release; those of `NEWER` are apart."""
+
 NEWER = (SSLCOMMERZ, BKASH, SHURJOPAY, AAMARPAY, EPS, UDDOKTAPAY)
 """Their stories stand in `newer.py`: at most of them an unpaid payment ends `unresolved`, for a person to look at."""
 
