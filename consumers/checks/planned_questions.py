@@ -178,10 +178,15 @@ def _by_clock(
 def _asks_about_end(payment: Payment, capabilities: Capabilities, asked: datetime, checks: Checks) -> datetime | None:
     """When to ask about the end: once when it has come, and again to confirm an answer that says unpaid.
 
-    With `pending_expires_after` it is also asked that long after the end. A question that brought no answer is repeated
-    for an hour, so that a short outage of the gateway does not keep the payment open.
+    With `pending_expires_after` it is also asked that long after the end, about each confirmed candidate. A question
+    that brought no answer is repeated for an hour, so that a short outage of the gateway does not keep the payment
+    open.
     """
     end, first = closes_at(payment, checks), payment.unpaid_at
+    fact_asked_at = payment.fact_asked_at
+    if capabilities.pending_expires_after is not None and (known := candidates.confirmed(payment)):
+        asked = min(one.asked_at or _LONG_AGO for one in known)
+        fact_asked_at = min(candidates.answered_at(payment))
     if first is not None and first >= end:
         moments = [first + timedelta(seconds=checks.confirm_end)]
     else:
@@ -190,7 +195,7 @@ def _asks_about_end(payment: Payment, capabilities: Capabilities, asked: datetim
     for at in moments:
         if asked < at:
             return at
-        answered = payment.fact_asked_at is not None and payment.fact_asked_at >= at
+        answered = fact_asked_at is not None and fact_asked_at >= at
         if not answered and asked < at + END_INSISTS:
             return asked + timedelta(seconds=checks.claimed[-1])
     return None

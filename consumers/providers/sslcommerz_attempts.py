@@ -49,7 +49,7 @@ def read_attempts(body: Mapping[str, Any], reference: str) -> kit.Answer | kit.I
             if _may_be_paid(element):
                 raise  # it may be a second payment of the money
             unread.append(error)
-    answers = [one for one in answers if one.reference is None or kit.may_be_ours(one.reference, reference)]
+    answers = _about(answers, reference)
     if paid := [one for one in answers if one.paid]:
         return replace(paid[0], others=tuple(paid[1:]))
     if unread:
@@ -60,6 +60,14 @@ def read_attempts(body: Mapping[str, Any], reference: str) -> kit.Answer | kit.I
         if found := next((one for one in answers if one.status is status), None):
             return found
     return max(answers, key=lambda one: one.status.rank if one.status is not None else 0)
+
+
+def _about(answers: list[kit.Answer], reference: str) -> list[kit.Answer]:
+    """The attempts that may be ours: those with exactly our reference or none, else with one that may be ours."""
+    exact = [one for one in answers if one.reference in (None, reference)]
+    if any(one.reference == reference for one in exact):
+        return exact
+    return [one for one in answers if one.reference is None or kit.may_be_ours(one.reference, reference)]
 
 
 def _is_unknown(body: Mapping[str, Any], elements: list[Any]) -> bool:

@@ -329,6 +329,19 @@ async def test_pending_of_one_candidate_closes_only_where_each_other_is_unpaid_t
     assert drive.payment(payment_id).status is (Status.EXPIRED if closes else Status.PENDING)
 
 
+async def test_several_pending_candidates_are_asked_about_at_the_end_and_close_it_as_soon_as_one() -> None:
+    drive = Drive()
+    patient = replace(INVOICES, pending_expires_after=3600.0)
+    drive.rules = replace(drive.rules, accounts=dict(drive.rules.accounts) | {INVOICES.id: patient})
+    payment_id = await drive.open(INVOICES, outcome=Opened(checkout_url="https://gateway.example/pay/1"))
+    for number in range(4):
+        await drive.hit(payment_id, session_id=f"INV-{number}")
+    await drive.wait(END + 69 * MINUTE)
+    assert drive.payment(payment_id).status is Status.PENDING
+    await drive.wait(4 * MINUTE)
+    assert drive.payment(payment_id).status is Status.EXPIRED
+
+
 @pytest.mark.parametrize(
     ("odd", "hold"),
     [(says(None), Hold.UNMAPPED_STATUS), (says(Status.COMPLETED, amount=Decimal(99)), Hold.AMOUNT_MISMATCH)],

@@ -8,7 +8,7 @@ from contextlib import suppress
 import pytest
 
 from worker.runtime import cancellation as ending
-from worker.runtime.cancellation import end, end_one, ended_at_exit, run_all
+from worker.runtime.cancellation import end, end_one, ended_at_exit, run_all, run_unless
 
 
 class Deaf:
@@ -91,3 +91,34 @@ async def test_loops_that_are_cancelled_end_although_one_of_them_is_deaf() -> No
         async with asyncio.timeout(20):
             await both
     assert deaf.swallowed == 2
+
+
+async def test_work_that_answers_its_cancellation_with_another_error_was_only_cancelled() -> None:
+    """A driver may raise an error of its own while a connection is opened and cancelled."""
+
+    async def work() -> None:
+        try:
+            stop.set()
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            raise ConnectionError("the connection was closed") from None
+
+    stop = asyncio.Event()
+    assert await run_unless(stop, work()) is None
+
+
+async def test_an_error_that_came_before_the_stop_is_raised() -> None:
+    async def work() -> None:
+        raise ConnectionError("refused")
+
+    with pytest.raises(ConnectionError):
+        await run_unless(asyncio.Event(), work())
+
+
+async def test_a_result_that_came_with_the_stop_is_kept() -> None:
+    async def work() -> str:
+        stop.set()
+        return "done"
+
+    stop = asyncio.Event()
+    assert await run_unless(stop, work()) == "done"

@@ -43,13 +43,18 @@ async def ended_at_exit(tasks: Mapping[str, asyncio.Task[None]]) -> AsyncIterato
 
 
 async def run_unless(stop: asyncio.Event, work: Coroutine[Any, Any, T]) -> T | None:
-    """Run `work`, and cancel it when `stop` is set. Returns its result, or None if it was cancelled."""
+    """Run `work`, and cancel it when `stop` is set. Returns its result, or None if it was cancelled.
+
+    An error that it raises because it is cancelled is no error of the work. An error that came before `stop` is raised.
+    """
     running, stopped = asyncio.create_task(work), asyncio.create_task(stop.wait())
     try:
-        await asyncio.wait((running, stopped), return_when=asyncio.FIRST_COMPLETED)
+        done, _ = await asyncio.wait((running, stopped), return_when=asyncio.FIRST_COMPLETED)
     finally:
         await end((running, stopped))
-    return None if running.cancelled() else running.result()
+    if running.cancelled() or (running not in done and running.exception() is not None):
+        return None
+    return running.result()
 
 
 async def run_all(*loops: Coroutine[None, None, None]) -> None:
