@@ -6,7 +6,7 @@ import asyncio
 import re
 import sys
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -156,15 +156,14 @@ async def shopping(system: System, dsn: str) -> AsyncIterator[Shop]:
         shop_pages() as pages_url,
     ):
         shop = Shop(system, dsn, http, pages_url)
-        try:
+        async with AsyncExitStack() as ends:  # each, also where another fails
+            ends.push_async_callback(asyncio.to_thread, system.sandbox.stop)
+            ends.push_async_callback(shop.second.stop)
+            ends.push_async_callback(shop.first.stop)
             await asyncio.to_thread(system.sandbox.start)
             troubles = f"{system.sandbox_url}/_control/troubles"
             await asyncio.to_thread(system.sandbox.wait_for, troubles, seconds=READY_SECONDS)
             yield shop
-        finally:
-            await shop.first.stop()
-            await shop.second.stop()
-            await asyncio.to_thread(system.sandbox.stop)
 
 
 def without_account(config: str, account: str) -> str:
