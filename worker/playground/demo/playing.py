@@ -21,6 +21,7 @@ from worker.playground.demo.control import Control, ControlError
 from worker.playground.demo.lifetime import shorten
 from worker.playground.demo.scene import Scene
 from worker.playground.demo.stage import Stage
+from worker.playground.demo.starts import Starts
 from worker.playground.demo.stories_shop import Document, Refused, StoryShop, shop_pages
 from worker.playground.demo.story import Story
 from worker.playground.demo.system import QUICK, System
@@ -85,7 +86,7 @@ async def play(stories: Sequence[Story], stage: Stage, over: Callable[[StoryRow]
 
     The rows come back in the order of the stories.
     """
-    slots = asyncio.Semaphore(AT_ONCE)
+    slots, starts = asyncio.Semaphore(AT_ONCE), Starts(stage.shop)
     scenes = [
         Scene(stage, story.gateway, number, script=story.script, seconds=story.seconds)
         for number, story in enumerate(stories, 1)
@@ -94,6 +95,7 @@ async def play(stories: Sequence[Story], stage: Stage, over: Callable[[StoryRow]
 
     async def play_one(row: StoryRow, scene: Scene) -> None:
         async with nullcontext() if row.story.lasts >= LONG_SECONDS else slots:
+            await starts.turn()
             await _play(row, scene)
         over(row)
 
