@@ -12,7 +12,7 @@ from msgspec.structs import asdict, replace
 from consumers.ports.gateway import Capabilities, Provider
 from consumers.ports.openings import OpeningRefused
 from schemas.answers import Answer, Executed
-from schemas.secret import Secret
+from schemas.secret import ElsewhereSecret, Secret
 from schemas.statements import StatementMap
 
 _Outcome = TypeVar("_Outcome")
@@ -69,9 +69,9 @@ class Account(Struct, frozen=True, kw_only=True):
 
 
 def _secrets_in(value: Any) -> Iterator[str]:
-    """The secrets of a provider's fields, of its tables too."""
+    """The secrets of a provider's fields, of its tables too, that this process was given."""
     if isinstance(value, Secret):
-        if value.reveal():
+        if not isinstance(value, ElsewhereSecret) and value.reveal():
             yield value.reveal()
     elif isinstance(value, Struct):
         yield from _secrets_in(asdict(value))

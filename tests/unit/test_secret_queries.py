@@ -9,7 +9,7 @@ from consumers.ports.effects import HttpRequest
 from consumers.ports.openings import OpeningRefused
 from consumers.providers import PROVIDERS, kit
 from schemas.answers import Answer, Executed
-from schemas.secret import Secret
+from schemas.secret import ElsewhereSecret, Secret
 from schemas.words import Status
 
 PASSWORD = "pa/ss&wörd=1+?"
@@ -40,6 +40,16 @@ def test_a_refusal_that_repeats_a_key_is_told_without_it() -> None:
     account = Account(id="a", merchant="m", provider=provider)
     refused = account.without_secrets(OpeningRefused(message=f"no such key: {PASSWORD}!"))
     assert refused == OpeningRefused(message="no such key: ***!")
+
+
+def test_a_secret_that_this_process_was_not_given_hides_nothing() -> None:
+    """`consume` has no webhook secrets, and the gateway did not get them from us."""
+    provider = PROVIDERS["moneybag"](
+        base_url="https://gw.example", api_key=Secret(PASSWORD), webhook_secret=ElsewhereSecret("not given")
+    )
+    account = Account(id="a", merchant="m", provider=provider)
+    said = Answer(status=Status.PENDING, word=f"no such key: {PASSWORD}!")
+    assert account.without_secrets(said).word == "no such key: ***!"
 
 
 def test_a_status_word_that_repeats_a_key_is_kept_without_it() -> None:
