@@ -94,7 +94,7 @@ def _not_before(due: Due, payment: Payment) -> Due:
 
 def _turn(payment: Payment, due: Due) -> tuple[bool, bool, bool, bool, float]:
     one = candidates.candidate(payment, due.transaction_id)
-    assert one is not None, "what is due there is due about a candidate"
+    assert one is not None, "a question that is due then is about a candidate"
     return candidates.turn(one, urgent=due.trigger == "urgent")
 
 
