@@ -46,7 +46,8 @@ TOLD = ("opened", "completed")
 TOLD_SECONDS = 60.0
 """Longer than a lease of 0.1.0, which drops a reply that it cannot record and asks again when the lease ends."""
 
-NEWER_GATEWAY = re.compile(r'^provider = "(?!(?:payparse|onepaybd|shadhinpay|moneybag|ipay)")', re.MULTILINE)
+_KNOWN = "|".join(CHECKED)
+NEWER_GATEWAY = re.compile(rf'^provider = "(?!(?:{_KNOWN})")', re.MULTILINE)
 """In an account's table: its gateway is one that no release knows yet."""
 
 SETTINGS = QUICK.replace('give_up = "20s"', 'give_up = "1h"')
