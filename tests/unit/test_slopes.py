@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.fault.bounds import FULL, MB, beyond
+from tests.fault.bounds import FULL, MB, SHORT, beyond
 from tests.fault.sampling import Held, Sample
 from tests.fault.slopes import Slope, after_warm_up, slope
 
@@ -90,6 +90,16 @@ def test_a_leak_that_slows_down_with_the_load_is_found() -> None:
     memory = [52, 54, 57, 60, 62, 64, 67, 71, 73, 73, 74, 74, 75]
     samples = [sampled(n, memory={"sweep": held * MB, "rabbitmq": 1.0}) for n, held in enumerate(memory)]
     assert {one.split(":")[0] for one in beyond(samples, FULL)} == {"memory of sweep"}
+
+
+def test_more_buyers_at_the_end_of_a_minute_are_no_leak_and_a_handle_a_payment_is() -> None:
+    def minute(handles: list[float]) -> list[Sample]:
+        return [sampled(0, at=2.5 * n, handles={"ingress": held}) for n, held in enumerate(handles)]
+
+    busier = [*(60.0 + n % 2 for n in range(14)), *(60.0 + 2.6 * n for n in range(10))]
+    leaking = [60.0 + 20 * n + n % 2 for n in range(24)]
+    assert beyond(minute(busier), SHORT) == []
+    assert [one.split(":")[0] for one in beyond(minute(leaking), SHORT)] == ["handles of ingress"]
 
 
 def test_too_few_payments_say_nothing_about_the_bytes_of_one() -> None:
