@@ -53,7 +53,8 @@ async def _read(typed: str) -> tuple[list[Payment], PaymentSnapshot | None]:
     from worker.config.webhook_endpoints import endpoints_of
     from worker.postgres.events.endpoint_rows import known_endpoints
     from worker.postgres.past_payments import deleted_at
-    from worker.postgres.reads.snapshots import find_payments, read_dossier
+    from worker.postgres.reads.find import find_payments
+    from worker.postgres.reads.snapshots import read_dossier
     from worker.postgres.server.opened import opened_as_it_is
 
     config = configuration()

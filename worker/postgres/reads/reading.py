@@ -18,7 +18,7 @@ from schemas.requests import ListQuery
 from schemas.responses import Summary
 from worker.postgres.database import Reads
 from worker.postgres.ledger.rows import PAYMENT, payment_of
-from worker.postgres.reads.snapshots import ACCOUNTS
+from worker.postgres.reads.find import ACCOUNTS
 
 Position = tuple[datetime, str]
 """Where a page ends: `opened_at` and id of its last payment."""
