@@ -28,8 +28,8 @@ create index contacts_hash on contacts (hash);
 create index contacts_old on contacts (recorded_at);
 comment on table contacts is 'Keyed hashes of buyers'' phone numbers and e-mail addresses, by which their payments are found';
 
-insert into access (relation, ingress, worker, reader)
-values ('contacts', 'insert', 'select (payment_id, recorded_at), delete', 'select');
+insert into access (relation, ingress, worker, reader, console)
+values ('contacts', 'insert', 'select (payment_id, recorded_at), delete', 'select', 'select');
 insert into retention_runs (task) values ('contacts');
 select grant_access();
 

@@ -12,13 +12,14 @@ from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Literal
 
+import asyncpg
 from msgspec import Struct
 
 from schemas.payments import Payment
 from schemas.report import Run
 from schemas.shown import PAYMENT_ID
 from worker.config import Config
-from worker.postgres.database import Reads
+from worker.postgres.database import Connection, Reads
 from worker.postgres.ledger.rows import PAYMENT, payment_of
 from worker.postgres.past_payments import deleted_at
 from worker.postgres.statements.runs import read_run
@@ -172,7 +173,7 @@ async def find(
 
 
 async def find_payments(
-    database: Reads, typed: str, merchants: Sequence[str], *, thorough: bool = True
+    database: Reads | Connection[asyncpg.Record], typed: str, merchants: Sequence[str], *, thorough: bool = True
 ) -> list[Payment]:
     """The payments of these merchants with this id, oldest first, MOST_FOUND at most: the newest.
 
@@ -192,14 +193,16 @@ def folded(name: str) -> str:
     return "".join(letter.lower() if letter.isascii() else letter for letter in name)
 
 
-async def _by_key(database: Reads, name: str, merchants: list[str]) -> list[FoundPayment]:
+async def _by_key(database: Reads | Connection[asyncpg.Record], name: str, merchants: list[str]) -> list[FoundPayment]:
     rows = await database.fetch(_FOUND["exact"], name, merchants)
     rows = rows or await database.fetch(_FOUND["any case"], folded(name), merchants)
     found = [FoundPayment(payment_of(row), _BY[row["rank"] - 1]) for row in rows]
     return sorted(found, key=_newest_last)
 
 
-async def _search_answers(database: Reads, name: str, merchants: list[str]) -> list[FoundPayment]:
+async def _search_answers(
+    database: Reads | Connection[asyncpg.Record], name: str, merchants: list[str]
+) -> list[FoundPayment]:
     rows = await database.fetch(_SEARCH, name, merchants)
     return sorted((FoundPayment(payment_of(row), "answer") for row in rows), key=_newest_last)
 
