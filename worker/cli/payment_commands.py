@@ -97,7 +97,7 @@ def show_payment(payment_id: str) -> int:
                 raise CommandFailed(f"there is no payment {payment_id}")
             console.print_json(as_json(view(snapshot.payment)))
             if found := evidence(snapshot):
-                print_evidence(Console(highlight=False), payment_id, found, snapshot.now)
+                print_evidence(Console(highlight=False), payment.id, found, snapshot.now)
             async for page in timeline_pages(database, payment.id):
                 for entry in page:
                     console.print_json(as_json(entry), indent=None)
