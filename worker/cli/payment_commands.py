@@ -7,7 +7,6 @@ merchant.
 from __future__ import annotations
 
 import asyncio
-import getpass
 import sys
 from typing import TYPE_CHECKING, Annotated
 
@@ -19,6 +18,7 @@ from schemas.payments import Payment, view
 from schemas.words import Hold, Status
 from worker.cli.command_errors import CommandFailed, WrongUsage
 from worker.cli.payment_rows import print_rows, row_of
+from worker.cli.resolve_command import list_proposals, resolve_payment_command
 from worker.cli.show_evidence import print_evidence
 
 if TYPE_CHECKING:
@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from worker.postgres.database import Database
 
 payments = App(name="payments", help="List, show, verify and resolve payments.")
+payments.command(resolve_payment_command, name="resolve")
+payments.command(list_proposals, name="proposals")
 
 
 @payments.command(name="list")
@@ -86,7 +88,7 @@ def show_payment(payment_id: str) -> int:
     async def run() -> None:
         config, console = configuration(), Console(soft_wrap=True)
         async with opened_as_it_is(config) as database:
-            payment = await _find(config, database, payment_id)
+            payment = await find_payment(config, database, payment_id)
             snapshot = await read_dossier(database, payment.id, config.account(payment.account), config.checks)
             if snapshot is None:
                 raise CommandFailed(f"there is no payment {payment_id}")
@@ -109,55 +111,6 @@ def verify(payment_id: str) -> int:
     return 0
 
 
-@payments.command(name="resolve")
-def resolve_command(
-    payment_id: str,
-    *,
-    status: Status,
-    reason: str,
-    actor: Annotated[str | None, Parameter(help="Who decides; you, unless given.")] = None,
-    evidence: Annotated[str | None, Parameter(help="What it rests on, such as a statement's line.")] = None,
-    transaction_id: Annotated[str | None, Parameter(help="The gateway's, where the payment has none.")] = None,
-    version: Annotated[
-        int | None, Parameter(help="The version you decide on; refused if it is another by now.")
-    ] = None,
-) -> int:
-    """Resolve a held payment: to its present status or a higher one. The first of two people decides."""
-    from consumers.commands.resolve import ResolutionRefused, ResolutionRequest, resolve_payment
-    from schemas.requests import RESOLUTION, Wrong
-    from worker.cli.configured import configuration
-    from worker.config import rules_of
-    from worker.postgres.ledger.postgres_ledger import PostgresLedger
-    from worker.postgres.server.opened import opened_as_it_is
-
-    given = {
-        "status": status.value,
-        "actor": actor or _you(),
-        "reason": reason,
-        "evidence": evidence,
-        "transaction_id": transaction_id,
-    }
-    wrong: list[Wrong] = []
-    found = RESOLUTION.read({name: value for name, value in given.items() if value is not None}, wrong)
-    if wrong:
-        raise WrongUsage("\n".join(f"--{one.field.replace('_', '-')}: {one.message}" for one in wrong))
-    wanted = ResolutionRequest(**{**found, "status": status, "version": version})
-
-    async def run() -> Payment:
-        config = configuration()
-        async with opened_as_it_is(config) as database:
-            payment = await _find(config, database, payment_id)
-            _account(config, payment)
-            try:
-                return await resolve_payment(PostgresLedger(database), rules_of(config), payment.id, wanted)
-            except ResolutionRefused as error:
-                raise CommandFailed(f"{error.code}: {error}") from None
-
-    payment = asyncio.run(run())
-    print(f"{payment.id} is {payment.status}" + (f", still held: {payment.hold}" if payment.hold else ""))
-    return 0
-
-
 async def _verify(payment_id: str) -> Payment:
     from consumers.checks.planned_questions import can_ask
     from consumers.timing import TIMING
@@ -170,8 +123,8 @@ async def _verify(payment_id: str) -> Payment:
 
     config = configuration()
     async with opened_as_it_is(config) as database:
-        payment = await _find(config, database, payment_id)
-        capabilities = _account(config, payment).provider.capabilities
+        payment = await find_payment(config, database, payment_id)
+        capabilities = configured_account(config, payment).provider.capabilities
         if not capabilities.asked_by:
             raise CommandFailed(f"{payment.id} is {payment.status}; its gateway has no status API that could be asked")
         if not can_ask(payment, capabilities):
@@ -201,7 +154,7 @@ def _warn_of_account(config: Config, merchant: str, account: str | None) -> None
         print(f"--account: {account} is not configured; there are {', '.join(ids)}", file=sys.stderr)
 
 
-async def _find(config: Config, database: Database, payment_id: str) -> Payment:
+async def find_payment(config: Config, database: Database, payment_id: str) -> Payment:
     from worker.postgres.reads.reading import read_payment
 
     for merchant in config.merchants:
@@ -212,18 +165,11 @@ async def _find(config: Config, database: Database, payment_id: str) -> Payment:
     raise CommandFailed(f"there is no payment {payment_id}" + ("" if payment_id.startswith("pay_") else by_name))
 
 
-def _account(config: Config, payment: Payment) -> Account:
+def configured_account(config: Config, payment: Payment) -> Account:
     account = config.account(payment.account)
     if account is None:
         raise CommandFailed(f"account_not_configured: the account {payment.account} is no longer in the configuration")
     return account
-
-
-def _you() -> str:
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):  # a container's user may have no name
-        raise WrongUsage("--actor: is needed, because your user has no name here") from None
 
 
 def as_json(value: object) -> str:
