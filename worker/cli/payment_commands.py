@@ -7,7 +7,6 @@ merchant.
 from __future__ import annotations
 
 import asyncio
-import getpass
 import sys
 from typing import TYPE_CHECKING, Annotated
 
@@ -20,6 +19,7 @@ from schemas.words import Hold, Status
 from worker.cli.command_errors import CommandFailed, WrongUsage
 from worker.cli.list_output import LISTED, ListOptions, print_list
 from worker.cli.payment_meant import payment_meant
+from worker.cli.resolve_command import list_proposals, resolve_payment_command
 from worker.cli.show_evidence import print_evidence
 
 if TYPE_CHECKING:
@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from worker.config import Config
 
 payments = App(name="payments", help="List, show, verify and resolve payments.")
+payments.command(resolve_payment_command, name="resolve")
+payments.command(list_proposals, name="proposals")
 
 
 @payments.command(name="list")
@@ -114,55 +116,6 @@ def verify(payment_id: str) -> int:
     return 0
 
 
-@payments.command(name="resolve")
-def resolve_command(
-    payment_id: str,
-    *,
-    status: Status,
-    reason: str,
-    actor: Annotated[str | None, Parameter(help="Who decides; you, unless given.")] = None,
-    evidence: Annotated[str | None, Parameter(help="What it rests on, such as a statement's line.")] = None,
-    transaction_id: Annotated[str | None, Parameter(help="The gateway's, where the payment has none.")] = None,
-    version: Annotated[
-        int | None, Parameter(help="The version you decide on; refused if it is another by now.")
-    ] = None,
-) -> int:
-    """Resolve a held payment: to its present status or a higher one. The first of two people decides."""
-    from consumers.commands.resolve import ResolutionRefused, ResolutionRequest, resolve_payment
-    from schemas.requests import RESOLUTION, Wrong
-    from worker.cli.configured import configuration
-    from worker.config import rules_of
-    from worker.postgres.ledger.postgres_ledger import PostgresLedger
-    from worker.postgres.server.opened import opened_as_it_is
-
-    given = {
-        "status": status.value,
-        "actor": actor or _you(),
-        "reason": reason,
-        "evidence": evidence,
-        "transaction_id": transaction_id,
-    }
-    wrong: list[Wrong] = []
-    found = RESOLUTION.read({name: value for name, value in given.items() if value is not None}, wrong)
-    if wrong:
-        raise WrongUsage("\n".join(f"--{one.field.replace('_', '-')}: {one.message}" for one in wrong))
-    wanted = ResolutionRequest(**{**found, "status": status, "version": version})
-
-    async def run() -> Payment:
-        config = configuration()
-        async with opened_as_it_is(config) as database:
-            payment = await payment_meant(config, database, payment_id)
-            _account(config, payment)
-            try:
-                return await resolve_payment(PostgresLedger(database), rules_of(config), payment.id, wanted)
-            except ResolutionRefused as error:
-                raise CommandFailed(f"{error.code}: {error}") from None
-
-    payment = asyncio.run(run())
-    print(f"{payment.id} is {payment.status}" + (f", still held: {payment.hold}" if payment.hold else ""))
-    return 0
-
-
 async def _verify(payment_id: str) -> Payment:
     from consumers.checks.planned_questions import can_ask
     from consumers.timing import TIMING
@@ -176,7 +129,7 @@ async def _verify(payment_id: str) -> Payment:
     config = configuration()
     async with opened_as_it_is(config) as database:
         payment = await payment_meant(config, database, payment_id)
-        capabilities = _account(config, payment).provider.capabilities
+        capabilities = configured_account(config, payment).provider.capabilities
         if not capabilities.asked_by:
             raise CommandFailed(f"{payment.id} is {payment.status}; its gateway has no status API that could be asked")
         if not can_ask(payment, capabilities):
@@ -206,18 +159,11 @@ def _warn_of_account(config: Config, merchant: str, account: str | None) -> None
         print(f"--account: {account} is not configured; there are {', '.join(ids)}", file=sys.stderr)
 
 
-def _account(config: Config, payment: Payment) -> Account:
+def configured_account(config: Config, payment: Payment) -> Account:
     account = config.account(payment.account)
     if account is None:
         raise CommandFailed(f"account_not_configured: the account {payment.account} is no longer in the configuration")
     return account
-
-
-def _you() -> str:
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):  # a container's user may have no name
-        raise WrongUsage("--actor: is needed, because your user has no name here") from None
 
 
 def as_json(value: object) -> str:

@@ -213,4 +213,5 @@ def rules_of(config: Config) -> Rules:
         checks=config.checks,
         public_url=config.settings.public_url,
         jitter=JITTER,
+        second_person_from=config.console.second_person_limit,
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Any
 
 import asyncpg
@@ -14,9 +15,9 @@ from consumers.money.matching import transaction_of
 from consumers.ports.call_limits import AccountLimits
 from schemas.answers import Fact
 from schemas.checks import Checks
-from schemas.payments import Case, Resolution
+from schemas.payments import Case, Payment, Resolution, TakenKeys
 from worker.config.webhook_endpoints import Endpoint
-from worker.postgres.database import Connection, Database
+from worker.postgres.database import Connection, Database, Reads
 from worker.postgres.ledger.failures import read_failing
 from worker.postgres.ledger.rows import PAYMENT, payment_of
 from worker.postgres.reads.receivers import read_receivers
@@ -43,17 +44,9 @@ async def read_dossier(
         row = await connection.fetchrow(_READ, payment_id)
         if row is None:
             return None
-        payment = payment_of(row)
-        facts = await _column(connection, "SELECT fact FROM facts WHERE payment_id = $1 ORDER BY key", payment_id)
-        words = await _column(
-            connection, "SELECT resolution FROM resolutions WHERE payment_id = $1 ORDER BY id", payment_id
-        )
+        case = await _case(connection, payment_of(row))
+        payment = case.payment
         entries, left_out = await told_on_a_screen(connection, payment_id)
-        case = Case(
-            payment=payment,
-            facts=tuple(msgspec.convert(fact, Fact) for fact in facts),
-            resolutions=tuple(msgspec.convert(word, Resolution) for word in words),
-        )
         account_limits = await connection.fetchrow(
             "SELECT account, calls, at, troubles, shut_until, unknown_by FROM allowances WHERE account = $1",
             payment.account,
@@ -72,14 +65,63 @@ async def read_dossier(
         )
 
 
-async def _others(connection: Connection[asyncpg.Record], case: Case) -> Others:
+async def read_case(connection: Connection[asyncpg.Record], payment_id: str) -> Case | None:
+    """The payment with its Facts and resolutions, unlocked, in a transaction of the caller; None if there is none."""
+    row = await connection.fetchrow(_READ, payment_id)
+    return None if row is None else await _case(connection, payment_of(row))
+
+
+async def read_for_decision(
+    database: Reads, payment_id: str, named: str | None = None
+) -> tuple[Case, TakenKeys, datetime] | None:
+    """The payment, the keys of it and of its answers that other payments have, and the time; for a preview.
+
+    `named` is a transaction that a person names. None if there is no such payment.
+    """
+    async with (
+        database.connection() as connection,
+        connection.transaction(isolation="repeatable_read", readonly=True),
+    ):
+        case = await read_case(connection, payment_id)
+        if case is None:
+            return None
+        others = await _others(connection, case, named)
+        account, answers = case.payment.account, [fact.answer for fact in case.facts]
+        references = {one.reference for one in answers if one.reference} - {case.payment.reference}
+        rows = await connection.fetch(
+            "SELECT reference FROM payments WHERE account = $1 AND reference = ANY($2)", account, sorted(references)
+        )
+        taken = TakenKeys(
+            transactions=frozenset(others.transactions),
+            sessions=frozenset(others.sessions),
+            references=frozenset(row["reference"] for row in rows),
+            order=others.order_paid_by is not None,
+        )
+        return case, taken, await connection.fetchval("SELECT clock_timestamp()")
+
+
+async def _case(connection: Connection[asyncpg.Record], payment: Payment) -> Case:
+    facts = await _column(connection, "SELECT fact FROM facts WHERE payment_id = $1 ORDER BY key", payment.id)
+    words = await _column(
+        connection, "SELECT resolution FROM resolutions WHERE payment_id = $1 ORDER BY id", payment.id
+    )
+    floor = await connection.fetchval("SELECT version_floor FROM servers")
+    return Case(
+        payment=payment,
+        facts=tuple(msgspec.convert(fact, Fact) for fact in facts),
+        resolutions=tuple(msgspec.convert(word, Resolution) for word in words),
+        version_floor=floor or 0,
+    )
+
+
+async def _others(connection: Connection[asyncpg.Record], case: Case, named: str | None = None) -> Others:
     """Other payments that have a key of this payment or its answers."""
     payment, answers = case.payment, [fact.answer for fact in case.facts]
     transactions = await connection.fetch(
         """SELECT transaction_id, payment_id FROM transactions
            WHERE account = $1 AND transaction_id = ANY($2) AND payment_id <> $3""",
         payment.account,
-        [transaction_of(answer, payment) for answer in answers if answer.paid],
+        [named, *(transaction_of(answer, payment) for answer in answers if answer.paid)],
         payment.id,
     )
     sessions = await connection.fetch(
