@@ -6,15 +6,15 @@ from typing import Any
 
 from schemas.contract import components
 from schemas.requests import NEW_PAYMENT, RESOLUTION, TRACKED_PAYMENT
-from schemas.responses import EventPage, PaymentPage, ProblemDetails, Timeline
+from schemas.responses import EventPage, PaymentPage, ProblemDetails, ProposalView, Timeline
 from schemas.shown import PAYMENT_ID, PaymentEvent, PaymentView, TrialEvent
 from worker.api.openapi_webhooks import event_schemas, webhooks
 from worker.api.operations import JSON, OPERATIONS, Operation
-from worker.api.request_samples import answer_sample, body_sample
+from worker.api.request_samples import accepted_sample, answer_sample, body_sample
 
 _REF = "#/components/schemas/{name}"
 _BODIES = (NEW_PAYMENT, TRACKED_PAYMENT, RESOLUTION)
-_ANSWERS = (PaymentView, PaymentPage, Timeline, EventPage, ProblemDetails, PaymentEvent, TrialEvent)
+_ANSWERS = (PaymentView, PaymentPage, Timeline, EventPage, ProposalView, ProblemDetails, PaymentEvent, TrialEvent)
 _PAYMENT_ID = {"type": "string", "pattern": f"^{PAYMENT_ID}$"}
 _KEY = {"type": "string", "minLength": 1, "maxLength": 255, "pattern": r"^[!-~]([ -~]*[!-~])?$"}
 _EVERYWHERE = {
@@ -67,6 +67,7 @@ def _described(operation: Operation, public_url: str) -> dict[str, Any]:
         "operationId": operation.name,
         "summary": operation.summary,
         "responses": {str(operation.status): _answer(operation, public_url)}
+        | _accepted(operation)
         | {str(status): _problem(status, problems[status]) for status in sorted(problems)},
     }
     if parameters := _parameters(operation):
@@ -102,6 +103,14 @@ def _answer(operation: Operation, public_url: str) -> dict[str, Any]:
         replayed = {"description": "The answer was given before", "schema": {"type": "string", "const": "true"}}
         made["headers"] = {"Idempotent-Replayed": replayed}
     return made
+
+
+def _accepted(operation: Operation) -> dict[str, Any]:
+    if operation.accepted is None:
+        return {}
+    kind, about = operation.accepted
+    content = {"schema": {"$ref": _place(kind.__name__)}, "example": accepted_sample()}
+    return {"202": {"description": about, "content": {operation.media: content}}}
 
 
 def _problem(status: int, about: str) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from msgspec import Struct
 
 from schemas.requests import EVENTS_QUERY, NEW_PAYMENT, RESOLUTION, TRACKED_PAYMENT, Shape
-from schemas.responses import EventPage, PaymentPage, Timeline
+from schemas.responses import EventPage, PaymentPage, ProposalView, Timeline
 from schemas.shown import EVENT_SCHEMA, PAYMENT_SCHEMA, PaymentView
 from worker.api.read import LIST_QUERY
 
@@ -26,7 +26,8 @@ _OF_A_PAYMENT = {404: "You have no such payment."}
 class Operation(Struct, frozen=True, kw_only=True):
     """One method of one path. `problems` are those beside the ones of every path; `media` is the answer's type.
 
-    `once`: it takes an Idempotency-Key. `keyed`: it needs an API key.
+    `once`: it takes an Idempotency-Key. `keyed`: it needs an API key. `accepted`: the answer of a 202 that is no error,
+    and what it means.
     """
 
     method: str
@@ -41,6 +42,7 @@ class Operation(Struct, frozen=True, kw_only=True):
     problems: dict[int, str] = {}
     keyed: bool = True
     once: bool = False
+    accepted: tuple[type[Struct], str] | None = None
 
 
 OPERATIONS = (
@@ -114,9 +116,13 @@ OPERATIONS = (
         summary="Decide on a held payment, as a person",
         answer=PaymentView,
         body=RESOLUTION,
+        accepted=(ProposalView, "It is proposed: a second person has to approve it in the console"),
         problems=_OF_A_PAYMENT
         | _OF_A_BODY
-        | {409: "`not_held`, `lower_status`, `version_conflict`, `transaction_used` or `account_not_configured`."},
+        | {
+            409: "`not_held`, `lower_status`, `version_conflict`, `transaction_used`, `proposal_open` or "
+            "`account_not_configured`."
+        },
     ),
     Operation(
         method="get",
