@@ -198,6 +198,7 @@ def _ledger(shared: Shared, relay: Relay | None) -> PostgresLedger:
         _changed(shared.metrics, shared.waiters),
         shared.metrics.drop,
         _sequenced(shared, relay) if "consume" in shared.roles else None,
+        contacts=shared.config.contacts.hashing if "ingress" in shared.roles else None,
     )
 
 

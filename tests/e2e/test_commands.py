@@ -30,7 +30,7 @@ from worker.postgres.server.embedded import embedded
 UNKNOWN = "pay_00000000000000000000000000"
 COMMANDS = (
     *("bench", "dead", "demo", "doctor", "events", "explain", "init", "migrate", "payments", "reconcile", "sandbox"),
-    *("serve", "webhooks"),
+    *("serve", "webhooks", "find", "held", "gateways"),
 )
 
 
@@ -270,7 +270,7 @@ async def test_a_list_is_one_line_a_payment_and_the_sum_of_all_that_match(paypro
     ended = await payproof_says(payproof, "payments", "list", "--account", "shop-onepaybd")
     assert ended.code == 0
     head, row, total = ended.lines
-    assert head.split() == ["payment", "opened", "(UTC)", "account", "reference", "status", "hold", "amount"]
+    assert head.split() == ["payment", "opened", "(Asia/Dhaka)", "account", "reference", "status", "hold", "amount"]
     assert row.startswith(payment_id)
     assert " completed " in row
     assert total.startswith("1 in all; 1 completed for ")
@@ -327,10 +327,28 @@ async def test_a_payment_that_nobody_has_is_no_payment(payproof: Payproof, words
     [("show",), ("verify",), ("resolve", "--status", "completed", "--reason", "seen", "--yes")],
     ids=lambda words: words[0],
 )
-async def test_a_name_that_only_explain_knows_leads_there(payproof: Payproof, words: tuple[str, ...]) -> None:
+async def test_a_name_that_no_payment_has_is_said(payproof: Payproof, words: tuple[str, ...]) -> None:
     ended = await payproof_says(payproof, "payments", words[0], "order-7831", *words[1:])
-    says = "there is no payment order-7831; payproof explain order-7831 looks for it by its other names\n"
+    says = "there is no payment order-7831, and no reference, order, session or transaction of that name\n"
     assert (ended.code, ended.out, ended.err) == (1, "", says)
+
+
+async def test_show_verify_and_resolve_take_any_id_and_refuse_one_that_means_several(payproof: Payproof) -> None:
+    payment_id = await held(payproof)
+    payment = await payproof.stage.shop.payment(payment_id)
+    reference = payment["reference"].upper()
+    shown = await payproof_says(payproof, "payments", "show", reference)
+    assert json.loads("".join(shown.lines[: shown.lines.index("}") + 1]))["payment_id"] == payment_id
+    verified = await payproof_says(payproof, "payments", "verify", reference)
+    assert verified.err.startswith(f"{payment_id} is pending; its gateway has no status API")
+    order = f"Twice-{uuid.uuid4().hex[:8]}"
+    both = [(await payproof.opened("ipay", order=order)).payment["payment_id"] for _ in range(2)]
+    for words in (("show",), ("verify",), ("resolve", "--status", "failed", "--reason", "seen")):
+        ended = await payproof_says(payproof, "payments", words[0], order.lower(), *words[1:])
+        assert (ended.code, ended.out) == (1, "")
+        first, *fitting = ended.err.splitlines()
+        assert first == f"{order.lower()} means 2 payments; name one of them by its id:"
+        assert [line.split()[0] for line in fitting] == both
 
 
 async def test_a_list_of_an_account_that_is_not_configured_says_so(payproof: Payproof) -> None:
@@ -606,7 +624,9 @@ async def test_explain_finds_a_payment_by_whatever_a_person_has(payproof: Paypro
     assert [one["payment_id"] for one in matches] == [payment_id, two.payment["payment_id"]]
     nothing = await payproof_says(payproof, "explain", "four-saris")
     assert (nothing.code, nothing.out) == (1, "")
-    assert nothing.err == "there is no payment four-saris, and no reference, order or transaction of that name\n"
+    assert (
+        nothing.err == "there is no payment four-saris, and no reference, order, session or transaction of that name\n"
+    )
 
 
 async def test_explain_tells_the_same_as_data(payproof: Payproof) -> None:

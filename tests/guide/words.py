@@ -20,6 +20,7 @@ KEYS = {
     "archive.keys": "Keys that encrypt callbacks as received. The first encrypts, all decrypt; without any they are plain.",
     "retention.events": "How long events are kept, `30d` or more; of each payment the newest event stays. Without it: for good.",
     "retention.payments": "How long payments are kept, `366d` or more, counted from the last thing that happened to them. Without it: for good.",
+    "contacts.keys": "Keys of the hashes by which payments are found by a buyer's phone number or e-mail address. The first hashes, all find; without any nothing is stored.",
     "archive.retention": "How long callbacks, and the requests that payments were opened with, are kept. Payments have `[retention]`.",
     "archive.max_size": "Size of the archive on disk from which only digests are stored. Unsigned callbacks get a tenth of it a day.",
     "merchants.id": "The shop's name in events, routing keys and commands: 1 to 40 of `a-z`, `0-9` and `-`.",

@@ -21,7 +21,8 @@ def environ(text: str, path: Path) -> dict[str, str]:
     """Every variable the text names, each with a different value."""
     secrets = {name: "whsec_" + base64.b64encode(name.encode() * 2).decode() for name in SIGNING}
     names = dict.fromkeys(re.findall(r'"env:([A-Z_]+)"', text))
-    made = {"PAYPROOF_ARCHIVE_KEY": new_archive_key(), "PAYPROOF_CONFIG": str(path)}
+    made = {"PAYPROOF_ARCHIVE_KEY": new_archive_key(), "PAYPROOF_CONTACTS_KEY": new_archive_key()}
+    made |= {"PAYPROOF_CONFIG": str(path)}
     return {name: f"value-of-{name}" for name in names} | secrets | made
 
 

@@ -16,6 +16,7 @@ from rich.console import Console
 from rich.text import Text
 
 from worker.cli.command_errors import CommandFailed, WrongUsage
+from worker.cli.list_output import LISTED, ListOptions, print_list
 from worker.terminal_text import agreed
 
 if TYPE_CHECKING:
@@ -30,19 +31,25 @@ def list_dead_letters(
     *,
     provider: Annotated[str | None, Parameter(help="Those of one gateway alone.")] = None,
     limit: Annotated[int, Parameter(help="At most so many.", validator=Number(gte=1))] = 50,
-    json: Annotated[bool, Parameter(help="One JSON line each.", negative="")] = False,
+    listed: ListOptions = LISTED,
 ) -> int:
     """List dead letters, oldest first, those in Postgres and those at the broker together."""
+    from msgspec.structs import asdict
+
     from worker.cli.configured import configuration
     from worker.cli.dead_letter_stores import open_dead_letters
+    from worker.dead_letters import DeadLetter
 
     async def run() -> int:
         async with open_dead_letters(configuration()) as found:
             letters = _of_gateway(found.letters, provider)
-            _print_letters(letters[:limit], json=json)
-            if not json:
+
+            def table() -> None:
+                _print_letters(letters[:limit], listed)
                 shown = f"; the oldest {limit} are shown" if len(letters) > limit else ""
                 print(f"{len(letters)} in all: {found.counted(letters)}{shown}")
+
+            print_list(listed, DeadLetter.__struct_fields__, [asdict(one) for one in letters[:limit]], table)
             return found.verdict()
 
     return asyncio.run(run())
@@ -115,7 +122,7 @@ def drop(
 
     letters = asyncio.run(look())
     if not yes:
-        _print_letters(letters, json=False)
+        _print_letters(letters, LISTED)
         what = "this letter" if len(letters) == 1 else f"these {len(letters)} letters"
         if not agreed(f"Drop {what} for good?"):
             raise CommandFailed("nothing was dropped")
@@ -132,18 +139,15 @@ def _letters_named(found: DeadLetters, typed: Sequence[str]) -> list[DeadLetter]
     return [letter for letter in found.letters if letter.id in ids]
 
 
-def _print_letters(letters: list[DeadLetter], *, json: bool) -> None:
+def _print_letters(letters: list[DeadLetter], listed: ListOptions) -> None:
     """A line each in a pipe, for grep; two on a terminal, because nothing may be cut off."""
     from worker.cli.dead_letter_stores import WHERE
 
     console = Console(highlight=False)
     between = "\n    " if console.is_terminal else "  "
     for one in letters:
-        if json:
-            sys.stdout.write(_json(one) + "\n")
-            continue
         what = {"claim": one.provider, "reply": f"reply of {one.provider}", "expected": "expected payment"}[one.kind]
-        since = f"{one.since:%Y-%m-%d %H:%M:%SZ}" if one.since else "long ago"
+        since = f"{listed.time(one.since)} {listed.tz}" if one.since else "long ago"
         unreadable = "; cannot be read" if one.unreadable else ""
         about = f"  {since}  {what}{between}{one.payment_id or '-'}  "
         console.print(

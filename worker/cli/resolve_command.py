@@ -123,11 +123,12 @@ async def _looked_at(
 ) -> tuple[Payment, Preview]:
     from consumers.commands.preview import preview
     from consumers.commands.resolve import ResolutionRefused
-    from worker.cli.payment_commands import configured_account, find_payment
+    from worker.cli.payment_commands import configured_account
+    from worker.cli.payment_meant import payment_meant
     from worker.config import rules_of
     from worker.postgres.reads.snapshots import read_for_decision
 
-    payment = await find_payment(config, database, payment_id)
+    payment = await payment_meant(config, database, payment_id)
     configured_account(config, payment)
     read = await read_for_decision(database, payment.id, wanted.transaction_id)
     if read is None:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Annotated
 from cyclopts import App, Parameter
 
 from worker.cli.command_errors import CommandFailed, WrongUsage
+from worker.cli.list_output import LISTED, ListOptions, print_list
 
 if TYPE_CHECKING:
     from worker.config import Config
@@ -29,10 +30,10 @@ OrphanId = Annotated[str, Parameter(help="The id or former URL of an endpoint th
 
 
 @webhooks.command(name="list")
-def list_webhooks() -> int:
+def list_webhooks(*, listed: ListOptions = LISTED) -> int:
     """List the endpoints, each with its waiting and given-up events and its state."""
     from worker.cli.configured import configuration
-    from worker.cli.endpoints import print_endpoints
+    from worker.cli.endpoints import ENDPOINT_COLUMNS, endpoint_records, print_endpoints
     from worker.config.webhook_endpoints import endpoints_of
     from worker.postgres.events.endpoint_rows import known_endpoints, list_endpoints
     from worker.postgres.server.opened import opened_as_it_is
@@ -41,7 +42,9 @@ def list_webhooks() -> int:
         config = configuration()
         async with opened_as_it_is(config) as database:
             configured = await known_endpoints(database, endpoints_of(config))
-            print_endpoints(configured, await list_endpoints(database), database.clock.now())
+            found, now = await list_endpoints(database), database.clock.now()
+            records = endpoint_records(configured, found)
+            print_list(listed, ENDPOINT_COLUMNS, records, lambda: print_endpoints(configured, found, now, listed))
 
     asyncio.run(run())
     return 0

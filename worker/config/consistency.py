@@ -25,7 +25,17 @@ from worker.config.config_problems import suggestion
 from worker.config.console import CONSOLE_RULES, check_merchants
 from worker.config.keys import digest_of, is_hashed
 from worker.config.read_toml import BAD, Reader, join, type_info
-from worker.config.shapes import ALL_EVENTS, WEBHOOK_SECRET_PREFIX, Archive, File, Id, Merchant, Retained, Webhook
+from worker.config.shapes import (
+    ALL_EVENTS,
+    WEBHOOK_SECRET_PREFIX,
+    Archive,
+    Contacts,
+    File,
+    Id,
+    Merchant,
+    Retained,
+    Webhook,
+)
 from worker.config.statement import check_map
 from worker.runtime.encryption import key_of
 
@@ -66,10 +76,11 @@ class DocumentRules:
                 reader.literals.remove(place)  # a hash is no secret
 
     def archive(self, reader: Reader, values: Mapping[str, Any], path: str) -> None:
+        """Of the keys of `[archive]` and `[contacts]`: a key has one purpose."""
         for index, key in _here(values.get("keys", ())):
             place = f"{path}.keys[{index}]"
             try:
-                self._once(reader, ("archive_key", key_of(key.reveal())), place, "is there already")
+                self._once(reader, ("key of 32 bytes", key_of(key.reveal())), place, "is a key of {first} too")
             except ValueError as error:
                 reader.note(place, str(error))
 
@@ -176,6 +187,7 @@ def rules_for(rules: DocumentRules) -> dict[type, Any]:
         Webhook: rules.webhook,
         StatementMap: check_map,
         Archive: rules.archive,
+        Contacts: rules.archive,
         Retained: rules.retention,
         File: check_merchants,
         **CONSOLE_RULES,

@@ -24,6 +24,7 @@ from schemas.words import EventType
 from worker.config.console import Console
 from worker.config.keys import digest_of
 from worker.runtime.connection_limits import MOST_CONNECTIONS
+from worker.runtime.contacts import ContactKeys
 from worker.runtime.encryption import key_of
 from worker.runtime.sizes import GB, MB
 
@@ -101,6 +102,20 @@ class Archive(Struct, frozen=True, kw_only=True):
         return tuple(key_of(key.reveal()) for key in self.keys)
 
 
+class Contacts(Struct, frozen=True, kw_only=True):
+    """Keys of the hashes by which payments are found by a buyer's phone number or e-mail address.
+
+    The first of `keys` hashes, and all of them find. Without keys nothing is stored, and nothing is found so. Hashes
+    are kept as long as the archive.
+    """
+
+    keys: tuple[Secret, ...] = ()
+
+    @property
+    def hashing(self) -> ContactKeys:
+        return ContactKeys([key_of(key.reveal()) for key in self.keys])
+
+
 class Retained(Struct, frozen=True, kw_only=True):
     """How long events and whole payments are kept; None: for good. `[retention]` in the file.
 
@@ -119,6 +134,7 @@ class File(Struct, frozen=True, kw_only=True):
     allow_http_hosts: frozenset[str] = frozenset()
     checks: Checks = Checks()
     archive: Archive = Archive()
+    contacts: Contacts = Contacts()
     retention: Retained = Retained()
     console: Console = Console()
     merchants: Annotated[tuple[Merchant, ...], Meta(min_length=1)]

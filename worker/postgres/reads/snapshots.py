@@ -1,4 +1,4 @@
-"""Everything that is known of one payment, for a person: found by any of its ids, and read at one moment, unlocked."""
+"""Everything that is known of one payment, for a person: read at one moment, unlocked."""
 
 from __future__ import annotations
 
@@ -23,50 +23,7 @@ from worker.postgres.ledger.rows import PAYMENT, payment_of
 from worker.postgres.reads.receivers import read_receivers
 from worker.postgres.reads.timeline import told_on_a_screen
 
-MOST_FOUND = 50
-
-ACCOUNTS = """
-    WITH RECURSIVE used AS (
-        (SELECT account FROM payments ORDER BY account LIMIT 1)
-        UNION ALL
-        SELECT (SELECT p.account FROM payments p WHERE p.account > used.account ORDER BY p.account LIMIT 1)
-        FROM used WHERE used.account IS NOT NULL)
-    SELECT account FROM used WHERE account IS NOT NULL
-"""
-"""The accounts that have payments. It looks into the index once for each of them."""
-
-_FIND = f"""
-    WITH accounts AS ({ACCOUNTS}),
-    found AS (
-        SELECT id FROM payments WHERE id = $1
-        UNION SELECT p.id FROM accounts a JOIN payments p ON p.account = a.account AND p.reference = $1
-        UNION SELECT t.payment_id FROM accounts a JOIN transactions t ON t.account = a.account AND t.transaction_id = $1
-        UNION SELECT s.payment_id FROM accounts a JOIN sessions s ON s.account = a.account AND s.session_id = $1
-        UNION SELECT o.id FROM payments o WHERE o.merchant = ANY($2) AND o.order_ref = $1)
-    SELECT {PAYMENT} FROM payments p WHERE p.merchant = ANY($2) AND p.id IN (SELECT id FROM found)
-    ORDER BY p.opened_at, p.id LIMIT {MOST_FOUND}
-"""  # noqa: S608 - our own words
-_SEARCH = f"""
-    SELECT {PAYMENT} FROM payments p WHERE p.merchant = ANY($2) AND (
-        p.candidates @> jsonb_build_array(jsonb_build_object('transaction_id', $1::text))
-        OR p.id IN (SELECT f.payment_id FROM facts f WHERE f.fact -> 'answer' ->> 'transaction_id' = $1))
-    ORDER BY p.opened_at, p.id LIMIT {MOST_FOUND}
-"""  # noqa: S608 - our own words
-
 _READ = f"SELECT {PAYMENT} FROM payments p WHERE id = $1"  # noqa: S608 - our own names
-
-
-async def find_payments(database: Database, typed: str, merchants: list[str]) -> list[Payment]:
-    """The payments of these merchants with this id, reference, order, session or transaction, oldest first.
-
-    If there is none, searches, without an index, for a transaction that only a claim or an answer has named. Returns at
-    most MOST_FOUND payments.
-    """
-    if "\0" in typed:
-        return []
-    rows = await database.fetch(_FIND, typed, merchants)
-    rows = rows or await database.fetch(_SEARCH, typed, merchants)
-    return [payment_of(row) for row in rows]
 
 
 async def read_dossier(
