@@ -98,7 +98,7 @@ async def test_one_proposes_cannot_approve_it_and_another_does(office: Office) -
     assert "payment.completed, version 3" in (await anis.get(path)).text
     approved = await anis.post(f"{path}/approve", {"confirm": PASSWORD, "why": "seen too"})
     assert (approved.status, approved.location) == (303, path)
-    assert "applied: the payment is resolved" in (await anis.get(path)).text, "the page waited for the outcome"
+    assert "It is applied: the payment is resolved." in (await anis.get(path)).text, "the page waited for the outcome"
     after = await office.payment(payment_id)
     assert (after["status"], after["hold"], after["version"]) == ("completed", None, 3)
     trail = (await (await office.console.signed_in("vera")).get("/audit")).text
@@ -162,7 +162,7 @@ async def test_below_the_limit_one_person_decides_and_sees_the_outcome(office: O
     page = await omar.post(f"/held/{payment_id}/preview", CHOICE)
     assert "You decide alone" in page.text
     path = await office.proposed(omar, payment_id)
-    assert "applied: the payment is resolved" in (await omar.get(path)).text
+    assert "It is applied: the payment is resolved." in (await omar.get(path)).text
     assert (await office.payment(payment_id))["hold"] is None
     acts = [one.action for one in await read_audit(office.shops.database, None, payment_id=payment_id)]
     assert acts == ["proposal.applied", "proposal.approved", "proposal.made"]

@@ -51,7 +51,7 @@ async def desk(database: Database) -> AsyncIterator[Desk]:
 
 
 async def chooses(page: Page, status: str, reason: str) -> None:
-    await page.get_by_label(status, exact=True).check()
+    await page.locator(f"input[name=status][value={status}]").check()
     await page.get_by_label("Why you decide so").fill(reason)
     await page.get_by_role("button", name="See what it changes").click()
 
@@ -65,7 +65,7 @@ async def test_propose_then_another_approves_and_the_event_arrives(windows: Wind
     await expect(abida.get_by_text("The shop will be told payment.completed, version 3.")).to_be_visible()
     await abida.get_by_label("Your password, or a new 6-digit code").fill(PASSWORD)
     await abida.get_by_role("button", name="Propose it").click()
-    await expect(abida.get_by_text("waits for a second person")).to_be_visible()
+    await expect(abida.get_by_text("It waits for a second person.")).to_be_visible()
     await expect(abida.get_by_text("You proposed it. Another person has to approve it.")).to_be_visible()
     await expect(abida.get_by_role("button", name="Approve")).to_have_count(0)
     assert [one["type"] for one in await desk.events()] == ["payment.opened", "payment.held"]
@@ -76,7 +76,7 @@ async def test_propose_then_another_approves_and_the_event_arrives(windows: Wind
     card = anis.locator(".card").filter(has=anis.get_by_role("button", name="Approve"))
     await card.get_by_label("Your password, or a new 6-digit code").fill(PASSWORD)
     await card.get_by_role("button", name="Approve").click()
-    await expect(anis.get_by_text("applied: the payment is resolved")).to_be_visible()
+    await expect(anis.get_by_text("It is applied: the payment is resolved.")).to_be_visible()
     told = (await desk.events())[-1]
     assert (told["type"], told["id"]) == ("payment.completed", f"{payment_id}.3")
 
@@ -88,7 +88,7 @@ async def test_by_keyboard_alone(windows: Windows, desk: Desk) -> None:
     await page.keyboard.press("j")
     await expect(page.get_by_role("link", name="order-1")).to_be_focused()
     await page.keyboard.press("Enter")
-    await page.get_by_label("failed", exact=True).focus()
+    await page.locator("input[name=status][value=failed]").focus()
     await page.keyboard.press("Space")
     await page.get_by_label("Why you decide so").focus()
     await page.keyboard.type("Not in the panel")

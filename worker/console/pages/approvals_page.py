@@ -77,7 +77,8 @@ async def show_proposal(visit: Visit) -> web.StreamResponse:
     return page(
         visit,
         visit.say("approvals.title", reference=case.payment.reference),
-        h.p(".lead")[h.span(class_=TONES.get(proposal.state, "quiet"))[visit.say(f"state.{proposal.state}")], "."],
+        h.p(".lead")[h.span(class_=TONES.get(proposal.state, "quiet"))[visit.say(f"state.{proposal.state}")]],
+        _now(visit, case.payment) if proposal.state.ended else None,
         _facts(visit, proposal, case.payment),
         h.p(".note.bad")[visit.say("refused.version_conflict")] if stale else None,
         preview_part(visit, seen) if seen is not None else None,
@@ -158,6 +159,12 @@ def _facts(visit: Visit, proposal: Proposal, payment: Payment) -> h.Node:
         ("approvals.decided_why", proposal.decided_why),
         ("refused", _refusal(visit, proposal)),
     )
+
+
+def _now(visit: Visit, payment: Payment) -> h.Node:
+    """How the payment stands by now."""
+    hold = None if payment.hold is None else f" {visit.say('held.reason')}: {visit.say(f'hold.{payment.hold}')}."
+    return h.p[visit.say("approvals.now", status=visit.say(f"status.{payment.status}")), hold]
 
 
 def _of_evidence(visit: Visit, proposal: Proposal) -> h.Node:

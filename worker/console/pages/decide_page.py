@@ -92,6 +92,14 @@ async def show_preview(visit: Visit) -> web.StreamResponse:
     return page(
         visit,
         _title(visit, case.payment),
+        elements.facts(
+            visit,
+            ("decide.payment", payment_link(visit, case.payment.id)),
+            ("field.amount", elements.taka(visit, case.payment.amount)),
+            ("decide.status", h.strong[visit.say(f"status.{wanted.status}")]),
+            ("decide.reason", wanted.reason),
+            ("approvals.evidence", wanted.evidence),
+        ),
         h.h2[visit.say("decide.step_two")],
         preview_part(visit, seen),
         None if seen.already else h.p(".note")[visit.say("decide.two" if two else "decide.one")],
@@ -178,6 +186,7 @@ def _choice(visit: Visit, payment: Payment) -> h.Node:
         h.label(".choice")[
             h.input(type="radio", name="status", value=one, required=True, checked=visit.field("status") == one),
             visit.say(f"status.{one}"),
+            h.span(".quiet")[f" – {visit.say(f'decide.means.{one}')}"],
         ]
         for one in offered
     ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Awaitable, Callable
+from datetime import datetime
 
 import htpy as h
 from aiohttp import web
@@ -106,13 +107,16 @@ def field_words(visit: Visit, field: str) -> str:
     return visit.say(f"field.{field}") if f"field.{field}" in WORDING else field
 
 
-def value_words(visit: Visit, field: str, value: str | None) -> str:
-    """A value of the payment as shops see it, in words where it is one of our words."""
+def value_words(visit: Visit, field: str, value: str | None) -> h.Node:
+    """A value of the payment as shops see it, in words where it is one of our words or times."""
     if value is None:
         return visit.say("none")
     key = f"{field}.{value}"
     if field in ("status", "hold") and key in WORDING:
-        return f"{visit.say(key)} ({value})"
+        words = visit.say(key)
+        return words if words == value else f"{words} ({value})"
+    if field.endswith("_at"):
+        return elements.moment(visit, datetime.fromisoformat(value))
     return {"True": visit.say("yes"), "False": visit.say("no")}.get(value, value)
 
 
@@ -122,7 +126,7 @@ def _answer(visit: Visit, answered: Answered) -> h.Node:
             field_words(visit, one.what),
             one.answered or visit.say("none"),
             one.expected or visit.say("none"),
-            h.strong(".stop")[f"≠ {visit.say('decide.differs')}"] if one.differs else "",
+            h.strong(".stop")[visit.say("decide.differs")] if one.differs else "",
         )
         for one in answered.compared
     ]
