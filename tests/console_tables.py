@@ -22,6 +22,8 @@ FRAME: Expected = {
     ("POST", "/sign-out"): ALL,
     ("POST", "/sign-out-everywhere"): ALL,
     ("GET", "/"): ALL,
+    ("GET", "/gateways"): ALL,
+    ("GET", "/settings"): ALL,
 }
 """The pages around all others, Now, Gateways and Settings."""
 

@@ -25,6 +25,7 @@ from worker.cli.explain_command import explain
 from worker.cli.find_command import find
 from worker.cli.gateways_command import gateways
 from worker.cli.held_command import held
+from worker.cli.operator_command import operator
 from worker.cli.payment_commands import payments
 from worker.cli.reconcile import reconcile
 from worker.cli.sandbox_command import sandbox
@@ -47,6 +48,7 @@ app.command(reconcile)
 app.command(sandbox)
 app.command(bench)
 app.command(archive)
+app.command(operator)
 
 Roles = Annotated[str | None, Parameter(help="Some of ingress,consume,sweep,relay,deliver,console.")]
 DONE, DID_NOT_HOLD, WRONG_USAGE = 0, 1, 2
