@@ -22,6 +22,8 @@ FRAME: Expected = {
     ("POST", "/sign-out"): ALL,
     ("POST", "/sign-out-everywhere"): ALL,
     ("GET", "/"): ALL,
+    ("GET", "/gateways"): ALL,
+    ("GET", "/settings"): ALL,
 }
 """The pages around all others, Now, Gateways and Settings."""
 
@@ -41,7 +43,21 @@ FIND: Expected = {
 
 # ---------------------------------------------------------------------------------------------------------------------
 
-DECIDE: Expected = {}
+_HELD = "/held/{payment_id}"
+_PROPOSAL = "/approvals/{proposal_id}"
+DECIDE: Expected = {
+    ("GET", "/held"): ALL,
+    ("GET", _HELD): ALL,
+    ("POST", f"{_HELD}/preview"): ACTING,
+    ("POST", _HELD): ACTING,
+    ("GET", "/approvals"): ALL,
+    ("GET", _PROPOSAL): ALL,
+    ("GET", f"{_PROPOSAL}/file"): ALL,
+    ("POST", f"{_PROPOSAL}/approve"): APPROVING,
+    ("POST", f"{_PROPOSAL}/reject"): APPROVING,
+    ("POST", f"{_PROPOSAL}/withdraw"): ACTING,
+    ("GET", "/audit"): ALL,
+}
 """Held, Decide, Approvals and Audit."""
 
 # ---------------------------------------------------------------------------------------------------------------------

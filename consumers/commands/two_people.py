@@ -9,13 +9,17 @@ from __future__ import annotations
 import unicodedata
 from hashlib import sha256
 
-from consumers.commands.resolve import ResolutionRefused, ResolutionRequest, Seconded, amount_at_stake, resolve_within
+from consumers.commands.resolve import (
+    ResolutionRefused,
+    ResolutionRequest,
+    Seconded,
+    needs_second_person,
+    resolve_within,
+)
 from consumers.ports.ledger import Batch, Ledger
 from consumers.rules import Rules
 from schemas.payments import Case
 from schemas.proposals import Person, Proposal, ProposalState
-
-__all__ = ["amount_at_stake", "apply_proposal", "basis_of", "check_approval", "check_rejection", "check_withdrawal"]
 
 
 def basis_of(case: Case) -> str:
@@ -107,8 +111,9 @@ async def _apply(batch: Batch, rules: Rules, approved: Proposal) -> None:
     assert case is not None, "its basis is checked"
     if case.payment.account not in rules.accounts:
         raise ResolutionRefused("account_not_configured", "the account of this payment is no longer configured")
-    assert approved.decided_by is not None, "an approved proposal has its approver"
-    seconded = Seconded(proposal_id=approved.id, approved_by=approved.decided_by)
+    if approved.alone and needs_second_person(case, rules.second_person_from):
+        raise ResolutionRefused("second_person_needed", "a second person has to approve it; propose it again")
+    seconded = Seconded(proposal_id=approved.id, approved_by=None if approved.alone else approved.decided_by)
     await resolve_within(batch, rules, case, request_of(approved), seconded)
 
 
