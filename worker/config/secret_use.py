@@ -6,7 +6,7 @@ import re
 from collections.abc import Collection
 
 _USED_BY = (
-    (r"archive\.keys", {"consume"}),
+    (r"archive\.keys", {"consume", "reconcile"}),
     (r"merchants\[\d+\]\.api_keys", {"ingress"}),
     (r"merchants\[\d+\]\.webhooks\[\d+\]\.secret", {"ingress", "deliver"}),  # it signs returns too
     (r"merchants\[\d+\]\.webhooks\[\d+\]\.previous_secrets", {"deliver"}),
