@@ -47,8 +47,10 @@ insert into access (relation, ingress, worker, reader, console) values
     ('statement_uploads', '', 'select, update (beaten_at, tries, done_at, run, failed, body), delete', '',
         'select, insert, update (columns, wanted, however_many, wanted_by, wanted_at, beaten_at, tries, done_at, run, failed)'),
     ('statement_notes', '', 'select', 'select', 'select, insert');
+insert into retention_runs (task) values ('statement_uploads');
 select grant_access();
 
 -- migrate:down
+delete from retention_runs where task = 'statement_uploads';
 delete from access where relation in ('statement_uploads', 'statement_notes');
 drop table statement_notes, statement_uploads;

@@ -22,9 +22,10 @@ from schemas.secret import ElsewhereSecret, Secret
 from schemas.statements import StatementMap
 from schemas.words import EventType
 from worker.config.config_problems import suggestion
+from worker.config.console import CONSOLE_RULES, check_merchants
 from worker.config.keys import digest_of, is_hashed
 from worker.config.read_toml import BAD, Reader, join, type_info
-from worker.config.shapes import ALL_EVENTS, WEBHOOK_SECRET_PREFIX, Archive, Id, Merchant, Retained, Webhook
+from worker.config.shapes import ALL_EVENTS, WEBHOOK_SECRET_PREFIX, Archive, File, Id, Merchant, Retained, Webhook
 from worker.config.statement import check_map
 from worker.runtime.encryption import key_of
 
@@ -176,6 +177,8 @@ def rules_for(rules: DocumentRules) -> dict[type, Any]:
         StatementMap: check_map,
         Archive: rules.archive,
         Retained: rules.retention,
+        File: check_merchants,
+        **CONSOLE_RULES,
     }
 
 

@@ -6,7 +6,8 @@ import re
 from collections.abc import Collection
 
 _USED_BY = (
-    (r"archive\.keys", {"consume", "reconcile"}),
+    (r"archive\.keys", {"consume", "console", "reconcile"}),
+    (r"console\.operators\[\d+\]\.", {"console"}),
     (r"merchants\[\d+\]\.api_keys", {"ingress"}),
     (r"merchants\[\d+\]\.webhooks\[\d+\]\.secret", {"ingress", "deliver"}),  # it signs returns too
     (r"merchants\[\d+\]\.webhooks\[\d+\]\.previous_secrets", {"deliver"}),
