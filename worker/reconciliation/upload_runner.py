@@ -7,7 +7,9 @@ waits for an answer waits for it.
 from __future__ import annotations
 
 import asyncio
-import tempfile
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import structlog
@@ -32,6 +34,15 @@ MOST_TRIES = 5
 """A file on which so many processes died is given up."""
 
 log = structlog.get_logger()
+
+
+@contextmanager
+def in_memory(body: bytes) -> Iterator[Path]:
+    """A path at which these bytes can be read, in memory alone: the process may write to no disk."""
+    with os.fdopen(os.memfd_create("statement"), "wb") as file:
+        file.write(body)
+        file.flush()
+        yield Path(f"/proc/self/fd/{file.fileno()}")
 
 
 class CannotReconcile(Exception):
@@ -87,9 +98,7 @@ class UploadRunner:
         body = await read_body(self._database, self._cipher, upload.id)
         if body is None:
             raise CannotReconcile("the file is no longer kept; upload it again")
-        with tempfile.TemporaryDirectory(prefix="payproof-") as directory:
-            path = Path(directory) / "statement"
-            await asyncio.to_thread(path.write_bytes, body)
+        with in_memory(body) as path:
             lines = await asyncio.to_thread(lambda: read_lines(open_statement(path), columns))
             return await reconcile_lines(
                 self._database,
