@@ -29,8 +29,8 @@ OWNERS = {"name": "payproof-database-app", "key": "uri"}
 """Made by CloudNativePG, with the login of the owner of the tables."""
 
 LOGINS = (*ROLES, "keda")
-BROKERLESS = {"deliver", "reconcile"}
-GROUPS = {"ingress": ["payproof_ingress"], "reconcile": ["payproof_ingress", "payproof_worker"]}
+BROKERLESS = {"deliver", "reconcile", "console"}
+GROUPS = {"ingress": ["payproof_ingress"], "console": ["payproof_console"], "reconcile": ["payproof_ingress", "payproof_worker"]}
 """The groups of database users that a role's login is in; every other role's is in the group of workers."""
 
 
@@ -102,8 +102,13 @@ def test_selectors_find_the_pods_of_their_role_and_no_others() -> None:
         ]
         assert len(selectors) == 4, role
         assert all([other for other in ROLES if selects(selector, other)] == [role] for selector in selectors)
-    (service,) = of_kind("Service")
-    assert [role for role in ROLES if selects({"matchLabels": service["spec"]["selector"]}, role)] == ["ingress"]
+    found = {
+        service["metadata"]["name"]: [
+            role for role in ROLES if selects({"matchLabels": service["spec"]["selector"]}, role)
+        ]
+        for service in of_kind("Service")
+    }
+    assert found == {"payproof-ingress": ["ingress"], "payproof-console": ["console"]}
 
 
 def test_a_disruption_may_take_one_pod_of_a_role_at_a_time() -> None:
@@ -144,13 +149,15 @@ def test_only_the_job_that_migrates_is_the_owner_of_the_tables() -> None:
 
 
 def test_ports_are_the_images_and_only_ingress_has_the_public_one() -> None:
-    listen, ops = (image().environment[name] for name in ("PAYPROOF_LISTEN", "PAYPROOF_OPS_LISTEN"))
-    public_port, ops_port = int(listen.rpartition(":")[2]), int(ops.rpartition(":")[2])
+    names = ("PAYPROOF_LISTEN", "PAYPROOF_CONSOLE_LISTEN", "PAYPROOF_OPS_LISTEN")
+    public_port, console_port, ops_port = (int(image().environment[name].rpartition(":")[2]) for name in names)
+    own = {"ingress": public_port, "console": console_port}
     for role, container in containers().items():
         ports = {port["name"]: port["containerPort"] for port in container["ports"]}
-        assert ports == ({"http": public_port, "ops": ops_port} if role == "ingress" else {"ops": ops_port})
-    (service,) = of_kind("Service")
-    assert service["spec"]["ports"] == [{"name": "http", "port": public_port, "targetPort": "http"}]
+        assert ports == {"ops": ops_port} | ({"http": own[role]} if role in own else {})
+    for service in of_kind("Service"):
+        port = own[service["metadata"]["name"].removeprefix("payproof-")]
+        assert service["spec"]["ports"] == [{"name": "http", "port": port, "targetPort": "http"}]
 
 
 def test_probes_ask_the_ops_port_and_a_role_without_postgres_is_not_restarted() -> None:

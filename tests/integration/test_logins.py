@@ -28,7 +28,7 @@ from worker.postgres.server.schema import granted
 from worker.process import ROLES
 
 LOGINS = (*ROLES, "keda")
-BROKERLESS = {"deliver", "reconcile"}
+BROKERLESS = {"deliver", "reconcile", "console"}
 WRONG = {
     "ingress": [
         "SELECT body FROM archive",
@@ -41,6 +41,7 @@ WRONG = {
     "relay": ["INSERT INTO resolutions DEFAULT VALUES", "UPDATE events SET body = ''", "DELETE FROM events"],
     "deliver": ["INSERT INTO resolutions DEFAULT VALUES", "UPDATE payments SET amount = 1", "DELETE FROM claims"],
     "reconcile": ["SELECT body FROM archive", "DELETE FROM events", "DELETE FROM facts", "DELETE FROM statement_notes"],
+    "console": ["UPDATE payments SET status = 'completed'", "DELETE FROM facts", "SELECT body FROM queue"],
 }
 """What none of these may do at the database, besides changing tables, rights and users."""
 

@@ -22,6 +22,7 @@ from worker.cli.command_errors import FAILURES, WrongUsage, explain_failure, onl
 from worker.cli.dead import dead
 from worker.cli.event_tail import events
 from worker.cli.explain_command import explain
+from worker.cli.operator_command import operator
 from worker.cli.payment_commands import payments
 from worker.cli.reconcile import reconcile
 from worker.cli.sandbox_command import sandbox
@@ -41,8 +42,9 @@ app.command(reconcile)
 app.command(sandbox)
 app.command(bench)
 app.command(archive)
+app.command(operator)
 
-Roles = Annotated[str | None, Parameter(help="Some of ingress,consume,sweep,relay,deliver,reconcile.")]
+Roles = Annotated[str | None, Parameter(help="Some of ingress,consume,sweep,relay,deliver,reconcile,console.")]
 DONE, DID_NOT_HOLD, WRONG_USAGE = 0, 1, 2
 
 
