@@ -30,7 +30,11 @@ OWNERS = {"name": "payproof-database-app", "key": "uri"}
 
 LOGINS = (*ROLES, "keda")
 BROKERLESS = {"deliver", "reconcile", "console"}
-GROUPS = {"ingress": ["payproof_ingress"], "console": ["payproof_console"], "reconcile": ["payproof_ingress", "payproof_worker"]}
+GROUPS = {
+    "ingress": ["payproof_ingress"],
+    "console": ["payproof_console"],
+    "reconcile": ["payproof_ingress", "payproof_worker"],
+}
 """The groups of database users that a role's login is in; every other role's is in the group of workers."""
 
 

@@ -76,7 +76,7 @@ def list_runs(
 
     async def read() -> list[Run]:
         async with opened_as_it_is(configuration()) as database:
-            return await read_runs(database, account, most=limit)
+            return await read_runs(database, None if account is None else [account], most=limit)
 
     print_runs(asyncio.run(read()))
     return 0

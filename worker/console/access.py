@@ -19,8 +19,9 @@ from aiohttp.typedefs import Handler, Middleware
 from consumers.ports.unavailable import DatabaseUnavailable, error_name
 from worker.config.console import Operator
 from worker.config.operators import credentials_of
+from worker.console.form_files import read_files
 from worker.console.layout import error_page, language_of
-from worker.console.route_table import OpenRoute, Route
+from worker.console.route_table import KB, OpenRoute, Route
 from worker.console.sign_in import TooManyFailures
 from worker.console.visit import ConsoleContext, Guest, Visit, form_token, token_hash
 from worker.postgres.console_sessions import LONGEST, begin_session, find_session
@@ -29,6 +30,9 @@ from worker.runtime.peer_addresses import is_in, read_address
 COOKIE = "__Host-payproof"
 TOKEN_BYTES = 32
 Routes = Mapping[tuple[str, str], Route | OpenRoute]
+
+SLOWEST = 128 * KB
+"""In bytes a second: a file that comes more slowly is cut off."""
 
 log = structlog.get_logger()
 
@@ -52,6 +56,8 @@ def entering(context: ConsoleContext, routes: Routes) -> Middleware:
             return await _enter(guest, routes)
         except Denied as denied:
             return error_page(guest, denied.status, denied.name, denied.key, **denied.values)
+        except web.HTTPBadRequest:
+            return error_page(guest, 400, "forged")
         except web.HTTPRequestEntityTooLarge:
             return error_page(guest, 413, "too_large")
         except TooManyFailures as slowed:
@@ -143,7 +149,9 @@ async def _form(request: web.Request, most: int) -> Mapping[str, Any]:
     """The fields of a form that a page of ours sent. Raises Denied for any other."""
     if not _from_own_page(request):
         raise Denied(403, "forged")
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(60 + most / SLOWEST):
+        if request.content_type == "multipart/form-data":
+            return await read_files(request, most)
         return await request.clone(client_max_size=most).post()
 
 
