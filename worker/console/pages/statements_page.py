@@ -44,7 +44,7 @@ _RUNS = (
     Column("books.rows", number=True), Column("books.differ", number=True), Column("books.state"),
 )  # fmt: skip
 _LINES = (
-    Column("books.row", number=True), Column("books.read_as"), Column("books.amount", number=True),
+    Column("books.row"), Column("books.read_as"), Column("books.amount", number=True),
     Column("books.when"), Column("books.ids"), Column("books.fee", number=True),
 )  # fmt: skip
 _FINE = (LineOutcome.MATCHED, LineOutcome.DUPLICATE)
