@@ -67,7 +67,19 @@ HOOKS: Expected = {}
 
 # ---------------------------------------------------------------------------------------------------------------------
 
-BOOKS: Expected = {}
+_UPLOAD, _RUN = "/statements/uploads/{upload}", "/statements/runs/{run}"
+BOOKS: Expected = {
+    ("GET", "/statements"): ALL,
+    ("POST", "/statements"): ACTING,
+    ("GET", _UPLOAD): ALL,
+    ("POST", f"{_UPLOAD}/try"): ACTING,
+    ("POST", f"{_UPLOAD}/run"): ACTING,
+    ("GET", _RUN): ALL,
+    ("GET", f"{_RUN}/report"): ALL,
+    ("GET", f"{_RUN}/rows.csv"): ALL,
+    ("GET", f"{_RUN}/lines/{{line}}"): ALL,
+    ("POST", f"{_RUN}/lines/{{line}}"): ACTING,
+}
 """Statements."""
 
 # ---------------------------------------------------------------------------------------------------------------------

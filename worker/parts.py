@@ -33,6 +33,7 @@ from worker.postgres.queue.turns import PostgresTurns
 from worker.postgres.tokens import PostgresTokens
 from worker.postgres.wakeups import Wakeup
 from worker.postgres.watermark import START
+from worker.reconciliation.upload_runner import UploadRunner
 from worker.retention import run_retention
 from worker.runtime.encryption import ArchiveCipher
 from worker.telemetry.metrics import Metrics
@@ -125,6 +126,11 @@ async def parts_of(
         parts.append(
             ProcessPart("deliver", deliver.run, deliver.stop, lambda wakeup: deliver.wake(placed=wakeup.placed))
         )
+    if "reconcile" in roles:
+        runner = UploadRunner(
+            shared.database, shared.rules, shared.queue, ArchiveCipher(shared.config.archive.cipher_keys)
+        )
+        parts.append(ProcessPart("reconcile", runner.run, runner.stop))
     if {"consume", "ingress"}.isdisjoint(roles):
         yield parts, None
         return

@@ -39,7 +39,7 @@ from worker.runtime.stop_signals import StopSignals
 from worker.runtime.tuning import allow_files, look_less_for_garbage
 from worker.telemetry.tracing import OFF, Tracing, tracing_of
 
-ROLES = ("ingress", "consume", "sweep", "relay", "deliver", "console")
+ROLES = ("ingress", "consume", "sweep", "relay", "deliver", "reconcile", "console")
 HTTP_DRAIN_SECONDS = 10
 OPERATORS_CONNECTIONS = 100
 

@@ -36,6 +36,7 @@ from worker.postgres.lost_events import forget_lost
 from worker.postgres.past_payments import PastPayments
 from worker.postgres.retention_runs import AT_ONCE, begin_run, end_run
 from worker.postgres.spent_bytes import forget_spent
+from worker.postgres.statements.uploads import forget_uploads
 
 EVERY_SECONDS = 3600
 TASK_SECONDS = 900
@@ -68,6 +69,7 @@ def tasks_of(config: Config) -> tuple[RetentionTask, ...]:
         RetentionTask(name="contacts", role="consume", delete_batch=partial(forget_contacts, kept)),
         RetentionTask(name="failures", role="consume", delete_batch=forget_healed),
         RetentionTask(name="lost_events", role="consume", delete_batch=forget_lost),
+        RetentionTask(name="statement_uploads", role="reconcile", delete_batch=partial(forget_uploads, kept)),
         RetentionTask(name="events", role="consume", delete_batch=partial(_forget_events, events, readers)),
         RetentionTask(name="payments", role="consume", delete_batch=PastPayments(payments).delete_batch),
     )

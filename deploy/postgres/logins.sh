@@ -1,5 +1,5 @@
 #!/bin/bash
-# Makes the users that payproof's processes log in as, each a member of the group whose rights it needs
+# Makes the users that payproof's processes log in as, each a member of the groups whose rights it needs
 # (schemas/sql/0009_roles.sql grants them), and gives each its password. Only the owner of the tables migrates. $1 is the
 # folder of the owner's secrets, the other arguments are the logins; PGHOST, PGUSER and PGDATABASE say where. It may run
 # again at any time.
@@ -24,13 +24,14 @@ begin
 end $$;
 SQL
 for login in "$@"; do
-    group=payproof_worker
+    groups=payproof_worker
     case "$login" in
-    ingress | console) group="payproof_$login" ;;
+    ingress | console) groups="payproof_$login" ;;
+    reconcile) groups="payproof_ingress, payproof_worker" ;; # unknown money becomes a payment, which is held
     esac
-    run --set login="app_$login" --set group="$group" --set password="$(cat "$secrets/$login-password")" <<'SQL'
+    run --set login="app_$login" --set groups="$groups" --set password="$(cat "$secrets/$login-password")" <<'SQL'
 select format('create role %I login', :'login') where not exists (select from pg_roles where rolname = :'login') \gexec
 alter role :"login" login password :'password';
-grant :"group" to :"login";
+grant :groups to :"login";
 SQL
 done

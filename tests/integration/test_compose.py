@@ -21,7 +21,10 @@ from worker.config import Config, load
 from worker.process import HTTP_DRAIN_SECONDS, ROLES
 
 ONE_SHOTS = {"keys", "logins", "migrate"}
-LOGINS = {"ingress": "ingress", "consume": "consume", "sweep": "relay", "deliver": "deliver", "console": "console"}
+BROKERLESS = {"deliver", "reconcile", "console"}
+LOGINS = {"ingress": "ingress", "consume": "consume", "sweep": "relay", "deliver": "deliver"} | {
+    login: login for login in ("reconcile", "console")
+}
 """The folder of each service: one for each login."""
 UNHURRIED = 2 * HTTP_DRAIN_SECONDS + TIMING.drain.total_seconds()
 
@@ -170,6 +173,7 @@ def test_each_folder_holds_what_its_service_uses_and_no_more() -> None:
         "consume": {*login, "amqp-url", "archive-key"},
         "relay": {*login, "amqp-url"},
         "deliver": {*login, "shop-webhook-secret"},
+        "reconcile": {*login, "archive-key"},
         "console": {*login, "archive-key"},
     }
     assert files == {f"{folder}/{name}" for folder, names in held.items() for name in names}
@@ -189,6 +193,7 @@ def test_secrets_of_gateways_callbacks_and_endpoints_are_mounted_where_they_are_
         "consume": {"gateways"},
         "sweep": set(),
         "deliver": {"webhooks"},
+        "reconcile": set(),
         "console": {"console"},
         "migrate": {"gateways"},  # reconciles, too
         "sandbox": set(),
@@ -244,7 +249,8 @@ def test_the_engines_are_reached_by_their_services_names_with_what_was_drawn() -
     for folder, user in users.items():
         for name, engine, port in (("database-url", "postgres", 5432), ("amqp-url", "rabbitmq", 5672)):
             if (written := keys.get(f"{folder}/{name}")) is None:
-                assert (folder, name) in (("deliver", "amqp-url"), ("console", "amqp-url"))
+                assert name == "amqp-url"
+                assert folder in BROKERLESS
                 continue
             url = urlsplit(written)
             assert (url.hostname, url.port, url.username) == (engine, port, user)
@@ -258,7 +264,7 @@ def test_the_engines_are_reached_by_their_services_names_with_what_was_drawn() -
 def test_the_configuration_of_the_sandbox_is_a_good_one_in_the_box_of_each_service(service: str) -> None:
     config = configured(service)
     assert config.settings.database_url is not None
-    assert (config.settings.amqp_url is None) == (service in ("deliver", "console"))
+    assert (config.settings.amqp_url is None) == (service in ("deliver", "reconcile", "console"))
     assert config.settings.config_path.name == "payproof.toml"
     assert {urlsplit(account.provider.base_url).hostname for account in config.accounts} == {"sandbox"}
 

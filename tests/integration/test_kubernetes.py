@@ -29,6 +29,13 @@ OWNERS = {"name": "payproof-database-app", "key": "uri"}
 """Made by CloudNativePG, with the login of the owner of the tables."""
 
 LOGINS = (*ROLES, "keda")
+BROKERLESS = {"deliver", "reconcile", "console"}
+GROUPS = {
+    "ingress": ["payproof_ingress"],
+    "console": ["payproof_console"],
+    "reconcile": ["payproof_ingress", "payproof_worker"],
+}
+"""The groups of database users that a role's login is in; every other role's is in the group of workers."""
 
 
 @pytest.mark.parametrize("version", [OLDEST, NEWEST])
@@ -78,12 +85,15 @@ def test_the_pods_of_all_roles_differ_in_nothing_but_what_is_meant() -> None:
             for name, value in pod["containers"][0].items()
             if name not in ("args", "ports", "readinessProbe", "lifecycle")
         }
+        memory = container["resources"]["limits"]["memory"]
+        assert memory == ("512Mi" if role == "reconcile" else "256Mi"), role
+        container["resources"] = container["resources"]["requests"]
         container["env"] = [one for one in container["env"] if one["name"] != "PAYPROOF_AMQP_URL"]
         text = repr(pod | {"containers": [container]})
         alike.append(text.replace(repr(labels(role)), "labels").replace(f"'payproof-{role}'", "its own"))
     assert len(set(alike)) == 1
     brokers = {role for role, container in containers().items() if "PAYPROOF_AMQP_URL" in repr(container["env"])}
-    assert brokers == set(ROLES) - {"deliver", "console"}
+    assert brokers == set(ROLES) - BROKERLESS
 
 
 def test_selectors_find_the_pods_of_their_role_and_no_others() -> None:
@@ -232,22 +242,18 @@ def test_both_engines_are_reached_by_verified_tls(tmp_path: Path) -> None:
             for item in source["secret"]["items"]
         }
         assert paths[literals["PGSSLROOTCERT"]] == "payproof-database-ca"
-        if role in ("deliver", "console"):
+        if role in BROKERLESS:
             continue
         found = broker_transport(url := (keys / role / "amqp-url").read_text())
         assert (found.host in certificate["dnsNames"], found.verified, found.protocol) == (True, True, "TLS")
         assert paths[parse_qs(urlsplit(url).query)["cafile"][0]] == "payproof-rabbitmq-tls"
 
 
-def test_the_databases_users_are_the_deployments_each_in_one_group() -> None:
+def test_the_databases_users_are_the_deployments_each_in_its_groups() -> None:
     (cluster,) = of_kind("Cluster")
     managed = cluster["spec"]["managed"]["roles"]
     assert {role["name"]: (role["passwordSecret"]["name"], role["inRoles"]) for role in managed} == {
-        f"app_{role}": (
-            f"payproof-{role}",
-            [f"payproof_{role}" if role in ("ingress", "console") else "payproof_worker"],
-        )
-        for role in ROLES
+        f"app_{role}": (f"payproof-{role}", GROUPS.get(role, ["payproof_worker"])) for role in ROLES
     }
     assert all((role["ensure"], role["login"]) == ("present", True) for role in managed)
 

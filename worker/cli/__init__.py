@@ -50,7 +50,7 @@ app.command(bench)
 app.command(archive)
 app.command(operator)
 
-Roles = Annotated[str | None, Parameter(help="Some of ingress,consume,sweep,relay,deliver,console.")]
+Roles = Annotated[str | None, Parameter(help="Some of ingress,consume,sweep,relay,deliver,reconcile,console.")]
 DONE, DID_NOT_HOLD, WRONG_USAGE = 0, 1, 2
 
 

@@ -78,7 +78,7 @@ def list_runs(
 
     async def read() -> list[Run]:
         async with opened_as_it_is(configuration()) as database:
-            return await read_runs(database, account, most=limit)
+            return await read_runs(database, None if account is None else [account], most=limit)
 
     runs = asyncio.run(read())
     print_list(listed, RUN_COLUMNS, [run_record(run) for run in runs], lambda: print_runs(runs, listed))

@@ -21,7 +21,7 @@ from schemas.statements import Line, Unread
 from worker.cli.bar import Bar, bar
 from worker.cli.command_errors import CommandFailed, WrongUsage
 from worker.cli.configured import configuration
-from worker.cli.reporting import ZONE, show_run
+from worker.cli.reporting import show_run
 from worker.config import Config, rules_of
 from worker.postgres.database import Database
 from worker.postgres.ledger.postgres_ledger import PostgresLedger
@@ -29,6 +29,7 @@ from worker.postgres.queue.claim_queue import PostgresBus
 from worker.postgres.server.opened import opened_as_it_is
 from worker.postgres.tokens import PostgresTokens
 from worker.reconciliation.gateway_list import ListFailed, list_lines
+from worker.reconciliation.report_of_run import ZONE
 from worker.reconciliation.run import AnotherRun, Lines, StatementScope
 from worker.reconciliation.run import reconcile_lines as judge
 from worker.reconciliation.statements import StatementError, open_statement, read_lines

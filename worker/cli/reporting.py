@@ -6,26 +6,22 @@ Both files are written beside their place and moved there when they are whole, s
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from rich.console import Console
 
-from schemas.report import Report, ReportHeader, Row, Run
-from schemas.statements import LineOutcome
+from schemas.report import Report, Row, Run
 from worker.cli.command_errors import WrongUsage
 from worker.config import Config
 from worker.postgres.database import Database
-from worker.postgres.statements.matched import read_matched
 from worker.postgres.statements.runs import read_rows
 from worker.reconciliation.report.gathering import gather
 from worker.reconciliation.report.page import report_page
 from worker.reconciliation.report.table import table
 from worker.reconciliation.report.terminal import print_report
-
-ZONE = "Asia/Dhaka"
+from worker.reconciliation.report_of_run import about_of, report_of
 
 Tell = Callable[[Row], None]
 
@@ -47,8 +43,7 @@ async def show_run(
     about = about_of(config, run)
     with ExitStack() as files:
         if csv is None:
-            matched = await read_matched(database, run.id, about.zone)
-            report = await gather(about, _differing(database, run), matched=matched)
+            report = await report_of(about, database, run)
         else:
             write = files.enter_context(table(files.enter_context(_replacing(csv, "--csv"))))
 
@@ -66,36 +61,6 @@ async def show_run(
     return report
 
 
-def about_of(config: Config, run: Run) -> ReportHeader:
-    """The header of the run's report. Its account may have left the configuration since."""
-    account = config.account(run.account)
-    return ReportHeader(
-        run=run.id,
-        account=run.account,
-        merchant=account.merchant if account else "unknown",
-        provider=account.provider.name if account else "no longer configured",
-        source=run.source,
-        sha256=run.sha256,
-        since=run.since,
-        until=run.until,
-        at=run.started_at,
-        version=_version(),
-        zone=account.statement.time_zone if account and account.statement else ZONE,
-        dry_run=run.dry_run,
-        seen_before=run.seen_before,
-        stopped=run.stopped,
-        finished=run.finished_at is not None,
-    )
-
-
-async def _differing(database: Database, run: Run) -> AsyncIterator[Row]:
-    """All rows but the matched ones."""
-    for outcome in run.sums:
-        if outcome is not LineOutcome.MATCHED:
-            async for row in read_rows(database, run.id, outcome):
-                yield row
-
-
 @contextmanager
 def _replacing(path: Path, option: str) -> Iterator[Path]:
     """A file beside this path, which takes its place when the block ends well. Raises WrongUsage."""
@@ -109,10 +74,3 @@ def _replacing(path: Path, option: str) -> Iterator[Path]:
         beside.replace(path)
     finally:
         beside.unlink(missing_ok=True)
-
-
-def _version() -> str:
-    try:
-        return version("payproof")
-    except PackageNotFoundError:
-        return "from a checkout"

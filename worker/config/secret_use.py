@@ -6,7 +6,7 @@ import re
 from collections.abc import Collection
 
 _USED_BY = (
-    (r"archive\.keys", {"consume", "console"}),
+    (r"archive\.keys", {"consume", "console", "reconcile"}),
     (r"contacts\.keys", {"ingress", "console"}),  # the one stores hashes, the other finds by them
     (r"console\.operators\[\d+\]\.", {"console"}),
     (r"merchants\[\d+\]\.api_keys", {"ingress"}),

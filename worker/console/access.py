@@ -8,21 +8,20 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from typing import Any
 from urllib.parse import quote, urlsplit
 
 import structlog
 from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
-from aiohttp.web_request import FileField
 
 from consumers.ports.unavailable import DatabaseUnavailable, error_name
 from worker.config.console import Operator
 from worker.config.operators import credentials_of
+from worker.console.form_files import read_files
 from worker.console.layout import error_page, language_of
-from worker.console.route_table import OpenRoute, Route
+from worker.console.route_table import KB, OpenRoute, Route
 from worker.console.sign_in import TooManyFailures
 from worker.console.visit import ConsoleContext, Guest, Visit, form_token, token_hash
 from worker.postgres.console_sessions import LONGEST, begin_session, find_session
@@ -31,6 +30,9 @@ from worker.runtime.peer_addresses import is_in, read_address
 COOKIE = "__Host-payproof"
 TOKEN_BYTES = 32
 Routes = Mapping[tuple[str, str], Route | OpenRoute]
+
+SLOWEST = 128 * KB
+"""In bytes a second: a file that comes more slowly is cut off."""
 
 log = structlog.get_logger()
 
@@ -54,6 +56,8 @@ def entering(context: ConsoleContext, routes: Routes) -> Middleware:
             return await _enter(guest, routes)
         except Denied as denied:
             return error_page(guest, denied.status, denied.name, denied.key, **denied.values)
+        except web.HTTPBadRequest:
+            return error_page(guest, 400, "forged")
         except web.HTTPRequestEntityTooLarge:
             return error_page(guest, 413, "too_large")
         except TooManyFailures as slowed:
@@ -87,15 +91,12 @@ async def _enter(guest: Guest, routes: Routes) -> web.StreamResponse:
     if operator.role not in route.roles:
         raise Denied(403, "role", role=guest.say(f"role.{operator.role}"))
     form = await _form(request, route.max_body) if request.method == "POST" else {}
-    with _closing_files(form):
-        if request.method == "POST" and not _is_of(form, token):
-            raise Denied(403, "forged")
-        visit = Visit(
-            request=request, context=context, language=guest.language, form=form, operator=operator, token=token
-        )
-        if route.confirms and not await context.sign_in.confirmed(operator, visit.field("confirm"), visit.address):
-            raise Denied(403, "confirm", "confirm.wrong")
-        answer = await route.handler(visit)
+    if request.method == "POST" and not _is_of(form, token):
+        raise Denied(403, "forged")
+    visit = Visit(request=request, context=context, language=guest.language, form=form, operator=operator, token=token)
+    if route.confirms and not await context.sign_in.confirmed(operator, visit.field("confirm"), visit.address):
+        raise Denied(403, "confirm", "confirm.wrong")
+    answer = await route.handler(visit)
     if cookie:
         set_session(answer, token)
     return answer
@@ -148,19 +149,10 @@ async def _form(request: web.Request, most: int) -> Mapping[str, Any]:
     """The fields of a form that a page of ours sent. Raises Denied for any other."""
     if not _from_own_page(request):
         raise Denied(403, "forged")
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(60 + most / SLOWEST):
+        if request.content_type == "multipart/form-data":
+            return await read_files(request, most)
         return await request.clone(client_max_size=most).post()
-
-
-@contextmanager
-def _closing_files(form: Mapping[str, Any]) -> Iterator[None]:
-    """Close the form's files when the answer is made, or refused."""
-    try:
-        yield
-    finally:
-        for value in form.values():
-            if isinstance(value, FileField):
-                value.file.close()
 
 
 def _from_own_page(request: web.Request) -> bool:

@@ -75,7 +75,8 @@ _CONTENT = (
 _TABLES = (
     "table{border-collapse:separate;border-spacing:0;width:100%;font-size:.9375rem;margin:0 0 1rem}"
     "caption{text-align:left;padding:0 0 .4rem;font-weight:650}"
-    "th,td{padding:.5rem .7rem;text-align:left;vertical-align:top;border-top:1px solid var(--line)}"
+    "th,td{padding:.5rem .7rem;text-align:left;vertical-align:top;border-top:1px solid var(--line);"
+    "overflow-wrap:break-word}td .id,td bdi,th .id,th bdi{overflow-wrap:anywhere}"
     "thead th{border-top:0;color:var(--quiet);font-weight:600;font-size:.875rem;vertical-align:bottom}"
     ".n{text-align:right;font-variant-numeric:tabular-nums}td.n{white-space:nowrap}"
     "tbody tr:hover{background:var(--page)}tr:focus-within{background:var(--page)}"

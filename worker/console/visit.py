@@ -16,6 +16,7 @@ from schemas.words import OperatorRole
 from worker.config import Config, Merchant
 from worker.config.console import Operator
 from worker.config.operators import Operators
+from worker.console.form_files import FormFile
 from worker.console.sign_in import SignIn
 from worker.console.wording import say
 from worker.ingress.rate_limits import RateLimits
@@ -80,6 +81,11 @@ class Visit(Guest, frozen=True, kw_only=True):
     def form_token(self) -> str:
         """What a form of this session has in its field `token`; another site cannot know it."""
         return form_token(self.token)
+
+    def file(self, name: str) -> FormFile | None:
+        """A file of the form; None where none was chosen."""
+        value = self.form.get(name)
+        return value if isinstance(value, FormFile) and value.body else None
 
     def field(self, name: str) -> str:
         """A text field of the form, without spaces around it; empty where it is missing."""

@@ -2,6 +2,29 @@
 
 from __future__ import annotations
 
-from worker.console.route_table import Route
+from worker.console.pages import statement_run_page as run
+from worker.console.pages import statements_page as statements
+from worker.console.route_table import ACTING, EVERYBODY, Route
 
-BOOKS: tuple[Route, ...] = ()
+_UPLOAD = "/statements/uploads/{upload}"
+_RUN = "/statements/runs/{run}"
+_LINE = f"{_RUN}/lines/{{line}}"
+
+BOOKS: tuple[Route, ...] = (
+    Route(method="GET", path="/statements", roles=EVERYBODY, handler=statements.show_statements),
+    Route(
+        method="POST",
+        path="/statements",
+        roles=ACTING,
+        handler=statements.upload_statement,
+        max_body=statements.MOST_BYTES,
+    ),
+    Route(method="GET", path=_UPLOAD, roles=EVERYBODY, handler=statements.show_upload),
+    Route(method="POST", path=f"{_UPLOAD}/try", roles=ACTING, handler=statements.try_upload),
+    Route(method="POST", path=f"{_UPLOAD}/run", roles=ACTING, handler=statements.run_upload, confirms=True),
+    Route(method="GET", path=_RUN, roles=EVERYBODY, handler=run.show_run),
+    Route(method="GET", path=f"{_RUN}/report", roles=EVERYBODY, handler=run.show_report),
+    Route(method="GET", path=f"{_RUN}/rows.csv", roles=EVERYBODY, handler=run.send_rows),
+    Route(method="GET", path=_LINE, roles=EVERYBODY, handler=run.show_line),
+    Route(method="POST", path=_LINE, roles=ACTING, handler=run.explain_line),
+)

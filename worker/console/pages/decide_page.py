@@ -9,7 +9,6 @@ from collections.abc import Sequence
 
 import htpy as h
 from aiohttp import web
-from aiohttp.web_request import FileField
 from msgspec import Struct
 from msgspec.structs import replace
 
@@ -239,10 +238,8 @@ def _two_people(visit: Visit, case: Case) -> bool:
 
 def _file(visit: Visit) -> EvidenceFile | None:
     """The file of the form. Raises FileRefused."""
-    given = visit.form.get("file")
-    if not isinstance(given, FileField) or not given.filename:
-        return None
-    return evidence_file(given.filename, given.file.read())
+    given = visit.file("file")
+    return None if given is None else evidence_file(given.name, given.body)
 
 
 def _title(visit: Visit, payment: Payment) -> str:

@@ -5,7 +5,7 @@ A run may have a million rows, so they come through a cursor, a few thousand at 
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection
 from decimal import Decimal
 from typing import Any
 
@@ -21,6 +21,7 @@ _ROW = (
     "row, outcome, why, next, kind, status, amount, fee, at, transaction_id, session_id, reference, payment_id, "
     "other_payment_id, first_row, refunds, status_here, amount_here, refunded_here, fee_due, words"
 )
+_ONE = f"SELECT {_ROW} FROM statement_rows WHERE statement = $1"  # noqa: S608 - our own words
 _FOUND = VerdictFields.__struct_fields__
 
 
@@ -29,15 +30,24 @@ async def read_run(database: Reads, run: str) -> Run | None:
     return _run(rows[0]) if rows else None
 
 
-async def read_runs(database: Database, account: str | None = None, *, most: int = 100) -> list[Run]:
-    """The newest `most` runs, newest first, of one account or of all."""
+async def read_runs(database: Reads, accounts: Collection[str] | None = None, *, most: int = 100) -> list[Run]:
+    """The newest `most` runs, newest first, of these accounts or of all."""
     rows = await database.fetch(
-        """SELECT * FROM statements WHERE $1::text IS NULL OR account = $1
+        """SELECT * FROM statements WHERE $1::text[] IS NULL OR account = ANY($1)
            ORDER BY started_at DESC, id DESC LIMIT $2""",
-        account,
+        None if accounts is None else list(accounts),
         most,
     )
     return [_run(row) for row in rows]
+
+
+async def read_line(database: Reads, run: str, line: str) -> Row | None:
+    """One row of a run by its number, or the row of a payment without a line by the payment's id."""
+    if line.isdecimal() and line.isascii() and len(line) < 10:
+        rows = await database.fetch(f"{_ONE} AND row = $2 ORDER BY outcome LIMIT 1", run, int(line))
+    else:
+        rows = await database.fetch(f"{_ONE} AND row IS NULL AND payment_id = $2 LIMIT 1", run, line)
+    return _row(rows[0]) if rows else None
 
 
 async def read_rows(database: Database, run: str, outcome: LineOutcome | None = None) -> AsyncIterator[Row]:

@@ -1,0 +1,193 @@
+"""Statements that a person uploaded: kept until a process of the role `reconcile` has reconciled them.
+
+The console only writes what a person wants. So it needs no right to change a payment, and a large file is read in a
+process that answers nobody.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Collection
+from datetime import datetime, timedelta
+from typing import Any, Literal
+
+import msgspec
+from msgspec import Struct
+
+from schemas.statements import StatementMap
+from worker.postgres.command_tag import rows_changed
+from worker.postgres.database import Database, Reads
+from worker.runtime.encryption import ArchiveCipher
+from worker.runtime.ids import new_payment_id
+
+Wanted = Literal["dry_run", "run"]
+
+ABANDONED_SECONDS = 60
+"""A process at work says so every few seconds. After so long without a word another process begins again."""
+
+_SHOWN = (
+    "id, merchant, account, name, sha256, size, columns, uploaded_by, uploaded_at, wanted, however_many, wanted_by, "
+    "wanted_at, tries, done_at, run, failed, body IS NOT NULL AS kept"
+)
+_WANT = f"""
+    UPDATE statement_uploads SET wanted = $3, wanted_by = $4, wanted_at = clock_timestamp(), columns = $5,
+        however_many = $6, beaten_at = NULL, tries = 0, done_at = NULL, run = NULL, failed = NULL
+    WHERE id = $1 AND merchant = ANY($2) AND body IS NOT NULL AND (wanted IS NULL OR done_at IS NOT NULL)
+    RETURNING {_SHOWN}
+"""  # noqa: S608 - our own names
+_TAKE = f"""
+    UPDATE statement_uploads SET beaten_at = clock_timestamp(), tries = tries + 1
+    WHERE id = (
+        SELECT id FROM statement_uploads
+        WHERE wanted IS NOT NULL AND done_at IS NULL
+            AND (beaten_at IS NULL OR beaten_at < clock_timestamp() - $1 * interval '1 s')
+        ORDER BY wanted_at LIMIT 1 FOR UPDATE SKIP LOCKED)
+    RETURNING {_SHOWN}
+"""  # noqa: S608 - our own names
+_FORGET = """
+    DELETE FROM statement_uploads WHERE id = ANY(ARRAY(
+        SELECT id FROM statement_uploads WHERE uploaded_at < now() - $1::interval ORDER BY uploaded_at LIMIT $2))
+"""
+
+
+class Upload(Struct, frozen=True, kw_only=True):
+    """An uploaded statement and what became of it; `size` in bytes. `kept`: the file itself is still there.
+
+    `columns` is the map that a person confirmed; None where the configured map of the account is meant.
+    """
+
+    id: str
+    merchant: str
+    account: str
+    name: str
+    sha256: str
+    size: int
+    columns: StatementMap | None
+    uploaded_by: str
+    uploaded_at: datetime
+    wanted: Wanted | None
+    however_many: bool
+    wanted_by: str | None
+    wanted_at: datetime | None
+    tries: int
+    done_at: datetime | None
+    run: str | None
+    failed: str | None
+    kept: bool
+
+    @property
+    def at_work(self) -> bool:
+        return self.wanted is not None and self.done_at is None
+
+
+class Note(Struct, frozen=True, kw_only=True):
+    """How a person explains a difference. `line`: the row's number, or the id of a payment that has no row."""
+
+    line: str
+    at: datetime
+    actor: str
+    words: str
+
+
+async def keep_upload(
+    database: Database, cipher: ArchiveCipher, *, merchant: str, account: str, name: str, body: bytes, by: str
+) -> str:
+    """Keep the file, encrypted where the archive has a key. Returns its id."""
+    upload = "upl_" + new_payment_id().removeprefix("pay_")
+    key_id, stored = cipher.encrypt(upload, body)
+    await database.execute(
+        """INSERT INTO statement_uploads (id, merchant, account, name, sha256, size, key_id, body, uploaded_by)
+           VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)""",
+        *(upload, merchant, account, name, hashlib.sha256(body).hexdigest(), len(body), key_id, stored, by),
+    )
+    return upload
+
+
+async def read_upload(database: Reads, merchants: Collection[str], upload: str) -> Upload | None:
+    rows = await database.fetch(
+        f"SELECT {_SHOWN} FROM statement_uploads WHERE id = $1 AND merchant = ANY($2)",  # noqa: S608 - our own names
+        upload,
+        list(merchants),
+    )
+    return _upload(rows[0]) if rows else None
+
+
+async def read_uploads(database: Reads, merchants: Collection[str], *, most: int = 20) -> list[Upload]:
+    """The newest uploads whose file is still kept, newest first."""
+    rows = await database.fetch(
+        f"""SELECT {_SHOWN} FROM statement_uploads WHERE merchant = ANY($1) AND body IS NOT NULL
+            ORDER BY uploaded_at DESC LIMIT $2""",  # noqa: S608 - our own names
+        list(merchants),
+        most,
+    )
+    return [_upload(row) for row in rows]
+
+
+async def read_body(database: Reads, cipher: ArchiveCipher, upload: str) -> bytes | None:
+    """The file as it was uploaded; None where it is no longer kept. Raises NotDecrypted."""
+    rows = await database.fetch("SELECT key_id, body FROM statement_uploads WHERE id = $1 AND body IS NOT NULL", upload)
+    return cipher.decrypt(upload, rows[0]["key_id"], rows[0]["body"]) if rows else None
+
+
+async def want(
+    database: Database,
+    merchants: Collection[str],
+    upload: str,
+    wanted: Wanted,
+    *,
+    by: str,
+    columns: StatementMap | None = None,
+    however_many: bool = False,
+) -> Upload | None:
+    """Have the statement reconciled, read by `columns`. None while it is at work, or its file is gone."""
+    confirmed = None if columns is None else msgspec.to_builtins(columns, builtin_types=())
+    rows = await database.fetch(_WANT, upload, list(merchants), wanted, by, confirmed, however_many)
+    return _upload(rows[0]) if rows else None
+
+
+async def take_upload(database: Database) -> Upload | None:
+    """Begin the upload that has waited longest, unless another process is at work on it."""
+    rows = await database.fetch(_TAKE, ABANDONED_SECONDS)
+    return _upload(rows[0]) if rows else None
+
+
+async def beat(database: Database, upload: str) -> None:
+    """Say that this process is still at work on the upload."""
+    await database.execute("UPDATE statement_uploads SET beaten_at = clock_timestamp() WHERE id = $1", upload)
+
+
+async def end_upload(database: Database, upload: Upload, *, run: str | None = None, failed: str | None = None) -> None:
+    """Store how it ended. The file of a statement that was reconciled to its end is deleted."""
+    gone = run is not None and upload.wanted == "run"
+    await database.execute(
+        """UPDATE statement_uploads SET done_at = clock_timestamp(), run = $2, failed = $3,
+               body = CASE WHEN $4 THEN NULL ELSE body END WHERE id = $1""",
+        *(upload.id, run, failed, gone),
+    )
+
+
+async def forget_uploads(retention: timedelta, database: Database, most: int) -> int:
+    """Delete up to `most` uploads that are older than `retention`. Returns how many."""
+    return rows_changed(await database.execute(_FORGET, retention, most))
+
+
+async def add_note(database: Database, run: str, line: str, actor: str, words: str) -> None:
+    await database.execute(
+        "INSERT INTO statement_notes (statement, line, actor, words) VALUES ($1, $2, $3, $4)", run, line, actor, words
+    )
+
+
+async def read_notes(database: Reads, run: str) -> list[Note]:
+    """All notes of a run, oldest first."""
+    rows = await database.fetch(
+        "SELECT line, at, actor, words FROM statement_notes WHERE statement = $1 ORDER BY at", run
+    )
+    return [Note(**dict(row)) for row in rows]
+
+
+def _upload(row: Any) -> Upload:
+    known = dict(row)
+    columns = known["columns"]
+    return Upload(
+        **(known | {"columns": None if columns is None else msgspec.convert(columns, StatementMap, strict=False)})
+    )
