@@ -5,22 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 _WORDS: Mapping[str, tuple[str, str]] = {
-    "status.pending": ("pending", "অপেক্ষমাণ"),
-    "status.expired": ("expired", "মেয়াদোত্তীর্ণ"),
-    "status.cancelled": ("cancelled", "বাতিল"),
-    "status.failed": ("failed", "ব্যর্থ"),
-    "status.completed": ("completed", "সম্পন্ন"),
-    "status.refunded": ("refunded", "ফেরত"),
-    "hold.identity_mismatch": ("about another payment", "অন্য পেমেন্টের উত্তর"),
-    "hold.currency_mismatch": ("another currency", "ভিন্ন মুদ্রা"),
-    "hold.amount_mismatch": ("another amount", "ভিন্ন পরিমাণ"),
-    "hold.transaction_reused": ("transaction used before", "লেনদেন আগে ব্যবহৃত"),
-    "hold.duplicate_for_order": ("order paid twice", "অর্ডার দুবার পরিশোধিত"),
-    "hold.contradiction": ("paid, then taken back", "পরিশোধিত, পরে প্রত্যাহার"),
-    "hold.unexpected": ("unknown money", "অজানা টাকা"),
-    "hold.unmapped_status": ("unknown status word", "অজানা স্ট্যাটাস"),
-    "hold.unverifiable": ("cannot be asked", "যাচাই করা যায় না"),
-    "hold.unresolved": ("no answer until the end", "শেষ পর্যন্ত উত্তর নেই"),
     "field.status": ("status", "স্ট্যাটাস"),
     "field.hold": ("hold", "আটকের কারণ"),
     "field.amount": ("amount", "পরিমাণ"),
