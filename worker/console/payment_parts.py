@@ -43,6 +43,14 @@ def page_of(visit: Visit, section: str, name: str) -> str | None:
     return section if visit.operator.role in visit.context.menu.get(section, ()) else None
 
 
+def delivery_page_of(visit: Visit, endpoint: str, event_id: str) -> str | None:
+    """The address of the page about an event on its way to an endpoint; None where this operator has none."""
+    for path, roles in visit.context.menu.items():
+        if re.fullmatch(r"/endpoints/\{\w+\}/deliveries/\{\w+\}", path) and visit.operator.role in roles:
+            return f"/endpoints/{quote(endpoint, safe='')}/deliveries/{quote(event_id, safe='')}"
+    return None
+
+
 def linked(address: str | None, words: str) -> h.Node:
     """The words as a link, or as they are where there is no page to go to."""
     return words if address is None else h.a(href=address)[words]

@@ -20,7 +20,7 @@ from worker.config.webhook_endpoints import endpoints_of
 from worker.console.elements import confirm_field, form, text_field
 from worker.console.layout import error_page, page
 from worker.console.pages import payment_sections as sections
-from worker.console.payment_parts import status_words
+from worker.console.payment_parts import page_of, status_words
 from worker.console.route_table import ACTING, REVEALING
 from worker.console.visit import Visit
 from worker.postgres.audit_rows import add_record, read_audit
@@ -133,10 +133,11 @@ def _can_be_asked(visit: Visit, payment: Payment) -> bool:
 
 def _actions(visit: Visit, payment: Payment) -> h.Node:
     made: list[h.Node] = []
-    if visit.operator.role in ACTING and _can_be_asked(visit, payment):
+    may = visit.operator.role in ACTING
+    if may and _can_be_asked(visit, payment):
         ask = h.button[visit.say("payment.verify")]
         made.append(form(visit, f"/payments/{payment.id}/verify", ask, kind="inline"))
-    if payment.hold is not None and (address := sections.decide_address(visit, payment.id)):
+    if payment.hold is not None and may and (address := page_of(visit, "/held", payment.id)):
         made.append(h.a(".button", href=address)[visit.say("payment.decide")])
     return h.div[made] if made else None
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 
 import htpy as h
@@ -14,21 +13,13 @@ from consumers.explain.reached import Receiver
 from schemas.audit import RecordedAct
 from schemas.payments import Entry, Payment
 from schemas.words import EntryKind, Source
-from worker.console.elements import Column, facts, moment, table, taka
-from worker.console.payment_parts import linked, page_of, payment_rows
-from worker.console.route_table import REVEALING
+from worker.console.elements import Column, facts, form, moment, table, taka
+from worker.console.payment_parts import delivery_page_of, linked, page_of, payment_rows
+from worker.console.route_table import ACTING, REVEALING
 from worker.console.visit import Visit
 
 DIFFERS = "≠"
 _MOST_CALLBACKS = 20
-
-
-def decide_address(visit: Visit, payment_id: str) -> str | None:
-    """Where a decision about this payment is prepared; None where the operator may not."""
-    for path, roles in visit.context.menu.items():
-        if "decide" in path and path.count("{") == 1 and visit.operator.role in roles:
-            return re.sub(r"\{\w+\}", payment_id, path)
-    return None
 
 
 def held(visit: Visit, found: Evidence | None) -> h.Node:
@@ -82,8 +73,8 @@ def receivers(visit: Visit, found: Sequence[Receiver]) -> h.Element:
     rows = [
         (
             linked(page_of(visit, "/endpoints", one.endpoint), one.host),
-            one.type,
-            _delivery(visit, one),
+            linked(delivery_page_of(visit, one.endpoint, one.event_id), one.type),
+            [_delivery(visit, one), _send_again(visit, one)],
             str(one.attempts),
             one.answer or "",
         )
@@ -94,6 +85,13 @@ def receivers(visit: Visit, found: Sequence[Receiver]) -> h.Element:
         h.h2("#shop")[visit.say("payment.shop")],
         table(visit, caption, columns, rows, empty=visit.say("payment.shop.none")),
     ]
+
+
+def _send_again(visit: Visit, one: Receiver) -> h.Node:
+    address = delivery_page_of(visit, one.endpoint, one.event_id)
+    if address is None or visit.operator.role not in ACTING:
+        return None
+    return form(visit, f"{address}/resend", h.button(".second")[visit.say("payment.d.again")], kind="inline")
 
 
 def _delivery(visit: Visit, one: Receiver) -> h.Node:

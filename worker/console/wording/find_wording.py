@@ -97,6 +97,7 @@ FIND: Mapping[str, tuple[str, str]] = {
     "payment.d.state": ("State", "অবস্থা"),
     "payment.d.attempts": ("Attempts", "চেষ্টা"),
     "payment.d.answer": ("Last answer", "শেষ উত্তর"),
+    "payment.d.again": ("Send again", "আবার পাঠান"),
     "payment.d.delivered": ("delivered", "পৌঁছেছে"),
     "payment.d.given_up": ("given up", "চেষ্টা বন্ধ"),
     "payment.d.disabled": ("endpoint disabled", "এন্ডপয়েন্ট বন্ধ"),
