@@ -22,7 +22,7 @@ def environ(text: str, path: Path) -> dict[str, str]:
     secrets = {name: "whsec_" + base64.b64encode(name.encode() * 2).decode() for name in SIGNING}
     names = dict.fromkeys(re.findall(r'"env:([A-Z_]+)"', text))
     made = {"PAYPROOF_ARCHIVE_KEY": new_archive_key(), "PAYPROOF_CONFIG": str(path)}
-    return {name: f"value-of-{name}" for name in names} | secrets | made
+    return {name: f"the-value-of-variable-{name}" for name in names} | secrets | made
 
 
 def test_the_starter_loads(tmp_path: Path) -> None:

@@ -19,8 +19,10 @@ _PAYMENT_ID = {"type": "string", "pattern": f"^{PAYMENT_ID}$"}
 _KEY = {"type": "string", "minLength": 1, "maxLength": 255, "pattern": r"^[!-~]([ -~]*[!-~])?$"}
 _EVERYWHERE = {
     401: "No API key, or one nobody has.",
+    403: "The key may not do this; `detail` names what it may.",
     415: "A body with a Content-Encoding.",
     500: "Our fault; it is logged.",
+    429: "Too many wrong keys from this address. A right key is never refused so.",
     503: "The database or the broker is away; come again after Retry-After.",
 }
 
@@ -66,6 +68,7 @@ def _described(operation: Operation, public_url: str) -> dict[str, Any]:
     made: dict[str, Any] = {
         "operationId": operation.name,
         "summary": operation.summary,
+        **({"description": f"Needs a key that may `{operation.scope.value}`."} if operation.scope is not None else {}),
         "responses": {str(operation.status): _answer(operation, public_url)}
         | {str(status): _problem(status, problems[status]) for status in sorted(problems)},
     }
@@ -107,6 +110,6 @@ def _answer(operation: Operation, public_url: str) -> dict[str, Any]:
 def _problem(status: int, about: str) -> dict[str, Any]:
     schema = {"$ref": _REF.format(name=ProblemDetails.__name__)}
     made: dict[str, Any] = {"description": about, "content": {"application/problem+json": {"schema": schema}}}
-    if status == 503:
+    if status in (429, 503):
         made["headers"] = {"Retry-After": {"description": "Seconds", "schema": {"type": "string"}}}
     return made

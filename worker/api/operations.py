@@ -10,6 +10,7 @@ from msgspec import Struct
 from schemas.requests import EVENTS_QUERY, NEW_PAYMENT, RESOLUTION, TRACKED_PAYMENT, Shape
 from schemas.responses import EventPage, PaymentPage, Timeline
 from schemas.shown import EVENT_SCHEMA, PAYMENT_SCHEMA, PaymentView
+from schemas.words import Scope
 from worker.api.read import LIST_QUERY
 
 JSON = "application/json"
@@ -26,7 +27,7 @@ _OF_A_PAYMENT = {404: "You have no such payment."}
 class Operation(Struct, frozen=True, kw_only=True):
     """One method of one path. `problems` are those beside the ones of every path; `media` is the answer's type.
 
-    `once`: it takes an Idempotency-Key. `keyed`: it needs an API key.
+    `once`: it takes an Idempotency-Key. `scope`: what an API key has to be allowed for it; None: it needs no key.
     """
 
     method: str
@@ -39,8 +40,13 @@ class Operation(Struct, frozen=True, kw_only=True):
     body: Shape | None = None
     query: Shape = Shape(())
     problems: dict[int, str] = {}
-    keyed: bool = True
+    scope: Scope | None
     once: bool = False
+
+    @property
+    def keyed(self) -> bool:
+        """Whether it needs an API key."""
+        return self.scope is not None
 
 
 OPERATIONS = (
@@ -48,6 +54,7 @@ OPERATIONS = (
         method="post",
         path="/v1/payments",
         name="openPayment",
+        scope=Scope.OPEN,
         summary="Open a checkout at the account's gateway",
         status=201,
         answer=PaymentView,
@@ -65,6 +72,7 @@ OPERATIONS = (
         method="post",
         path="/v1/payments/track",
         name="trackPayment",
+        scope=Scope.OPEN,
         summary="Take on a payment that you opened yourself; what its gateway told of it within a week before is heard",
         status=201,
         answer=PaymentView,
@@ -77,6 +85,7 @@ OPERATIONS = (
         method="get",
         path="/v1/payments",
         name="listPayments",
+        scope=Scope.READ,
         summary="List payments, newest first; filters are ANDed",
         answer=PaymentPage,
         query=LIST_QUERY,
@@ -86,6 +95,7 @@ OPERATIONS = (
         method="get",
         path="/v1/payments/{payment_id}",
         name="getPayment",
+        scope=Scope.READ,
         summary="Get one payment",
         answer=PaymentView,
         problems=_OF_A_PAYMENT,
@@ -94,6 +104,7 @@ OPERATIONS = (
         method="get",
         path="/v1/payments/{payment_id}/timeline",
         name="getTimeline",
+        scope=Scope.READ,
         summary="What was claimed, asked, answered, decided and told, in order of recording",
         answer=Timeline,
         problems=_OF_A_PAYMENT,
@@ -102,6 +113,7 @@ OPERATIONS = (
         method="post",
         path="/v1/payments/{payment_id}/verify",
         name="verifyPayment",
+        scope=Scope.VERIFY,
         summary="Ask the gateway at once",
         status=202,
         answer=PaymentView,
@@ -111,6 +123,7 @@ OPERATIONS = (
         method="post",
         path="/v1/payments/{payment_id}/resolve",
         name="resolvePayment",
+        scope=Scope.RESOLVE,
         summary="Decide on a held payment, as a person",
         answer=PaymentView,
         body=RESOLUTION,
@@ -122,18 +135,19 @@ OPERATIONS = (
         method="get",
         path="/v1/events",
         name="listEvents",
+        scope=Scope.EVENTS,
         summary="Your own events, oldest first",
         answer=EventPage,
         query=EVENTS_QUERY,
         problems={410: "The cursor is older than what is kept.", 422: "A parameter is unknown, repeated or wrong."},
     ),
-    Operation(method="get", path="/openapi.json", name="getOpenapi", summary="This document", keyed=False),
+    Operation(method="get", path="/openapi.json", name="getOpenapi", summary="This document", scope=None),
     Operation(
         method="get",
         path="/asyncapi.json",
         name="getAsyncapi",
         summary="The AsyncAPI document of what goes over RabbitMQ",
-        keyed=False,
+        scope=None,
     ),
     Operation(
         method="get",
@@ -141,7 +155,7 @@ OPERATIONS = (
         name="getPaymentSchema",
         summary="The JSON Schema of the payment, in the API and in events",
         media=JSON_SCHEMA,
-        keyed=False,
+        scope=None,
     ),
     Operation(
         method="get",
@@ -149,6 +163,6 @@ OPERATIONS = (
         name="getEventSchema",
         summary="The JSON Schema of an event, the payment within",
         media=JSON_SCHEMA,
-        keyed=False,
+        scope=None,
     ),
 )
