@@ -201,3 +201,18 @@ class EntryKind(StrEnum):
     EVENT = "event"
     DELIVERY = "delivery"
     RESOLUTION = "resolution"
+
+
+class OperatorRole(StrEnum):
+    """What an operator of the console may do.
+
+    - `viewer`: reads.
+    - `operator`: reads, verifies, writes notes, sends and replays again, and proposes a resolution.
+    - `approver`: as `operator`; approves the proposals of others, and drops dead letters.
+    - `auditor`: reads, and may reveal the contents of a callback.
+    """
+
+    VIEWER = "viewer"
+    OPERATOR = "operator"
+    APPROVER = "approver"
+    AUDITOR = "auditor"

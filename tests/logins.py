@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncpg
 
-LOGINS = {group: f"app_{group}" for group in ("ingress", "worker", "reader")}
+LOGINS = {group: f"app_{group}" for group in ("ingress", "worker", "reader", "console")}
 
 
 async def make_logins(owner_url: str) -> None:

@@ -16,7 +16,7 @@ do $$
 declare
     name text;
 begin
-    foreach name in array array['payproof_ingress', 'payproof_worker', 'payproof_reader'] loop
+    foreach name in array array['payproof_ingress', 'payproof_worker', 'payproof_reader', 'payproof_console'] loop
         if not exists (select from pg_roles where rolname = name) then
             execute format('create role %I nologin', name);
         end if;
@@ -25,7 +25,9 @@ end $$;
 SQL
 for login in "$@"; do
     group=payproof_worker
-    [ "$login" != ingress ] || group=payproof_ingress
+    case "$login" in
+    ingress | console) group="payproof_$login" ;;
+    esac
     run --set login="app_$login" --set group="$group" --set password="$(cat "$secrets/$login-password")" <<'SQL'
 select format('create role %I login', :'login') where not exists (select from pg_roles where rolname = :'login') \gexec
 alter role :"login" login password :'password';

@@ -134,7 +134,7 @@ async def test_the_callback_is_sealed_and_only_the_owner_reads_it(payproof: Payp
     shown = apart.command("owner", "archive", "show", claim)
     assert shown.returncode == 0, shown.stderr
     assert json.loads(shown.stdout)["callback"]["source"] == "return"
-    for group in LOGINS:
+    for group in LOGINS.keys() - {"console"}:  # there an auditor reveals a callback
         refused = apart.command(group, "archive", "show", claim)
         assert (refused.returncode, refused.stdout) == (1, "")
         assert "the database's user may not do this" in refused.stderr

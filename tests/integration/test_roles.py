@@ -40,7 +40,6 @@ EVERYBODY = [
     "UPDATE access SET reader = 'all'",
     "SELECT grant_access()",
     "DELETE FROM schema_migrations",
-    "SELECT body FROM archive",
     "SELECT body FROM archive_default",
     "DELETE FROM archive",
     "UPDATE archive SET body = ''",
@@ -64,6 +63,7 @@ AGREED = [
 REFUSED = {
     "ingress": [
         *EVERYBODY,
+        "SELECT body FROM archive",
         "DELETE FROM transactions",
         "INSERT INTO facts VALUES ('pay', 'key', '{}')",
         "UPDATE facts SET fact = '{}'",
@@ -84,6 +84,7 @@ REFUSED = {
     ],
     "worker": [
         *EVERYBODY,
+        "SELECT body FROM archive",
         *AGREED,
         "INSERT INTO payments (id) VALUES ('pay')",
         "DELETE FROM payments",
@@ -97,6 +98,7 @@ REFUSED = {
     ],
     "reader": [
         *EVERYBODY,
+        "SELECT body FROM archive",
         *AGREED,
         "DELETE FROM transactions",
         "SELECT archive_keep('90 days')",
@@ -110,6 +112,22 @@ REFUSED = {
         "INSERT INTO queue (claim_id, provider, body) VALUES ('a', 'b', '')",
         "DELETE FROM dead",
         "INSERT INTO facts VALUES ('pay', 'key', '{}')",
+        "SELECT token_hash FROM console_sessions",
+    ],
+    "console": [
+        *EVERYBODY,
+        *AGREED,
+        "UPDATE payments SET status = 'completed'",
+        "INSERT INTO facts VALUES ('pay', 'key', '{}')",
+        "DELETE FROM entries",
+        "UPDATE events SET body = ''",
+        "SELECT token FROM tokens",
+        "SELECT request FROM openings",
+        "SELECT body FROM idempotency",
+        "SELECT body FROM queue",
+        "DELETE FROM queue",
+        "DELETE FROM archive",
+        "DELETE FROM console_codes",
     ],
 }
 

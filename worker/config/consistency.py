@@ -22,9 +22,20 @@ from schemas.secret import ElsewhereSecret, Secret
 from schemas.statements import StatementMap
 from schemas.words import EventType
 from worker.config.config_problems import suggestion
+from worker.config.console import CONSOLE_RULES, check_merchants
 from worker.config.key_rules import check_keys, check_named_key
 from worker.config.read_toml import BAD, Reader, join, type_info
-from worker.config.shapes import ALL_EVENTS, WEBHOOK_SECRET_PREFIX, ApiKey, Archive, Id, Merchant, Retained, Webhook
+from worker.config.shapes import (
+    ALL_EVENTS,
+    WEBHOOK_SECRET_PREFIX,
+    ApiKey,
+    Archive,
+    File,
+    Id,
+    Merchant,
+    Retained,
+    Webhook,
+)
 from worker.config.statement import check_map
 from worker.runtime.encryption import key_of
 
@@ -171,6 +182,8 @@ def rules_for(rules: DocumentRules) -> dict[type, Any]:
         StatementMap: check_map,
         Archive: rules.archive,
         Retained: rules.retention,
+        File: check_merchants,
+        **CONSOLE_RULES,
     }
 
 

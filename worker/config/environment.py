@@ -22,6 +22,7 @@ DEFAULT_CONFIG = "payproof.toml"
 DEFAULT_DATA_DIR = ".payproof"
 DEFAULT_LISTEN = "127.0.0.1:8080"
 DEFAULT_OPS_LISTEN = "127.0.0.1:9090"
+DEFAULT_CONSOLE_LISTEN = "127.0.0.1:8070"
 FEWEST_CONNECTIONS = 10
 OWN_PATHS = ("return", "webhooks", "ipn", "v1", "schemas", "docs", "openapi.json", "asyncapi.json")
 
@@ -42,6 +43,7 @@ def read_settings(environ: Mapping[str, str], problems: list[ConfigProblem]) -> 
         public_url=_public_url(environ, listen, problems),
         listen=listen,
         ops_listen=_listen(environ, "PAYPROOF_OPS_LISTEN", DEFAULT_OPS_LISTEN, problems),
+        console_listen=_listen(environ, "PAYPROOF_CONSOLE_LISTEN", DEFAULT_CONSOLE_LISTEN, problems),
         log=_log(environ, problems),
         trusted_proxies=_networks(environ, problems),
         max_connections=_connections(environ, problems),

@@ -7,6 +7,7 @@ from collections.abc import Collection
 
 _USED_BY = (
     (r"archive\.keys", {"consume"}),
+    (r"console\.operators\[\d+\]\.", {"console"}),
     (r"merchants\[\d+\]\.(api_keys|keys)", {"ingress"}),
     (r"merchants\[\d+\]\.webhooks\[\d+\]\.secret", {"ingress", "deliver"}),  # it signs returns too
     (r"merchants\[\d+\]\.webhooks\[\d+\]\.previous_secrets", {"deliver"}),

@@ -21,6 +21,7 @@ from consumers.rules import Rules
 from schemas.checks import DAY, Checks, Seconds
 from schemas.secret import Secret
 from schemas.words import EventType, Scope
+from worker.config.console import Console
 from worker.config.keys import digest_of
 from worker.runtime.connection_limits import MOST_CONNECTIONS
 from worker.runtime.encryption import key_of
@@ -153,6 +154,7 @@ class File(Struct, frozen=True, kw_only=True):
     checks: Checks = Checks()
     archive: Archive = Archive()
     retention: Retained = Retained()
+    console: Console = Console()
     merchants: Annotated[tuple[Merchant, ...], Meta(min_length=1)]
 
 
@@ -172,6 +174,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     public_url: str
     listen: tuple[str, int]
     ops_listen: tuple[str, int]
+    console_listen: tuple[str, int] = ("127.0.0.1", 8070)
     log: Literal["json", "console"]
     trusted_proxies: tuple[IPv4Network | IPv6Network, ...] = ()
     max_connections: int = MOST_CONNECTIONS

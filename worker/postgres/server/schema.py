@@ -120,7 +120,7 @@ async def _look(dsn: str) -> _Found:
     except asyncpg.InsufficientPrivilegeError:
         raise MigrationError(
             "the database's user may not even read the version of its schema: make it a member of payproof_ingress, "
-            "payproof_worker or payproof_reader, and have the tables' owner run `payproof migrate`"
+            "payproof_worker, payproof_reader or payproof_console, and have the tables' owner run `payproof migrate`"
         ) from None
     except (*DRIVER_ERRORS, ValueError) as error:
         raise MigrationError(f"the database cannot be used: {scrubbed(str(error), dsn)}") from None
