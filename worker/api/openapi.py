@@ -6,16 +6,34 @@ from typing import Any
 
 from schemas.contract import components
 from schemas.requests import NEW_PAYMENT, RESOLUTION, TRACKED_PAYMENT
-from schemas.responses import EventPage, PaymentPage, ProblemDetails, Timeline
-from schemas.shown import PAYMENT_ID, PaymentEvent, PaymentView, TrialEvent
+from schemas.responses import (
+    DeliveryPage,
+    DeliveryView,
+    EventPage,
+    PaymentPage,
+    ProblemDetails,
+    Timeline,
+    WebhookList,
+)
+from schemas.shown import PaymentEvent, PaymentView, TrialEvent
 from worker.api.openapi_webhooks import event_schemas, webhooks
-from worker.api.operations import JSON, OPERATIONS, Operation
+from worker.api.operations import JSON, OPERATIONS, PATTERNS, Operation
 from worker.api.request_samples import answer_sample, body_sample
 
 _REF = "#/components/schemas/{name}"
 _BODIES = (NEW_PAYMENT, TRACKED_PAYMENT, RESOLUTION)
-_ANSWERS = (PaymentView, PaymentPage, Timeline, EventPage, ProblemDetails, PaymentEvent, TrialEvent)
-_PAYMENT_ID = {"type": "string", "pattern": f"^{PAYMENT_ID}$"}
+_ANSWERS = (
+    PaymentView,
+    PaymentPage,
+    Timeline,
+    EventPage,
+    WebhookList,
+    DeliveryPage,
+    DeliveryView,
+    ProblemDetails,
+    PaymentEvent,
+    TrialEvent,
+)
 _KEY = {"type": "string", "minLength": 1, "maxLength": 255, "pattern": r"^[!-~]([ -~]*[!-~])?$"}
 _EVERYWHERE = {
     401: "No API key, or one nobody has.",
@@ -86,8 +104,10 @@ def _described(operation: Operation, public_url: str) -> dict[str, Any]:
 
 def _parameters(operation: Operation) -> list[dict[str, Any]]:
     made = []
-    if "{payment_id}" in operation.path:
-        made.append({"name": "payment_id", "in": "path", "required": True, "schema": _PAYMENT_ID})
+    for name, pattern in PATTERNS.items():
+        if f"{{{name}}}" in operation.path:
+            schema = {"type": "string", "pattern": f"^{pattern}$"}
+            made.append({"name": name, "in": "path", "required": True, "schema": schema})
     if operation.once:
         about = "For 24 hours the same request gets the same answer again; another body is refused."
         made.append({"name": "Idempotency-Key", "in": "header", "description": about, "schema": _KEY})

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from msgspec import Struct
 
-from schemas.requests import EVENTS_QUERY, NEW_PAYMENT, RESOLUTION, TRACKED_PAYMENT, Shape
-from schemas.responses import EventPage, PaymentPage, Timeline
-from schemas.shown import EVENT_SCHEMA, PAYMENT_SCHEMA, PaymentView
+from schemas.requests import DELIVERIES_QUERY, EVENTS_QUERY, NEW_PAYMENT, RESOLUTION, TRACKED_PAYMENT, Shape
+from schemas.responses import DeliveryPage, DeliveryView, EventPage, PaymentPage, Timeline, WebhookList
+from schemas.shown import EVENT_ID, EVENT_SCHEMA, PAYMENT_ID, PAYMENT_SCHEMA, WEBHOOK_ID, PaymentView
 from schemas.words import Scope
 from worker.api.read import LIST_QUERY
 
@@ -21,6 +21,8 @@ _OF_A_BODY = {
     413: "The body is larger than 64 KiB.",
     422: "A field is missing, wrong or unknown; `field` names it.",
 }
+PATTERNS = {"payment_id": PAYMENT_ID, "webhook_id": WEBHOOK_ID, "event_id": EVENT_ID}
+"""The forms of the variables in paths. A path with any other id is unknown, so `track` is no payment."""
 _OF_A_PAYMENT = {404: "You have no such payment."}
 
 
@@ -140,6 +142,34 @@ OPERATIONS = (
         answer=EventPage,
         query=EVENTS_QUERY,
         problems={410: "The cursor is older than what is kept.", 422: "A parameter is unknown, repeated or wrong."},
+    ),
+    Operation(
+        method="get",
+        path="/v1/webhooks",
+        name="listWebhooks",
+        scope=Scope.EVENTS,
+        summary="Your webhook endpoints: how each is, and what waits for it",
+        answer=WebhookList,
+    ),
+    Operation(
+        method="get",
+        path="/v1/webhooks/{webhook_id}/deliveries",
+        name="listDeliveries",
+        scope=Scope.EVENTS,
+        summary="An endpoint's deliveries, newest event first",
+        answer=DeliveryPage,
+        query=DELIVERIES_QUERY,
+        problems={404: "You have no such endpoint.", 422: "A parameter is unknown, repeated or wrong."},
+    ),
+    Operation(
+        method="post",
+        path="/v1/webhooks/{webhook_id}/deliveries/{event_id}/resend",
+        name="resendDelivery",
+        scope=Scope.EVENTS,
+        summary="Send an event to an endpoint again, now; nothing is sent to a blocked endpoint until it is enabled",
+        status=202,
+        answer=DeliveryView,
+        problems={404: "You have no such endpoint, or no such event."},
     ),
     Operation(method="get", path="/openapi.json", name="getOpenapi", summary="This document", scope=None),
     Operation(

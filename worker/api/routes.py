@@ -9,21 +9,18 @@ from __future__ import annotations
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
-from schemas.shown import PAYMENT_ID
 from worker.api.auth import permitted
 from worker.api.context import Api
 from worker.api.documents import documents
-from worker.api.operations import OPERATIONS, Operation
+from worker.api.operations import OPERATIONS, PATTERNS, Operation
 from worker.api.post_payments import OpenPayments
 from worker.api.read import PaymentReads
 from worker.api.verify import Asking
-
-PATTERNS = {"payment_id": PAYMENT_ID}
-"""The forms of the variables in paths. A path with any other id is unknown, so `track` is no payment."""
+from worker.api.webhook_handlers import WebhookHandlers
 
 
 def routes(api: Api) -> list[web.RouteDef]:
-    openings, asking, reading = OpenPayments(api), Asking(api), PaymentReads(api)
+    openings, asking, reading, webhooks = OpenPayments(api), Asking(api), PaymentReads(api), WebhookHandlers(api)
     handlers: dict[str, Handler] = {
         "openPayment": openings.open,
         "trackPayment": openings.track,
@@ -33,6 +30,9 @@ def routes(api: Api) -> list[web.RouteDef]:
         "verifyPayment": asking.verify,
         "resolvePayment": asking.resolve,
         "listEvents": reading.events,
+        "listWebhooks": webhooks.webhooks,
+        "listDeliveries": webhooks.deliveries,
+        "resendDelivery": webhooks.send_again,
     }
     keyed = [_route(operation, handlers) for operation in OPERATIONS if operation.scope is not None]
     return [*keyed, *documents(api.rules.public_url)]
