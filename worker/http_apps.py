@@ -1,6 +1,9 @@
-"""The two HTTP applications: one for gateways, browsers and shops, one for operators."""
+"""The HTTP applications: for gateways, browsers and shops; for the people of the console; and for monitoring."""
 
 from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 from aiohttp import web
 
@@ -12,6 +15,8 @@ from worker.api.context import Api
 from worker.api.problems import problems
 from worker.api.routes import routes
 from worker.config import Config
+from worker.config.operators import Operators
+from worker.console.console_app import console_app
 from worker.ingress.byte_budgets import ByteBudgets
 from worker.ingress.ingress import ingress_of
 from worker.ingress.returns import Returns
@@ -55,6 +60,15 @@ def public_app(
     app.add_routes([*Returns(ingress).routes(), *Webhooks(ingress).routes(), *routes(api)])
     app.on_response_prepare.append(guarded(config.settings.public_url))
     return app
+
+
+@asynccontextmanager
+async def console_of(
+    config: Config, operators: Operators, database: Database, claims: ClaimPublisher
+) -> AsyncIterator[web.Application]:
+    """The console, with a small pool of its own: its pages take no connection from callbacks."""
+    async with database.reading(writes=True) as own:
+        yield console_app(config, operators, own, claims)
 
 
 def ops_app(ops: Ops) -> web.Application:

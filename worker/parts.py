@@ -15,6 +15,7 @@ from schemas.payments import Change, Payment
 from worker.amqp.rabbit_bus import RabbitBus
 from worker.broker import Broker, broker_of
 from worker.config import Config, rules_of
+from worker.config.operators import Operators
 from worker.config.webhook_endpoints import endpoints_of
 from worker.deliver.relay import Relay
 from worker.deliver.role import Deliver
@@ -61,6 +62,7 @@ class Shared(Struct, frozen=True, kw_only=True):
     roles: Collection[str]
     database: Database
     rules: Rules
+    operators: Operators
     metrics: Metrics
     tracing: Tracing
     waiters: PaymentWaiters
@@ -78,7 +80,9 @@ class Shared(Struct, frozen=True, kw_only=True):
         return TracedPublisher(self.bus, self.tracing, self.database.clock.now) if self.tracing.on else self.bus
 
 
-def shared_by_roles(config: Config, roles: Collection[str], database: Database, tracing: Tracing) -> Shared:
+def shared_by_roles(
+    config: Config, roles: Collection[str], operators: Operators, database: Database, tracing: Tracing
+) -> Shared:
     metrics, rules, turns = Metrics(config.accounts), rules_of(config), PostgresTurns(database)
     queue = PostgresBus(database, turns.holder)
     return Shared(
@@ -86,6 +90,7 @@ def shared_by_roles(config: Config, roles: Collection[str], database: Database, 
         roles=roles,
         database=database,
         rules=rules,
+        operators=operators,
         metrics=metrics,
         tracing=tracing,
         waiters=PaymentWaiters(),

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import signal
 from collections.abc import Awaitable, Callable, Collection, Mapping
 from contextlib import AsyncExitStack
 from functools import partial
@@ -18,10 +19,11 @@ from aiohttp import web
 from consumers.ports.unavailable import DatabaseUnavailable, error_name
 from consumers.timing import TIMING
 from worker.broker import Broker
-from worker.config import Config
+from worker.config import Config, load
+from worker.config.operators import Operators
 from worker.deliver.event_publisher import AWAY_SECONDS
 from worker.deliver.role import Deliver
-from worker.http_apps import ops_app
+from worker.http_apps import console_of, ops_app
 from worker.ops.health import Ops
 from worker.ops.state_metrics import state_metrics_of
 from worker.parts import ProcessPart, Shared, deliver_role, parts_of, shared_by_roles, wakeups_part
@@ -37,7 +39,7 @@ from worker.runtime.stop_signals import StopSignals
 from worker.runtime.tuning import allow_files, look_less_for_garbage
 from worker.telemetry.tracing import OFF, Tracing, tracing_of
 
-ROLES = ("ingress", "consume", "sweep", "relay", "deliver")
+ROLES = ("ingress", "consume", "sweep", "relay", "deliver", "console")
 HTTP_DRAIN_SECONDS = 10
 OPERATORS_CONNECTIONS = 100
 
@@ -54,14 +56,17 @@ def serve_roles(config: Config, roles: Collection[str], signals: StopSignals) ->
     look_less_for_garbage()
 
     async def run() -> None:
-        stop = asyncio.Event()
+        stop, operators = asyncio.Event(), Operators(config.console)
         signals.set(stop)
+        if _has_console(config, roles):
+            again = partial(load, os.environ, roles=roles)
+            asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, operators.read_anew, again)
         async with AsyncExitStack() as stack:
             database = await run_unless(stop, _open(config, roles, stack))
             if database is None:
                 log.info("process.start_cancelled")
             else:
-                await run_roles(config, roles, database, stop, tracing_of(os.environ))
+                await run_roles(config, roles, database, stop, tracing_of(os.environ), operators)
         log.info("process.stopped")
 
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
@@ -78,10 +83,15 @@ async def _open(config: Config, roles: Collection[str], stack: AsyncExitStack) -
 
 
 async def run_roles(
-    config: Config, roles: Collection[str], database: Database, stop: asyncio.Event, tracing: Tracing = OFF
+    config: Config,
+    roles: Collection[str],
+    database: Database,
+    stop: asyncio.Event,
+    tracing: Tracing = OFF,
+    operators: Operators | None = None,
 ) -> None:
     """Run until `stop` is set. A part that fails ends the process with its error."""
-    shared = shared_by_roles(config, roles, database, tracing)
+    shared = shared_by_roles(config, roles, operators or Operators(config.console), database, tracing)
     deliver = deliver_role(shared) if "deliver" in roles else None
     async with AsyncExitStack() as stack:
         stack.push_async_callback(asyncio.to_thread, tracing.close)
@@ -90,9 +100,12 @@ async def run_roles(
             return
         parts, public = await stack.enter_async_context(parts_of(shared, deliver))
         parts.append(wakeups_part(shared, parts))
+        console = None
+        if "console" in roles and _has_console(config, roles):
+            console = await stack.enter_async_context(console_of(config, shared.operators, database, shared.queue))
         if config.settings.database_url is None:
             parts.append(ProcessPart("postgres", partial(keep_postgres, database, config.settings.data_dir)))
-        await _run_parts(shared, parts, public, stop)
+        await _run_parts(shared, parts, public, console, stop)
 
 
 async def _begin(database: Database, broker: Broker | None, deliver: Deliver | None, roles: Collection[str]) -> bool:
@@ -115,7 +128,11 @@ async def _begin(database: Database, broker: Broker | None, deliver: Deliver | N
 
 
 async def _run_parts(
-    shared: Shared, parts: Collection[ProcessPart], public: web.Application | None, stop: asyncio.Event
+    shared: Shared,
+    parts: Collection[ProcessPart],
+    public: web.Application | None,
+    console: web.Application | None,
+    stop: asyncio.Event,
 ) -> None:
     """Run the parts and listen, until `stop` is set. Then take nothing new, and drain the work in flight."""
     tasks = dict[str, asyncio.Task[None]]()
@@ -126,7 +143,7 @@ async def _run_parts(
     async with asyncio.TaskGroup() as group, ended_at_exit(tasks):
         tasks |= {part.name: group.create_task(_run(part.run)) for part in parts}
         await _wait_for_broker(shared.broker, stop)
-        servers = await _listen(shared, public, missing)
+        servers = await _listen(shared, public, console, missing)
         settings, public_url = shared.config.settings, shared.rules.public_url
         listen = f"{settings.listen[0]}:{settings.listen[1]}"
         log.info("process.ready", roles=sorted(shared.roles), listen=listen, public_url=public_url)
@@ -151,7 +168,17 @@ async def _wait_for_broker(broker: Broker | None, stop: asyncio.Event) -> None:
         one.cancel()
 
 
-async def _listen(shared: Shared, public: web.Application | None, missing: Callable[[], list[str]]) -> list[Runner]:
+def _has_console(config: Config, roles: Collection[str]) -> bool:
+    """Whether operators are configured, or the console was chosen by name. Nobody else can sign in to it."""
+    return bool(config.console.operators) or ("console" in roles and len(roles) < len(ROLES))
+
+
+async def _listen(
+    shared: Shared,
+    public: web.Application | None,
+    console: web.Application | None,
+    missing: Callable[[], list[str]],
+) -> list[Runner]:
     """Listen for operators, and for gateways, browsers and shops where this process serves them."""
     settings, servers = shared.config.settings, list[Runner]()
     if public is not None:
@@ -160,6 +187,10 @@ async def _listen(shared: Shared, public: web.Application | None, missing: Calla
         servers.append(
             await _listener(public, "PAYPROOF_LISTEN", settings.listen, limits, counters, settings.public_path)
         )
+    if console is not None:
+        limits = ConnectionLimits(most=OPERATORS_CONNECTIONS, proxies=settings.trusted_proxies)
+        counters = shared.metrics.connections("console")
+        servers.append(await _listener(console, "PAYPROOF_CONSOLE_LISTEN", settings.console_listen, limits, counters))
     state_metrics = state_metrics_of(shared.config, shared.database, shared.broker, shared.metrics)
     ops = Ops(shared.database, shared.broker, shared.metrics, state_metrics, missing, shared.roles)
     limits, counters = ConnectionLimits(most=OPERATORS_CONNECTIONS), shared.metrics.connections("operators")

@@ -21,15 +21,15 @@ update access set console = 'select' where relation = 'archive';
 create table console_sessions (
     token_hash bytea primary key,
     operator text not null,
+    credentials text not null,
     address text not null,
     created_at timestamptz not null default clock_timestamp(),
     seen_at timestamptz not null default clock_timestamp(),
-    confirmed_at timestamptz not null default clock_timestamp(),
     revoked_at timestamptz
 );
 comment on table console_sessions is 'Who is signed in to the console. A session ends after 12 hours, after 30 minutes without a request, or when it is revoked';
 comment on column console_sessions.token_hash is 'SHA-256 of the random token in the browser''s cookie; the token is stored nowhere';
-comment on column console_sessions.confirmed_at is 'When the operator last gave the password or a code: at sign-in, and before a decision';
+comment on column console_sessions.credentials is 'A digest of the operator''s configured secrets: the session ends when they are changed';
 create index console_sessions_operator on console_sessions (operator);
 
 create table console_codes (

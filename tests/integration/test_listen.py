@@ -7,6 +7,7 @@ import asyncio
 from tests.integration.shops import CONFIG
 from tests.integration.wire import wire
 from tests.processes import until
+from worker.config.operators import Operators
 from worker.parts import ProcessPart, shared_by_roles, wakeups_part
 from worker.postgres.database import Database
 from worker.postgres.wakeups import Wakeup
@@ -43,7 +44,7 @@ async def test_who_begins_to_listen_looks_for_all_that_may_have_been_missed(data
     """Events, claims, and payments that became due at a time long past."""
     heard: list[Wakeup] = []
     part = ProcessPart("hears", asyncio.Event().wait, hear=heard.append)  # type: ignore[arg-type]
-    shared = shared_by_roles(CONFIG, ["sweep"], database, OFF)
+    shared = shared_by_roles(CONFIG, ["sweep"], Operators(CONFIG.console), database, OFF)
     listening = asyncio.create_task(wakeups_part(shared, [part]).run())  # type: ignore[arg-type]
     await until(lambda: bool(heard), what="the first wakeup")
     await end_one(listening)

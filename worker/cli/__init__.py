@@ -42,7 +42,7 @@ app.command(sandbox)
 app.command(bench)
 app.command(archive)
 
-Roles = Annotated[str | None, Parameter(help="Some of ingress,consume,sweep,relay,deliver.")]
+Roles = Annotated[str | None, Parameter(help="Some of ingress,consume,sweep,relay,deliver,console.")]
 DONE, DID_NOT_HOLD, WRONG_USAGE = 0, 1, 2
 
 

@@ -6,7 +6,7 @@ import re
 from collections.abc import Collection
 
 _USED_BY = (
-    (r"archive\.keys", {"consume"}),
+    (r"archive\.keys", {"consume", "console"}),
     (r"console\.operators\[\d+\]\.", {"console"}),
     (r"merchants\[\d+\]\.(api_keys|keys)", {"ingress"}),
     (r"merchants\[\d+\]\.webhooks\[\d+\]\.secret", {"ingress", "deliver"}),  # it signs returns too

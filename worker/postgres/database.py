@@ -16,7 +16,7 @@ from asyncpg.pool import PoolConnectionProxy
 
 from consumers.ports.unavailable import DatabaseUnavailable, TransactionRolledBack, error_name
 from worker.postgres.driver_errors import translated
-from worker.postgres.pools import ACQUIRE_SECONDS, COMMAND_SECONDS, CONNECTIONS, main_pool, reading_pool
+from worker.postgres.pools import ACQUIRE_SECONDS, COMMAND_SECONDS, CONNECTIONS, main_pool, small_pool
 from worker.postgres.primary import Primary
 from worker.postgres.wakeups import Wakeup, Wakeups
 from worker.postgres.witness import Witness
@@ -120,21 +120,23 @@ class Database:
         return connection
 
     @asynccontextmanager
-    async def reading(self) -> AsyncIterator[Database]:
+    async def reading(self, *, writes: bool = False) -> AsyncIterator[Database]:
         """A small pool of its own on the same database, for reads that may take long. It connects when it is used.
 
-        The server ends its statements after READ_SECONDS: they raise DatabaseUnavailable.
+        The server ends its statements after READ_SECONDS: they raise DatabaseUnavailable. With `writes` it may write
+        as well.
         """
-        pool = reading_pool(self._dsn, self.primary)
+        pool = small_pool(self._dsn, self.primary, read_only=not writes)
         with translated():
             await pool
+        reading = Database(pool, self._dsn, self.primary)
+        reading.clock = self.clock
         try:
-            reading = Database(pool, self._dsn, self.primary)
-            reading.clock = self.clock
             yield reading
         finally:
             with suppress(TimeoutError):
                 async with asyncio.timeout(CLOSE_SECONDS):
+                    await reading.notified()
                     await pool.close()
 
     async def fetch(self, sql: str, *values: Any) -> list[asyncpg.Record]:

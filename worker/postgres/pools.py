@@ -11,7 +11,7 @@ from worker.postgres.primary import Primary
 
 CONNECTIONS = 10
 READ_CONNECTIONS = 4
-READ_SECONDS = 3  # after which the server ends a statement of the pool for reading
+READ_SECONDS = 3  # after which the server ends a statement of a small pool
 COMMAND_SECONDS = 30.0
 ACQUIRE_SECONDS = 10.0
 LOCK_SECONDS = 5
@@ -45,12 +45,13 @@ def main_pool(dsn: str, primary: Primary, *, size: int, through_pooler: bool) ->
     return _pool(dsn, min_size=1, max_size=size, init=prepare, **session)
 
 
-def reading_pool(dsn: str, primary: Primary) -> asyncpg.Pool[asyncpg.Record]:
-    """A small pool whose sessions write nothing. The server ends their statements after READ_SECONDS."""
+def small_pool(dsn: str, primary: Primary, *, read_only: bool) -> asyncpg.Pool[asyncpg.Record]:
+    """A pool of READ_CONNECTIONS. The server ends their statements after READ_SECONDS."""
 
     async def prepare(connection: asyncpg.Connection[asyncpg.Record], /) -> None:
         await primary.meet(connection)  # it writes, where a server took over
-        await connection.execute("SET default_transaction_read_only = on")
+        if read_only:
+            await connection.execute("SET default_transaction_read_only = on")
         await _set_types(connection)
 
     settings = _SETTINGS | {"statement_timeout": f"{READ_SECONDS}s"}

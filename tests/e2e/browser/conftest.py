@@ -12,7 +12,10 @@ from playwright.async_api import Browser
 from tests.e2e.browser.chromium import Windows, launched, windows_of
 from tests.e2e.browser.demo_shop import DemoShop
 from tests.harness import Control, System
+from tests.integration.conftest import database, dsn, server
 from tests.processes import loud, running
+
+__all__ = ["database", "dsn", "server"]
 
 SHOPPING = """\
 return_wait = "1s"

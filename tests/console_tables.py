@@ -1,0 +1,50 @@
+"""Who may use each route of the console, by method and path, as the tests expect it. Each group of pages has a table.
+
+A route that is in no table fails a test: decide first who may use it.
+"""
+
+from __future__ import annotations
+
+Expected = dict[tuple[str, str], frozenset[str]]
+
+ALL = frozenset({"viewer", "operator", "approver", "auditor"})
+ACTING = frozenset({"operator", "approver"})
+APPROVING = frozenset({"approver"})
+REVEALING = frozenset({"auditor"})
+NOBODY = frozenset[str]()
+"""No sign-in is needed."""
+
+FRAME: Expected = {
+    ("GET", "/assets/{name}"): NOBODY,
+    ("GET", "/sign-in"): NOBODY,
+    ("POST", "/sign-in"): NOBODY,
+    ("GET", "/session"): ALL,
+    ("POST", "/sign-out"): ALL,
+    ("POST", "/sign-out-everywhere"): ALL,
+    ("GET", "/"): ALL,
+}
+"""The pages around all others, Now, Gateways and Settings."""
+
+# ---------------------------------------------------------------------------------------------------------------------
+
+FIND: Expected = {}
+"""Find, Payments and Payment."""
+
+# ---------------------------------------------------------------------------------------------------------------------
+
+DECIDE: Expected = {}
+"""Held, Decide, Approvals and Audit."""
+
+# ---------------------------------------------------------------------------------------------------------------------
+
+HOOKS: Expected = {}
+"""Endpoints, Events and Dead letters."""
+
+# ---------------------------------------------------------------------------------------------------------------------
+
+BOOKS: Expected = {}
+"""Statements."""
+
+# ---------------------------------------------------------------------------------------------------------------------
+
+TABLE: Expected = {**FRAME, **FIND, **DECIDE, **HOOKS, **BOOKS}

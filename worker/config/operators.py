@@ -1,0 +1,39 @@
+"""The operators as the configuration names them now: they are read anew on SIGHUP."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from hashlib import sha256
+
+import structlog
+
+from worker.config import Config, ConfigError
+from worker.config.console import Console, Operator
+
+log = structlog.get_logger()
+
+
+class Operators:
+    """`console` is `[console]` of the configuration as it was last read."""
+
+    def __init__(self, console: Console) -> None:
+        self.console = console
+
+    def named(self, name: str) -> Operator | None:
+        return self.console.operator(name)
+
+    def read_anew(self, load: Callable[[], Config]) -> None:
+        """Take `[console]` from the configuration as `load` reads it. A configuration with problems changes nothing."""
+        try:
+            console = load().console
+        except ConfigError as error:
+            log.error("operators.not_read", problems=[one.path for one in error.problems])  # noqa: TRY400
+        else:
+            self.console = console
+            log.info("operators.read", operators=len(console.operators))
+
+
+def credentials_of(operator: Operator) -> str:
+    """A digest of the operator's secrets: a session goes on only while it stays the same."""
+    secrets = [secret.reveal() if secret else "" for secret in (operator.password, operator.totp)]
+    return sha256("\0".join((operator.name, *secrets)).encode()).hexdigest()

@@ -1,0 +1,49 @@
+"""The console's application, on a listener of its own: never on the public one."""
+
+from __future__ import annotations
+
+from aiohttp import web
+
+from consumers.ports.bus import ClaimPublisher
+from worker.config import Config, rules_of
+from worker.config.operators import Operators
+from worker.console.access import entering
+from worker.console.console_routes import ROUTES
+from worker.console.layout import HEADERS
+from worker.console.route_table import Route
+from worker.console.sign_in import SignIn
+from worker.console.visit import ConsoleContext
+from worker.ingress.rate_limits import RateLimits
+from worker.postgres.database import Database
+from worker.runtime.http_listener import guarded
+
+
+def console_app(config: Config, operators: Operators, database: Database, claims: ClaimPublisher) -> web.Application:
+    """`database` is the console's own small pool."""
+    menu = {one.path: one.roles for one in ROUTES if isinstance(one, Route) and one.method == "GET"}
+    context = ConsoleContext(
+        config=config,
+        rules=rules_of(config),
+        operators=operators,
+        database=database,
+        claims=claims,
+        sign_in=SignIn(operators, database),
+        senders=RateLimits(config.settings.trusted_proxies),
+        menu=menu,
+    )
+    app = web.Application(middlewares=[entering(context, {(one.method, one.path): one for one in ROUTES})])
+    for one in ROUTES:
+        app.router.add_route(one.method, one.path, _unreached)
+    app.on_response_prepare.append(_headed)
+    app.on_response_prepare.append(guarded())
+    return app
+
+
+async def _unreached(_: web.Request) -> web.StreamResponse:
+    """The middleware calls the handler of the table, and never this."""
+    raise AssertionError("a request passed by the console's middleware")
+
+
+async def _headed(_: web.Request, response: web.StreamResponse) -> None:
+    for name, value in HEADERS.items():
+        response.headers.setdefault(name, value)

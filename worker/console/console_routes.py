@@ -1,0 +1,24 @@
+"""The table of the console's routes: the only ones that are served, each with the roles that may use it."""
+
+from __future__ import annotations
+
+from worker.console.pages import now_page, sign_in_page
+from worker.console.pages.books_routes import BOOKS
+from worker.console.pages.decide_routes import DECIDE
+from worker.console.pages.find_routes import FIND
+from worker.console.pages.hooks_routes import HOOKS
+from worker.console.route_table import EVERYBODY, OpenRoute, Route
+
+ROUTES: tuple[Route | OpenRoute, ...] = (
+    OpenRoute(method="GET", path="/assets/{name}", handler=sign_in_page.asset),
+    OpenRoute(method="GET", path="/sign-in", handler=sign_in_page.show_sign_in),
+    OpenRoute(method="POST", path="/sign-in", handler=sign_in_page.sign_in),
+    Route(method="GET", path="/session", roles=EVERYBODY, handler=sign_in_page.show_sessions),
+    Route(method="POST", path="/sign-out", roles=EVERYBODY, handler=sign_in_page.sign_out),
+    Route(method="POST", path="/sign-out-everywhere", roles=EVERYBODY, handler=sign_in_page.sign_out_everywhere),
+    Route(method="GET", path="/", roles=EVERYBODY, handler=now_page.show_now),
+    *FIND,
+    *DECIDE,
+    *HOOKS,
+    *BOOKS,
+)

@@ -1,0 +1,168 @@
+"""The frame of every page: navigation, search, language and sign-out; and pages that say what is wrong."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from hashlib import sha256
+from types import MappingProxyType
+
+import htpy as h
+from aiohttp import web
+
+from worker.console.page_script import SCRIPT
+from worker.console.stylesheet import STYLE
+from worker.console.visit import Guest, Visit
+from worker.console.wording import LANGUAGES, NAMES
+from worker.ingress.pages.language import chosen, preferred
+
+LANGUAGE_COOKIE = "__Host-language"
+YEAR_SECONDS = 365 * 24 * 3600
+NAVIGATION = (
+    ("/", "nav.now"),
+    ("/find", "nav.find"),
+    ("/payments", "nav.payments"),
+    ("/held", "nav.held"),
+    ("/approvals", "nav.approvals"),
+    ("/gateways", "nav.gateways"),
+    ("/endpoints", "nav.endpoints"),
+    ("/events", "nav.events"),
+    ("/dead-letters", "nav.dead"),
+    ("/statements", "nav.statements"),
+    ("/audit", "nav.audit"),
+    ("/settings", "nav.settings"),
+)
+"""All pages of the menu, in its order. A page is shown there where it has a route that the operator's role may use."""
+
+
+def _asset(text: str, kind: str) -> str:
+    return f"/assets/{sha256(text.encode()).hexdigest()[:16]}.{kind}"
+
+
+ASSETS: Mapping[str, tuple[str, str]] = MappingProxyType(
+    {_asset(STYLE, "css"): (STYLE, "text/css"), _asset(SCRIPT, "js"): (SCRIPT, "text/javascript")}
+)
+"""The style sheet and the script by their paths, which are named by their hashes."""
+_STYLE_PATH, _SCRIPT_PATH = ASSETS
+
+HEADERS = {
+    "Cache-Control": "no-store",
+    "Content-Security-Policy": "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; "
+    "img-src data:; form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Permissions-Policy": "camera=(), geolocation=(), microphone=(), payment=(), usb=()",
+    "Referrer-Policy": "same-origin",  # with no-referrer, a browser would not name our own origin in a POST
+    "Vary": "Accept-Language, Cookie",
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+}
+
+
+def page(
+    visit: Visit,
+    title: str,
+    *content: h.Node,
+    status: int = 200,
+    refresh: int | None = None,
+) -> web.Response:
+    """A page of an operator. `title` is its heading. `refresh`: the script fetches it again after so many seconds."""
+    main = h.main("#main", tabindex="-1", data_refresh=refresh, data_stale=visit.say("stale") if refresh else None)[
+        h.h1[title], content
+    ]
+    return _document(visit, title, (_header(visit), h.div(".columns")[_side(visit), main]), status)
+
+
+def plain_page(guest: Guest, title: str, *content: h.Node, status: int = 200) -> web.Response:
+    """A page for somebody who is not signed in."""
+    main = h.main("#main.narrow")[h.h1[title], content]
+    return _document(guest, title, (h.header(".bar")[_brand(), _languages(guest)], main), status)
+
+
+def error_page(guest: Guest, status: int, name: str, key: str | None = None, **values: object) -> web.Response:
+    """A page that says what is wrong, with the words of `error.NAME`, or with those of another key."""
+    link = h.a(href="/")[guest.say("nav.now")]
+    words = h.p(role="alert")[guest.say(key or f"error.{name}", **values)]
+    return plain_page(guest, guest.say(f"error.{name}.title"), words, h.p[link], status=status)
+
+
+def language_of(request: web.Request) -> str:
+    """The language that the person chose here, else the browser's."""
+    said = chosen(request.query.get("lang")) or chosen(request.cookies.get(LANGUAGE_COOKIE))
+    return said or preferred(request.headers.get("Accept-Language", ""))
+
+
+def _document(guest: Guest, title: str, body: h.Node, status: int) -> web.Response:
+    document = h.html(lang=guest.language)[
+        h.head[
+            h.meta(charset="utf-8"),
+            h.meta(name="viewport", content="width=device-width,initial-scale=1"),
+            h.meta(name="color-scheme", content="light dark"),
+            h.title[f"{title} · Payproof"],
+            h.link(rel="icon", href="data:,"),
+            h.link(rel="stylesheet", href=_STYLE_PATH),
+            h.script(src=_SCRIPT_PATH, defer=True),
+        ],
+        h.body[h.a(".skip", href="#main")[guest.say("skip")], body],
+    ]
+    answer = web.Response(text=str(document), status=status, content_type="text/html", charset="utf-8", headers=HEADERS)
+    answer.headers["Content-Language"] = guest.language
+    if said := chosen(guest.request.query.get("lang")):
+        answer.set_cookie(LANGUAGE_COOKIE, said, max_age=YEAR_SECONDS, path="/", secure=True, samesite="Lax")
+    return answer
+
+
+def _brand() -> h.Element:
+    return h.a(".brand", href="/")["Payproof"]
+
+
+def _header(visit: Visit) -> h.Element:
+    name, role = visit.operator.name, visit.say(f"role.{visit.operator.role}")
+    search = (
+        h.form(".search", action="/find", method="get", role="search")[
+            h.label(".hidden", for_="q")[visit.say("search")],
+            h.input(
+                "#q", type="search", name="q", placeholder=visit.say("search"), maxlength="200", autocomplete="off"
+            ),
+            h.button[visit.say("search.button")],
+        ]
+        if _may(visit, "/find")
+        else None
+    )
+    return h.header(".bar")[
+        _brand(),
+        h.details(".menu")[h.summary[visit.say("menu")], h.nav(aria_label=visit.say("menu"))[_links(visit)]],
+        search,
+        h.a(".who", href="/session")[visit.say("account", name=name, role=role)],
+        _languages(visit),
+    ]
+
+
+def _side(visit: Visit) -> h.Element:
+    return h.nav(".side", aria_label=visit.say("pages"))[_links(visit)]
+
+
+def _links(visit: Visit) -> h.Element:
+    here = visit.request.path
+    return h.ul[
+        [
+            h.li[h.a(href=path, aria_current="page" if _is_here(here, path) else None)[visit.say(key)]]
+            for path, key in NAVIGATION
+            if _may(visit, path)
+        ]
+    ]
+
+
+def _is_here(here: str, path: str) -> bool:
+    return here == path or (path != "/" and here.startswith(f"{path}/"))
+
+
+def _may(visit: Visit, path: str) -> bool:
+    return visit.operator.role in visit.context.menu.get(path, frozenset())
+
+
+def _languages(guest: Guest) -> h.Element:
+    """A link that shows the same page in the other language. An answer to a POST has no such page."""
+    [other] = [one for one in LANGUAGES if one != guest.language]
+    query = {**guest.request.query, "lang": other}
+    path = guest.request.rel_url.with_query(query) if guest.request.method == "GET" else f"/?lang={other}"
+    return h.a(".language", href=str(path), lang=other, hreflang=other)[NAMES[other]]
