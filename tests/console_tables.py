@@ -37,7 +37,19 @@ DECIDE: Expected = {}
 
 # ---------------------------------------------------------------------------------------------------------------------
 
-HOOKS: Expected = {}
+_ENDPOINT = "/endpoints/{webhook_id}"
+_DELIVERY = f"{_ENDPOINT}/deliveries/{{event_id}}"
+HOOKS: Expected = {
+    ("GET", "/endpoints"): ALL,
+    ("GET", _ENDPOINT): ALL,
+    ("POST", f"{_ENDPOINT}/test"): ACTING,
+    ("POST", f"{_ENDPOINT}/send-waiting"): ACTING,
+    ("POST", f"{_ENDPOINT}/send-given-up"): ACTING,
+    ("GET", _DELIVERY): ALL,
+    ("POST", f"{_DELIVERY}/resend"): ACTING,
+    ("GET", "/events"): ALL,
+    ("GET", "/events/{event_id}"): ALL,
+}
 """Endpoints, Events and Dead letters."""
 
 # ---------------------------------------------------------------------------------------------------------------------

@@ -241,6 +241,7 @@ CODES = {
 }
 
 LOGS = {
+    "console.acted": "An operator did something in the console: sent webhooks again, tested an endpoint, replayed or dropped a dead letter.",
     "api_key.refused": "A request came with a key that no merchant has. Further ones of an address that sends many are only counted.",
     "archive.full": "The archive has reached `[archive] max_size`. Callbacks are stored as digests.",
     "archive.has_room": "The archive is below `[archive] max_size` again. Callbacks are stored whole.",

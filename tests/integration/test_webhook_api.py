@@ -32,15 +32,14 @@ PERSONAL = "Karim Uddin 01700000000"
 
 def configured(*webhooks: Webhook) -> Config:
     shop, *others = CONFIG.merchants
-    return replace(CONFIG, merchants=(replace(shop, webhooks=webhooks), *others))
+    return replace(CONFIG, allow_private_webhooks=True, merchants=(replace(shop, webhooks=webhooks), *others))
 
 
-class Scene:
-    """A shop's API beside the worker of its endpoint, which sends when `turn` is called."""
+class Turning:
+    """The worker of an endpoint, which sends when `turn` is called."""
 
-    def __init__(self, shops: Shops, worker: EndpointWorker, endpoint: Endpoint, hook: Hook) -> None:
-        self.shops, self.endpoint, self.hook, self._worker = shops, endpoint, hook, worker
-        self.path = f"/v1/webhooks/{endpoint.id}/deliveries"
+    def __init__(self, worker: EndpointWorker, endpoint: Endpoint, hook: Hook) -> None:
+        self.endpoint, self.hook, self._worker = endpoint, hook, worker
 
     async def turn(self) -> None:
         """Send what is due, and record it."""
@@ -49,6 +48,21 @@ class Scene:
             while self._worker.busy:
                 await self._worker.woken(5)
                 await self._worker.cycle(group)
+
+
+@asynccontextmanager
+async def turning(database: Database, hook: Hook, config: Config) -> AsyncIterator[Turning]:
+    async with sender(database.clock.now, private=True) as sending:
+        (endpoint,) = await begin_endpoints(database, endpoints_of(config))
+        yield Turning(EndpointWorker(endpoint, database, sending, Metrics(), database.clock.now), endpoint, hook)
+
+
+class Scene:
+    """A shop's API beside the worker of its endpoint."""
+
+    def __init__(self, shops: Shops, sending: Turning) -> None:
+        self.shops, self.endpoint, self.hook, self.turn = shops, sending.endpoint, sending.hook, sending.turn
+        self.path = f"/v1/webhooks/{sending.endpoint.id}/deliveries"
 
     async def webhook(self) -> dict[str, Any]:
         (found,) = (await self.shops.get("/v1/webhooks")).body["webhooks"]
@@ -70,12 +84,10 @@ class Scene:
 @asynccontextmanager
 async def playing(database: Database, hook: Hook, api: Database | None = None) -> AsyncIterator[Scene]:
     """`api` is the database as the API's process uses it."""
-    async with hooking(hook), sender(database.clock.now, private=True) as sending:
+    async with hooking(hook):
         config = configured(Webhook(id="main", url=f"{hook.url}?token=of-the-shop", secret=Secret(SECRET)))
-        (endpoint,) = await begin_endpoints(database, endpoints_of(config))
-        worker = EndpointWorker(endpoint, database, sending, Metrics(), database.clock.now)
-        async with serving(api or database, config=config) as shops:
-            yield Scene(shops, worker, endpoint, hook)
+        async with turning(database, hook, config) as sending, serving(api or database, config=config) as shops:
+            yield Scene(shops, sending)
 
 
 @pytest.fixture

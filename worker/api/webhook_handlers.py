@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import re
-from urllib.parse import urlsplit
 
 import asyncpg
 from aiohttp import web
@@ -98,12 +97,6 @@ def delivery_view(delivery: Delivery) -> DeliveryView:
     )
 
 
-def shown_url(url: str) -> str:
-    """The URL without its query, which may hold a token."""
-    parts = urlsplit(url)
-    return parts._replace(query="…" if parts.query else "").geturl()
-
-
 def _configured(request: web.Request) -> list[Endpoint]:
     merchant = merchant_of(request)
     return [endpoint_of(merchant.id, one) for one in merchant.webhooks]
@@ -122,7 +115,7 @@ def _shown(found: EndpointReport) -> WebhookView:
     return WebhookView(
         id=endpoint.id,
         name=endpoint.configured_id,
-        url=shown_url(endpoint.url),
+        url=endpoint.shown_url,
         events=[EventType(kind) for kind in endpoint.types],
         state=found.state.value,
         failures=health.failures,

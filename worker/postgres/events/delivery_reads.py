@@ -7,6 +7,7 @@ not the last while it has a `next`.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
@@ -139,6 +140,14 @@ async def read_deliveries(
 async def read_delivery(connection: Connection[asyncpg.Record], endpoint: str, event_id: str) -> Delivery | None:
     row = await connection.fetchrow(_ONE, endpoint, event_id)
     return None if row is None else Delivery(**dict(row))
+
+
+async def deliveries_of_event(
+    connection: Connection[asyncpg.Record], endpoints: Sequence[str], event_id: str
+) -> dict[str, Delivery]:
+    """The deliveries of one event, by the id of the endpoint."""
+    found = {endpoint: await read_delivery(connection, endpoint, event_id) for endpoint in endpoints}
+    return {endpoint: delivery for endpoint, delivery in found.items() if delivery is not None}
 
 
 async def last_attempt(
