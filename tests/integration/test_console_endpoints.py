@@ -59,7 +59,7 @@ async def test_the_pages_show_what_waits_and_what_the_endpoint_said(scene: Scene
     assert f'href="{scene.path}"' in listed
     one = (await signed.get(scene.path)).text
     assert f'href="{scene.path}/deliveries/{event_id}"' in one
-    assert "it answered 500" in one
+    assert "HTTP 500" in one
     assert "of-the-shop" not in one + listed, "a query may hold a token"
     delivery = (await signed.get(f"{scene.path}/deliveries/{event_id}")).text
     assert "HTTP 500" in delivery

@@ -86,7 +86,7 @@ async def resend_delivery(visit: Visit) -> web.StreamResponse:
 
 def _last(visit: Visit, last: Mapping[str, Any]) -> h.Fragment:
     """What was sent with the last attempt, and how the answer began."""
-    headers = "\n".join(f"{name}: {value}" for name, value in last.get("headers", {}).items())
+    headers = "\n".join(f"{name}: {value}" for name, value in sorted(last.get("headers", {}).items()))
     body = last.get("body")
     shown = body if body is not None else last.get("body_base64", "")
     return h.fragment[

@@ -14,6 +14,7 @@ from worker.console.elements import Column, facts, form, moment, table
 from worker.console.layout import page
 from worker.console.pages.endpoint_parts import (
     acted,
+    answer_words,
     delivery_path,
     endpoint_badge,
     endpoint_of_path,
@@ -22,6 +23,7 @@ from worker.console.pages.endpoint_parts import (
     missing,
     name_of,
     next_words,
+    short_type,
     state_badge,
     to,
     waits_for,
@@ -138,7 +140,10 @@ def _facts(visit: Visit, found: EndpointReport) -> h.Node:
         ("endpoints.given_up", str(found.given_up)),
         ("endpoints.failures", str(health.failures) if health.failures else None),
         ("endpoints.probe", moment(visit, health.shut_until) if health.shut_until else None),
-        ("endpoints.answer", h.fragment[last.words, " ", moment(visit, last.at)] if last else None),
+        (
+            "endpoints.answer",
+            h.fragment[answer_words(visit, last.words), " ", moment(visit, last.at)] if last else None,
+        ),
         ("endpoints.delivered", moment(visit, found.delivered_at) if found.delivered_at else None),
     )
 
@@ -173,11 +178,11 @@ def _delivery_row(visit: Visit, endpoint: Endpoint, one: Delivery) -> tuple[h.No
     waits = next_words(visit, one)
     return (
         h.a(".id", href=delivery_path(endpoint, one.event_id))[one.event_id],
-        one.type,
+        short_type(one.type),
         moment(visit, one.time),
         h.fragment[state_badge(visit, one.state), (" ", h.small[waits]) if waits else None],
         str(one.attempts),
-        one.answer or "",
+        answer_words(visit, one.answer),
     )
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import htpy as h
 import structlog
 from aiohttp import web
@@ -75,6 +77,17 @@ def delivery_path(endpoint: Endpoint, event_id: str) -> str:
 
 def state_badge(visit: Visit, state: DeliveryState) -> h.Element:
     return h.span(f".badge.{_DELIVERY_TONES[state]}")[visit.say(f"deliveries.{state}")]
+
+
+def answer_words(visit: Visit, answer: str | None) -> str:
+    """An answer in a table: its status, or why there was none."""
+    status = re.fullmatch(r"it answered (\d+)", answer or "", re.ASCII)
+    return visit.say("attempts.status", status=status[1]) if status else answer or ""
+
+
+def short_type(kind: str) -> str:
+    """A type of event in a table: `completed`."""
+    return kind.removeprefix("payment.")
 
 
 def next_words(visit: Visit, delivery: Delivery) -> str | None:

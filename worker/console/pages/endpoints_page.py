@@ -7,7 +7,14 @@ from aiohttp import web
 
 from worker.console.elements import Column, age, moment, table
 from worker.console.layout import page
-from worker.console.pages.endpoint_parts import endpoint_badge, endpoint_path, endpoints_seen, name_of, waits_for
+from worker.console.pages.endpoint_parts import (
+    answer_words,
+    endpoint_badge,
+    endpoint_path,
+    endpoints_seen,
+    name_of,
+    waits_for,
+)
 from worker.console.visit import Visit
 from worker.postgres.events.endpoint_reads import EndpointReport, read_endpoints
 
@@ -64,6 +71,6 @@ def _row(visit: Visit, found: EndpointReport) -> tuple[h.Node, ...]:
         endpoint_badge(visit, found.state),
         str(found.waiting),
         waits_for(visit, found),
-        found.last_answer.words if found.last_answer else "",
+        answer_words(visit, found.last_answer.words) if found.last_answer else "",
         moment(visit, found.delivered_at) if found.delivered_at else "",
     )

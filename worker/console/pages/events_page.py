@@ -12,12 +12,14 @@ from schemas.words import EventType
 from worker.console.elements import Column, facts, moment, table
 from worker.console.layout import page
 from worker.console.pages.endpoint_parts import (
+    answer_words,
     delivery_path,
     endpoints_seen,
     missing,
     name_of,
     next_words,
     resend_form,
+    short_type,
     state_badge,
 )
 from worker.console.visit import Visit
@@ -29,7 +31,6 @@ _COLUMNS = (
     Column("deliveries.event"),
     Column("deliveries.type"),
     Column("events.account"),
-    Column("deliveries.payment"),
     Column("deliveries.written"),
 )
 _TOLD_COLUMNS = (
@@ -78,7 +79,7 @@ async def show_event(visit: Visit) -> web.StreamResponse:
                 h.a(href=delivery_path(endpoint, event.id))[name_of(endpoint)] if told else name_of(endpoint),
                 h.fragment[state, (" ", h.small[waits]) if waits else None],
                 str(told.attempts) if told else "0",
-                (told.answer or "") if told else "",
+                answer_words(visit, told.answer) if told else "",
                 resend_form(visit, endpoint, event.id, named=True),
             )
         )
@@ -104,9 +105,8 @@ async def show_event(visit: Visit) -> web.StreamResponse:
 def _row(visit: Visit, one: LoggedEvent) -> tuple[h.Node, ...]:
     return (
         h.a(".id", href=f"/events/{one.id}")[one.id],
-        one.type,
+        short_type(one.type),
         one.account,
-        h.a(".id", href=f"/payments/{one.payment_id}")[one.payment_id],
         moment(visit, one.time),
     )
 

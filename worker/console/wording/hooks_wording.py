@@ -72,7 +72,7 @@ HOOKS: Mapping[str, tuple[str, str]] = {
     "deliveries.type": ("Type", "ধরন"),
     "deliveries.written": ("Written", "লেখা হয়েছে"),
     "deliveries.state": ("State", "অবস্থা"),
-    "deliveries.attempts": ("Attempts", "চেষ্টা"),
+    "deliveries.attempts": ("Tries", "চেষ্টা"),
     "deliveries.answer": ("Last answer", "শেষ উত্তর"),
     "deliveries.delivered_at": ("Delivered", "পৌঁছেছে"),
     "deliveries.waiting": ("waiting", "অপেক্ষায়"),
