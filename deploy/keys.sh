@@ -5,7 +5,7 @@
 #   drawn      every secret, to be kept: what is there stays. The other folders are written from it each time.
 #   owner      the logins of the owner of the tables and of the broker, and the passwords that are given to the others
 #   broker     definitions.json: the broker's users and what each may do
-#   ingress, consume, sweep, relay, deliver, keda    username, password, the engines' URLs, and the keys that it uses
+#   ingress, consume, sweep, relay, deliver, console, keda    username, password, the engines' URLs, and the keys that it uses
 #   shop       what the shop has: its API key and the webhook secret
 #
 # POSTGRES and RABBITMQ say where the engines are, as HOST:PORT. AMQP is amqps for a broker with TLS, and AMQP_QUERY the end
@@ -41,7 +41,7 @@ give() { # the drawn secret $1 to each of these folders
 }
 
 # What a login may do at the broker: configure, write, read (regular expressions). Only consume makes queues and exchanges,
-# and only relay writes events, which subscribers believe. deliver has no login there; keda asks how long the queues are.
+# and only relay writes events, which subscribers believe. deliver and console have no login there; keda asks how long the queues are.
 permissions() {
     case "$1" in
     ingress) echo '^$ ^payproof[.](claims|dead)$ ^payproof[.]expected$' ;;
@@ -95,6 +95,6 @@ for login in "$@"; do
 done
 definitions "$@" | keep broker/definitions.json
 
-give archive-key owner consume
+give archive-key owner consume console
 give shop-api-key ingress shop
 give shop-webhook-secret ingress deliver shop

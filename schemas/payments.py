@@ -195,6 +195,7 @@ class Resolution(Struct, frozen=True, kw_only=True):
 
     `settled`: the keys of the Facts that it covers, and the holds that applied. `transaction_id`: the one that the
     person named. `recorded_transaction`: that one, else the transaction that the payment had or was answered with.
+    `approved_by`: the second person, where two decided, by the proposal `proposal_id`.
     """
 
     at: datetime
@@ -205,6 +206,8 @@ class Resolution(Struct, frozen=True, kw_only=True):
     transaction_id: str | None = None
     recorded_transaction: str | None = None
     settled: frozenset[str] = frozenset()
+    approved_by: str | None = None
+    proposal_id: str | None = None
 
     def same_decision(self, other: Resolution) -> bool:
         mine = (self.status, self.actor, self.reason, self.evidence, self.transaction_id)

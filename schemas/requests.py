@@ -131,7 +131,10 @@ class PaymentRequest(Struct, frozen=True, kw_only=True):
 
 
 class ListQuery(Struct, frozen=True, kw_only=True):
-    """GET /v1/payments. `hold` is a reason, `any` or `none`; `since` (`from`) is inclusive, `until` (`to`) is not."""
+    """GET /v1/payments. `hold` is a reason, `any` or `none`; `since` (`from`) is inclusive, `until` (`to`) is not.
+
+    `q` is any id of a payment, in any case: see worker/postgres/reads/find.py. The other ids are compared exactly.
+    """
 
     status: str | None = None
     provider: str | None = None
@@ -145,6 +148,9 @@ class ListQuery(Struct, frozen=True, kw_only=True):
     amount_max: Decimal | None = None
     limit: int = DEFAULT_PAGE
     cursor: str | None = None
+    transaction_id: str | None = None
+    session_id: str | None = None
+    q: str | None = None
 
 
 _ID = Text(most=40, pattern=r"[a-z0-9][a-z0-9-]{0,39}", says="an account's id")
@@ -237,5 +243,8 @@ def list_query(providers: Iterable[str]) -> Shape:
             Field(name="amount_max", kind=Amount(above_zero=False)),
             Field(name="limit", kind=Whole(1, 100)),
             Field(name="cursor", kind=_CURSOR),
+            Field(name="transaction_id", kind=_GATEWAY_ID),
+            Field(name="session_id", kind=_GATEWAY_ID),
+            Field(name="q", kind=Text(most=200)),
         )
     )

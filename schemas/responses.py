@@ -6,9 +6,10 @@ from typing import Annotated, Literal
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 
+from schemas.proposals import Proposal, ProposalState
 from schemas.requests import Wrong
 from schemas.shown import EVENT_ID, WEBHOOK_ID, PaymentEvent, PaymentView, ShownId, ShownMoney, ShownTime
-from schemas.words import EntryKind, EventType
+from schemas.words import EntryKind, EventType, Status
 
 
 class Summary(Struct, frozen=True, kw_only=True):
@@ -111,6 +112,33 @@ class DeliveryPage(Struct, frozen=True, kw_only=True):
 
     deliveries: list[DeliveryView]
     next_cursor: str | None
+
+
+class ProposalView(Struct, frozen=True, kw_only=True):
+    """A resolution that waits for a second person, who decides in the console. The payment stays held until then.
+
+    `version` is the payment's that it was proposed for. A payment that changes meanwhile needs a new proposal.
+    """
+
+    proposal_id: str
+    payment_id: str
+    state: ProposalState
+    version: int
+    status: Status
+    proposed_by: str
+    proposed_at: ShownTime
+
+    @classmethod
+    def of(cls, proposal: Proposal) -> ProposalView:
+        return cls(
+            proposal_id=proposal.id,
+            payment_id=proposal.payment_id,
+            state=proposal.state,
+            version=proposal.version,
+            status=proposal.status,
+            proposed_by=proposal.proposed_by,
+            proposed_at=proposal.proposed_at,
+        )
 
 
 class ProblemDetails(Struct, frozen=True, kw_only=True):

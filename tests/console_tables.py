@@ -22,6 +22,8 @@ FRAME: Expected = {
     ("POST", "/sign-out"): ALL,
     ("POST", "/sign-out-everywhere"): ALL,
     ("GET", "/"): ALL,
+    ("GET", "/gateways"): ALL,
+    ("GET", "/settings"): ALL,
 }
 """The pages around all others, Now, Gateways and Settings."""
 
@@ -49,6 +51,10 @@ HOOKS: Expected = {
     ("POST", f"{_DELIVERY}/resend"): ACTING,
     ("GET", "/events"): ALL,
     ("GET", "/events/{event_id}"): ALL,
+    ("GET", "/dead-letters"): ALL,
+    ("GET", "/dead-letters/{letter}"): ALL,
+    ("POST", "/dead-letters/{letter}/replay"): ACTING,
+    ("POST", "/dead-letters/{letter}/drop"): APPROVING,
 }
 """Endpoints, Events and Dead letters."""
 

@@ -38,6 +38,7 @@ from worker.runtime.encryption import ArchiveCipher
 from worker.telemetry.metrics import Metrics
 from worker.telemetry.tracing import Tracing
 from worker.telemetry.tracing.traced_publisher import TracedPublisher
+from worker.verify.approvals import Approvals
 from worker.verify.consume import Consumer
 from worker.verify.gateways import Gateways, gateways
 from worker.verify.sweep import Sweep
@@ -163,7 +164,7 @@ def wakeups_part(shared: Shared, parts: Sequence[ProcessPart]) -> ProcessPart:
 
     async def look_again() -> None:
         providers = [account.provider.name for account in shared.config.accounts]
-        on_wakeup(Wakeup(events=True, placed=True, claims=providers, look_at=START))
+        on_wakeup(Wakeup(events=True, placed=True, approvals=True, claims=providers, look_at=START))
         shared.waiters.notify_all()
 
     return ProcessPart("notices", partial(shared.database.listen, on_wakeup, connected=look_again))
@@ -197,6 +198,7 @@ def _ledger(shared: Shared, relay: Relay | None) -> PostgresLedger:
         _changed(shared.metrics, shared.waiters),
         shared.metrics.drop,
         _sequenced(shared, relay) if "consume" in shared.roles else None,
+        contacts=shared.config.contacts.hashing if "ingress" in shared.roles else None,
     )
 
 
@@ -218,8 +220,10 @@ def _consume(shared: Shared, ledger: PostgresLedger, asking: Gateways) -> list[P
         *(shared.bus, ledger, shared.turns, shared.rules, asking, PostgresFailures(shared.database)),
         *(shared.database.clock, shared.metrics, shared.tracing),
     )
+    approvals = Approvals(shared.database, ledger, shared.rules)
     parts = [
         ProcessPart("lost claims", shared.queue.free_lost),
+        ProcessPart("approvals", approvals.run, approvals.stop, approvals.on_wakeup),
         ProcessPart("consume", consumer.run, consumer.stop, lambda wakeup: consumer.payments_changed(wakeup.outcomes)),
     ]
     return [*parts, ProcessPart("inbox", shared.broker.pool.run)] if shared.broker else parts

@@ -19,7 +19,13 @@ from msgspec import Struct
 from consumers.ports.unavailable import DatabaseUnavailable, error_name
 from worker.config import Config
 from worker.config.webhook_endpoints import Endpoint, endpoints_of
-from worker.postgres.archive import forget_callbacks, forget_personal_requests, forget_requests, maintain_archive
+from worker.postgres.archive import (
+    forget_callbacks,
+    forget_contacts,
+    forget_personal_requests,
+    forget_requests,
+    maintain_archive,
+)
 from worker.postgres.database import Database
 from worker.postgres.events.endpoint_rows import known_endpoints
 from worker.postgres.events.old_events import forget_events
@@ -59,6 +65,7 @@ def tasks_of(config: Config) -> tuple[RetentionTask, ...]:
         RetentionTask(name="archive", role="consume", delete_batch=partial(_keep_archive, kept)),
         RetentionTask(name="personal_requests", role="consume", delete_batch=partial(forget_personal_requests, kept)),
         RetentionTask(name="requests", role="consume", delete_batch=partial(forget_requests, kept)),
+        RetentionTask(name="contacts", role="consume", delete_batch=partial(forget_contacts, kept)),
         RetentionTask(name="failures", role="consume", delete_batch=forget_healed),
         RetentionTask(name="lost_events", role="consume", delete_batch=forget_lost),
         RetentionTask(name="events", role="consume", delete_batch=partial(_forget_events, events, readers)),

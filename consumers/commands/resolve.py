@@ -6,16 +6,21 @@ can change or hold the payment again, so that money which comes later is not mis
 
 from __future__ import annotations
 
+from decimal import Decimal
+from typing import Any
+
 from msgspec import Struct
 from msgspec.structs import replace
 
 from consumers.apply_change import PendingChange, apply_changes
 from consumers.checks.candidates import changed, lasting, named_again
 from consumers.money.matching import transactions_of
-from consumers.ports.ledger import Ledger
+from consumers.ports.ledger import Batch, Ledger
 from consumers.ports.writes import Keys
 from consumers.rules import Rules
-from schemas.payments import Case, Entry, Payment, Resolution
+from schemas.audit import AuditRecord
+from schemas.payments import Case, Change, Entry, Payment, Resolution
+from schemas.proposals import Origin
 from schemas.words import EntryKind, Status
 
 
@@ -31,7 +36,11 @@ class ResolutionRequest(Struct, frozen=True, kw_only=True):
 
 
 class ResolutionRefused(Exception):
-    """The resolution does not apply. `code` is one of not_held, lower_status, version_conflict, transaction_used."""
+    """The resolution does not apply.
+
+    `code` is one of not_held, lower_status, version_conflict, transaction_used; of a proposal also one of
+    consumers.commands.two_people and worker.postgres.proposal_rows.
+    """
 
     def __init__(self, code: str, message: str, field: str | None = None) -> None:
         super().__init__(message)
@@ -39,57 +48,127 @@ class ResolutionRefused(Exception):
         self.field = field
 
 
-async def resolve_payment(ledger: Ledger, rules: Rules, payment_id: str, wanted: ResolutionRequest) -> Payment:
-    """Resolve a held payment and return it. The same resolution again changes nothing. Raises ResolutionRefused."""
+class SecondPersonNeeded(Exception):
+    """The resolution would apply to this `case`, and the amount at stake asks for a second person. It is a proposal."""
+
+    def __init__(self, case: Case) -> None:
+        super().__init__("a second person has to approve it")
+        self.case = case
+
+
+class Seconded(Struct, frozen=True, kw_only=True):
+    """The approved proposal that a resolution comes from."""
+
+    proposal_id: str
+    approved_by: str
+
+
+async def resolve_payment(
+    ledger: Ledger, rules: Rules, payment_id: str, wanted: ResolutionRequest, origin: Origin | None = None
+) -> Payment:
+    """Resolve a held payment and return it. The same resolution again changes nothing.
+
+    `origin` is who decides and from where, for the audit trail; without it, the request's actor by the API. Raises
+    ResolutionRefused; SecondPersonNeeded where the resolution would apply and one person may not decide alone.
+    """
     async with ledger.batch([payment_id]) as batch:
         case = batch.cases[payment_id]
-        payment = case.payment
-        resolution = Resolution(
-            at=batch.now,
-            status=wanted.status,
-            actor=wanted.actor,
-            reason=wanted.reason,
-            evidence=wanted.evidence,
-            transaction_id=wanted.transaction_id,
-        )
-        if payment.hold is None:
-            if case.resolutions and case.resolutions[-1].same_decision(resolution):
-                return payment
-            raise ResolutionRefused("not_held", f"only a held payment can be resolved{_decided(case)}")
-        if wanted.version is not None and wanted.version != payment.version:
-            words = f"the payment is at version {payment.version}{_decided(case)}"
-            raise ResolutionRefused("version_conflict", words, "version")
-        if wanted.status.rank < payment.status.rank:
-            raise ResolutionRefused(
-                "lower_status", f"the payment is {payment.status} already; it never falls{_decided(case)}", "status"
+        change = await resolve_within(batch, rules, case, wanted)
+        if change is None:
+            return case.payment
+        if needs_second_person(case, rules.second_person_from):
+            raise SecondPersonNeeded(case)
+        await batch.audit(
+            AuditRecord(
+                origin=origin or Origin(actor=wanted.actor, via="api"),
+                action="payment.resolved",
+                merchant=case.payment.merchant,
+                payment_id=payment_id,
+                why=wanted.reason,
+                detail=resolved_words(wanted, case.payment.version),
             )
-        recorded = wanted.transaction_id
-        if recorded is None and wanted.status.paid:
-            recorded = payment.transaction_id or _answered_with(case)
-        if recorded is not None:
-            key = Keys.of(payment, transactions=[recorded])
-            taken_keys = await batch.reserve([key])
-            if recorded in taken_keys[payment_id].transactions:
-                if wanted.transaction_id is not None:
-                    raise ResolutionRefused(
-                        "transaction_used", "another payment has this transaction", "transaction_id"
-                    )
-                recorded = None
-        resolved_keys = frozenset(fact.key for fact in case.facts) | frozenset(payment.holds)
-        resolved_keys = resolved_keys.union(*(earlier.settled for earlier in case.resolutions))
-        resolution = replace(resolution, recorded_transaction=recorded, settled=resolved_keys)
-        if wanted.status is Status.PENDING and payment.unresolved_at is not None:
-            payment = replace(payment, unresolved_at=batch.now)  # `give_up` counts from here again
-            for one in lasting(payment):
-                payment = changed(payment, named_again(one, batch.now))
-        case = replace(case, payment=payment, resolutions=(*case.resolutions, resolution))
-        said = {"status": wanted.status, "actor": wanted.actor, "reason": wanted.reason, "settles": list(payment.holds)}
-        said |= {"evidence": wanted.evidence} if wanted.evidence else {}
-        entry = Entry(kind=EntryKind.RESOLUTION, at=batch.now, data=said)
-        pending = PendingChange(case=case, entries=[entry], facts=[], resolution=resolution)
-        (resolved,) = await apply_changes(batch, rules, [pending])
+        )
         await batch.commit()
-        return resolved.payment
+        return change.payment
+
+
+async def resolve_within(
+    batch: Batch, rules: Rules, case: Case, wanted: ResolutionRequest, seconded: Seconded | None = None
+) -> Change | None:
+    """Resolve the payment of `case` within a batch that the caller commits.
+
+    Returns None where the last resolution was the same, so that nothing changes. Raises ResolutionRefused.
+    """
+    payment = case.payment
+    resolution = Resolution(
+        at=batch.now,
+        status=wanted.status,
+        actor=wanted.actor,
+        reason=wanted.reason,
+        evidence=wanted.evidence,
+        transaction_id=wanted.transaction_id,
+        approved_by=seconded.approved_by if seconded else None,
+        proposal_id=seconded.proposal_id if seconded else None,
+    )
+    if payment.hold is None:
+        if case.resolutions and case.resolutions[-1].same_decision(resolution):
+            return None
+        raise ResolutionRefused("not_held", f"only a held payment can be resolved{_decided(case)}")
+    if wanted.version is not None and wanted.version != payment.version:
+        words = f"the payment is at version {payment.version}{_decided(case)}"
+        raise ResolutionRefused("version_conflict", words, "version")
+    if wanted.status.rank < payment.status.rank:
+        raise ResolutionRefused(
+            "lower_status", f"the payment is {payment.status} already; it never falls{_decided(case)}", "status"
+        )
+    recorded = wanted.transaction_id
+    if recorded is None and wanted.status.paid:
+        recorded = payment.transaction_id or _answered_with(case)
+    if recorded is not None:
+        taken_keys = await batch.reserve([Keys.of(payment, transactions=[recorded])])
+        if recorded in taken_keys[payment.id].transactions:
+            if wanted.transaction_id is not None:
+                raise ResolutionRefused("transaction_used", "another payment has this transaction", "transaction_id")
+            recorded = None
+    resolved_keys = frozenset(fact.key for fact in case.facts) | frozenset(payment.holds)
+    resolved_keys = resolved_keys.union(*(earlier.settled for earlier in case.resolutions))
+    resolution = replace(resolution, recorded_transaction=recorded, settled=resolved_keys)
+    if wanted.status is Status.PENDING and payment.unresolved_at is not None:
+        payment = replace(payment, unresolved_at=batch.now)  # `give_up` counts from here again
+        for one in lasting(payment):
+            payment = changed(payment, named_again(one, batch.now))
+    case = replace(case, payment=payment, resolutions=(*case.resolutions, resolution))
+    said = {"status": wanted.status, "actor": wanted.actor, "reason": wanted.reason, "settles": list(payment.holds)}
+    said |= {"evidence": wanted.evidence} if wanted.evidence else {}
+    said |= {"approved_by": seconded.approved_by} if seconded else {}
+    entry = Entry(kind=EntryKind.RESOLUTION, at=batch.now, data=said)
+    pending = PendingChange(case=case, entries=[entry], facts=[], resolution=resolution)
+    (change,) = await apply_changes(batch, rules, [pending])
+    return change
+
+
+def needs_second_person(case: Case, limit: Decimal | None) -> bool:
+    """Whether two people decide about this payment. `limit` is the amount from which they do; None: one person does."""
+    at_stake = amount_at_stake(case)
+    return limit is not None and (at_stake is None or at_stake >= limit)
+
+
+def amount_at_stake(case: Case) -> Decimal | None:
+    """The greatest amount that the payment is about: asked for, accepted, or named in an answer.
+
+    None where it is not known: an answer names money in another currency, or money that cannot be read.
+    """
+    payment, answers = case.payment, [fact.answer for fact in case.facts]
+    if any(one.unreadable or one.currency not in (None, payment.currency) for one in answers):
+        return None
+    named = [one.amount for one in answers if one.amount is not None]
+    return max(payment.amount, payment.accepted_amount or payment.amount, *named)
+
+
+def resolved_words(wanted: ResolutionRequest, version: int) -> dict[str, Any]:
+    """What was decided, for the audit trail, without what was not said."""
+    said = {"status": wanted.status, "transaction_id": wanted.transaction_id, "evidence": wanted.evidence}
+    return {"version": version} | {name: value for name, value in said.items() if value}
 
 
 def _answered_with(case: Case) -> str | None:

@@ -89,7 +89,8 @@ def timeline_lines(
                 )
             case EntryKind.RESOLUTION:
                 rests = f" (evidence: {data['evidence']})" if "evidence" in data else ""
-                words = f"{data['actor']} resolved it as {data['status']}: {data['reason']}{rests}."
+                second = f", approved by {data['approved_by']}" if "approved_by" in data else ""
+                words = f"{data['actor']} resolved it as {data['status']}: {data['reason']}{rests}{second}."
                 yield timeline_line(entry.at, entry.kind, words)
             case EntryKind.DELIVERY:
                 yield _delivery(entry)

@@ -14,8 +14,10 @@ from typing import Any, Protocol
 from consumers.ports.call_limits import AccountLimits
 from consumers.ports.readings import LookResult, Lookup
 from consumers.ports.writes import Keys, Write, WriteResult
+from schemas.audit import AuditRecord
 from schemas.callbacks import Claim
 from schemas.payments import Case, Change, Payment, TakenKeys
+from schemas.proposals import Proposal, ProposalState
 
 
 class Batch(Protocol):
@@ -48,6 +50,20 @@ class Batch(Protocol):
 
     async def store(self, changes: Sequence[Change]) -> None:
         """Write these changes: payments, Facts, timeline entries, events and resolutions."""
+        ...
+
+    async def audit(self, record: AuditRecord) -> None:
+        """Add a record to the audit trail, at this batch's time."""
+        ...
+
+    async def approved_proposal(self, proposal_id: str) -> Proposal | None:
+        """Lock the proposal, after its payment. Returns None unless it is approved and nobody has applied it yet."""
+        ...
+
+    async def end_proposal(
+        self, proposal: Proposal, state: ProposalState, code: str | None = None, words: str | None = None
+    ) -> None:
+        """End an approved proposal as applied, or as refused with a code and words, and record that in the trail."""
         ...
 
     async def commit(self) -> None:

@@ -33,10 +33,10 @@ INSTALL_SECONDS = 240
 START_SECONDS = 60.0
 ONE_SHOT_SECONDS = 60
 NOBODY = 65534
-LOGINS = ("ingress", "consume", "relay", "deliver")
+LOGINS = ("ingress", "consume", "relay", "deliver", "console")
 DATABASE_USERS = {"owner": "payproof"} | {login: f"app_{login}" for login in LOGINS}
 """The users of the database, by the folder that `keys` writes their URL into; each folder stands for a volume."""
-LISTENING = {"ingress": 8080, "sandbox": 8090}
+LISTENING = {"ingress": 8080, "console": 8070, "sandbox": 8090}
 """The services that others reach, and their ports there; every service of ours has an ops port besides."""
 
 
@@ -258,6 +258,7 @@ class Boxes:
             "0.0.0.0:9090": f"127.0.0.1:{self.ops[name]}",
             "'127.0.0.1', 9090": f"'127.0.0.1', {self.ops[name]}",
             "0.0.0.0:8080": f"127.0.0.1:{public}",
+            "0.0.0.0:8070": f"127.0.0.1:{public}",
             "'127.0.0.1', 8090": f"'127.0.0.1', {public}",
             "--host=0.0.0.0": "--host=127.0.0.1",
             "--port=8090": f"--port={public}",

@@ -30,7 +30,7 @@ from worker.postgres.server.embedded import embedded
 UNKNOWN = "pay_00000000000000000000000000"
 COMMANDS = (
     *("bench", "dead", "demo", "doctor", "events", "explain", "init", "migrate", "payments", "reconcile", "sandbox"),
-    *("serve", "webhooks"),
+    *("serve", "webhooks", "find", "held", "gateways"),
 )
 
 
@@ -270,7 +270,7 @@ async def test_a_list_is_one_line_a_payment_and_the_sum_of_all_that_match(paypro
     ended = await payproof_says(payproof, "payments", "list", "--account", "shop-onepaybd")
     assert ended.code == 0
     head, row, total = ended.lines
-    assert head.split() == ["payment", "opened", "(UTC)", "account", "reference", "status", "hold", "amount"]
+    assert head.split() == ["payment", "opened", "(Asia/Dhaka)", "account", "reference", "status", "hold", "amount"]
     assert row.startswith(payment_id)
     assert " completed " in row
     assert total.startswith("1 in all; 1 completed for ")
@@ -314,7 +314,7 @@ async def test_show_prints_what_the_api_shows_and_the_timeline(payproof: Payproo
         ("explain", UNKNOWN),
         ("payments", "show", UNKNOWN),
         ("payments", "verify", UNKNOWN),
-        ("payments", "resolve", UNKNOWN, "--status", "completed", "--reason", "seen"),
+        ("payments", "resolve", UNKNOWN, "--status", "completed", "--reason", "seen", "--yes"),
     ],
 )
 async def test_a_payment_that_nobody_has_is_no_payment(payproof: Payproof, words: tuple[str, ...]) -> None:
@@ -324,13 +324,31 @@ async def test_a_payment_that_nobody_has_is_no_payment(payproof: Payproof, words
 
 @pytest.mark.parametrize(
     "words",
-    [("show",), ("verify",), ("resolve", "--status", "completed", "--reason", "seen")],
+    [("show",), ("verify",), ("resolve", "--status", "completed", "--reason", "seen", "--yes")],
     ids=lambda words: words[0],
 )
-async def test_a_name_that_only_explain_knows_leads_there(payproof: Payproof, words: tuple[str, ...]) -> None:
+async def test_a_name_that_no_payment_has_is_said(payproof: Payproof, words: tuple[str, ...]) -> None:
     ended = await payproof_says(payproof, "payments", words[0], "order-7831", *words[1:])
-    says = "there is no payment order-7831; payproof explain order-7831 looks for it by its other names\n"
+    says = "there is no payment order-7831, and no reference, order, session or transaction of that name\n"
     assert (ended.code, ended.out, ended.err) == (1, "", says)
+
+
+async def test_show_verify_and_resolve_take_any_id_and_refuse_one_that_means_several(payproof: Payproof) -> None:
+    payment_id = await held(payproof)
+    payment = await payproof.stage.shop.payment(payment_id)
+    reference = payment["reference"].upper()
+    shown = await payproof_says(payproof, "payments", "show", reference)
+    assert json.loads("".join(shown.lines[: shown.lines.index("}") + 1]))["payment_id"] == payment_id
+    verified = await payproof_says(payproof, "payments", "verify", reference)
+    assert verified.err.startswith(f"{payment_id} is pending; its gateway has no status API")
+    order = f"Twice-{uuid.uuid4().hex[:8]}"
+    both = [(await payproof.opened("ipay", order=order)).payment["payment_id"] for _ in range(2)]
+    for words in (("show",), ("verify",), ("resolve", "--status", "failed", "--reason", "seen")):
+        ended = await payproof_says(payproof, "payments", words[0], order.lower(), *words[1:])
+        assert (ended.code, ended.out) == (1, "")
+        first, *fitting = ended.err.splitlines()
+        assert first == f"{order.lower()} means 2 payments; name one of them by its id:"
+        assert [line.split()[0] for line in fitting] == both
 
 
 async def test_a_list_of_an_account_that_is_not_configured_says_so(payproof: Payproof) -> None:
@@ -368,10 +386,18 @@ async def test_a_resolution_needs_a_reason_and_a_payment_that_is_held_and_never_
     assert [line.partition(":")[0] for line in blank.err.splitlines()] == ["--reason", "--transaction-id"]
     assert (await payproof.settled(payment_id, "pending", "unverifiable"))["version"] == 2
 
-    decision = (*words, "--status", "completed", "--reason", "on the statement", "--actor", "rahim")
-    for _ in range(2):  # a repetition changes nothing
-        ended = await payproof_says(payproof, *decision)
-        assert (ended.code, ended.out) == (0, f"{payment_id} is completed\n")
+    decision = (*words, "--yes", "--status", "completed", "--reason", "on the statement", "--actor", "rahim")
+    unasked = await payproof_says(payproof, *words, "--status", "completed", "--reason", "on the statement")
+    assert (unasked.code, unasked.out, unasked.err) == (2, "", "--yes is needed where nobody can be asked\n")
+    ended = await payproof_says(payproof, *decision)
+    assert (ended.code, ended.lines[-2:]) == (
+        0,
+        ["The shop will be told payment.completed, version 3.", f"{payment_id} is completed"],
+    )
+    assert "  status: pending becomes completed" in ended.lines
+    assert "  hold: unverifiable becomes nothing" in ended.lines
+    ended = await payproof_says(payproof, *decision)  # a repetition changes nothing
+    assert (ended.code, ended.out) == (0, f"{payment_id} is completed\n")
     assert (await payproof.settled(payment_id, "completed"))["version"] == 3
     other = await payproof_says(payproof, *decision[:-1], "karim")
     assert other.code == 1
@@ -384,7 +410,8 @@ async def test_a_held_payment_that_is_paid_cannot_be_resolved_as_failed(payproof
         await buyer.returns(await buyer.at_gateway("pay"))
     payment_id = second.payment["payment_id"]
     await payproof.settled(payment_id, "completed", "duplicate_for_order")
-    ended = await payproof_says(payproof, "payments", "resolve", payment_id, "--status", "failed", "--reason", "twice")
+    words = ("payments", "resolve", payment_id, "--yes", "--status", "failed", "--reason", "twice")
+    ended = await payproof_says(payproof, *words)
     assert (ended.code, ended.err) == (1, "lower_status: the payment is completed already; it never falls\n")
 
 
@@ -424,7 +451,7 @@ async def test_the_work_list_has_the_oldest_first_and_the_money_at_stake_by_reas
 
 async def test_of_two_people_who_decide_at_once_one_wins_and_the_other_is_told_who(payproof: Payproof) -> None:
     payment_id = await held(payproof)
-    words = ("payments", "resolve", payment_id, "--reason", "seen", "--status")
+    words = ("payments", "resolve", payment_id, "--yes", "--reason", "seen", "--status")
     ended = await asyncio.gather(
         payproof_says(payproof, *words, "completed", "--actor", "rahim"),
         payproof_says(payproof, *words, "failed", "--actor", "karim"),
@@ -432,14 +459,14 @@ async def test_of_two_people_who_decide_at_once_one_wins_and_the_other_is_told_w
     assert sorted(one.code for one in ended) == [0, 1]
     won, lost = sorted(ended, key=lambda one: one.code)
     status, winner = ("completed", "rahim") if won is ended[0] else ("failed", "karim")
-    assert won.out == f"{payment_id} is {status}\n"
+    assert won.lines[-1] == f"{payment_id} is {status}"
     assert lost.err.startswith(f"not_held: only a held payment can be resolved; {winner} resolved it as {status} at ")
     assert (await payproof.settled(payment_id, status))["version"] == 3
 
 
 async def test_a_decision_on_another_version_is_refused(payproof: Payproof) -> None:
     payment_id = await held(payproof)
-    words = ("payments", "resolve", payment_id, "--reason", "seen", "--status", "failed", "--version")
+    words = ("payments", "resolve", payment_id, "--yes", "--reason", "seen", "--status", "failed", "--version")
     old = await payproof_says(payproof, *words, "1")
     assert (old.code, old.err) == (1, "version_conflict: the payment is at version 2\n")
     assert (await payproof_says(payproof, *words, "2")).code == 0
@@ -597,7 +624,9 @@ async def test_explain_finds_a_payment_by_whatever_a_person_has(payproof: Paypro
     assert [one["payment_id"] for one in matches] == [payment_id, two.payment["payment_id"]]
     nothing = await payproof_says(payproof, "explain", "four-saris")
     assert (nothing.code, nothing.out) == (1, "")
-    assert nothing.err == "there is no payment four-saris, and no reference, order or transaction of that name\n"
+    assert (
+        nothing.err == "there is no payment four-saris, and no reference, order, session or transaction of that name\n"
+    )
 
 
 async def test_explain_tells_the_same_as_data(payproof: Payproof) -> None:

@@ -53,14 +53,19 @@ async def test_a_payment_is_paid_through_composes_services_and_each_ends_in_time
     listed = boxes.payproof("payments", "list")
     assert (listed.returncode, payment["payment_id"] in listed.stdout) == (0, True), listed.stderr
 
-    for box, its in (("ingress", "ingress"), ("consume", "consume"), ("sweep", "sweep,relay"), ("deliver", "deliver")):
+    for box, its in (
+        ("ingress", "ingress"),
+        ("consume", "consume"),
+        ("sweep", "sweep,relay"),
+        *((name, name) for name in ("deliver", "console")),
+    ):
         examined = boxes.payproof("doctor", "--roles", its, box=box)
         assert examined.returncode == 0, examined.stdout + examined.stderr
-    for box in ("ingress", "consume", "sweep", "deliver"):
+    for box in ("ingress", "consume", "sweep", "deliver", "console"):
         migrated = boxes.payproof("migrate", "--restored", box=box)
         assert (migrated.returncode, "may not do this" in migrated.stderr) == (1, True), migrated.stderr
 
-    roles = {"ingress", "consume", "sweep", "deliver", "sandbox"}
+    roles = {"ingress", "consume", "sweep", "deliver", "console", "sandbox"}
     ended = boxes.terminate()
     assert {name: code for name, (code, _) in ended.items()} == dict.fromkeys(roles, 0)
     assert all(share < 1 for _, share in ended.values())

@@ -99,6 +99,10 @@ async def test_deliveries_are_listed_and_one_event_is_sent_again(payproof: Paypr
     assert "delivered" in row
     assert "it answered 204" in row
     assert payment_id not in (await says(payproof, "deliveries", "--state", "given_up")).out
+    records = [json.loads(line) for line in (await says(payproof, "deliveries", "--json")).lines]
+    (record,) = [one for one in records if one["payment_id"] == payment_id]
+    assert (record["endpoint"], record["state"], record["attempts"]) == (endpoint(payproof), "delivered", 1)
+    assert f"{payment_id}.1" in (await says(payproof, "deliveries", "--csv")).out
     sent = await payproof_says(payproof, "events", "resend", f"{payment_id}.1")
     assert (sent.code, endpoint(payproof) in sent.out) == (0, True), sent
 

@@ -26,9 +26,11 @@ from consumers.ports.readings import Order as SeenOrder
 from consumers.ports.writes import Keys, Write, WriteResult
 from consumers.timing import TIMING
 from schemas.answers import Fact
+from schemas.audit import AuditRecord
 from schemas.callbacks import Claim
 from schemas.events import Event
 from schemas.payments import Case, Change, Entry, Payment, Resolution, TakenKeys
+from schemas.proposals import Proposal, ProposalState
 from schemas.words import Authenticity, EntryKind, EventType, Source, Status
 from tests.fakes.clock import FakeClock
 
@@ -69,6 +71,8 @@ class Tables:
         self.kept: MutableMapping[str, Claim | None] = table("kept")
         self.references: MutableMapping[tuple[str, str], str] = table("references")
         """Which row shows a session or a transaction, as (account, column, id): the unique indexes of `payments`."""
+        self.proposals: MutableMapping[str, Proposal] = table("proposals")
+        self.audit: list[AuditRecord] = []
         self.events: list[Event] = []
         self.heard: list[Claim] = []
         self.resolutions: list[tuple[str, Resolution]] = []
@@ -290,6 +294,20 @@ class FakeLedger:
     def kept(self) -> tuple[Claim, ...]:
         """The claims that wait for their payments to come."""
         return tuple(one for one in self._tables.kept.values() if one is not None)
+
+    def proposal(self, proposal_id: str) -> Proposal:
+        return self._tables.proposals[proposal_id]
+
+    def put_proposal(self, proposal: Proposal) -> None:
+        """What the console or the API writes. No two of a payment wait, as proposals_waiting of schemas/sql has it."""
+        waiting = [one for one in self._tables.proposals.values() if not one.state.ended and one.id != proposal.id]
+        if not proposal.state.ended and any(one.payment_id == proposal.payment_id for one in waiting):
+            raise Refused(f"a proposal about {proposal.payment_id} waits")
+        self._tables.proposals[proposal.id] = proposal
+
+    @property
+    def audit(self) -> tuple[AuditRecord, ...]:
+        return tuple(self._tables.audit)
 
     def payment(self, payment_id: str) -> Payment:
         return self._tables.payments[payment_id]
@@ -541,6 +559,22 @@ class FakeBatch:
         for change in changes:
             self._store(change)
             self._stored.add(change.payment.id)
+
+    async def audit(self, record: AuditRecord) -> None:
+        self.layer.audit.append(record)
+
+    async def approved_proposal(self, proposal_id: str) -> Proposal | None:
+        await self._write()
+        proposal = self.layer.proposals.get(proposal_id)
+        return proposal if proposal is not None and proposal.state is ProposalState.APPROVED else None
+
+    async def end_proposal(
+        self, proposal: Proposal, state: ProposalState, code: str | None = None, words: str | None = None
+    ) -> None:
+        if self.layer.proposals[proposal.id].state is not ProposalState.APPROVED:
+            raise Refused(f"{proposal.id} has ended")
+        ended = replace(proposal, state=state, refusal_code=code, refusal=words, ended_at=self.now)
+        self.layer.proposals[proposal.id] = ended
 
     async def commit(self) -> None:
         self._tables.take_over(self.layer)

@@ -216,7 +216,9 @@ def _tables() -> Iterator[tuple[str, list[Key]]]:
     yield "At the top of the file:", [_key(name, one) for name, one in file.items() if not _struct(one)]
     for name, one in file.items():
         if (inner := _struct(one)) is not None and name != "merchants":
-            yield f"`[{name}]`:", [_key(f"{name}.{key}", field) for key, field in _fields(inner).items()]
+            fields = _fields(inner).items()
+            yield f"`[{name}]`:", [_key(f"{name}.{key}", field) for key, field in fields if not _nested(field)]
+            yield from _inner(name, name, inner)
         elif name == "merchants" and inner is not None:
             merchant = _fields(inner)
     plain = [_key(f"merchants.{key}", one) for key, one in merchant.items() if not _struct(one)]
@@ -248,7 +250,7 @@ def _inner(name: str, table: str, kind: type[Struct]) -> Iterator[tuple[str, lis
         if (inner := _struct(one)) is not None:
             fields = _fields(inner).items()
             yield (
-                f"`[{table}.{key}]`:",
+                f"`[[{table}.{key}]]`:" if _listed_in(one) else f"`[{table}.{key}]`:",
                 [_key(f"{name}.{key}.{at}", field) for at, field in fields if not _nested(field)],
             )
             yield from _inner(f"{name}.{key}", f"{table}.{key}", inner)
@@ -256,6 +258,10 @@ def _inner(name: str, table: str, kind: type[Struct]) -> Iterator[tuple[str, lis
 
 def _nested(field: inspect.Field) -> bool:
     return _struct(field) is not None
+
+
+def _listed_in(field: inspect.Field) -> bool:
+    return isinstance(_bare(field.type)[0], inspect.VarTupleType)
 
 
 def _fields(kind: Any) -> dict[str, inspect.Field]:
@@ -308,6 +314,8 @@ def _type(kind: inspect.Type) -> str:
             return unit
         case inspect.StrType():
             return "text"
+        case inspect.EnumType():
+            return " or ".join(f"`{one.value}`" for one in bare.cls)
     raise TypeError(f"no word for {bare}")
 
 

@@ -18,8 +18,19 @@ KEYS = {
     "checks.confirm_end": "How far apart two answers after the end must be to close an unpaid payment.",
     "checks.give_up": "How long after opening a payment without an outcome is asked about; then it is held `unresolved`.",
     "archive.keys": "Keys that encrypt callbacks as received. The first encrypts, all decrypt; without any they are plain.",
+    "console.second_person_from": "The amount in taka from which a second person approves a resolution: `0.00` is every one, `never` none. "
+    "Each merchant then needs two operators with the role `approver`.",
+    "console.proxy.header": "The header in which an identity proxy names the operator.",
+    "console.proxy.peers": "The proxy's addresses or networks: from no other connection the header is believed.",
+    "console.operators.name": "What the person signs in with, in any case; it stands in the audit trail.",
+    "console.operators.role": "`viewer` reads; `operator` also verifies, notes, sends again and proposes; `approver` also approves and drops; "
+    "`auditor` reads, and reveals callbacks.",
+    "console.operators.merchants": "The merchants that the person sees. Without it: all.",
+    "console.operators.password": "The Argon2id hash of the password, as the command `operator` prints it. Not needed behind an identity proxy.",
+    "console.operators.totp": "The secret of the one-time codes, in base32, as the command `operator` prints it.",
     "retention.events": "How long events are kept, `30d` or more; of each payment the newest event stays. Without it: for good.",
     "retention.payments": "How long payments are kept, `366d` or more, counted from the last thing that happened to them. Without it: for good.",
+    "contacts.keys": "Keys of the hashes by which payments are found by a buyer's phone number or e-mail address. The first hashes, all find; without any nothing is stored.",
     "archive.retention": "How long callbacks, and the requests that payments were opened with, are kept. Payments have `[retention]`.",
     "archive.max_size": "Size of the archive on disk from which only digests are stored. Unsigned callbacks get a tenth of it a day.",
     "merchants.id": "The shop's name in events, routing keys and commands: 1 to 40 of `a-z`, `0-9` and `-`.",
@@ -192,6 +203,7 @@ ENVIRONMENT = {
     "PAYPROOF_PUBLIC_URL": "Where gateways and browsers reach us; it may have a path. Default: `http://` and the listen address.",
     "PAYPROOF_LISTEN": "Where `/return`, `/webhooks`, `/ipn` and `/v1` are served.",
     "PAYPROOF_OPS_LISTEN": "Where `/healthz`, `/readyz` and `/metrics` are served.",
+    "PAYPROOF_CONSOLE_LISTEN": "Where the console is served, if `[console]` has operators; see `deploy/guide/console.md`.",
     "PAYPROOF_LOG": "`json` or `console`. Default: console on a terminal, else JSON.",
     "PAYPROOF_TRUSTED_PROXIES": "Addresses and networks, with commas, whose `X-Forwarded-For` is believed. Absent: no proxy's.",
     "PAYPROOF_MAX_CONNECTIONS": "The most connections of the public listener, 10 or more; one address may have a tenth. Default: 4000.",
@@ -241,8 +253,13 @@ CODES = {
 }
 
 LOGS = {
-    "console.acted": "An operator did something in the console: sent webhooks again, tested an endpoint, replayed or dropped a dead letter.",
     "api_key.refused": "A request came with a key that no merchant has. Further ones of an address that sends many are only counted.",
+    "console.failed": "A page of the console failed: our fault.",
+    "console.unavailable": "The database did not answer a page of the console, or too late. The person is told to try again.",
+    "operator.refused": "A sign-in or a confirmation failed: a wrong name, password or code. Many of them: somebody guesses.",
+    "operator.signed_in": "An operator signed in to the console.",
+    "operators.not_read": "The configuration has problems, so the operators stay as they were.",
+    "operators.read": "`[console]` was read anew, on SIGHUP.",
     "archive.full": "The archive has reached `[archive] max_size`. Callbacks are stored as digests.",
     "archive.has_room": "The archive is below `[archive] max_size` again. Callbacks are stored whole.",
     "archive.maintained": "Callbacks whose time is over were dropped, and the table for the next month was made.",

@@ -9,8 +9,9 @@ from tests.integration.conformance_ledger import OVER, a_payment
 from worker.postgres.database import Database, connect
 from worker.postgres.ledger.failures import PostgresFailures, read_failing
 from worker.postgres.ledger.postgres_ledger import PostgresLedger
+from worker.postgres.reads.find import find_payments
 from worker.postgres.reads.reading import read_page, read_payment
-from worker.postgres.reads.snapshots import find_payments, read_dossier
+from worker.postgres.reads.snapshots import read_dossier
 from worker.postgres.reads.work_list import read_work
 
 TABLES = """

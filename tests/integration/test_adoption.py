@@ -17,7 +17,8 @@ from schemas.requests import ListQuery
 from schemas.statements import Line
 from schemas.words import Hold, Status
 from tests.integration.shops import CONFIG, ORDER, RULES, TRACKED, Shops
-from worker.postgres.reads.snapshots import find_payments, read_dossier
+from worker.postgres.reads.find import find_payments
+from worker.postgres.reads.snapshots import read_dossier
 from worker.postgres.reads.work_list import read_work
 from worker.runtime.ids import new_payment_id
 

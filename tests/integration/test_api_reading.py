@@ -52,6 +52,14 @@ async def references(shops: Shops, **params: Any) -> list[str]:
         ({"amount_min": "150", "amount_max": "250", "status": "pending"}, ["b"]),
         ({"status": "completed", "account": "shop-ipay"}, []),
         ({"limit": "2"}, ["c", "b"]),
+        ({"session_id": "S-2"}, ["b"]),
+        ({"session_id": "s-2"}, []),
+        ({"q": "S-2"}, ["b"]),
+        ({"q": "s-2"}, ["b"]),
+        ({"q": " O-1 "}, ["a"]),
+        ({"q": "C", "status": "pending"}, ["c"]),
+        ({"q": "C", "status": "completed"}, []),
+        ({"q": "nothing of this name"}, []),
         ({"from": "2020-01-01T00:00:00+06:00", "to": "2100-01-01T00:00Z"}, ["c", "b", "a"]),
     ],
 )
@@ -60,6 +68,34 @@ async def test_filters_are_anded(shops: Shops, params: dict[str, str], found: li
     assert await references(shops, **params) == found
     assert await references(shops, **params) == found
     assert (await shops.get("/v1/payments", shop="other")).body["payments"] == []
+
+
+async def test_a_payment_is_listed_by_its_transaction_and_by_former_keys(shops: Shops) -> None:
+    done, *_ = await three(shops)
+    transaction = (await shops.get(f"/v1/payments/{done['payment_id']}")).body["transaction_id"]
+    assert await references(shops, transaction_id=transaction) == ["a"]
+    assert await references(shops, q=transaction.lower()) == ["a"]
+    assert await references(shops, q=done["payment_id"].upper(), transaction_id=transaction, session_id="S-1") == ["a"]
+    assert await references(shops, session_id="S-2", transaction_id=transaction) == []
+    got = await shops.get("/v1/payments", q=transaction)
+    assert got.body["summary"] == {
+        "count": 1,
+        "completed_count": 1,
+        "failed_count": 0,
+        "completed_amount": "100.00",
+        "capped": False,
+    }
+    for params in ({"q": transaction}, {"transaction_id": transaction}, {"session_id": "S-1"}):
+        assert (await shops.get("/v1/payments", shop="other", **params)).body["payments"] == []
+
+
+async def test_q_finds_pages_and_no_phone_number(shops: Shops) -> None:
+    for nth in range(3):
+        await shops.opened(reference=f"r{nth}", order="Saris", customer={"phone": "01712345678"})
+    first = await shops.get("/v1/payments", q="SARIS", limit="2")
+    assert [one["reference"] for one in first.body["payments"]] == ["r2", "r1"]
+    assert await references(shops, q="SARIS", limit="2", cursor=first.body["next_cursor"]) == ["r0"]
+    assert await references(shops, q="01712345678") == []
 
 
 async def test_from_is_inclusive_and_to_is_not(shops: Shops) -> None:
@@ -72,6 +108,11 @@ async def test_from_is_inclusive_and_to_is_not(shops: Shops) -> None:
     ("query", "field"),
     [
         ("status=paid", "status"),
+        ("q=", "q"),
+        ("q=a&q=b", "q"),
+        ("transaction_id=", "transaction_id"),
+        ("transaction_id=a%20b", "transaction_id"),
+        ("session_id=%00", "session_id"),
         ("status=", "status"),
         ("status=pending&status=failed", "status"),
         ("provider=nagad", "provider"),

@@ -21,7 +21,7 @@ from worker.config import Config, load
 from worker.process import HTTP_DRAIN_SECONDS, ROLES
 
 ONE_SHOTS = {"keys", "logins", "migrate"}
-LOGINS = {"ingress": "ingress", "consume": "consume", "sweep": "relay", "deliver": "deliver"}
+LOGINS = {"ingress": "ingress", "consume": "consume", "sweep": "relay", "deliver": "deliver", "console": "console"}
 """The folder of each service: one for each login."""
 UNHURRIED = 2 * HTTP_DRAIN_SECONDS + TIMING.drain.total_seconds()
 
@@ -104,7 +104,7 @@ def test_every_service_that_stays_has_its_health_watched_and_comes_back() -> Non
 
 def test_every_port_is_published_on_loopback_alone() -> None:
     published = {name: service["ports"] for name, service in services().items() if "ports" in service}
-    assert published.keys() == {"ingress", "sandbox", "prometheus", "grafana"}
+    assert published.keys() == {"ingress", "console", "sandbox", "prometheus", "grafana"}
     assert all(port.startswith("127.0.0.1:") for ports in published.values() for port in ports)
     assert compose({"PAYPROOF_BIND": "0.0.0.0"})["services"]["ingress"]["ports"] == ["0.0.0.0:8080:8080"]
 
@@ -170,13 +170,18 @@ def test_each_folder_holds_what_its_service_uses_and_no_more() -> None:
         "consume": {*login, "amqp-url", "archive-key"},
         "relay": {*login, "amqp-url"},
         "deliver": {*login, "shop-webhook-secret"},
+        "console": {*login, "archive-key"},
     }
     assert files == {f"{folder}/{name}" for folder, names in held.items() for name in names}
 
 
 def test_secrets_of_gateways_callbacks_and_endpoints_are_mounted_where_they_are_used() -> None:
     found = {
-        name: {target for target in ("gateways", "ingress", "webhooks") if _mounted(service, f"/etc/payproof/{target}")}
+        name: {
+            target
+            for target in ("gateways", "ingress", "webhooks", "console")
+            if _mounted(service, f"/etc/payproof/{target}")
+        }
         for name, service in ours().items()
     }
     assert found == {
@@ -184,6 +189,7 @@ def test_secrets_of_gateways_callbacks_and_endpoints_are_mounted_where_they_are_
         "consume": {"gateways"},
         "sweep": set(),
         "deliver": {"webhooks"},
+        "console": {"console"},
         "migrate": {"gateways"},  # reconciles, too
         "sandbox": set(),
     }
@@ -238,7 +244,7 @@ def test_the_engines_are_reached_by_their_services_names_with_what_was_drawn() -
     for folder, user in users.items():
         for name, engine, port in (("database-url", "postgres", 5432), ("amqp-url", "rabbitmq", 5672)):
             if (written := keys.get(f"{folder}/{name}")) is None:
-                assert (folder, name) == ("deliver", "amqp-url")
+                assert (folder, name) in (("deliver", "amqp-url"), ("console", "amqp-url"))
                 continue
             url = urlsplit(written)
             assert (url.hostname, url.port, url.username) == (engine, port, user)
@@ -252,7 +258,7 @@ def test_the_engines_are_reached_by_their_services_names_with_what_was_drawn() -
 def test_the_configuration_of_the_sandbox_is_a_good_one_in_the_box_of_each_service(service: str) -> None:
     config = configured(service)
     assert config.settings.database_url is not None
-    assert (config.settings.amqp_url is None) == (service == "deliver")
+    assert (config.settings.amqp_url is None) == (service in ("deliver", "console"))
     assert config.settings.config_path.name == "payproof.toml"
     assert {urlsplit(account.provider.base_url).hostname for account in config.accounts} == {"sandbox"}
 

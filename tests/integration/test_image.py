@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 from tests.deployment import DEPLOY, ROOT, image, settings_read
-from worker.config.environment import DEFAULT_CONFIG, DEFAULT_LISTEN, DEFAULT_OPS_LISTEN
+from worker.config.environment import DEFAULT_CONFIG, DEFAULT_CONSOLE_LISTEN, DEFAULT_LISTEN, DEFAULT_OPS_LISTEN
 from worker.process import ROLES
 
 
@@ -41,10 +41,11 @@ def test_it_listens_on_the_ports_that_are_the_defaults_and_exposes_them() -> Non
     assert set(environment) >= {"PAYPROOF_CONFIG", "PAYPROOF_LISTEN", "PAYPROOF_OPS_LISTEN", "PAYPROOF_LOG"}
     assert {name for name in environment if name.startswith("PAYPROOF_")} <= settings_read()
     assert Path(environment["PAYPROOF_CONFIG"]).name == DEFAULT_CONFIG
-    listened = [DEFAULT_LISTEN, DEFAULT_OPS_LISTEN]
+    listened = [DEFAULT_CONSOLE_LISTEN, DEFAULT_LISTEN, DEFAULT_OPS_LISTEN]
     ports = [address.rpartition(":")[2] for address in listened]
     assert image().all("EXPOSE") == [" ".join(ports)]
-    assert [environment["PAYPROOF_LISTEN"], environment["PAYPROOF_OPS_LISTEN"]] == [f"0.0.0.0:{port}" for port in ports]
+    names = ("PAYPROOF_CONSOLE_LISTEN", "PAYPROOF_LISTEN", "PAYPROOF_OPS_LISTEN")
+    assert [environment[name] for name in names] == [f"0.0.0.0:{port}" for port in ports]
 
 
 def test_its_health_asks_the_ops_port_whether_it_is_alive() -> None:

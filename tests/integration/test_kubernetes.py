@@ -83,7 +83,7 @@ def test_the_pods_of_all_roles_differ_in_nothing_but_what_is_meant() -> None:
         alike.append(text.replace(repr(labels(role)), "labels").replace(f"'payproof-{role}'", "its own"))
     assert len(set(alike)) == 1
     brokers = {role for role, container in containers().items() if "PAYPROOF_AMQP_URL" in repr(container["env"])}
-    assert brokers == set(ROLES) - {"deliver"}
+    assert brokers == set(ROLES) - {"deliver", "console"}
 
 
 def test_selectors_find_the_pods_of_their_role_and_no_others() -> None:
@@ -96,8 +96,13 @@ def test_selectors_find_the_pods_of_their_role_and_no_others() -> None:
         ]
         assert len(selectors) == 4, role
         assert all([other for other in ROLES if selects(selector, other)] == [role] for selector in selectors)
-    (service,) = of_kind("Service")
-    assert [role for role in ROLES if selects({"matchLabels": service["spec"]["selector"]}, role)] == ["ingress"]
+    found = {
+        service["metadata"]["name"]: [
+            role for role in ROLES if selects({"matchLabels": service["spec"]["selector"]}, role)
+        ]
+        for service in of_kind("Service")
+    }
+    assert found == {"payproof-ingress": ["ingress"], "payproof-console": ["console"]}
 
 
 def test_a_disruption_may_take_one_pod_of_a_role_at_a_time() -> None:
@@ -138,13 +143,15 @@ def test_only_the_job_that_migrates_is_the_owner_of_the_tables() -> None:
 
 
 def test_ports_are_the_images_and_only_ingress_has_the_public_one() -> None:
-    listen, ops = (image().environment[name] for name in ("PAYPROOF_LISTEN", "PAYPROOF_OPS_LISTEN"))
-    public_port, ops_port = int(listen.rpartition(":")[2]), int(ops.rpartition(":")[2])
+    names = ("PAYPROOF_LISTEN", "PAYPROOF_CONSOLE_LISTEN", "PAYPROOF_OPS_LISTEN")
+    public_port, console_port, ops_port = (int(image().environment[name].rpartition(":")[2]) for name in names)
+    own = {"ingress": public_port, "console": console_port}
     for role, container in containers().items():
         ports = {port["name"]: port["containerPort"] for port in container["ports"]}
-        assert ports == ({"http": public_port, "ops": ops_port} if role == "ingress" else {"ops": ops_port})
-    (service,) = of_kind("Service")
-    assert service["spec"]["ports"] == [{"name": "http", "port": public_port, "targetPort": "http"}]
+        assert ports == {"ops": ops_port} | ({"http": own[role]} if role in own else {})
+    for service in of_kind("Service"):
+        port = own[service["metadata"]["name"].removeprefix("payproof-")]
+        assert service["spec"]["ports"] == [{"name": "http", "port": port, "targetPort": "http"}]
 
 
 def test_probes_ask_the_ops_port_and_a_role_without_postgres_is_not_restarted() -> None:
@@ -225,7 +232,7 @@ def test_both_engines_are_reached_by_verified_tls(tmp_path: Path) -> None:
             for item in source["secret"]["items"]
         }
         assert paths[literals["PGSSLROOTCERT"]] == "payproof-database-ca"
-        if role == "deliver":
+        if role in ("deliver", "console"):
             continue
         found = broker_transport(url := (keys / role / "amqp-url").read_text())
         assert (found.host in certificate["dnsNames"], found.verified, found.protocol) == (True, True, "TLS")
@@ -236,7 +243,10 @@ def test_the_databases_users_are_the_deployments_each_in_one_group() -> None:
     (cluster,) = of_kind("Cluster")
     managed = cluster["spec"]["managed"]["roles"]
     assert {role["name"]: (role["passwordSecret"]["name"], role["inRoles"]) for role in managed} == {
-        f"app_{role}": (f"payproof-{role}", ["payproof_ingress" if role == "ingress" else "payproof_worker"])
+        f"app_{role}": (
+            f"payproof-{role}",
+            [f"payproof_{role}" if role in ("ingress", "console") else "payproof_worker"],
+        )
         for role in ROLES
     }
     assert all((role["ensure"], role["login"]) == ("present", True) for role in managed)

@@ -9,7 +9,7 @@ from worker.process import ROLES
 
 def test_strangers_reach_the_callbacks_and_the_schema_and_nothing_else() -> None:
     (ingress,) = of_kind("Ingress")
-    (service,) = of_kind("Service")
+    (service,) = [one for one in of_kind("Service") if one["metadata"]["name"] == "payproof-ingress"]
     (rule,) = ingress["spec"]["rules"]
     assert [path["path"] for path in rule["http"]["paths"]] == ["/return", "/webhooks", "/ipn", "/schemas"]
     for path in rule["http"]["paths"]:
@@ -29,14 +29,15 @@ def test_all_is_closed_to_every_pod_of_ours_before_anything_is_opened() -> None:
 
 
 def test_pods_are_reached_on_the_ops_port_and_ingress_on_the_public_one_too() -> None:
-    listen, ops = (image().environment[name] for name in ("PAYPROOF_LISTEN", "PAYPROOF_OPS_LISTEN"))
-    public_port, ops_port = int(listen.rpartition(":")[2]), int(ops.rpartition(":")[2])
+    names = ("PAYPROOF_LISTEN", "PAYPROOF_CONSOLE_LISTEN", "PAYPROOF_OPS_LISTEN")
+    public_port, console_port, ops_port = (int(image().environment[name].rpartition(":")[2]) for name in names)
+    own = {"ingress": {public_port}, "console": {console_port}}
     opened: dict[str, set[int]] = {role: set() for role in ROLES}
     for policy in of_kind("NetworkPolicy"):
         for role in ROLES:
             if selects(policy["spec"]["podSelector"], role):
                 opened[role] |= _ports(policy, "ingress")
-    assert opened == {role: {ops_port} | ({public_port} if role == "ingress" else set()) for role in ROLES}
+    assert opened == {role: {ops_port} | own.get(role, set()) for role in ROLES}
 
 
 def test_pods_reach_the_engines_the_dns_and_gateways_over_tls() -> None:

@@ -74,6 +74,10 @@ async def test_a_list_looks_at_few_blocks_however_many_payments_there_are(dsn: s
     for query in rare:
         assert await blocks(dsn, query) < page + 2 * index + 10
     assert await blocks(dsn, ListQuery(limit=PAGE, reference="ref-7")) < 60
+    one = f"pay_{7:026d}"
+    for query in (ListQuery(q=one), ListQuery(q="REF-7"), ListQuery(session_id="s"), ListQuery(transaction_id="t")):
+        assert await blocks(dsn, query) < 80
+    assert await blocks(dsn, ListQuery(q="ref-7", status=Status.PENDING, hold="none", account="shop-one")) < 80
 
 
 async def test_sums_end_at_a_number_and_say_so(shops: Shops) -> None:

@@ -16,7 +16,8 @@ from schemas.statements import Line
 from schemas.words import Hold, Status
 from tests.fakes.providers import SILENT
 from tests.integration.shops import CONFIG, RULES, Got, Shops
-from worker.postgres.reads.snapshots import find_payments, read_dossier
+from worker.postgres.reads.find import find_payments
+from worker.postgres.reads.snapshots import read_dossier
 from worker.postgres.reads.work_list import read_work
 
 PEOPLE = 8

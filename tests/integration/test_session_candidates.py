@@ -21,7 +21,7 @@ from tests.integration.conformance_ledger import a_claim, a_payment
 from worker.postgres.database import Database
 from worker.postgres.ledger.postgres_ledger import PostgresLedger
 from worker.postgres.queue.turns import PostgresTurns
-from worker.postgres.reads.snapshots import find_payments
+from worker.postgres.reads.find import find_payments
 
 RULES = Rules(accounts={INVOICES.id: INVOICES}, checks=Checks(), public_url="https://pay.example")
 ORDERS = 6

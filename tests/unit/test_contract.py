@@ -121,11 +121,13 @@ RELEASED = [(one, file) for one in released() for file in sorted(one.glob("*.jso
 RESOLVE = "/v1/payments/{payment_id}/resolve post body application/json"
 DESCRIBED_LATER = {f"{RESOLVE}.{field}: has another pattern" for field in ("reason", "evidence")}
 """Descriptions that were added after a release, of what the service refused already then."""
+ONLY_WITH_OPERATORS = {"/v1/payments/{payment_id}/resolve post 202: is a new success"}
+"""Answers that only an installation gives that has configured what no release knows: two people who decide."""
 
 
 @pytest.mark.parametrize("file", [pytest.param(file, id=f"{one.name}-{file.name}") for one, file in RELEASED])
 def test_nothing_that_was_released_is_broken(file: Any) -> None:
-    assert set(breaks(read(file), TODAY[file.name])) <= DESCRIBED_LATER
+    assert set(breaks(read(file), TODAY[file.name])) <= DESCRIBED_LATER | ONLY_WITH_OPERATORS
 
 
 def test_every_release_is_kept_whole() -> None:

@@ -19,6 +19,7 @@ SECRETS = {
     "endpoint's secret": "merchants[0].webhooks[0].secret",
     "gateway's keys": "merchants[0].accounts[0].api_key",
     "gateway's webhook secret": "merchants[0].accounts[0].webhook_secret",
+    "operators' password hashes and code secrets": "console.operators[0].totp",
 }
 """A path of each kind of secret."""
 

@@ -12,13 +12,14 @@ from schemas.responses import (
     EventPage,
     PaymentPage,
     ProblemDetails,
+    ProposalView,
     Timeline,
     WebhookList,
 )
 from schemas.shown import PaymentEvent, PaymentView, TrialEvent
 from worker.api.openapi_webhooks import event_schemas, webhooks
 from worker.api.operations import JSON, OPERATIONS, PATTERNS, Operation
-from worker.api.request_samples import answer_sample, body_sample
+from worker.api.request_samples import accepted_sample, answer_sample, body_sample
 
 _REF = "#/components/schemas/{name}"
 _BODIES = (NEW_PAYMENT, TRACKED_PAYMENT, RESOLUTION)
@@ -30,6 +31,7 @@ _ANSWERS = (
     WebhookList,
     DeliveryPage,
     DeliveryView,
+    ProposalView,
     ProblemDetails,
     PaymentEvent,
     TrialEvent,
@@ -88,6 +90,7 @@ def _described(operation: Operation, public_url: str) -> dict[str, Any]:
         "summary": operation.summary,
         **({"description": f"Needs a key that may `{operation.scope.value}`."} if operation.scope is not None else {}),
         "responses": {str(operation.status): _answer(operation, public_url)}
+        | _accepted(operation)
         | {str(status): _problem(status, problems[status]) for status in sorted(problems)},
     }
     if parameters := _parameters(operation):
@@ -125,6 +128,14 @@ def _answer(operation: Operation, public_url: str) -> dict[str, Any]:
         replayed = {"description": "The answer was given before", "schema": {"type": "string", "const": "true"}}
         made["headers"] = {"Idempotent-Replayed": replayed}
     return made
+
+
+def _accepted(operation: Operation) -> dict[str, Any]:
+    if operation.accepted is None:
+        return {}
+    kind, about = operation.accepted
+    content = {"schema": {"$ref": _place(kind.__name__)}, "example": accepted_sample()}
+    return {"202": {"description": about, "content": {operation.media: content}}}
 
 
 def _problem(status: int, about: str) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from msgspec import Struct
 
 from schemas.requests import DELIVERIES_QUERY, EVENTS_QUERY, NEW_PAYMENT, RESOLUTION, TRACKED_PAYMENT, Shape
-from schemas.responses import DeliveryPage, DeliveryView, EventPage, PaymentPage, Timeline, WebhookList
+from schemas.responses import DeliveryPage, DeliveryView, EventPage, PaymentPage, ProposalView, Timeline, WebhookList
 from schemas.shown import EVENT_ID, EVENT_SCHEMA, PAYMENT_ID, PAYMENT_SCHEMA, WEBHOOK_ID, PaymentView
 from schemas.words import Scope
 from worker.api.read import LIST_QUERY
@@ -30,6 +30,7 @@ class Operation(Struct, frozen=True, kw_only=True):
     """One method of one path. `problems` are those beside the ones of every path; `media` is the answer's type.
 
     `once`: it takes an Idempotency-Key. `scope`: what an API key has to be allowed for it; None: it needs no key.
+    `accepted`: the answer of a 202 that is no error, and what it means.
     """
 
     method: str
@@ -44,6 +45,7 @@ class Operation(Struct, frozen=True, kw_only=True):
     problems: dict[int, str] = {}
     scope: Scope | None
     once: bool = False
+    accepted: tuple[type[Struct], str] | None = None
 
     @property
     def keyed(self) -> bool:
@@ -129,9 +131,13 @@ OPERATIONS = (
         summary="Decide on a held payment, as a person",
         answer=PaymentView,
         body=RESOLUTION,
+        accepted=(ProposalView, "It is proposed: a second person has to approve it in the console"),
         problems=_OF_A_PAYMENT
         | _OF_A_BODY
-        | {409: "`not_held`, `lower_status`, `version_conflict`, `transaction_used` or `account_not_configured`."},
+        | {
+            409: "`not_held`, `lower_status`, `version_conflict`, `transaction_used`, `proposal_open` or "
+            "`account_not_configured`."
+        },
     ),
     Operation(
         method="get",

@@ -67,6 +67,21 @@ def body_sample(operation: str) -> dict[str, Any]:
     return _BODIES[operation]
 
 
+def accepted_sample() -> dict[str, Any]:
+    """An example of the 202 of a resolution that a second person has to approve."""
+    event = msgspec.json.decode(sample(EventType.COMPLETED, EXAMPLE_URL).body)
+    asked = _BODIES["resolvePayment"]
+    return {
+        "proposal_id": "prop_5f2c1e0b9a8d7c6b5a493827",
+        "payment_id": _payment(event)["payment_id"],
+        "state": "open",
+        "version": asked["version"],
+        "status": asked["status"],
+        "proposed_by": asked["actor"],
+        "proposed_at": event["time"],
+    }
+
+
 def answer_sample(operation: str, public_url: str) -> dict[str, Any]:
     """An example of the answer of this operation where all is well."""
     opened, completed = (sample(kind, public_url or EXAMPLE_URL) for kind in (EventType.OPENED, EventType.COMPLETED))

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from aiohttp import web
 
-from consumers.commands.resolve import ResolutionRefused, ResolutionRequest, resolve_payment
+from consumers.commands.resolve import ResolutionRefused, ResolutionRequest
 from schemas.payments import Payment, view
+from schemas.proposals import Origin, Proposal
 from schemas.requests import RESOLUTION
+from schemas.responses import ProposalView
 from schemas.words import Source, Status
+from worker.api.auth import caller_of
 from worker.api.bodies import read_body, read_fields
 from worker.api.context import Api
 from worker.api.problems import Problem, json_reply
 from worker.api.read import payment_of_path
+from worker.postgres.deciding import decide
 from worker.verify.own_claims import own_claim
 
 
@@ -30,14 +34,19 @@ class Asking:
         return json_reply(202, view(payment)).response()
 
     async def resolve(self, request: web.Request) -> web.Response:
+        """Resolve the payment. Where a second person has to approve it, answer 202 with the proposal."""
         payment = await self._payment(request)
         found = read_fields(RESOLUTION, await read_body(request))
         wanted = ResolutionRequest(**{**found, "status": Status(found["status"])})
         try:
-            resolved = await resolve_payment(self._api.ledger, self._api.rules, payment.id, wanted)
+            origin = Origin(actor=wanted.actor, via="api", address=request.remote, key=caller_of(request).key.name)
+            api = self._api
+            decided = await decide(api.database, api.ledger, api.rules, payment.id, wanted, origin)
         except ResolutionRefused as refused:
             raise Problem(409, refused.code, str(refused), field=refused.field) from None
-        return json_reply(200, view(resolved)).response()
+        if isinstance(decided, Proposal):
+            return json_reply(202, ProposalView.of(decided)).response()
+        return json_reply(200, view(decided)).response()
 
     async def _payment(self, request: web.Request) -> Payment:
         """The payment of the path. Raises Problem where the merchant has none, or its account is not configured."""

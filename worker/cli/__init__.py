@@ -22,6 +22,10 @@ from worker.cli.command_errors import FAILURES, WrongUsage, explain_failure, onl
 from worker.cli.dead import dead
 from worker.cli.event_tail import events
 from worker.cli.explain_command import explain
+from worker.cli.find_command import find
+from worker.cli.gateways_command import gateways
+from worker.cli.held_command import held
+from worker.cli.operator_command import operator
 from worker.cli.payment_commands import payments
 from worker.cli.reconcile import reconcile
 from worker.cli.sandbox_command import sandbox
@@ -35,12 +39,16 @@ app = App(
 app.command(payments)
 app.command(events)
 app.command(explain)
+app.command(find)
+app.command(held)
+app.command(gateways)
 app.command(dead)
 app.command(webhooks)
 app.command(reconcile)
 app.command(sandbox)
 app.command(bench)
 app.command(archive)
+app.command(operator)
 
 Roles = Annotated[str | None, Parameter(help="Some of ingress,consume,sweep,relay,deliver,console.")]
 DONE, DID_NOT_HOLD, WRONG_USAGE = 0, 1, 2

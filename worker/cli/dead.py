@@ -16,11 +16,12 @@ from rich.console import Console
 from rich.text import Text
 
 from worker.cli.command_errors import CommandFailed, WrongUsage
+from worker.cli.list_output import LISTED, ListOptions, print_list
 from worker.terminal_text import agreed
 
 if TYPE_CHECKING:
     from worker.cli.dead_letter_stores import DeadLetters
-    from worker.dead_letters import CheckedOut, DeadLetter
+    from worker.dead_letters import DeadLetter
 
 dead = App(name="dead", help="Look at claims, replies and expected payments that were put aside; replay or drop them.")
 
@@ -30,19 +31,25 @@ def list_dead_letters(
     *,
     provider: Annotated[str | None, Parameter(help="Those of one gateway alone.")] = None,
     limit: Annotated[int, Parameter(help="At most so many.", validator=Number(gte=1))] = 50,
-    json: Annotated[bool, Parameter(help="One JSON line each.", negative="")] = False,
+    listed: ListOptions = LISTED,
 ) -> int:
     """List dead letters, oldest first, those in Postgres and those at the broker together."""
+    from msgspec.structs import asdict
+
     from worker.cli.configured import configuration
     from worker.cli.dead_letter_stores import open_dead_letters
+    from worker.dead_letters import DeadLetter
 
     async def run() -> int:
         async with open_dead_letters(configuration()) as found:
             letters = _of_gateway(found.letters, provider)
-            _print_letters(letters[:limit], json=json)
-            if not json:
+
+            def table() -> None:
+                _print_letters(letters[:limit], listed)
                 shown = f"; the oldest {limit} are shown" if len(letters) > limit else ""
                 print(f"{len(letters)} in all: {found.counted(letters)}{shown}")
+
+            print_list(listed, DeadLetter.__struct_fields__, [asdict(one) for one in letters[:limit]], table)
             return found.verdict()
 
     return asyncio.run(run())
@@ -53,11 +60,12 @@ def show_dead_letter(letter_id: str) -> int:
     """Show a letter, which may be named by the beginning of its id; personal data is hidden."""
     from worker.cli.configured import configuration
     from worker.cli.dead_letter_stores import open_dead_letters
+    from worker.dead_letters import shown_letter
 
     async def run() -> int:
         async with open_dead_letters(configuration()) as found:
             async for opened in found.open(found.find(letter_id)):
-                Console(soft_wrap=True).print_json(_told(opened))
+                Console(soft_wrap=True).print_json(_json(shown_letter(opened)))
             return found.verdict()
 
     return asyncio.run(run())
@@ -115,7 +123,7 @@ def drop(
 
     letters = asyncio.run(look())
     if not yes:
-        _print_letters(letters, json=False)
+        _print_letters(letters, LISTED)
         what = "this letter" if len(letters) == 1 else f"these {len(letters)} letters"
         if not agreed(f"Drop {what} for good?"):
             raise CommandFailed("nothing was dropped")
@@ -132,44 +140,20 @@ def _letters_named(found: DeadLetters, typed: Sequence[str]) -> list[DeadLetter]
     return [letter for letter in found.letters if letter.id in ids]
 
 
-def _print_letters(letters: list[DeadLetter], *, json: bool) -> None:
+def _print_letters(letters: list[DeadLetter], listed: ListOptions) -> None:
     """A line each in a pipe, for grep; two on a terminal, because nothing may be cut off."""
     from worker.cli.dead_letter_stores import WHERE
 
     console = Console(highlight=False)
     between = "\n    " if console.is_terminal else "  "
     for one in letters:
-        if json:
-            sys.stdout.write(_json(one) + "\n")
-            continue
         what = {"claim": one.provider, "reply": f"reply of {one.provider}", "expected": "expected payment"}[one.kind]
-        since = f"{one.since:%Y-%m-%d %H:%M:%SZ}" if one.since else "long ago"
+        since = f"{listed.time(one.since)} {listed.tz}" if one.since else "long ago"
         unreadable = "; cannot be read" if one.unreadable else ""
         about = f"  {since}  {what}{between}{one.payment_id or '-'}  "
         console.print(
             Text.assemble((one.id, "bold"), about, WHERE[one.place], f": {one.reason}{unreadable}"), soft_wrap=True
         )
-
-
-def _told(opened: CheckedOut) -> str:
-    from msgspec.structs import asdict
-
-    from schemas.callbacks import read_claim
-    from schemas.letters import read_kept_reply
-    from worker.telemetry.redaction import masked_body, masked_callback, masked_expected
-
-    told = asdict(opened.letter)
-    if opened.letter.kind == "expected":
-        return _json(told | {"body": masked_expected(opened.body)})
-    if opened.letter.unreadable is not None:
-        return _json(told | {"body": masked_body(opened.body)})
-    if opened.letter.kind == "reply":
-        return _json(told | {"reply": read_kept_reply(opened.body)})
-    claim = read_claim(opened.body)
-    told["claim"] = {key: value for key, value in asdict(claim).items() if value is not None and key != "callback"}
-    if claim.callback is not None:
-        told["callback"] = masked_callback(claim.callback, claim)
-    return _json(told)
 
 
 def _json(value: object) -> str:

@@ -15,6 +15,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from worker.cli.command_errors import CommandFailed
+from worker.cli.list_output import LISTED, ListOptions, Record
 from worker.config.webhook_endpoints import Endpoint
 from worker.postgres.database import Database
 from worker.postgres.events.endpoint_rows import EndpointOverview, list_endpoints
@@ -29,11 +30,25 @@ QUIET_SECONDS = 10.0
 STALLED_SECONDS = 60.0
 NOBODY = "A running `payproof serve` with the role deliver sends them; is there one?"
 COLUMNS = ("endpoint", "merchant", "waiting", "given up", "last delivered", "state", "url")
+ENDPOINT_COLUMNS = (
+    *("id", "configured_id", "merchant", "url", "configured", "waiting", "given_up", "ahead", "failures"),
+    *("shut_until", "disabled_at", "delivered_at"),
+)
 
 
-def print_endpoints(configured: Sequence[Endpoint], listed: Sequence[EndpointOverview], now: datetime) -> None:
+def endpoint_records(configured: Sequence[Endpoint], known: Sequence[EndpointOverview]) -> list[Record]:
+    """Each endpoint under ENDPOINT_COLUMNS: the configured, and others for which deliveries still wait."""
+    found, ids = {one.id: one for one in known}, {endpoint.id for endpoint in configured}
+    records = [_record(found.get(one.id), one.id, one.configured_id, one.merchant, one.url) for one in configured]
+    left = [one for one in known if one.id not in ids and one.waiting]
+    return records + [_record(one, one.id, None, one.merchant, one.url, configured=False) for one in left]
+
+
+def print_endpoints(
+    configured: Sequence[Endpoint], found: Sequence[EndpointOverview], now: datetime, listed: ListOptions
+) -> None:
     """A row for each configured endpoint, and for others for which deliveries still wait."""
-    known = {one.id: one for one in listed}
+    known = {one.id: one for one in found}
     ids = {endpoint.id for endpoint in configured}
     rows: list[tuple[str, ...]] = []
     for endpoint in configured:
@@ -42,9 +57,9 @@ def print_endpoints(configured: Sequence[Endpoint], listed: Sequence[EndpointOve
             state = "new: told of what happens once a `payproof serve` saw it"
             rows.append((endpoint.label, endpoint.merchant, "0", "0", "never", state, endpoint.url))
         else:
-            rows.append((endpoint.label, *_row(one, state_of(one, now), now)[1:-1], endpoint.url))
+            rows.append((endpoint.label, *_row(one, state_of(one, now, listed), now)[1:-1], endpoint.url))
     orphaned = "not configured: nothing sends what waits; see payproof webhooks move"
-    rows += [_row(one, orphaned, now) for one in listed if one.id not in ids and one.waiting]
+    rows += [_row(one, orphaned, now) for one in found if one.id not in ids and one.waiting]
     table = Table(box=None, header_style="bold", pad_edge=False)
     for name in COLUMNS:
         table.add_column(name, no_wrap=True, justify="right" if name in ("waiting", "given up") else "left")
@@ -58,10 +73,10 @@ def print_endpoints(configured: Sequence[Endpoint], listed: Sequence[EndpointOve
         console.print(f"{first}\n    {state}\n    {url}", markup=False, soft_wrap=True)
 
 
-def state_of(one: EndpointOverview, now: datetime) -> str:
+def state_of(one: EndpointOverview, now: datetime, listed: ListOptions = LISTED) -> str:
     health = one.health
     if health.disabled_at is not None:
-        since = f"{health.disabled_at:%Y-%m-%d %H:%M:%SZ}"
+        since = f"{listed.time(health.disabled_at)} {listed.tz}"
         return f"disabled since {since}, as it answered 410; payproof webhooks enable {one.id}"
     if health.probing:
         wait = f"in {lasted(health.shut_until - now)}" if health.shut_until and health.shut_until > now else "now"
@@ -125,3 +140,25 @@ def _row(one: EndpointOverview, state: str, now: datetime) -> tuple[str, ...]:
     last = f"{lasted(now - one.delivered_at)} ago" if one.delivered_at else "never"
     ahead = f", and {one.ahead} events came since" if one.health.disabled_at and one.ahead else ""
     return one.id, one.merchant, str(one.waiting), str(one.given_up), last, state + ahead, one.url
+
+
+def _record(
+    one: EndpointOverview | None,
+    endpoint_id: str,
+    configured_id: str | None,
+    merchant: str,
+    url: str,
+    *,
+    configured: bool = True,
+) -> Record:
+    head = {
+        "id": endpoint_id,
+        "configured_id": configured_id,
+        "merchant": merchant,
+        "url": url,
+        "configured": configured,
+    }
+    if one is None:
+        return head | {"waiting": 0, "given_up": 0, "ahead": 0, "failures": 0}
+    health = {name: getattr(one.health, name) for name in ("failures", "shut_until", "disabled_at")}
+    return head | {name: getattr(one, name) for name in ("waiting", "given_up", "ahead", "delivered_at")} | health

@@ -9,9 +9,10 @@ from cyclopts import Parameter
 from rich.console import Console
 from rich.text import Text
 
-from worker.cli.command_errors import CommandFailed
+from worker.cli.list_output import LISTED
 from worker.cli.payment_commands import as_json
-from worker.cli.payment_rows import print_rows, row_of
+from worker.cli.payment_meant import payments_meant
+from worker.cli.payment_rows import columns_of, print_rows, row_of
 from worker.cli.show_evidence import WIDTH, print_evidence
 from worker.terminal_text import print_line
 
@@ -36,7 +37,7 @@ def explain(
         if json:
             print(as_json({"matches": [view(one) for one in found]}))
             return 0
-        print_rows([row_of(one) for one in found])
+        print_rows([row_of(one, LISTED) for one in found], columns_of(LISTED))
         print(f"{payment} means {len(found)} payments; explain one of them by its id")
         return 0
     told = explained(snapshot)
@@ -52,19 +53,12 @@ async def _read(typed: str) -> tuple[list[Payment], PaymentSnapshot | None]:
     from worker.cli.configured import configuration
     from worker.config.webhook_endpoints import endpoints_of
     from worker.postgres.events.endpoint_rows import known_endpoints
-    from worker.postgres.past_payments import deleted_at
-    from worker.postgres.reads.snapshots import find_payments, read_dossier
+    from worker.postgres.reads.snapshots import read_dossier
     from worker.postgres.server.opened import opened_as_it_is
 
     config = configuration()
     async with opened_as_it_is(config) as database:
-        found = await find_payments(database, typed, [merchant.id for merchant in config.merchants])
-        if not found:
-            past = await deleted_at(database, [merchant.id for merchant in config.merchants], typed)
-            if past is not None:
-                raise CommandFailed(f"the payment {typed} was deleted on {past:%Y-%m-%d}, as its retention had ended")
-            others = "" if typed.startswith("pay_") else ", and no reference, order or transaction of that name"
-            raise CommandFailed(f"there is no payment {typed}{others}")
+        found = await payments_meant(config, database, typed)
         if len(found) > 1:
             return found, None
         one, endpoints = found[0], await known_endpoints(database, endpoints_of(config))

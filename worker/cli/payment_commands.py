@@ -1,13 +1,12 @@
 """`payproof payments`: payments are listed, shown and verified, and held payments are resolved.
 
-A person here may look at every merchant's payments. So an id is looked up under each merchant; only a list is of one
+A person here may look at every merchant's payments. So any id is looked up under each merchant; only a list is of one
 merchant.
 """
 
 from __future__ import annotations
 
 import asyncio
-import getpass
 import sys
 from typing import TYPE_CHECKING, Annotated
 
@@ -18,15 +17,18 @@ from rich.console import Console
 from schemas.payments import Payment, view
 from schemas.words import Hold, Status
 from worker.cli.command_errors import CommandFailed, WrongUsage
-from worker.cli.payment_rows import print_rows, row_of
+from worker.cli.list_output import LISTED, ListOptions, print_list
+from worker.cli.payment_meant import payment_meant
+from worker.cli.resolve_command import list_proposals, resolve_payment_command
 from worker.cli.show_evidence import print_evidence
 
 if TYPE_CHECKING:
     from consumers.account import Account
     from worker.config import Config
-    from worker.postgres.database import Database
 
 payments = App(name="payments", help="List, show, verify and resolve payments.")
+payments.command(resolve_payment_command, name="resolve")
+payments.command(list_proposals, name="proposals")
 
 
 @payments.command(name="list")
@@ -39,11 +41,18 @@ def list_payments_command(
     reference: str | None = None,
     order: str | None = None,
     limit: Annotated[int, Parameter(help="1 to 100.", validator=Number(gte=1, lte=100))] = 20,
+    listed: ListOptions = LISTED,
 ) -> int:
     """List payments, newest first, with the sums of all matches. --hold any, or a reason, is the work list."""
+    from msgspec.structs import asdict
+
     from schemas.requests import ListQuery
+    from schemas.shown import PaymentView
     from worker.cli.configured import configuration, merchant_meant
-    from worker.cli.payment_rows import print_work
+    from worker.cli.held_command import COLUMNS as HELD_COLUMNS
+    from worker.cli.held_command import work_records
+    from worker.cli.payment_rows import print_page, print_work
+    from worker.postgres.reads.differences import read_differences
     from worker.postgres.reads.reading import PageWithSummary, read_page
     from worker.postgres.reads.work_list import WorkList, read_work
     from worker.postgres.server.opened import opened_as_it_is
@@ -52,25 +61,23 @@ def list_payments_command(
         raise WrongUsage(f"--hold: {hold} is none of any, none, {', '.join(Hold)}")
     query = ListQuery(status=status, hold=hold, account=account, reference=reference, order=order, limit=limit)
 
-    async def read() -> PageWithSummary | WorkList:
+    async def read() -> tuple[PageWithSummary | WorkList, dict[str, str]]:
         config = configuration()
         whose = merchant_meant(config, merchant)
         _warn_of_account(config, whose, account)
         async with opened_as_it_is(config) as database:
             if hold not in (None, "none"):
-                return await read_work(database, whose, query)
-            return await read_page(database, whose, query, None)
+                work = await read_work(database, whose, query)
+                payments = [one.payment for one in work.held]
+                return work, await read_differences(database, payments, config.accounts, config.checks)
+            return await read_page(database, whose, query, None), {}
 
-    found = asyncio.run(read())
+    found, differences = asyncio.run(read())
     if isinstance(found, WorkList):
-        print_work(found)
+        print_list(listed, HELD_COLUMNS, work_records(found, differences), lambda: print_work(found, differences))
         return 0
-    print_rows([row_of(payment) for payment in found.payments])
-    sums = found.summary
-    all_shown = "" if found.next is None else f", the newest {len(found.payments)} are shown"
-    completed = f"{sums.completed_count} completed for {sums.completed_amount} BDT"
-    count = f"the newest {sums.count} that match" if sums.capped else f"{sums.count} in all"
-    print(f"{count}{all_shown}; {completed}, {sums.failed_count} failed")
+    records = [asdict(view(payment)) for payment in found.payments]
+    print_list(listed, PaymentView.__struct_fields__, records, lambda: print_page(found, listed))
     return 0
 
 
@@ -86,13 +93,13 @@ def show_payment(payment_id: str) -> int:
     async def run() -> None:
         config, console = configuration(), Console(soft_wrap=True)
         async with opened_as_it_is(config) as database:
-            payment = await _find(config, database, payment_id)
+            payment = await payment_meant(config, database, payment_id)
             snapshot = await read_dossier(database, payment.id, config.account(payment.account), config.checks)
             if snapshot is None:
                 raise CommandFailed(f"there is no payment {payment_id}")
             console.print_json(as_json(view(snapshot.payment)))
             if found := evidence(snapshot):
-                print_evidence(Console(highlight=False), payment_id, found, snapshot.now)
+                print_evidence(Console(highlight=False), payment.id, found, snapshot.now)
             async for page in timeline_pages(database, payment.id):
                 for entry in page:
                     console.print_json(as_json(entry), indent=None)
@@ -109,55 +116,6 @@ def verify(payment_id: str) -> int:
     return 0
 
 
-@payments.command(name="resolve")
-def resolve_command(
-    payment_id: str,
-    *,
-    status: Status,
-    reason: str,
-    actor: Annotated[str | None, Parameter(help="Who decides; you, unless given.")] = None,
-    evidence: Annotated[str | None, Parameter(help="What it rests on, such as a statement's line.")] = None,
-    transaction_id: Annotated[str | None, Parameter(help="The gateway's, where the payment has none.")] = None,
-    version: Annotated[
-        int | None, Parameter(help="The version you decide on; refused if it is another by now.")
-    ] = None,
-) -> int:
-    """Resolve a held payment: to its present status or a higher one. The first of two people decides."""
-    from consumers.commands.resolve import ResolutionRefused, ResolutionRequest, resolve_payment
-    from schemas.requests import RESOLUTION, Wrong
-    from worker.cli.configured import configuration
-    from worker.config import rules_of
-    from worker.postgres.ledger.postgres_ledger import PostgresLedger
-    from worker.postgres.server.opened import opened_as_it_is
-
-    given = {
-        "status": status.value,
-        "actor": actor or _you(),
-        "reason": reason,
-        "evidence": evidence,
-        "transaction_id": transaction_id,
-    }
-    wrong: list[Wrong] = []
-    found = RESOLUTION.read({name: value for name, value in given.items() if value is not None}, wrong)
-    if wrong:
-        raise WrongUsage("\n".join(f"--{one.field.replace('_', '-')}: {one.message}" for one in wrong))
-    wanted = ResolutionRequest(**{**found, "status": status, "version": version})
-
-    async def run() -> Payment:
-        config = configuration()
-        async with opened_as_it_is(config) as database:
-            payment = await _find(config, database, payment_id)
-            _account(config, payment)
-            try:
-                return await resolve_payment(PostgresLedger(database), rules_of(config), payment.id, wanted)
-            except ResolutionRefused as error:
-                raise CommandFailed(f"{error.code}: {error}") from None
-
-    payment = asyncio.run(run())
-    print(f"{payment.id} is {payment.status}" + (f", still held: {payment.hold}" if payment.hold else ""))
-    return 0
-
-
 async def _verify(payment_id: str) -> Payment:
     from consumers.checks.planned_questions import can_ask
     from consumers.timing import TIMING
@@ -170,8 +128,8 @@ async def _verify(payment_id: str) -> Payment:
 
     config = configuration()
     async with opened_as_it_is(config) as database:
-        payment = await _find(config, database, payment_id)
-        capabilities = _account(config, payment).provider.capabilities
+        payment = await payment_meant(config, database, payment_id)
+        capabilities = configured_account(config, payment).provider.capabilities
         if not capabilities.asked_by:
             raise CommandFailed(f"{payment.id} is {payment.status}; its gateway has no status API that could be asked")
         if not can_ask(payment, capabilities):
@@ -201,29 +159,11 @@ def _warn_of_account(config: Config, merchant: str, account: str | None) -> None
         print(f"--account: {account} is not configured; there are {', '.join(ids)}", file=sys.stderr)
 
 
-async def _find(config: Config, database: Database, payment_id: str) -> Payment:
-    from worker.postgres.reads.reading import read_payment
-
-    for merchant in config.merchants:
-        payment = await read_payment(database, merchant.id, payment_id)
-        if payment is not None:
-            return payment
-    by_name = f"; payproof explain {payment_id} looks for it by its other names"
-    raise CommandFailed(f"there is no payment {payment_id}" + ("" if payment_id.startswith("pay_") else by_name))
-
-
-def _account(config: Config, payment: Payment) -> Account:
+def configured_account(config: Config, payment: Payment) -> Account:
     account = config.account(payment.account)
     if account is None:
         raise CommandFailed(f"account_not_configured: the account {payment.account} is no longer in the configuration")
     return account
-
-
-def _you() -> str:
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):  # a container's user may have no name
-        raise WrongUsage("--actor: is needed, because your user has no name here") from None
 
 
 def as_json(value: object) -> str:

@@ -6,27 +6,31 @@ An id is never cut off: a part of it cannot be copied and used.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from schemas.payments import Payment
-from worker.terminal_text import lasted, print_whole
+from worker.cli.list_output import LISTED, ListOptions
+from worker.terminal_text import lasted, print_whole, printable_line
 
-COLUMNS = ("payment", "opened (UTC)", "account", "reference", "status", "hold", "amount")
+
+def columns_of(listed: ListOptions) -> tuple[str, ...]:
+    return "payment", listed.head("opened"), "account", "reference", "status", "hold", "amount"
 
 
-def row_of(payment: Payment) -> tuple[str, ...]:
-    """A payment's cells under COLUMNS."""
-    opened_at, amount = f"{payment.opened_at:%Y-%m-%d %H:%M:%S}", f"{payment.amount:.2f} {payment.currency}"
+def row_of(payment: Payment, listed: ListOptions) -> tuple[str, ...]:
+    """A payment's cells under `columns_of`."""
+    opened_at, amount = listed.time(payment.opened_at), f"{payment.amount:.2f} {payment.currency}"
     hold = payment.hold or ""
     return payment.id, opened_at, payment.account, payment.reference, payment.status.value, hold, amount
 
 
-def print_rows(rows: list[tuple[str, ...]], columns: Sequence[str] = COLUMNS) -> None:
+def print_rows(rows: list[tuple[str, ...]], columns: Sequence[str]) -> None:
     """A table. On a terminal too narrow for it, two lines for each payment, because nothing may be cut off."""
     table = Table(box=None, header_style="bold", pad_edge=False)
     for name in columns:
@@ -36,25 +40,41 @@ def print_rows(rows: list[tuple[str, ...]], columns: Sequence[str] = COLUMNS) ->
     if print_whole(table):
         return
     console = Console(highlight=False)
-    for payment_id, since, account, reference, status, hold, amount in rows:
+    for payment_id, since, account, reference, status, hold, amount, *differs in rows:
         first = "  ".join(filter(None, (payment_id, status, amount, hold)))
-        console.print(f"{first}\n    {since}  {account}  {reference}", markup=False, soft_wrap=True)
+        more = "".join(f"\n    {words}" for words in differs if words)
+        console.print(f"{first}\n    {since}  {account}  {reference}{more}", markup=False, soft_wrap=True)
+
+
+def print_page(page: PageWithSummary, listed: ListOptions) -> None:
+    """A row for each payment, and a line with the sums of all that match."""
+    print_rows([row_of(payment, listed) for payment in page.payments], columns_of(listed))
+    sums = page.summary
+    all_shown = "" if page.next is None else f", the newest {len(page.payments)} are shown"
+    completed = f"{sums.completed_count} completed for {sums.completed_amount} BDT"
+    count = f"the newest {sums.count} that match" if sums.capped else f"{sums.count} in all"
+    print(f"{count}{all_shown}; {completed}, {sums.failed_count} failed")
 
 
 if TYPE_CHECKING:
+    from worker.postgres.reads.reading import PageWithSummary
     from worker.postgres.reads.work_list import WorkList
 
-_WORK_COLUMNS = ("payment", "held for", "account", "reference", "status", "hold", "amount")
+_WORK_COLUMNS = ("payment", "held for", "account", "reference", "status", "hold", "amount", "what differs")
 
 
-def print_work(work: WorkList) -> None:
-    """A row for each payment; a line for each reason with the money at stake; the sum of all that match."""
+def print_work(work: WorkList, differences: Mapping[str, str]) -> None:
+    """A row for each payment with what differs, by its id in `differences`.
+
+    Then a line for each reason with the money at stake, and the sum of all that match.
+    """
     from consumers.explain.hold_words import TO_DO
 
     rows = []
     for held in work.held:
-        payment_id, _, *rest = row_of(held.payment)
-        rows.append((payment_id, lasted(work.now - held.since), *rest))
+        payment_id, _, *rest = row_of(held.payment, LISTED)
+        differs = printable_line(Text(differences.get(payment_id, ""))).plain
+        rows.append((payment_id, lasted(work.now - held.since), *rest, differs))
     print_rows(rows, _WORK_COLUMNS)
     total: dict[str, Decimal] = defaultdict(Decimal)
     for stake in work.stakes:

@@ -18,6 +18,7 @@ from cyclopts import App, Parameter
 from cyclopts.validators import Number
 
 from worker.cli.command_errors import CommandFailed, WrongUsage
+from worker.cli.list_output import LISTED, ListOptions, print_list
 
 reconcile = App(name="reconcile", help="Compare a gateway's statement with our payments; list and show such runs.")
 
@@ -66,11 +67,12 @@ def list_runs(
     *,
     account: Annotated[str | None, Parameter(help="Those of one account alone.")] = None,
     limit: Annotated[int, Parameter(help="At most so many.", validator=Number(gte=1))] = 20,
+    listed: ListOptions = LISTED,
 ) -> int:
     """List runs, newest first."""
     from schemas.report import Run
     from worker.cli.configured import configuration
-    from worker.cli.run_table import print_runs
+    from worker.cli.run_table import RUN_COLUMNS, print_runs, run_record
     from worker.postgres.server.opened import opened_as_it_is
     from worker.postgres.statements.runs import read_runs
 
@@ -78,7 +80,8 @@ def list_runs(
         async with opened_as_it_is(configuration()) as database:
             return await read_runs(database, account, most=limit)
 
-    print_runs(asyncio.run(read()))
+    runs = asyncio.run(read())
+    print_list(listed, RUN_COLUMNS, [run_record(run) for run in runs], lambda: print_runs(runs, listed))
     return 0
 
 

@@ -13,38 +13,55 @@ from rich.text import Text
 
 from schemas.report import Run
 from schemas.statements import LineOutcome
+from worker.cli.list_output import ListOptions, Record
 from worker.terminal_text import print_whole, printable_line
 
-COLUMNS = ("run", "at (UTC)", "account", "statement", "rows", "not matched", "how")
+HEADS = ("run", "at", "account", "statement", "rows", "not matched", "how")
+RUN_COLUMNS = (
+    *("id", "account", "source", "started_at", "finished_at", "since", "until", "dry_run", "stopped", "rows"),
+    *("not_matched", "counts"),
+)
 _FINE = (LineOutcome.MATCHED, LineOutcome.DUPLICATE)
 
 
-def print_runs(runs: Sequence[Run]) -> None:
+def print_runs(runs: Sequence[Run], listed: ListOptions) -> None:
     if not runs:
         print("no statement was reconciled yet")
         return
     table = Table(box=None, header_style="bold", pad_edge=False)
-    for name in COLUMNS:
-        table.add_column(name, no_wrap=True, justify="right" if name in ("rows", "not matched") else "left")
+    for name in HEADS:
+        head = listed.head(name) if name == "at" else name
+        table.add_column(head, no_wrap=True, justify="right" if name in ("rows", "not matched") else "left")
     for run in runs:
-        table.add_row(*(printable_line(Text(cell)) for cell in run_cells(run)))
+        table.add_row(*(printable_line(Text(cell)) for cell in run_cells(run, listed)))
     if print_whole(table):
         return
     console = Console(highlight=False)
     for run in runs:
         run_id, at, account, source, rows, differing, how = (
-            printable_line(Text(cell)).plain for cell in run_cells(run)
+            printable_line(Text(cell)).plain for cell in run_cells(run, listed)
         )
         line = f"{run_id}  {differing} of {rows} not matched\n    {at}  {account}  {source}  {how}"
         console.print(line.rstrip(), markup=False, soft_wrap=True)
 
 
-def run_cells(run: Run) -> tuple[str, ...]:
-    counts = run.counts
-    rows, differing = sum(counts.values()), sum(count for one, count in counts.items() if one not in _FINE)
+def run_record(run: Run) -> Record:
+    """The run under RUN_COLUMNS; `counts` has its rows by their outcome."""
+    rows, differing = _counted(run)
+    named = {name: getattr(run, name) for name in RUN_COLUMNS if name not in ("rows", "not_matched")}
+    return named | {"rows": rows, "not_matched": differing}
+
+
+def _counted(run: Run) -> tuple[int, int]:
+    """How many rows the run has, and how many of them are not matched."""
+    return sum(run.counts.values()), sum(count for one, count in run.counts.items() if one not in _FINE)
+
+
+def run_cells(run: Run, listed: ListOptions) -> tuple[str, ...]:
+    rows, differing = _counted(run)
     return (
         run.id,
-        f"{run.started_at:%Y-%m-%d %H:%M:%S}",
+        listed.time(run.started_at),
         run.account,
         run.source,
         f"{rows:,}",

@@ -14,6 +14,7 @@ from typing import Annotated
 from cyclopts import App, Parameter
 
 from worker.cli.command_errors import CommandFailed, WrongUsage
+from worker.cli.list_output import LISTED, ListOptions, print_list
 from worker.cli.meant_endpoint import meant_endpoint, meant_orphan, meant_without_database
 
 webhooks = App(name="webhooks", help="Look at the shop's webhook endpoints; test one, enable one, send events again.")
@@ -24,10 +25,10 @@ OrphanId = Annotated[str, Parameter(help="The id or former URL of an endpoint th
 
 
 @webhooks.command(name="list")
-def list_webhooks() -> int:
+def list_webhooks(*, listed: ListOptions = LISTED) -> int:
     """List the endpoints, each with its waiting and given-up events and its state."""
     from worker.cli.configured import configuration
-    from worker.cli.endpoints import print_endpoints
+    from worker.cli.endpoints import ENDPOINT_COLUMNS, endpoint_records, print_endpoints
     from worker.config.webhook_endpoints import endpoints_of
     from worker.postgres.events.endpoint_rows import known_endpoints, list_endpoints
     from worker.postgres.server.opened import opened_as_it_is
@@ -36,7 +37,9 @@ def list_webhooks() -> int:
         config = configuration()
         async with opened_as_it_is(config) as database:
             configured = await known_endpoints(database, endpoints_of(config))
-            print_endpoints(configured, await list_endpoints(database), database.clock.now())
+            found, now = await list_endpoints(database), database.clock.now()
+            records = endpoint_records(configured, found)
+            print_list(listed, ENDPOINT_COLUMNS, records, lambda: print_endpoints(configured, found, now, listed))
 
     asyncio.run(run())
     return 0
@@ -48,10 +51,11 @@ def list_deliveries(
     *,
     state: Annotated[str | None, Parameter(help="waiting or given_up; all, unless given.")] = None,
     limit: Annotated[int, Parameter(help="At most so many, 1 to 1000.")] = 20,
+    listed: ListOptions = LISTED,
 ) -> int:
     """List an endpoint's deliveries, newest event first; those that wait: the next one first."""
     from worker.cli.configured import configuration
-    from worker.cli.delivery_rows import print_deliveries
+    from worker.cli.delivery_rows import DELIVERY_COLUMNS, delivery_record, print_deliveries
     from worker.postgres.events.delivery_reads import DeliveryState, read_deliveries
     from worker.postgres.server.opened import opened_as_it_is
 
@@ -69,7 +73,9 @@ def list_deliveries(
                 page = await read_deliveries(
                     connection, meant.id, meant.merchant, limit, state=DeliveryState(state) if state else None
                 )
-            print_deliveries(page.deliveries, database.clock.now())
+            now, found = database.clock.now(), page.deliveries
+            records = [delivery_record(meant, one) for one in found]
+            print_list(listed, DELIVERY_COLUMNS, records, lambda: print_deliveries(found, now, listed))
 
     asyncio.run(run())
     return 0

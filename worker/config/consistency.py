@@ -30,6 +30,7 @@ from worker.config.shapes import (
     WEBHOOK_SECRET_PREFIX,
     ApiKey,
     Archive,
+    Contacts,
     File,
     Id,
     Merchant,
@@ -70,10 +71,11 @@ class DocumentRules:
         check_named_key(reader, values, path, self._once)
 
     def archive(self, reader: Reader, values: Mapping[str, Any], path: str) -> None:
+        """Of the keys of `[archive]` and `[contacts]`: a key has one purpose."""
         for index, key in _here(values.get("keys", ())):
             place = f"{path}.keys[{index}]"
             try:
-                self._once(reader, ("archive_key", key_of(key.reveal())), place, "is there already")
+                self._once(reader, ("key of 32 bytes", key_of(key.reveal())), place, "is a key of {first} too")
             except ValueError as error:
                 reader.note(place, str(error))
 
@@ -181,6 +183,7 @@ def rules_for(rules: DocumentRules) -> dict[type, Any]:
         Webhook: rules.webhook,
         StatementMap: check_map,
         Archive: rules.archive,
+        Contacts: rules.archive,
         Retained: rules.retention,
         File: check_merchants,
         **CONSOLE_RULES,

@@ -7,6 +7,7 @@ from collections.abc import Collection
 
 _USED_BY = (
     (r"archive\.keys", {"consume", "console"}),
+    (r"contacts\.keys", {"ingress", "console"}),  # the one stores hashes, the other finds by them
     (r"console\.operators\[\d+\]\.", {"console"}),
     (r"merchants\[\d+\]\.(api_keys|keys)", {"ingress"}),
     (r"merchants\[\d+\]\.webhooks\[\d+\]\.secret", {"ingress", "deliver"}),  # it signs returns too

@@ -24,6 +24,7 @@ from schemas.words import EventType, Scope
 from worker.config.console import Console
 from worker.config.keys import digest_of
 from worker.runtime.connection_limits import MOST_CONNECTIONS
+from worker.runtime.contacts import ContactKeys
 from worker.runtime.encryption import key_of
 from worker.runtime.sizes import GB, MB
 
@@ -135,6 +136,20 @@ class Archive(Struct, frozen=True, kw_only=True):
         return tuple(key_of(key.reveal()) for key in self.keys)
 
 
+class Contacts(Struct, frozen=True, kw_only=True):
+    """Keys of the hashes by which payments are found by a buyer's phone number or e-mail address.
+
+    The first of `keys` hashes, and all of them find. Without keys nothing is stored, and nothing is found so. Hashes
+    are kept as long as the archive.
+    """
+
+    keys: tuple[Secret, ...] = ()
+
+    @property
+    def hashing(self) -> ContactKeys:
+        return ContactKeys([key_of(key.reveal()) for key in self.keys])
+
+
 class Retained(Struct, frozen=True, kw_only=True):
     """How long events and whole payments are kept; None: for good. `[retention]` in the file.
 
@@ -153,6 +168,7 @@ class File(Struct, frozen=True, kw_only=True):
     allow_http_hosts: frozenset[str] = frozenset()
     checks: Checks = Checks()
     archive: Archive = Archive()
+    contacts: Contacts = Contacts()
     retention: Retained = Retained()
     console: Console = Console()
     merchants: Annotated[tuple[Merchant, ...], Meta(min_length=1)]
@@ -231,4 +247,5 @@ def rules_of(config: Config) -> Rules:
         checks=config.checks,
         public_url=config.settings.public_url,
         jitter=JITTER,
+        second_person_from=config.console.second_person_limit,
     )

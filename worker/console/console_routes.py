@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from worker.console.pages import now_page, sign_in_page
+from worker.console.pages import gateways_page, now_page, settings_page, sign_in_page
 from worker.console.pages.books_routes import BOOKS
 from worker.console.pages.decide_routes import DECIDE
 from worker.console.pages.find_routes import FIND
@@ -17,6 +17,8 @@ ROUTES: tuple[Route | OpenRoute, ...] = (
     Route(method="POST", path="/sign-out", roles=EVERYBODY, handler=sign_in_page.sign_out),
     Route(method="POST", path="/sign-out-everywhere", roles=EVERYBODY, handler=sign_in_page.sign_out_everywhere),
     Route(method="GET", path="/", roles=EVERYBODY, handler=now_page.show_now),
+    Route(method="GET", path="/gateways", roles=EVERYBODY, handler=gateways_page.show_gateways),
+    Route(method="GET", path="/settings", roles=EVERYBODY, handler=settings_page.show_settings),
     *FIND,
     *DECIDE,
     *HOOKS,

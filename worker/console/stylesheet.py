@@ -21,7 +21,8 @@ _BASE = (
     "font:1rem/1.5 system-ui,-apple-system,'Noto Sans','Noto Sans Bengali',sans-serif}"
     ":lang(bn){line-height:1.65}"
     "h1{font-size:1.6rem;line-height:1.3;margin:0 0 1rem;text-wrap:balance}"
-    "h2{font-size:1.2rem;line-height:1.35;margin:2rem 0 .6rem}h3{font-size:1rem;margin:1.25rem 0 .35rem}"
+    "h2{font-size:1.2rem;line-height:1.35;margin:2rem 0 .6rem}h2.first{margin-top:0}"
+    "h3{font-size:1rem;margin:1.25rem 0 .35rem}"
     "p{margin:0 0 .75rem;max-width:48rem}small,.small{font-size:.875rem}.quiet,small{color:var(--quiet)}"
     + "".join(f".{tone}{{color:var(--{tone})}}" for tone in TONES)
     + "a{color:var(--wait)}"

@@ -34,6 +34,11 @@ _FORGET = """
         WHERE NOT o.personal AND o.recorded_at < now() - $1::interval
         ORDER BY o.recorded_at LIMIT $2))
 """
+_FORGET_CONTACTS = """
+    DELETE FROM contacts WHERE payment_id = ANY(ARRAY(
+        SELECT c.payment_id FROM contacts c WHERE c.recorded_at < now() - $1::interval
+        ORDER BY c.recorded_at LIMIT $2))
+"""
 _READ = "SELECT claim_id, key_id, body FROM archive WHERE claim_id = $1"
 
 
@@ -75,6 +80,14 @@ async def forget_requests(retention: timedelta, database: Database, most: int) -
     Until then a request tells an equal request from another.
     """
     return rows_changed(await database.execute(_FORGET, retention, most))
+
+
+async def forget_contacts(retention: timedelta, database: Database, most: int) -> int:
+    """Delete hashes of buyers' phone numbers and e-mail addresses after `retention`, and return how many.
+
+    Those of a payment go together, so it may be some more than `most`. With its payment a hash goes at any time.
+    """
+    return rows_changed(await database.execute(_FORGET_CONTACTS, retention, most))
 
 
 async def read_archived(database: Database, claim_id: str, cipher: ArchiveCipher) -> bytes | None:

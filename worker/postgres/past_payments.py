@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 
 import asyncpg
 
-from worker.postgres.database import Connection, Database
+from worker.postgres.database import Connection, Database, Reads
 
 PART = 5
 """Of a payment a dozen rows are deleted, so a statement deletes so much fewer payments than other rows."""
@@ -57,7 +57,7 @@ class PastPayments:
         return bool(rows)
 
 
-async def deleted_at(database: Database, merchants: list[str], payment_id: str) -> datetime | None:
+async def deleted_at(database: Reads, merchants: list[str], payment_id: str) -> datetime | None:
     """When retention deleted this payment of one of these merchants; None if it did not."""
     rows = await database.fetch(_DELETED_AT, payment_id, merchants)
     return rows[0]["deleted_at"] if rows else None

@@ -31,7 +31,8 @@ class Wakeup(msgspec.Struct, kw_only=True, omit_defaults=True):
 
     `claims`: gateways that have new claims. `events`: events were written that have no positions yet. `placed`: events
     got their positions, or deliveries became due. `outcomes`: ids of payments that changed. `look_at`: the earliest
-    next check of a payment. `sender`: the process that sent this; it ignores its own wakeups from the database.
+    next check of a payment. `approvals`: a proposal was approved. `sender`: the process that sent this; it ignores its
+    own wakeups from the database.
     """
 
     claims: list[str] = []
@@ -39,6 +40,7 @@ class Wakeup(msgspec.Struct, kw_only=True, omit_defaults=True):
     placed: bool = False
     outcomes: list[str] = []
     look_at: Annotated[datetime, msgspec.Meta(tz=True)] | None = None
+    approvals: bool = False
     sender: str = ""
 
 
@@ -98,6 +100,7 @@ def _merged(wakeups: Sequence[Wakeup]) -> Wakeup:
         events=any(wakeup.events for wakeup in wakeups),
         placed=any(wakeup.placed for wakeup in wakeups),
         outcomes=list(dict.fromkeys(payment_id for wakeup in wakeups for payment_id in wakeup.outcomes)),
+        approvals=any(wakeup.approvals for wakeup in wakeups),
         look_at=min((wakeup.look_at for wakeup in wakeups if wakeup.look_at is not None), default=None),
     )
 

@@ -57,7 +57,7 @@ def key_of(text: str) -> bytes:
     except binascii.Error:
         key = b""
     if len(key) != KEY_BYTES:
-        raise ValueError(f"an archive key is the base64 of {KEY_BYTES} bytes; `payproof key --archive` makes one")
+        raise ValueError(f"a key is the base64 of {KEY_BYTES} bytes; `payproof key --archive` makes one")
     return key
 
 

@@ -25,6 +25,7 @@ from worker.console.pages.endpoint_parts import (
 )
 from worker.console.visit import Visit
 from worker.postgres.events.delivery_reads import last_attempt, read_attempts, read_delivery
+from worker.postgres.events.event_reads import read_event
 from worker.postgres.events.resend import resend
 
 REFRESH_SECONDS = 2
@@ -78,9 +79,15 @@ async def show_delivery(visit: Visit) -> web.StreamResponse:
 
 async def resend_delivery(visit: Visit) -> web.StreamResponse:
     endpoint, event_id = await endpoint_of_path(visit), visit.request.match_info["event_id"]
-    if endpoint is None or not await resend(visit.database, endpoint.id, event_id):
+    if endpoint is None:
         return missing(visit)
-    acted(visit, "resend", endpoint=endpoint.id, event_id=event_id)
+    async with visit.database.connection() as connection:
+        event = await read_event(connection, event_id)
+    if event is None or event.merchant != endpoint.merchant:
+        return missing(visit)
+    await acted(visit, "event.resent", event_id, merchant=event.merchant, payment_id=event.payment_id)
+    if not await resend(visit.database, endpoint.id, event_id):
+        return missing(visit)
     return to(delivery_path(endpoint, event_id))
 
 

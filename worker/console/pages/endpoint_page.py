@@ -85,7 +85,7 @@ async def test_endpoint(visit: Visit) -> web.StreamResponse:
     if endpoint is None:
         return missing(visit)
     event_id, body = trial_event(endpoint.merchant, visit.now)
-    acted(visit, "test", endpoint=endpoint.id)
+    await acted(visit, "endpoint.tested", endpoint.id, merchant=endpoint.merchant)
     back = h.p[h.a(href=endpoint_path(endpoint))[visit.say("back")]]
     title = visit.say("endpoints.tested", name=name_of(endpoint))
     private = visit.context.config.allow_private_webhooks
@@ -108,9 +108,9 @@ async def send_waiting(visit: Visit) -> web.StreamResponse:
     endpoint = await endpoint_of_path(visit)
     if endpoint is None:
         return missing(visit)
+    await acted(visit, "endpoint.enabled", endpoint.id, merchant=endpoint.merchant)
     await enable_endpoint(visit.database, endpoint.id, visit.now)
     visit.database.notify(Wakeup(placed=True))
-    acted(visit, "send_waiting", endpoint=endpoint.id)
     return to(endpoint_path(endpoint))
 
 
@@ -118,8 +118,8 @@ async def send_given_up(visit: Visit) -> web.StreamResponse:
     endpoint = await endpoint_of_path(visit)
     if endpoint is None:
         return missing(visit)
-    count = await resend_given_up(visit.database, endpoint.id)
-    acted(visit, "send_given_up", endpoint=endpoint.id, count=count)
+    await acted(visit, "endpoint.given_up_resent", endpoint.id, merchant=endpoint.merchant)
+    await resend_given_up(visit.database, endpoint.id)
     return to(endpoint_path(endpoint))
 
 

@@ -5,14 +5,16 @@ from __future__ import annotations
 import re
 
 import htpy as h
-import structlog
 from aiohttp import web
 
+from schemas.audit import AuditRecord
+from schemas.proposals import Origin
 from worker.config.webhook_endpoints import Endpoint, endpoint_of
 from worker.console.elements import age, form
 from worker.console.layout import error_page
 from worker.console.route_table import ACTING
 from worker.console.visit import Visit
+from worker.postgres.audit_rows import add_record
 from worker.postgres.events.delivery_reads import Delivery, DeliveryState
 from worker.postgres.events.endpoint_reads import EndpointReport, EndpointState
 from worker.postgres.events.endpoint_rows import known_endpoints
@@ -24,8 +26,6 @@ _ENDPOINT_TONES = {
     EndpointState.FAILING: "hand",
     EndpointState.BLOCKED: "stop",
 }
-
-log = structlog.get_logger()
 
 
 async def endpoints_seen(visit: Visit, merchant: str | None = None) -> tuple[Endpoint, ...]:
@@ -54,9 +54,22 @@ def to(path: str) -> web.Response:
     return web.Response(status=303, headers={"Location": path})
 
 
-def acted(visit: Visit, action: str, **subject: object) -> None:
-    """Log what an operator did."""
-    log.info("console.acted", operator=visit.operator.name, action=action, **subject)
+async def acted(
+    visit: Visit,
+    action: str,
+    subject: str,
+    *,
+    merchant: str | None = None,
+    payment_id: str | None = None,
+    why: str | None = None,
+) -> None:
+    """Write into the audit trail what the operator is about to do."""
+    origin = Origin(actor=visit.operator.name, via="console", address=visit.address)
+    record = AuditRecord(
+        origin=origin, action=action, merchant=merchant, payment_id=payment_id, subject=subject, why=why
+    )
+    async with visit.database.connection() as connection:
+        await add_record(connection, record)
 
 
 def may_act(visit: Visit) -> bool:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from worker.console.pages import delivery_page, endpoint_page, endpoints_page, events_page
-from worker.console.route_table import ACTING, EVERYBODY, Route
+from worker.console.pages import dead_letters_page, delivery_page, endpoint_page, endpoints_page, events_page
+from worker.console.route_table import ACTING, APPROVING, EVERYBODY, Route
 
 ENDPOINT = "/endpoints/{webhook_id}"
 DELIVERY = f"{ENDPOINT}/deliveries/{{event_id}}"
+LETTER = "/dead-letters/{letter}"
 
 HOOKS: tuple[Route, ...] = (
     Route(method="GET", path="/endpoints", roles=EVERYBODY, handler=endpoints_page.show_endpoints),
@@ -18,4 +19,14 @@ HOOKS: tuple[Route, ...] = (
     Route(method="POST", path=f"{DELIVERY}/resend", roles=ACTING, handler=delivery_page.resend_delivery),
     Route(method="GET", path="/events", roles=EVERYBODY, handler=events_page.show_events),
     Route(method="GET", path="/events/{event_id}", roles=EVERYBODY, handler=events_page.show_event),
+    Route(method="GET", path="/dead-letters", roles=EVERYBODY, handler=dead_letters_page.show_dead_letters),
+    Route(method="GET", path=LETTER, roles=EVERYBODY, handler=dead_letters_page.show_dead_letter),
+    Route(method="POST", path=f"{LETTER}/replay", roles=ACTING, handler=dead_letters_page.replay_dead_letter),
+    Route(
+        method="POST",
+        path=f"{LETTER}/drop",
+        roles=APPROVING,
+        handler=dead_letters_page.drop_dead_letter,
+        confirms=True,
+    ),
 )

@@ -18,7 +18,7 @@ from worker.postgres.events.orphans import list_orphans
 from worker.postgres.events.publish_cursor import BROKER
 from worker.postgres.lost_events import read_lost
 from worker.postgres.pools import CONNECTIONS, READ_CONNECTIONS
-from worker.postgres.reads.snapshots import ACCOUNTS
+from worker.postgres.reads.find import ACCOUNTS
 from worker.postgres.spent_bytes import archive_bytes
 from worker.runtime.sizes import GB
 

@@ -1,7 +1,8 @@
 """One transaction of the ledger in Postgres: a batch of payments, locked in the order of their ids.
 
-The order of locks is payments by id, then references, then sessions, transactions and orders, each by its key. Another
-order could deadlock. Nothing here decides; the unique keys and the trigger in `schemas/sql` repeat the rules of money.
+The order of locks is payments by id, then a proposal, references, then sessions, transactions and orders, each by
+its key. Another order could deadlock. Nothing here decides; the unique keys and the triggers in `schemas/sql` repeat
+the rules of money.
 """
 
 from __future__ import annotations
@@ -17,7 +18,10 @@ from msgspec import Struct
 
 from consumers.ports.writes import Keys
 from schemas.answers import Fact
+from schemas.audit import AuditRecord
 from schemas.payments import Case, Change, Payment, Resolution, TakenKeys
+from schemas.proposals import Proposal, ProposalState
+from worker.postgres.audit_rows import add_record
 from worker.postgres.database import Connection
 from worker.postgres.ledger.kept_claims import queue_early_claims
 from worker.postgres.ledger.news import news_of
@@ -26,6 +30,7 @@ from worker.postgres.ledger.rows import PAYMENT, payment_of
 from worker.postgres.ledger.store import store
 from worker.postgres.ledger.unexpected_rows import announce
 from worker.postgres.primary import meet
+from worker.postgres.proposal_rows import end_approved, lock_approved
 from worker.postgres.wakeups import Wakeup
 
 _SERVER = "SELECT since, version_floor, name = server_name() AS known, clock_timestamp() AS now FROM servers"
@@ -100,6 +105,17 @@ class PostgresBatch:
         self._changes = [(self.cases[change.payment.id].payment, change) for change in changes]
         if changes:
             await store(self._connection, self._changes)
+
+    async def audit(self, record: AuditRecord) -> None:
+        await add_record(self._connection, record)
+
+    async def approved_proposal(self, proposal_id: str) -> Proposal | None:
+        return await lock_approved(self._connection, proposal_id)
+
+    async def end_proposal(
+        self, proposal: Proposal, state: ProposalState, code: str | None = None, words: str | None = None
+    ) -> None:
+        await end_approved(self._connection, proposal, state, code, words)
 
     async def commit(self) -> None:
         await self._end.commit()

@@ -15,17 +15,23 @@ from worker.postgres.idempotency_keys import came_to
 from worker.postgres.ledger.rows import INSERT, PAYMENT, payment_of
 from worker.postgres.ledger.store import store
 from worker.postgres.past_payments import past_reference
+from worker.runtime.contacts import ContactKeys
 
 _LOST = """
     SELECT clock_timestamp() AS now, (
         SELECT l.payment_id FROM lost_events l WHERE l.account = $1 AND l.reference = $2
             AND (SELECT true FROM payments p WHERE p.id = l.payment_id) IS NULL LIMIT 1) AS lost_id
 """
+_KEEP_CONTACTS = "INSERT INTO contacts (payment_id, hash) SELECT $1, unnest($2::bytea[])"
 _LOCK_BY_REFERENCE = f"SELECT {PAYMENT} FROM payments p WHERE account = $1 AND reference = $2 FOR UPDATE"  # noqa: S608 - our own names
 
 
 async def create_or_reopen(
-    connection: Connection[asyncpg.Record], payment: Payment, request: dict[str, Any], lease: timedelta
+    connection: Connection[asyncpg.Record],
+    payment: Payment,
+    request: dict[str, Any],
+    lease: timedelta,
+    contacts: ContactKeys,
 ) -> ReadyToOpen | ReferenceTaken | None:
     """Insert the payment's row, or go on with the row that has its reference, if that has no checkout yet.
 
@@ -40,6 +46,7 @@ async def create_or_reopen(
             await connection.execute("DELETE FROM payments WHERE id = $1", made.id)
             return ReferenceTaken(payment=msgspec.structs.replace(made, id=past), why="opened", equal=False)
         await connection.execute("INSERT INTO openings VALUES ($1, $2)", made.id, request)
+        await _keep_contacts(connection, made, request, contacts)
         if made.id != payment.id:
             await came_to(connection, payment.id, made.id)
         return ReadyToOpen(made)
@@ -56,3 +63,13 @@ async def create_or_reopen(
         await store(connection, [(present, Change(payment=result.payment))])
         await came_to(connection, payment.id, present.id)
     return result
+
+
+async def _keep_contacts(
+    connection: Connection[asyncpg.Record], made: Payment, request: dict[str, Any], contacts: ContactKeys
+) -> None:
+    """Keep the hashes of the buyer's phone number and e-mail address, where there are keys for them."""
+    if contacts:
+        body = msgspec.json.decode(request.get("body", "{}"))
+        if hashes := contacts.of_customer(made.merchant, body.get("customer", {})):
+            await connection.execute(_KEEP_CONTACTS, made.id, hashes)

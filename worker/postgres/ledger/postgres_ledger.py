@@ -36,6 +36,7 @@ from worker.postgres.ledger.rows import PAYMENT, payment_of, planned_once
 from worker.postgres.ledger.write import PostgresLockedLedger, Tried, open_locked, put, write_all
 from worker.postgres.wakeups import Wakeup
 from worker.postgres.witness import SeenEvent
+from worker.runtime.contacts import ContactKeys
 from worker.runtime.encryption import ArchiveCipher
 
 _PEEK = f"SELECT {', '.join(Glance.__struct_fields__)} FROM payments WHERE id = ANY({planned_once(1)})"  # noqa: S608
@@ -50,7 +51,7 @@ class PostgresLedger:
     `cipher` encrypts the callbacks of the archive. `changed` is called with a payment as it was and its change, once
     the change is committed. `dropped` is called with a gateway and how many of its early claims were given up.
     `sequenced` is called with events that got their positions when they were written, in order. Without it, relays
-    assign all positions.
+    assign all positions. `contacts` hashes what a request tells of its buyer, to find the payment by it.
     """
 
     def __init__(
@@ -60,9 +61,10 @@ class PostgresLedger:
         changed: Callable[[Payment, Change], None] = lambda *_: None,
         dropped: Callable[[str, int], None] = lambda *_: None,
         sequenced: Callable[[Sequence[SequencedEvent]], None] | None = None,
+        contacts: ContactKeys | None = None,
     ) -> None:
         self._database, self._changed, self._dropped, self._sequenced = database, changed, dropped, sequenced
-        self._cipher = cipher or ArchiveCipher()
+        self._cipher, self._contacts = cipher or ArchiveCipher(), contacts or ContactKeys()
 
     @asynccontextmanager
     async def batch(self, payment_ids: Collection[str]) -> AsyncIterator[PostgresBatch]:
@@ -202,7 +204,7 @@ class PostgresLedger:
     async def create(self, payment: Payment, request: dict[str, Any], lease: timedelta) -> ReadyToOpen | ReferenceTaken:
         while True:
             async with self._database.connection() as connection, connection.transaction():
-                made = await create_or_reopen(connection, payment, request, lease)
+                made = await create_or_reopen(connection, payment, request, lease, self._contacts)
             if made is not None:
                 return made
 

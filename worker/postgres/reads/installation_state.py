@@ -145,7 +145,7 @@ async def read_state(
             stopped={row["provider"]: row["count"] for row in await connection.fetch(_STOPPED)},
             held={(row["provider"], row["hold"]): row["count"] for row in held},
             accounts=await read_accounts(connection, accounts, marks, now),
-            endpoints=await _endpoints(connection, ids, marks, now),
+            endpoints=await read_endpoint_states(connection, ids, marks, now),
             orphans={row["id"]: row["waiting"] for row in await connection.fetch(_ORPHANS, ids)},
             queued={provider: queue[provider, False] for provider in providers},
             low_priority={provider: queue[provider, True] for provider in providers},
@@ -173,9 +173,10 @@ async def _queue(
     return {kind: row["waiting"] for kind, row in rows.items()}
 
 
-async def _endpoints(
+async def read_endpoint_states(
     connection: Connection[asyncpg.Record], endpoints: Collection[str], marks: Watermarks, now: datetime
 ) -> list[EndpointState]:
+    """The state of the endpoints with these ids; of those that have a row."""
     if not endpoints:
         return []
     bounds = {one: marks["endpoint", one].bound(now) for one in endpoints}

@@ -2,7 +2,8 @@
 
 Every query here names the merchant. Values are bound; only our own words are in the SQL.
 
-The index `payments_listed` has all that a list filters by. Only the reference and the order have indexes of their own.
+The index `payments_listed` has all that a list filters by, and `payments_not_completed` the same for a status that few
+payments have. The reference, the order and the keys have indexes of their own.
 So a page is found in an index, and only the payments on it are read; and sums read no payment at all.
 """
 
@@ -16,9 +17,10 @@ from msgspec import Struct
 from schemas.payments import Payment
 from schemas.requests import ListQuery
 from schemas.responses import Summary
+from schemas.words import Status
 from worker.postgres.database import Reads
 from worker.postgres.ledger.rows import PAYMENT, payment_of
-from worker.postgres.reads.snapshots import ACCOUNTS
+from worker.postgres.reads.find import ACCOUNTS, find_payments
 
 Position = tuple[datetime, str]
 """Where a page ends: `opened_at` and id of its last payment."""
@@ -33,6 +35,12 @@ _SUMMARY = """
     FROM (
         SELECT status, hold, amount FROM payments WHERE {where} ORDER BY opened_at DESC, id DESC LIMIT {most}) AS newest
 """
+
+
+_OF_KEY = (
+    f"id = ANY(ARRAY(SELECT k.payment_id FROM {{table}} k WHERE k.account = ANY(ARRAY({ACCOUNTS})) AND k.{{key}} = $$))"  # noqa: S608
+)
+"""The payments with a key: the shown transaction or session, and former ones."""
 
 
 class PageWithSummary(Struct, frozen=True, kw_only=True):
@@ -53,20 +61,22 @@ async def read_page(
     database: Reads, merchant: str, query: ListQuery, after: Position | None, *, most_summed: int = MOST_SUMMED
 ) -> PageWithSummary:
     """The payments that match, newest first, behind position `after`. Page and summary are of one moment."""
-    where, values = matching(merchant, query)
-    paged, bound = where, [*values]
-    if after is not None:
-        paged += f" AND (opened_at, id) < (${len(bound) + 1}, ${len(bound) + 2})"
-        bound += after
-    sql = f"""
-        SELECT {PAYMENT} FROM (
-            SELECT id FROM payments WHERE {paged} ORDER BY opened_at DESC, id DESC LIMIT {query.limit + 1:d}) AS page
-        JOIN payments p USING (id) ORDER BY p.opened_at DESC, p.id DESC
-    """  # noqa: S608 - our own words, values are bound
     async with (
         database.connection() as connection,
         connection.transaction(isolation="repeatable_read", readonly=True),
     ):
+        found = None if query.q is None else await find_payments(connection, query.q, [merchant], thorough=False)
+        where, values = matching(merchant, query, None if found is None else [one.id for one in found])
+        paged, bound = where, [*values]
+        if after is not None:
+            paged += f" AND (opened_at, id) < (${len(bound) + 1}, ${len(bound) + 2})"
+            bound += after
+        sql = f"""
+            SELECT {PAYMENT} FROM (
+                SELECT id FROM payments WHERE {paged}
+                ORDER BY opened_at DESC, id DESC LIMIT {query.limit + 1:d}) AS page
+            JOIN payments p USING (id) ORDER BY p.opened_at DESC, p.id DESC
+        """  # noqa: S608 - our own words, values are bound
         rows = await connection.fetch(sql, *bound)
         sums = await connection.fetchrow(_SUMMARY.format(where=where, most=most_summed), *values)
     assert sums is not None, "an aggregate has one row"
@@ -85,11 +95,13 @@ async def read_page(
     )
 
 
-def matching(merchant: str, query: ListQuery) -> tuple[str, list[Any]]:
-    """The SQL conditions of a query, numbered from $1, and the values bound to them in order."""
+def matching(merchant: str, query: ListQuery, ids: list[str] | None = None) -> tuple[str, list[Any]]:
+    """The SQL conditions of a query, numbered from $1, and the values bound to them in order.
+
+    `ids`: the payments that the `q` of the query has found.
+    """
     given: list[tuple[str, Any]] = [
         ("merchant =", merchant),
-        ("status =", query.status),
         ("provider =", query.provider),
         ("account =", query.account),
         ("reference =", query.reference),
@@ -98,13 +110,22 @@ def matching(merchant: str, query: ListQuery) -> tuple[str, list[Any]]:
         ("opened_at <", query.until),
         ("amount >=", query.amount_min),
         ("amount <=", query.amount_max),
+        (_OF_KEY.format(table="transactions", key="transaction_id"), query.transaction_id),
+        (_OF_KEY.format(table="sessions", key="session_id"), query.session_id),
+        ("id = ANY", ids),
     ]
     if query.hold not in (None, "any", "none"):
         given.append(("hold =", query.hold))
     bound = [(condition, value) for condition, value in given if value is not None]
-    parts = [f"{condition} ${place}" for place, (condition, _) in enumerate(bound, start=1)]
+    parts = [_condition(words, place) for place, (words, _) in enumerate(bound, start=1)]
     if query.reference is not None and query.account is None:
         parts.append(f"account = ANY(ARRAY({ACCOUNTS}))")  # references are found by their account
+    if query.status is not None:
+        parts.append(f"status = '{Status(query.status)}'")  # a plan for any status could not use payments_not_completed
     if query.hold in ("any", "none"):
         parts.append("hold IS NOT NULL" if query.hold == "any" else "hold IS NULL")
     return " AND ".join(parts), [value for _, value in bound]
+
+
+def _condition(words: str, place: int) -> str:
+    return words.replace("$$", f"${place}") if "$$" in words else f"{words} (${place})"

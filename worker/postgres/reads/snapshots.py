@@ -1,8 +1,9 @@
-"""Everything that is known of one payment, for a person: found by any of its ids, and read at one moment, unlocked."""
+"""Everything that is known of one payment, for a person: read at one moment, unlocked."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Any
 
 import asyncpg
@@ -14,58 +15,15 @@ from consumers.money.matching import transaction_of
 from consumers.ports.call_limits import AccountLimits
 from schemas.answers import Fact
 from schemas.checks import Checks
-from schemas.payments import Case, Payment, Resolution
+from schemas.payments import Case, Payment, Resolution, TakenKeys
 from worker.config.webhook_endpoints import Endpoint
-from worker.postgres.database import Connection, Database
+from worker.postgres.database import Connection, Database, Reads
 from worker.postgres.ledger.failures import read_failing
 from worker.postgres.ledger.rows import PAYMENT, payment_of
 from worker.postgres.reads.receivers import read_receivers
 from worker.postgres.reads.timeline import told_on_a_screen
 
-MOST_FOUND = 50
-
-ACCOUNTS = """
-    WITH RECURSIVE used AS (
-        (SELECT account FROM payments ORDER BY account LIMIT 1)
-        UNION ALL
-        SELECT (SELECT p.account FROM payments p WHERE p.account > used.account ORDER BY p.account LIMIT 1)
-        FROM used WHERE used.account IS NOT NULL)
-    SELECT account FROM used WHERE account IS NOT NULL
-"""
-"""The accounts that have payments. It looks into the index once for each of them."""
-
-_FIND = f"""
-    WITH accounts AS ({ACCOUNTS}),
-    found AS (
-        SELECT id FROM payments WHERE id = $1
-        UNION SELECT p.id FROM accounts a JOIN payments p ON p.account = a.account AND p.reference = $1
-        UNION SELECT t.payment_id FROM accounts a JOIN transactions t ON t.account = a.account AND t.transaction_id = $1
-        UNION SELECT s.payment_id FROM accounts a JOIN sessions s ON s.account = a.account AND s.session_id = $1
-        UNION SELECT o.id FROM payments o WHERE o.merchant = ANY($2) AND o.order_ref = $1)
-    SELECT {PAYMENT} FROM payments p WHERE p.merchant = ANY($2) AND p.id IN (SELECT id FROM found)
-    ORDER BY p.opened_at, p.id LIMIT {MOST_FOUND}
-"""  # noqa: S608 - our own words
-_SEARCH = f"""
-    SELECT {PAYMENT} FROM payments p WHERE p.merchant = ANY($2) AND (
-        p.candidates @> jsonb_build_array(jsonb_build_object('transaction_id', $1::text))
-        OR p.id IN (SELECT f.payment_id FROM facts f WHERE f.fact -> 'answer' ->> 'transaction_id' = $1))
-    ORDER BY p.opened_at, p.id LIMIT {MOST_FOUND}
-"""  # noqa: S608 - our own words
-
 _READ = f"SELECT {PAYMENT} FROM payments p WHERE id = $1"  # noqa: S608 - our own names
-
-
-async def find_payments(database: Database, typed: str, merchants: list[str]) -> list[Payment]:
-    """The payments of these merchants with this id, reference, order, session or transaction, oldest first.
-
-    If there is none, searches, without an index, for a transaction that only a claim or an answer has named. Returns at
-    most MOST_FOUND payments.
-    """
-    if "\0" in typed:
-        return []
-    rows = await database.fetch(_FIND, typed, merchants)
-    rows = rows or await database.fetch(_SEARCH, typed, merchants)
-    return [payment_of(row) for row in rows]
 
 
 async def read_dossier(
@@ -86,17 +44,9 @@ async def read_dossier(
         row = await connection.fetchrow(_READ, payment_id)
         if row is None:
             return None
-        payment = payment_of(row)
-        facts = await _column(connection, "SELECT fact FROM facts WHERE payment_id = $1 ORDER BY key", payment_id)
-        words = await _column(
-            connection, "SELECT resolution FROM resolutions WHERE payment_id = $1 ORDER BY id", payment_id
-        )
+        case = await _case(connection, payment_of(row))
+        payment = case.payment
         entries, left_out = await told_on_a_screen(connection, payment_id)
-        case = Case(
-            payment=payment,
-            facts=tuple(msgspec.convert(fact, Fact) for fact in facts),
-            resolutions=tuple(msgspec.convert(word, Resolution) for word in words),
-        )
         account_limits = await connection.fetchrow(
             "SELECT account, calls, at, troubles, shut_until, unknown_by FROM allowances WHERE account = $1",
             payment.account,
@@ -115,14 +65,63 @@ async def read_dossier(
         )
 
 
-async def _others(connection: Connection[asyncpg.Record], case: Case) -> Others:
+async def read_case(connection: Connection[asyncpg.Record], payment_id: str) -> Case | None:
+    """The payment with its Facts and resolutions, unlocked, in a transaction of the caller; None if there is none."""
+    row = await connection.fetchrow(_READ, payment_id)
+    return None if row is None else await _case(connection, payment_of(row))
+
+
+async def read_for_decision(
+    database: Reads, payment_id: str, named: str | None = None
+) -> tuple[Case, TakenKeys, datetime] | None:
+    """The payment, the keys of it and of its answers that other payments have, and the time; for a preview.
+
+    `named` is a transaction that a person names. None if there is no such payment.
+    """
+    async with (
+        database.connection() as connection,
+        connection.transaction(isolation="repeatable_read", readonly=True),
+    ):
+        case = await read_case(connection, payment_id)
+        if case is None:
+            return None
+        others = await _others(connection, case, named)
+        account, answers = case.payment.account, [fact.answer for fact in case.facts]
+        references = {one.reference for one in answers if one.reference} - {case.payment.reference}
+        rows = await connection.fetch(
+            "SELECT reference FROM payments WHERE account = $1 AND reference = ANY($2)", account, sorted(references)
+        )
+        taken = TakenKeys(
+            transactions=frozenset(others.transactions),
+            sessions=frozenset(others.sessions),
+            references=frozenset(row["reference"] for row in rows),
+            order=others.order_paid_by is not None,
+        )
+        return case, taken, await connection.fetchval("SELECT clock_timestamp()")
+
+
+async def _case(connection: Connection[asyncpg.Record], payment: Payment) -> Case:
+    facts = await _column(connection, "SELECT fact FROM facts WHERE payment_id = $1 ORDER BY key", payment.id)
+    words = await _column(
+        connection, "SELECT resolution FROM resolutions WHERE payment_id = $1 ORDER BY id", payment.id
+    )
+    floor = await connection.fetchval("SELECT version_floor FROM servers")
+    return Case(
+        payment=payment,
+        facts=tuple(msgspec.convert(fact, Fact) for fact in facts),
+        resolutions=tuple(msgspec.convert(word, Resolution) for word in words),
+        version_floor=floor or 0,
+    )
+
+
+async def _others(connection: Connection[asyncpg.Record], case: Case, named: str | None = None) -> Others:
     """Other payments that have a key of this payment or its answers."""
     payment, answers = case.payment, [fact.answer for fact in case.facts]
     transactions = await connection.fetch(
         """SELECT transaction_id, payment_id FROM transactions
            WHERE account = $1 AND transaction_id = ANY($2) AND payment_id <> $3""",
         payment.account,
-        [transaction_of(answer, payment) for answer in answers if answer.paid],
+        [named, *(transaction_of(answer, payment) for answer in answers if answer.paid)],
         payment.id,
     )
     sessions = await connection.fetch(

@@ -5,6 +5,7 @@ The oldest payment comes first, because a person begins with it. (The API shows 
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from decimal import Decimal
 
@@ -13,9 +14,11 @@ from msgspec import Struct
 from schemas.payments import Payment
 from schemas.requests import ListQuery
 from schemas.words import Hold
-from worker.postgres.database import Database
+from worker.postgres.database import Reads
 from worker.postgres.ledger.rows import PAYMENT, payment_of
 from worker.postgres.reads.reading import matching
+
+ZERO = Decimal("0.00")
 
 _HELD_SINCE = """
     SELECT min(e.at) FROM entries e
@@ -49,7 +52,25 @@ class WorkList(Struct, frozen=True, kw_only=True):
     now: datetime
 
 
-async def read_work(database: Database, merchant: str, query: ListQuery) -> WorkList:
+async def read_work_of_all(database: Reads, merchants: Sequence[str], query: ListQuery) -> WorkList:
+    """The work lists of several merchants in one, longest held first."""
+    lists = [await read_work(database, merchant, query) for merchant in merchants]
+    sums: dict[tuple[Hold, str], Stake] = {}
+    for stake in (stake for one in lists for stake in one.stakes):
+        known = sums.get(
+            (stake.hold, stake.currency), Stake(hold=stake.hold, count=0, amount=ZERO, currency=stake.currency)
+        )
+        sums[stake.hold, stake.currency] = Stake(
+            hold=stake.hold,
+            count=known.count + stake.count,
+            amount=known.amount + stake.amount,
+            currency=stake.currency,
+        )
+    held = sorted((one for work in lists for one in work.held), key=lambda one: (one.since, one.payment.id))
+    return WorkList(held=held[: query.limit], stakes=_in_order(sums.values()), now=max(work.now for work in lists))
+
+
+async def read_work(database: Reads, merchant: str, query: ListQuery) -> WorkList:
     """The work list of a query, whose `hold` has to be given. All of it is of one moment."""
     where, values = matching(merchant, query)
     async with (
@@ -67,12 +88,13 @@ async def read_work(database: Database, merchant: str, query: ListQuery) -> Work
             *values,
         )
         now = await connection.fetchval("SELECT clock_timestamp()")
-    order = list(Hold)
     return WorkList(
         held=[HeldPayment(payment=payment_of(row), since=row["held_since"]) for row in rows],
-        stakes=sorted(
-            (Stake(**{**dict(row), "hold": Hold(row["hold"])}) for row in stakes),
-            key=lambda stake: (order.index(stake.hold), stake.currency),
-        ),
+        stakes=_in_order(Stake(**{**dict(row), "hold": Hold(row["hold"])}) for row in stakes),
         now=now,
     )
+
+
+def _in_order(stakes: Iterable[Stake]) -> list[Stake]:
+    order = list(Hold)
+    return sorted(stakes, key=lambda stake: (order.index(stake.hold), stake.currency))

@@ -14,7 +14,7 @@ from asyncpg import Record
 from consumers.reconciliation.verdicts import Verdict, VerdictFields, sentence
 from schemas.report import Next, OutcomeSum, Row, Run
 from schemas.statements import LineOutcome
-from worker.postgres.database import Database
+from worker.postgres.database import Database, Reads
 
 PREFETCH = 2_000
 _ROW = (
@@ -24,7 +24,7 @@ _ROW = (
 _FOUND = VerdictFields.__struct_fields__
 
 
-async def read_run(database: Database, run: str) -> Run | None:
+async def read_run(database: Reads, run: str) -> Run | None:
     rows = await database.fetch("SELECT * FROM statements WHERE id = $1", run)
     return _run(rows[0]) if rows else None
 

@@ -6,8 +6,7 @@
 `row` is empty for a payment of ours that has no line. Amounts have a point and no groups, times are UTC in ISO 8601,
 and later versions add columns at the end only.
 
-A spreadsheet that opens this file would run a text that looks like a formula. So a text cell that begins with `=`, `+`,
-`-`, `@`, a tab or a line break gets an apostrophe before it. A program that reads the file has to remove it.
+A text cell that a spreadsheet would run gets an apostrophe before it: see worker/runtime/csv_cells.py.
 """
 
 from __future__ import annotations
@@ -15,12 +14,12 @@ from __future__ import annotations
 import csv
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import UTC
 from decimal import Decimal
 from pathlib import Path
 
 from schemas.report import Row
 from worker.reconciliation.report.amounts import plain_amount
+from worker.runtime.csv_cells import harmless, utc_text
 
 COLUMNS = (
     "row",
@@ -40,7 +39,6 @@ COLUMNS = (
     "reference",
     "payment_id",
 )
-_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
 
 
 @contextmanager
@@ -61,7 +59,7 @@ def table(path: Path) -> Iterator[Callable[[Row], None]]:
 
 def cells(row: Row) -> tuple[str, ...]:
     """A row's cells under COLUMNS, every text made harmless."""
-    at = "" if row.at is None else row.at.astimezone(UTC).isoformat().replace("+00:00", "Z")
+    at = "" if row.at is None else utc_text(row.at)
     return (
         "" if row.row is None else str(row.row),
         row.outcome.value,
@@ -75,13 +73,6 @@ def cells(row: Row) -> tuple[str, ...]:
         *(_amount(amount) for amount in (row.fee, row.fee_expected)),
         *(harmless(text) for text in (row.transaction_id, row.session_id, row.reference, row.payment_id)),
     )
-
-
-def harmless(text: str | None) -> str:
-    """The text so that no spreadsheet takes it for a formula. None becomes empty."""
-    if not text:
-        return ""
-    return f"'{text}" if text.startswith(_FORMULA) else text
 
 
 def _amount(amount: Decimal | None) -> str:

@@ -1,0 +1,142 @@
+"""Two people decide about money: what one person proposes, another approves, and both decide on the same facts.
+
+A proposal is bound to all that its proposer saw of the payment: its version, its holds and every answer. If any of it
+is another when a person approves, or when the approved proposal is applied, the proposal is stale and is refused.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from hashlib import sha256
+
+from consumers.commands.resolve import ResolutionRefused, ResolutionRequest, Seconded, amount_at_stake, resolve_within
+from consumers.ports.ledger import Batch, Ledger
+from consumers.rules import Rules
+from schemas.payments import Case
+from schemas.proposals import Person, Proposal, ProposalState
+
+__all__ = ["amount_at_stake", "apply_proposal", "basis_of", "check_approval", "check_rejection", "check_withdrawal"]
+
+
+def basis_of(case: Case) -> str:
+    """A digest of all that a decision about the payment rests on. An answer that came again changes nothing."""
+    payment = case.payment
+    known = [payment.id, str(payment.version), payment.status, str(payment.refunded_amount), *payment.holds, ""]
+    known += [*sorted(fact.key for fact in case.facts), "", str(len(case.resolutions))]
+    return sha256("\n".join(known).encode()).hexdigest()
+
+
+def same_person(one: str, other: str) -> bool:
+    """Whether two names are one person's, however they are written."""
+    return _plain(one) == _plain(other)
+
+
+def proposed_by(proposal: Proposal, name: str) -> bool:
+    """Whether this person proposed it: by the name, or by the API key that the proposal came with."""
+    return any(same_person(one, name) for one in (proposal.proposed_by, proposal.proposed_key or "") if one)
+
+
+def check_approval(proposal: Proposal, case: Case | None, person: Person) -> None:
+    """Raises ResolutionRefused where this person may not approve this proposal of the payment as it is now."""
+    _check_decider(proposal, person)
+    _check_basis(proposal, case)
+
+
+def check_rejection(proposal: Proposal, person: Person) -> None:
+    """Raises ResolutionRefused where this person may not reject this proposal."""
+    _check_decider(proposal, person)
+
+
+def check_withdrawal(proposal: Proposal, person: Person) -> None:
+    """Raises ResolutionRefused where this person may not withdraw this proposal: only who proposed it may."""
+    _check_open(proposal, person)
+    if not same_person(proposal.proposed_by, person.name):
+        raise ResolutionRefused("not_your_proposal", f"{proposal.proposed_by} proposed it and alone may withdraw it")
+
+
+def check_proposer(person: Person, merchant: str) -> None:
+    """Raises ResolutionRefused where this person may not propose a resolution for this merchant."""
+    if not person.sees(merchant):
+        raise ResolutionRefused("no_such_payment", "there is no such payment")
+    if not person.proposes:
+        raise ResolutionRefused("not_allowed", f"{person.name} may not propose; the roles operator and approver may")
+
+
+def request_of(proposal: Proposal) -> ResolutionRequest:
+    return ResolutionRequest(
+        status=proposal.status,
+        actor=proposal.proposed_by,
+        reason=proposal.reason,
+        evidence=proposal.evidence,
+        transaction_id=proposal.transaction_id,
+        version=proposal.version,
+    )
+
+
+async def apply_proposal(ledger: Ledger, rules: Rules, proposal: Proposal) -> ProposalState:
+    """Resolve the payment as an approved proposal says, and end the proposal, in one transaction.
+
+    A proposal that the rules of money refuse by now is ended as refused, with their words. Returns how it ended. A
+    proposal that another process has ended meanwhile is left as it is, and returned as applied. Two at once apply once.
+    """
+    try:
+        async with ledger.batch([proposal.payment_id]) as batch:
+            if (approved := await batch.approved_proposal(proposal.id)) is None:
+                return ProposalState.APPLIED
+            await _apply(batch, rules, approved)
+            await batch.end_proposal(approved, ProposalState.APPLIED)
+            await batch.commit()
+            return ProposalState.APPLIED
+    except ResolutionRefused as refused:
+        # In a transaction of its own: nothing of the refused resolution stays, no key that it had reserved either.
+        return await refuse_proposal(ledger, proposal, refused)
+
+
+async def refuse_proposal(ledger: Ledger, proposal: Proposal, refused: ResolutionRefused) -> ProposalState:
+    """End an approved proposal as refused, unless another process has ended it."""
+    async with ledger.batch([]) as batch:
+        if (approved := await batch.approved_proposal(proposal.id)) is not None:
+            await batch.end_proposal(approved, ProposalState.REFUSED, refused.code, str(refused))
+            await batch.commit()
+    return ProposalState.REFUSED
+
+
+async def _apply(batch: Batch, rules: Rules, approved: Proposal) -> None:
+    case = batch.cases.get(approved.payment_id)
+    _check_basis(approved, case)
+    assert case is not None, "its basis is checked"
+    if case.payment.account not in rules.accounts:
+        raise ResolutionRefused("account_not_configured", "the account of this payment is no longer configured")
+    assert approved.decided_by is not None, "an approved proposal has its approver"
+    seconded = Seconded(proposal_id=approved.id, approved_by=approved.decided_by)
+    await resolve_within(batch, rules, case, request_of(approved), seconded)
+
+
+def _check_decider(proposal: Proposal, person: Person) -> None:
+    _check_open(proposal, person)
+    if not person.approves:
+        raise ResolutionRefused("not_allowed", f"{person.name} may not decide about proposals; the role approver may")
+    if proposed_by(proposal, person.name):
+        raise ResolutionRefused("own_proposal", "nobody decides about their own proposal; another person has to")
+
+
+def _check_open(proposal: Proposal, person: Person) -> None:
+    if not person.sees(proposal.merchant):
+        raise ResolutionRefused("no_such_proposal", "there is no such proposal")
+    if proposal.state is not ProposalState.OPEN:
+        by = f" by {proposal.decided_by}" if proposal.decided_by else ""
+        raise ResolutionRefused("already_decided", f"the proposal is {proposal.state}{by} already")
+
+
+def _check_basis(proposal: Proposal, case: Case | None) -> None:
+    if case is None:
+        raise ResolutionRefused("not_held", "the payment is no longer here")
+    if case.payment.hold is None:
+        raise ResolutionRefused("not_held", "the payment is no longer held")
+    if case.payment.version != proposal.version or basis_of(case) != proposal.basis:
+        words = "the payment changed since this was proposed; look at it again, and propose anew"
+        raise ResolutionRefused("version_conflict", words, "version")
+
+
+def _plain(name: str) -> str:
+    return " ".join(unicodedata.normalize("NFKC", name).casefold().split())

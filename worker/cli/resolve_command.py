@@ -1,0 +1,196 @@
+"""`payproof payments resolve` and `proposals`: what a decision changes is shown first, and then confirmed.
+
+Where two people decide, the decision is proposed here. It is approved in the console alone.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import getpass
+import os
+import sys
+from typing import TYPE_CHECKING, Annotated
+
+from cyclopts import Parameter
+
+from schemas.words import Status
+from worker.cli.command_errors import CommandFailed, WrongUsage
+from worker.terminal_text import agreed
+
+if TYPE_CHECKING:
+    from consumers.commands.preview import Preview
+    from consumers.commands.resolve import ResolutionRequest
+    from schemas.payments import Payment
+    from schemas.proposals import Origin, Proposal
+    from worker.config import Config
+    from worker.postgres.database import Database
+
+
+def resolve_payment_command(
+    payment_id: str,
+    *,
+    status: Status,
+    reason: str,
+    actor: Annotated[str | None, Parameter(help="Who decides; you, unless given.")] = None,
+    evidence: Annotated[str | None, Parameter(help="What it rests on, such as a statement's line.")] = None,
+    transaction_id: Annotated[str | None, Parameter(help="The gateway's, where the payment has none.")] = None,
+    version: Annotated[
+        int | None, Parameter(help="The version you decide on; refused if it is another by now.")
+    ] = None,
+    yes: Annotated[bool, Parameter(help="Do not ask.", negative="")] = False,
+) -> int:
+    """Resolve a held payment: to its present status or a higher one. It shows what changes, and asks.
+
+    Where a second person has to approve it, it is proposed; the console is where it is approved.
+    """
+    wanted = _wanted(status, actor or _you(), reason, evidence, transaction_id)
+    if not yes and not sys.stdin.isatty():
+        raise WrongUsage("--yes is needed where nobody can be asked")
+
+    from msgspec.structs import replace
+
+    from worker.cli.configured import configuration
+    from worker.postgres.server.opened import opened_as_it_is
+
+    config = configuration()
+
+    async def look() -> tuple[Payment, Preview]:
+        async with opened_as_it_is(config) as database:
+            return await _looked_at(config, database, payment_id, replace(wanted, version=version))
+
+    async def act(payment: Payment) -> Payment | Proposal:
+        async with opened_as_it_is(config) as database:
+            # What was shown is what is decided on: another version by now is refused.
+            return await _decided(config, database, payment, replace(wanted, version=payment.version))
+
+    payment, found = asyncio.run(look())
+    if found.already:
+        print(_outcome(payment))
+        return 0
+    _print_preview(payment, found)
+    if not yes and not agreed("Decide so?"):
+        raise CommandFailed("nothing was changed")
+    decided = asyncio.run(act(payment))
+    print(_outcome(decided))
+    return 0
+
+
+def list_proposals(
+    *, merchant: Annotated[str | None, Parameter(help="Of one merchant; of all, unless given.")] = None
+) -> int:
+    """List the proposals that wait for a second person, the oldest first. They are approved in the console."""
+    from worker.cli.configured import configuration, merchant_meant
+    from worker.postgres.proposal_reads import waiting_proposals
+    from worker.postgres.server.opened import opened_as_it_is
+
+    async def read() -> list[Proposal]:
+        config = configuration()
+        ids = [one.id for one in config.merchants] if merchant is None else [merchant_meant(config, merchant)]
+        async with opened_as_it_is(config) as database:
+            return await waiting_proposals(database, ids)
+
+    waiting = asyncio.run(read())
+    for one in waiting:
+        says = f"{one.proposed_by} proposed at {one.proposed_at:%Y-%m-%d %H:%M:%SZ} to resolve it as {one.status}"
+        print(f"{one.id}  {one.payment_id}  {one.state}: {says}: {one.reason}")
+    print(f"{len(waiting)} waiting" if waiting else "no proposal waits for a second person")
+    return 0
+
+
+def _wanted(
+    status: Status, actor: str, reason: str, evidence: str | None, transaction_id: str | None
+) -> ResolutionRequest:
+    """The request. Raises WrongUsage with every option that is wrong."""
+    from consumers.commands.resolve import ResolutionRequest
+    from schemas.requests import RESOLUTION, Wrong
+
+    given = {
+        "status": status.value,
+        "actor": actor,
+        "reason": reason,
+        "evidence": evidence,
+        "transaction_id": transaction_id,
+    }
+    wrong: list[Wrong] = []
+    found = RESOLUTION.read({name: value for name, value in given.items() if value is not None}, wrong)
+    if wrong:
+        raise WrongUsage("\n".join(f"--{one.field.replace('_', '-')}: {one.message}" for one in wrong))
+    return ResolutionRequest(**{**found, "status": status})
+
+
+async def _looked_at(
+    config: Config, database: Database, payment_id: str, wanted: ResolutionRequest
+) -> tuple[Payment, Preview]:
+    from consumers.commands.preview import preview
+    from consumers.commands.resolve import ResolutionRefused
+    from worker.cli.payment_commands import configured_account
+    from worker.cli.payment_meant import payment_meant
+    from worker.config import rules_of
+    from worker.postgres.reads.snapshots import read_for_decision
+
+    payment = await payment_meant(config, database, payment_id)
+    configured_account(config, payment)
+    read = await read_for_decision(database, payment.id, wanted.transaction_id)
+    if read is None:
+        raise CommandFailed(f"there is no payment {payment_id}")
+    case, others, now = read
+    try:
+        return case.payment, await preview(case, rules_of(config), wanted, others, now)
+    except ResolutionRefused as error:
+        raise CommandFailed(f"{error.code}: {error}") from None
+
+
+async def _decided(
+    config: Config, database: Database, payment: Payment, wanted: ResolutionRequest
+) -> Payment | Proposal:
+    from consumers.commands.resolve import ResolutionRefused
+    from worker.config import rules_of
+    from worker.postgres.deciding import decide
+    from worker.postgres.ledger.postgres_ledger import PostgresLedger
+
+    try:
+        return await decide(
+            database, PostgresLedger(database), rules_of(config), payment.id, wanted, _origin(wanted.actor)
+        )
+    except ResolutionRefused as error:
+        raise CommandFailed(f"{error.code}: {error}") from None
+
+
+def _print_preview(payment: Payment, found: Preview) -> None:
+    print(f"{payment.id}, {payment.amount:.2f} {payment.currency}, is {payment.status}, held: {payment.hold}")
+    for one in found.changes:
+        print(f"  {one.field}: {_said(one.before)} becomes {_said(one.after)}")
+    told = f"{found.event}, version {found.version}" if found.event is not None else "nothing"
+    print(f"The shop will be told {told}.")
+
+
+def _outcome(decided: Payment | Proposal) -> str:
+    from schemas.payments import Payment
+
+    if isinstance(decided, Payment):
+        still = f", still held: {decided.hold}" if decided.hold else ""
+        return f"{decided.id} is {decided.status}{still}"
+    return f"{decided.payment_id} stays held: proposed as {decided.id}, and a second person approves it in the console"
+
+
+def _origin(actor: str) -> Origin:
+    from schemas.proposals import Origin
+
+    return Origin(actor=actor, via="command", address=f"{_user() or 'unknown'}@{os.uname().nodename}")
+
+
+def _said(value: str | None) -> str:
+    return "nothing" if value is None else value
+
+
+def _you() -> str:
+    if (user := _user()) is None:
+        raise WrongUsage("--actor: is needed, because your user has no name here")
+    return user
+
+
+def _user() -> str | None:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # a container's user may have no name
+        return None

@@ -1,0 +1,71 @@
+"""Settings: what this console reads of the configuration. Nothing is changed here, and no secret is shown."""
+
+from __future__ import annotations
+
+import htpy as h
+from aiohttp import web
+
+from worker.config.webhook_endpoints import endpoints_of
+from worker.console.elements import Column, facts, table
+from worker.console.layout import page
+from worker.console.visit import Visit
+
+_OPERATORS = (Column("settings.name"), Column("settings.role"), Column("settings.merchants"))
+_ACCOUNTS = (
+    Column("gateways.account"),
+    Column("settings.merchant"),
+    Column("gateways.gateway"),
+    Column("settings.base_url"),
+    Column("gateways.budget"),
+)
+_ENDPOINTS = (Column("settings.endpoint"), Column("settings.merchant"), Column("settings.events"))
+
+
+async def show_settings(visit: Visit) -> web.StreamResponse:
+    config, console = visit.context.config, visit.context.operators.console
+    limit = console.second_person_limit
+    operators = [
+        (one.name, visit.say(f"role.{one.role}"), ", ".join(one.merchants or ()) or visit.say("settings.all"))
+        for one in console.operators
+        if any(one.sees(merchant.id) for merchant in visit.merchants)
+    ]
+    accounts = [
+        (
+            account.id,
+            merchant.id,
+            account.provider.name,
+            account.provider.base_url,
+            _budget(visit, account.calls_per_second),
+        )
+        for merchant in visit.merchants
+        for account in merchant.accounts
+    ]
+    endpoints = [
+        (one.configured_id or one.host, one.merchant, ", ".join(one.types))
+        for one in endpoints_of(config)
+        if visit.operator.sees(one.merchant)
+    ]
+    return page(
+        visit,
+        visit.say("nav.settings"),
+        h.p(".quiet")[visit.say("settings.read_only")],
+        facts(
+            visit,
+            (
+                "settings.second_person",
+                visit.say("settings.never") if limit is None else visit.say("taka", amount=f"{limit:.2f}"),
+            ),
+            ("settings.public_url", config.settings.public_url),
+            ("settings.archive", visit.say("settings.encrypted" if config.archive.keys else "settings.plain")),
+            ("settings.retention", visit.say("settings.days", count=round(config.archive.retention / 86_400))),
+        ),
+        table(visit, visit.say("settings.operators"), _OPERATORS, operators, empty=visit.say("none")),
+        table(visit, visit.say("settings.accounts"), _ACCOUNTS, accounts, empty=visit.say("none")),
+        table(visit, visit.say("settings.endpoints"), _ENDPOINTS, endpoints, empty=visit.say("none")),
+    )
+
+
+def _budget(visit: Visit, calls_per_second: float | None) -> str:
+    if calls_per_second is None:
+        return visit.say("gateways.no_budget")
+    return visit.say("settings.per_second", count=f"{calls_per_second:g}")
