@@ -35,7 +35,11 @@ KEYS = {
     "archive.max_size": "Size of the archive on disk from which only digests are stored. Unsigned callbacks get a tenth of it a day.",
     "merchants.id": "The shop's name in events, routing keys and commands: 1 to 40 of `a-z`, `0-9` and `-`.",
     "merchants.name": "The name that buyers see on our pages. Without it they see none.",
-    "merchants.api_keys": "The shop's keys for `/v1`, or their hashes as `payproof key` prints them.",
+    "merchants.api_keys": "Keys for `/v1` that may all but `resolve`, or their hashes. They or `[[merchants.keys]]` are required.",
+    "merchants.keys.name": "Names the key in errors and in what `doctor` tells; unique in the merchant.",
+    "merchants.keys.hash": "The key's hash, as `payproof key` prints it. It or `key` is required.",
+    "merchants.keys.key": "The key itself, of 24 characters or more.",
+    "merchants.keys.may": "What the key may do. `resolve` decides on held payments, so give it to few.",
     "merchants.accounts.id": "Stands in the URLs that the gateway calls; unique in the file.",
     "merchants.accounts.provider": "The gateway's name.",
     "merchants.accounts.calls_per_second": "Budget of calls to the gateway, shared by all processes.",
@@ -220,6 +224,8 @@ TO_DO = {
 CODES = {
     "unreadable_body": "The body is no sound JSON, or broke off. Mend the request.",
     "unauthorized": "The API key is missing or wrong.",
+    "scope": "The key may not do this; `detail` names what it may. The operator gives a key its scopes.",
+    "too_many_wrong_keys": "This address has sent many wrong keys. A right key is answered all the same.",
     "not_found": "There is no such path, or no such payment of this merchant.",
     "method_not_allowed": "The path takes another method; `Allow` names it.",
     "body_too_slow": "The body did not arrive within 30 seconds. Send it again.",
@@ -247,6 +253,7 @@ CODES = {
 }
 
 LOGS = {
+    "api_key.refused": "A request came with a key that no merchant has. Further ones of an address that sends many are only counted.",
     "console.failed": "A page of the console failed: our fault.",
     "console.unavailable": "The database did not answer a page of the console, or too late. The person is told to try again.",
     "operator.refused": "A sign-in or a confirmation failed: a wrong name, password or code. Many of them: somebody guesses.",
