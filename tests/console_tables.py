@@ -29,7 +29,16 @@ FRAME: Expected = {
 
 # ---------------------------------------------------------------------------------------------------------------------
 
-FIND: Expected = {}
+FIND: Expected = {
+    ("GET", "/find"): ALL,
+    ("GET", "/payments"): ALL,
+    ("GET", "/payments.csv"): ALL,
+    ("GET", "/payments/{payment}"): ALL,
+    ("POST", "/payments/{payment}/verify"): ACTING,
+    ("POST", "/payments/{payment}/notes"): ACTING,
+    ("GET", "/payments/{payment}/callback"): REVEALING,
+    ("POST", "/payments/{payment}/callback"): REVEALING,
+}
 """Find, Payments and Payment."""
 
 # ---------------------------------------------------------------------------------------------------------------------
