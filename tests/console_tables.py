@@ -62,7 +62,23 @@ DECIDE: Expected = {
 
 # ---------------------------------------------------------------------------------------------------------------------
 
-HOOKS: Expected = {}
+_ENDPOINT = "/endpoints/{webhook_id}"
+_DELIVERY = f"{_ENDPOINT}/deliveries/{{event_id}}"
+HOOKS: Expected = {
+    ("GET", "/endpoints"): ALL,
+    ("GET", _ENDPOINT): ALL,
+    ("POST", f"{_ENDPOINT}/test"): ACTING,
+    ("POST", f"{_ENDPOINT}/send-waiting"): ACTING,
+    ("POST", f"{_ENDPOINT}/send-given-up"): ACTING,
+    ("GET", _DELIVERY): ALL,
+    ("POST", f"{_DELIVERY}/resend"): ACTING,
+    ("GET", "/events"): ALL,
+    ("GET", "/events/{event_id}"): ALL,
+    ("GET", "/dead-letters"): ALL,
+    ("GET", "/dead-letters/{letter}"): ALL,
+    ("POST", "/dead-letters/{letter}/replay"): ACTING,
+    ("POST", "/dead-letters/{letter}/drop"): APPROVING,
+}
 """Endpoints, Events and Dead letters."""
 
 # ---------------------------------------------------------------------------------------------------------------------

@@ -78,7 +78,7 @@ GAVE_WAY = {
 """
 MENDED = {
     "function grant_access() c1856cae8b5c4b17a4b9f006ff62e5bc": (
-        "function grant_access() 7e83e6b1c564d2df76aae2d4c214b9bd"
+        "function grant_access() d9fe0564dcf7882ccdd7e42bdbe5dbb7"
     ),
     "function places_are_ours() b401555711277e997e5644ee0b50f9d1": (
         "function places_are_ours() e2b28da1ec8c8e036d3c0d2ddf75ee9e"
