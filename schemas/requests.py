@@ -217,6 +217,13 @@ RESOLUTION = Shape(
     ),
     "Resolution",
 )
+DELIVERIES_QUERY = Shape(
+    (
+        Field(name="state", kind=Word(("waiting", "given_up"))),
+        Field(name="limit", kind=Whole(1, 100)),
+        Field(name="cursor", kind=_CURSOR),
+    )
+)
 EVENTS_QUERY = Shape((Field(name="after", kind=_CURSOR), Field(name="limit", kind=Whole(1, 1000))))
 
 

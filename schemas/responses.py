@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from schemas.proposals import Proposal, ProposalState
 from schemas.requests import Wrong
-from schemas.shown import PaymentEvent, PaymentView, ShownMoney, ShownTime
-from schemas.words import EntryKind, Status
+from schemas.shown import EVENT_ID, WEBHOOK_ID, PaymentEvent, PaymentView, ShownId, ShownMoney, ShownTime
+from schemas.words import EntryKind, EventType, Status
 
 
 class Summary(Struct, frozen=True, kw_only=True):
@@ -51,6 +51,67 @@ class EventPage(Struct, frozen=True, kw_only=True):
 
     events: list[PaymentEvent]
     next: str
+
+
+class WebhookAnswer(Struct, frozen=True, kw_only=True):
+    """The last answer of an endpoint, within some seconds, in words without its body."""
+
+    at: ShownTime
+    words: str
+
+
+class WebhookView(Struct, frozen=True, kw_only=True):
+    """An endpoint of yours. `url` is shown without its query. `name` is its id in the configuration, where it has one.
+
+    `new`: nothing was sent to it yet, as no process has seen it. `failing`: its last attempts failed, and from five on
+    one delivery at a time tries it. `blocked`: it answered 410, and the operator has to enable it. `waiting` counts the
+    events that it has not taken, `oldest_waiting` tells when the oldest of them was written.
+    """
+
+    id: Annotated[str, Meta(pattern=f"^{WEBHOOK_ID}$")]
+    name: str | None
+    url: str
+    events: list[EventType]
+    state: Literal["new", "delivering", "failing", "blocked"]
+    failures: int
+    next_try: ShownTime | None
+    blocked_since: ShownTime | None
+    waiting: int
+    oldest_waiting: ShownTime | None
+    given_up: int
+    last_delivered: ShownTime | None
+    last_answer: WebhookAnswer | None
+
+
+class WebhookList(Struct, frozen=True, kw_only=True):
+    """Your endpoints, in the order of the configuration."""
+
+    webhooks: list[WebhookView]
+
+
+class DeliveryView(Struct, frozen=True, kw_only=True):
+    """An event on its way to an endpoint. `next_try` is null unless it waits. `answer` is the last one, in words."""
+
+    event_id: Annotated[str, Meta(pattern=f"^{EVENT_ID}$")]
+    payment_id: ShownId
+    type: EventType
+    time: ShownTime
+    state: Literal["waiting", "delivered", "given_up"]
+    attempts: int
+    next_try: ShownTime | None
+    delivered_at: ShownTime | None
+    given_up_at: ShownTime | None
+    answer: str | None
+
+
+class DeliveryPage(Struct, frozen=True, kw_only=True):
+    """Newest event first; with `state=waiting` the next one first. `next_cursor` is null on the last page.
+
+    A page may have fewer deliveries than `limit`, or none, and still not be the last.
+    """
+
+    deliveries: list[DeliveryView]
+    next_cursor: str | None
 
 
 class ProposalView(Struct, frozen=True, kw_only=True):

@@ -24,6 +24,7 @@ PAYMENT_ID = "pay_[0-9a-z]{26}"
 """The pattern of a payment's id. A check of the table repeats it."""
 TRACEPARENT = "00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}"
 EVENT_ID = PAYMENT_ID + r"\.[1-9][0-9]*"
+WEBHOOK_ID = "wh_[0-9a-f]{12}"
 CLOUD_EVENT = "application/cloudevents+json"
 
 ShownMoney = Annotated[str, Meta(pattern=r"^[0-9]+\.[0-9]{2}$", examples=["1500.50"])]

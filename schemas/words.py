@@ -92,6 +92,23 @@ class Risk(StrEnum):
     HIGH = "high"
 
 
+class Scope(StrEnum):
+    """What an API key may do.
+
+    - `open`: open payments, and have payments tracked.
+    - `read`: read payments, their list and their timelines.
+    - `verify`: have the gateway asked at once.
+    - `resolve`: decide on held payments.
+    - `events`: read the event log, and the webhooks and their deliveries; have them sent again.
+    """
+
+    OPEN = "open"
+    READ = "read"
+    VERIFY = "verify"
+    RESOLVE = "resolve"
+    EVENTS = "events"
+
+
 class Source(StrEnum):
     """Who sent a claim."""
 

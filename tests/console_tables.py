@@ -29,17 +29,56 @@ FRAME: Expected = {
 
 # ---------------------------------------------------------------------------------------------------------------------
 
-FIND: Expected = {}
+FIND: Expected = {
+    ("GET", "/find"): ALL,
+    ("GET", "/payments"): ALL,
+    ("GET", "/payments.csv"): ALL,
+    ("GET", "/payments/{payment}"): ALL,
+    ("POST", "/payments/{payment}/verify"): ACTING,
+    ("POST", "/payments/{payment}/notes"): ACTING,
+    ("GET", "/payments/{payment}/callback"): REVEALING,
+    ("POST", "/payments/{payment}/callback"): REVEALING,
+}
 """Find, Payments and Payment."""
 
 # ---------------------------------------------------------------------------------------------------------------------
 
-DECIDE: Expected = {}
+_HELD = "/held/{payment_id}"
+_PROPOSAL = "/approvals/{proposal_id}"
+DECIDE: Expected = {
+    ("GET", "/held"): ALL,
+    ("GET", _HELD): ALL,
+    ("POST", f"{_HELD}/preview"): ACTING,
+    ("POST", _HELD): ACTING,
+    ("GET", "/approvals"): ALL,
+    ("GET", _PROPOSAL): ALL,
+    ("GET", f"{_PROPOSAL}/file"): ALL,
+    ("POST", f"{_PROPOSAL}/approve"): APPROVING,
+    ("POST", f"{_PROPOSAL}/reject"): APPROVING,
+    ("POST", f"{_PROPOSAL}/withdraw"): ACTING,
+    ("GET", "/audit"): ALL,
+}
 """Held, Decide, Approvals and Audit."""
 
 # ---------------------------------------------------------------------------------------------------------------------
 
-HOOKS: Expected = {}
+_ENDPOINT = "/endpoints/{webhook_id}"
+_DELIVERY = f"{_ENDPOINT}/deliveries/{{event_id}}"
+HOOKS: Expected = {
+    ("GET", "/endpoints"): ALL,
+    ("GET", _ENDPOINT): ALL,
+    ("POST", f"{_ENDPOINT}/test"): ACTING,
+    ("POST", f"{_ENDPOINT}/send-waiting"): ACTING,
+    ("POST", f"{_ENDPOINT}/send-given-up"): ACTING,
+    ("GET", _DELIVERY): ALL,
+    ("POST", f"{_DELIVERY}/resend"): ACTING,
+    ("GET", "/events"): ALL,
+    ("GET", "/events/{event_id}"): ALL,
+    ("GET", "/dead-letters"): ALL,
+    ("GET", "/dead-letters/{letter}"): ALL,
+    ("POST", "/dead-letters/{letter}/replay"): ACTING,
+    ("POST", "/dead-letters/{letter}/drop"): APPROVING,
+}
 """Endpoints, Events and Dead letters."""
 
 # ---------------------------------------------------------------------------------------------------------------------

@@ -397,6 +397,12 @@ ROWS = {
             },
         ),
         Panel(
+            "Wrong API keys a minute",
+            "A shop has an old key, or somebody guesses.",
+            "short",
+            {"refused": a_minute("payproof_api_keys_refused_total", where="")},
+        ),
+        Panel(
             "Clock skew",
             "This machine's clock less the database's, by which everything goes.",
             "s",

@@ -78,7 +78,7 @@ GAVE_WAY = {
 """
 MENDED = {
     "function grant_access() c1856cae8b5c4b17a4b9f006ff62e5bc": (
-        "function grant_access() 7e83e6b1c564d2df76aae2d4c214b9bd"
+        "function grant_access() d9fe0564dcf7882ccdd7e42bdbe5dbb7"
     ),
     "function places_are_ours() b401555711277e997e5644ee0b50f9d1": (
         "function places_are_ours() e2b28da1ec8c8e036d3c0d2ddf75ee9e"
@@ -103,7 +103,7 @@ SECONDED = (
     "trigger resolutions resolutions_follow_approval BEFORE INSERT ON public.resolutions FOR EACH ROW EXECUTE FUNCTION "
     "resolutions_follow_approval()"
 )
-SECONDING = "function resolutions_follow_approval() 5469f0da0b1992a54aff80058e0a0264"
+SECONDING = "function resolutions_follow_approval() c26fb8b1c1220d9e5515a0cf161cb4da"
 """A trigger that asks nothing of a resolution without a proposal, by a login that may write one.
 
 A program of an earlier release names no proposal, and its workers had no right to write resolutions at all.

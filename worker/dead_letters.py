@@ -14,11 +14,13 @@ from datetime import UTC, datetime
 from typing import Any, Literal, Protocol, TypeVar
 
 from msgspec import Struct
+from msgspec.structs import asdict
 
 from schemas.callbacks import Claim, read_claim
 from schemas.letters import KeptReply, read_kept_reply
 from schemas.own_json import NotOurs, read_own
 from schemas.shown import is_payment_id
+from worker.telemetry.redaction import masked_body, masked_callback, masked_expected
 
 Place = Literal["postgres", "broker"]
 LetterKind = Literal["claim", "expected", "reply"]
@@ -185,6 +187,30 @@ def not_to_be_replayed(one: DeadLetter, providers: Collection[str]) -> str | Non
     if one.provider not in providers:
         return f"no account of the gateway {one.provider} is in the configuration, so no worker would take it"
     return None
+
+
+def shown_letter(opened: CheckedOut) -> dict[str, Any]:
+    """A letter with what it holds, for a person to read: only the ids that a timeline shows too, the rest is masked."""
+    told = asdict(opened.letter)
+    if opened.letter.kind == "expected":
+        return told | {"body": masked_expected(opened.body)}
+    if opened.letter.unreadable is not None:
+        return told | {"body": masked_body(opened.body)}
+    if opened.letter.kind == "reply":
+        return told | {"reply": read_kept_reply(opened.body)}
+    claim = read_claim(opened.body)
+    told["claim"] = {key: value for key, value in asdict(claim).items() if value is not None and key != "callback"}
+    if claim.callback is not None:
+        told["callback"] = masked_callback(claim.callback, claim)
+    return told
+
+
+def account_of(opened: CheckedOut) -> str | None:
+    """The account that a claim or a reply is about; None where the body cannot be read."""
+    if opened.letter.unreadable is not None or opened.letter.kind == "expected":
+        return None
+    kept = read_kept_reply(opened.body) if opened.letter.kind == "reply" else read_claim(opened.body)
+    return kept.account
 
 
 def _nameless(body: bytes) -> str:

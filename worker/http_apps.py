@@ -53,6 +53,8 @@ def public_app(
         ledger=ledger,
         bus=bus,
         open_checkout=gateways.open,
+        wrong_key_wait=ingress.limits.wrong_key_wait,
+        keys_refused=metrics.keys_refused,
     )
     app = web.Application(client_max_size=MAX_BODY, middlewares=[problems, authenticate(api)])
     app.add_routes([*Returns(ingress).routes(), *Webhooks(ingress).routes(), *routes(api)])

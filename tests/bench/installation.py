@@ -26,7 +26,7 @@ _MERCHANT = """\
 [[merchants]]
 id = "shop"
 name = "Bench shop"
-api_keys = ["bench-key-of-no-worth"]
+api_keys = ["bench-key-that-is-of-no-worth"]
 
 """
 

@@ -13,7 +13,7 @@ import time
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 
-from tests.integration.shops import Shops, serving
+from tests.integration.shops import KEYS, Shops, serving
 from tests.processes import directory
 from worker.api.read import _events_cursor
 from worker.postgres.database import Database, connect
@@ -90,7 +90,7 @@ async def _measure(shops: Shops, events: int) -> None:
 
 async def _page(shops: Shops, place: int, shop: str = "shop") -> None:
     params = {"limit": PAGE, "after": _events_cursor(shop, place)}
-    headers = {"Authorization": f"Bearer {shop}-key"}
+    headers = {"Authorization": f"Bearer {KEYS[shop]}"}
     async with shops.session.get(f"{shops.url}/v1/events", params=params, headers=headers) as response:
         assert response.status == 200, await response.text()
         await response.read()

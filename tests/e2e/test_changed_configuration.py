@@ -116,7 +116,7 @@ async def test_an_account_is_added_while_a_process_does_not_know_it(shop: Shop, 
 
 async def test_an_api_key_is_rotated(shop: Shop, system: System, config: str) -> None:
     key = secrets.token_urlsafe(24)
-    both = replaced(config, {f'api_keys = ["{system.key}"]': f'api_keys = ["{system.key}", "{key}"]'})
+    both = replaced(config, {system.keys: f'api_keys = ["{system.key}", "{key}"]'})
     await shop.first.start(config)
     await shop.second.start(both)
 
@@ -129,7 +129,7 @@ async def test_an_api_key_is_rotated(shop: Shop, system: System, config: str) ->
     scene = await shop.opens("ipay", shop.first, key)
     await shop.pays(scene, shop.first)
     await shop.completed(scene, shop.first)
-    await shop.second.start(replaced(config, {f'api_keys = ["{system.key}"]': f'api_keys = ["{key}"]'}))
+    await shop.second.start(replaced(config, {system.keys: f'api_keys = ["{key}"]'}))
     assert await statuses(shop.second) == [401, 200]
 
 

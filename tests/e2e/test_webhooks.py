@@ -89,6 +89,35 @@ async def test_replay_sends_again_what_was_delivered(payproof: Payproof) -> None
     assert (nothing.code, nothing.out.split()[0]) == (0, "0")
 
 
+async def test_deliveries_are_listed_and_one_event_is_sent_again(payproof: Payproof) -> None:
+    payment_id = (await payproof.opened("ipay")).payment["payment_id"]
+    await delivered(payproof, payment_id)
+    listed = await says(payproof, "deliveries", endpoint(payproof))
+    assert listed.code == 0
+    (row,) = [line for line in listed.lines if payment_id in line]
+    assert row.split()[:2] == [f"{payment_id}.1", "payment.opened"]
+    assert "delivered" in row
+    assert "it answered 204" in row
+    assert payment_id not in (await says(payproof, "deliveries", "--state", "given_up")).out
+    records = [json.loads(line) for line in (await says(payproof, "deliveries", "--json")).lines]
+    (record,) = [one for one in records if one["payment_id"] == payment_id]
+    assert (record["endpoint"], record["state"], record["attempts"]) == (endpoint(payproof), "delivered", 1)
+    assert f"{payment_id}.1" in (await says(payproof, "deliveries", "--csv")).out
+    sent = await payproof_says(payproof, "events", "resend", f"{payment_id}.1")
+    assert (sent.code, endpoint(payproof) in sent.out) == (0, True), sent
+
+    async def twice() -> bool:
+        return len(await delivered(payproof, payment_id)) == 2
+
+    await until(twice, what="it was delivered again")
+    one = await payproof_says(payproof, "events", "resend", f"{payment_id}.1", "--endpoint", endpoint(payproof))
+    assert one.code == 0
+    unknown = await payproof_says(payproof, "events", "resend", f"{payment_id}.9")
+    assert (unknown.code, unknown.err.strip()) == (1, f"there is no event {payment_id}.9")
+    wrong = await says(payproof, "deliveries", "--state", "lost")
+    assert (wrong.code, "waiting, given_up" in wrong.err) == (2, True)
+
+
 async def test_enable_opens_what_is_open_without_harm(payproof: Payproof) -> None:
     await delivered(payproof, (await payproof.opened("ipay")).payment["payment_id"])
     enabled = await says(payproof, "enable", endpoint(payproof))

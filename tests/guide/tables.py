@@ -31,6 +31,7 @@ from worker.config.shapes import File
 from worker.playground.demo.stories import STORIES
 from worker.playground.demo.story import BLIND, Story
 from worker.playground.demo.system import CALM, NOTIFYING, PRIVATE
+from worker.playground.demo.system import KEYS as SHOP_KEYS
 from worker.playground.sandbox.accounts import accounts_toml
 from worker.playground.sandbox.control import ROUTES
 from worker.playground.sandbox.control.script_routes import ShownScript, scripts_of
@@ -122,7 +123,7 @@ def recipes() -> str:
 
 def sandbox() -> str:
     """The shell command that writes a configuration with an account at every simulated gateway."""
-    head = '[[merchants]]\nid = "shop"\napi_keys = ["env:SHOP_API_KEY"]\n'
+    head = f'[[merchants]]\nid = "shop"\n{SHOP_KEYS.format(key="env:SHOP_API_KEY")}\n'
     hook = f'[[merchants.webhooks]]\nurl = "{SHOP}"\nsecret = "env:SHOP_WEBHOOK_SECRET"\n'
     toml = f"{PRIVATE}{CALM}\n{head}\n{hook}\n{accounts_toml(SANDBOX)}"
     return f"```sh\ncat > payproof.toml <<'END'\n{toml}END\n```"
@@ -222,10 +223,11 @@ def _tables() -> Iterator[tuple[str, list[Key]]]:
             merchant = _fields(inner)
     plain = [_key(f"merchants.{key}", one) for key, one in merchant.items() if not _struct(one)]
     yield "`[[merchants]]`:", [one for one in plain if one[0] != "merchants.accounts"]
-    yield (
-        "`[[merchants.webhooks]]`:",
-        [_key(f"merchants.webhooks.{key}", one) for key, one in _fields(_struct(merchant["webhooks"])).items()],
-    )
+    for table in ("keys", "webhooks"):
+        yield (
+            f"`[[merchants.{table}]]`:",
+            [_key(f"merchants.{table}.{key}", one) for key, one in _fields(_struct(merchant[table])).items()],
+        )
     head = _fields(AccountHead).items()
     yield (
         "`[[merchants.accounts]]`, whatever the gateway:",
@@ -302,6 +304,8 @@ def _type(kind: inspect.Type) -> str:
             return f"list of {_type(bare.item_type)}"
         case inspect.LiteralType():
             return " or ".join(f"`{one}`" for one in sorted(bare.values))
+        case inspect.EnumType():
+            return ", ".join(f"`{one.value}`" for one in bare.cls)
         case inspect.DictType():
             return "table"
         case inspect.BoolType():

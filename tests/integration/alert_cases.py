@@ -129,6 +129,7 @@ CASES: dict[str, Case] = {
     ),
     "PayproofConsumerRebuilt": rising('payproof_consumers_rebuilt_total{queue="ipay"}', "1", "0"),
     "PayproofForgedWebhooks": rising(FORGED, "3", "1"),
+    "PayproofApiKeysRefused": rising("payproof_api_keys_refused_total", "3", "1"),
     "PayproofFlood": rising(FLOOD, "150", "50"),
     "PayproofArchiveFull": Case(
         {f"payproof_archive_bytes{{{ONE}}}": "4600000000x60", f"payproof_archive_max_bytes{{{ONE}}}": "5000000000x60"},

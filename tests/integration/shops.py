@@ -25,23 +25,27 @@ from consumers.record_replies import record_dead_replies
 from consumers.rules import Rules
 from schemas.answers import Answer, Question
 from schemas.secret import Secret
-from schemas.words import Status
+from schemas.words import Scope, Status
 from tests.fakes.checkout import FakeCheckout
 from worker.api.auth import authenticate
 from worker.api.context import Api
 from worker.api.problems import problems
 from worker.api.routes import routes
-from worker.config import Config, Merchant, Settings
+from worker.config import ApiKey, Config, Merchant, Settings
+from worker.ingress.rate_limits import RateLimits
 from worker.postgres.database import Database
 from worker.postgres.events.event_log import assign_positions
 from worker.postgres.ledger.postgres_ledger import PostgresLedger
 from worker.postgres.queue.claim_queue import PostgresBus
 from worker.postgres.reads.read_turns import ReadTurns
+from worker.telemetry.metrics import Metrics
 
 PUBLIC = "http://pay.test"
 NEAR = "http://127.0.0.1:9"
 FAR = "https://gateway.example"
-KEYS = {"shop": "shop-key", "other": "other-key"}
+KEYS = {"shop": "key-of-the-shop-that-may-all", "other": "key-of-the-other-that-may-all"}
+OLDER_KEY = "an-older-key-of-api-keys"
+"""It may all but resolve."""
 ORDER = {
     "account": "shop-one",
     "reference": "order-7831-a1",
@@ -74,7 +78,8 @@ CONFIG = Config(
     merchants=(
         Merchant(
             id="shop",
-            api_keys=(Secret("an-older-key"), Secret(KEYS["shop"])),
+            api_keys=(Secret(OLDER_KEY),),
+            keys=(ApiKey(name="all", key=Secret(KEYS["shop"]), may=frozenset(Scope)),),
             accounts=(
                 _account("shop", "shop-one"),
                 _account("shop", "shop-ipay", kind="ipay"),
@@ -83,7 +88,11 @@ CONFIG = Config(
                 _account("shop", "shop-compose", "http://sandbox:8090"),
             ),
         ),
-        Merchant(id="other", api_keys=(Secret(KEYS["other"]),), accounts=(_account("other", "other-one"),)),
+        Merchant(
+            id="other",
+            keys=(ApiKey(name="all", key=Secret(KEYS["other"]), may=frozenset(Scope)),),
+            accounts=(_account("other", "other-one"),),
+        ),
     ),
     allow_http_hosts=frozenset({"sandbox"}),
     settings=Settings(
@@ -198,6 +207,8 @@ async def serving(database: Database, *, bus: Bus | None = None, **changes: Any)
         "ledger": PostgresLedger(database),
         "bus": bus or PostgresBus(database),
         "open_checkout": checkout,
+        "wrong_key_wait": RateLimits().wrong_key_wait,
+        "keys_refused": Metrics().keys_refused,
     }
     api = Api(**{**given, **changes})
     app = web.Application(middlewares=[problems, authenticate(api)])

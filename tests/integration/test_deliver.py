@@ -420,7 +420,7 @@ async def test_a_great_backlog_is_worked_off_by_its_indexes(database: Database, 
     await database.execute("ANALYZE")
     now = database.clock.now()
     values = {
-        _RECORD: [endpoint.id, [event_id], [now], [0], [None], [now], [None], ["it answered 204"]],
+        _RECORD: [endpoint.id, [event_id], [now], [0], [None], [now], [None], ["it answered 204"], [{}]],
         _DUE: [endpoint.id, now, 8, START],
         _TAKE: [endpoint.id, [event_id], now],
         _ENQUEUE: [endpoint.id, "m", 0, 500, ["payment.completed"], now],

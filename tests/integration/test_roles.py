@@ -81,6 +81,7 @@ REFUSED = {
         "UPDATE relays SET place = 1",
         "SELECT url FROM endpoints",
         "UPDATE deliveries SET next_at = now()",
+        "SELECT last_attempt FROM deliveries",
     ],
     "worker": [
         *EVERYBODY,
@@ -113,6 +114,8 @@ REFUSED = {
         "DELETE FROM dead",
         "INSERT INTO facts VALUES ('pay', 'key', '{}')",
         "SELECT token_hash FROM console_sessions",
+        "SELECT last_attempt FROM deliveries",
+        "SELECT resend_delivery('wh', 'pay')",
     ],
     "console": [
         *EVERYBODY,

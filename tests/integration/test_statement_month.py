@@ -41,7 +41,7 @@ class Office:
     def __init__(self, place: Path, dsn: str, portal: Portal) -> None:
         self.place, self.portal = place, portal
         (place / "payproof.toml").write_text(
-            '[[merchants]]\nid = "shop"\napi_keys = ["a-key-of-the-shop"]\n\n[[merchants.accounts]]\n'
+            '[[merchants]]\nid = "shop"\napi_keys = ["a-key-of-the-shop-of-a-month"]\n\n[[merchants.accounts]]\n'
             f'id = "{portal.account}"\n{portal.table}\n[merchants.accounts.statement]\n{portal.map}'
         )
         self.environment = {

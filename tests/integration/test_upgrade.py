@@ -80,6 +80,8 @@ def configure(system: System, oldest: str) -> None:
     system.configure()
     unknown = tuple(f"{key} = " for key, since in NEWER.items() if oldest != TODAY and number(oldest) < number(since))
     text = without_newer_gateways(system.config.read_text())
+    if oldest != TODAY:
+        text = text.replace(system.keys, f'api_keys = ["{system.key}"]')
     known = [line for line in text.splitlines(keepends=True) if not line.startswith(unknown)]
     system.config.write_text("".join(known))
 

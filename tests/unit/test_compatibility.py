@@ -136,7 +136,7 @@ ADDITIONS_TO_THE_API: dict[str, Change] = {
         {"name": "x", "in": "query", "schema": {"type": "string"}}
     ),
     "a new filter's word": lambda it: parameter(it, "provider")["schema"]["enum"].append("sixth"),
-    "a new problem": lambda it: listing(it)["responses"].update({"429": {"description": "Too many."}}),
+    "a new problem": lambda it: listing(it)["responses"].update({"423": {"description": "Locked."}}),
     "an answer has one field more": lambda it: it["components"]["schemas"]["PaymentPage"]["properties"].update(
         total={"type": "integer"}
     ),

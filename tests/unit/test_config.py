@@ -20,10 +20,11 @@ from worker.runtime.broker_nodes import address_of, nodes_of
 
 WEBHOOK_SECRET = "whsec_" + base64.b64encode(b"k" * 24).decode()
 LEAK = "sk-live-do-not-print"
+SHOP_KEY, OTHER_KEY = "an-api-key-of-the-first-shop", "an-api-key-of-the-other-shop"
 
 ENVIRON = {
-    "SHOP_API_KEY": "shop-key",
-    "OTHER_API_KEY": "other-key",
+    "SHOP_API_KEY": SHOP_KEY,
+    "OTHER_API_KEY": OTHER_KEY,
     "PAY_KEY": "pay-key",
     "SHOP_WEBHOOK_SECRET": WEBHOOK_SECRET,
     "PAYPROOF_LOG": "json",
@@ -475,12 +476,14 @@ class TestSecrets:
 
 
 def test_an_api_key_finds_its_merchant_and_nothing_else_does(tmp_path: Path) -> None:
-    text = GOOD + '[[merchants]]\nid = "other"\napi_keys = ["first-key", "env:OTHER_API_KEY"]\n'
+    text = GOOD + '[[merchants]]\nid = "other"\napi_keys = ["a-first-key-of-the-other-shop", "env:OTHER_API_KEY"]\n'
     config = read(tmp_path, text)
-    assert config.merchant_by_key("shop-key") is config.merchant("shop")
-    assert config.merchant_by_key("other-key") is config.merchant("other")
-    for presented in ("", "shop-ke", "shop-key ", "SHOP-KEY", "\udcff", "কী"):
-        assert config.merchant_by_key(presented) is None
+    for key, merchant in ((SHOP_KEY, "shop"), (OTHER_KEY, "other")):
+        found = config.caller_by_key(key)
+        assert found is not None
+        assert found.merchant is config.merchant(merchant)
+    for presented in ("", SHOP_KEY[:-1], f"{SHOP_KEY} ", SHOP_KEY.upper(), "\udcff", "কী"):
+        assert config.caller_by_key(presented) is None
 
 
 def test_an_api_key_that_no_header_can_carry_is_refused(tmp_path: Path) -> None:

@@ -28,7 +28,7 @@ def environ(text: str, path: Path) -> dict[str, str]:
     made |= {"PAYPROOF_CONFIG": str(path)}
     operators = {f"{name}_PASSWORD": hash_password(name) for name in OPERATORS}
     operators |= {f"PAYPROOF_TOTP_{name}": new_totp() for name in OPERATORS}
-    return {name: f"value-of-{name}" for name in names} | secrets | made | operators
+    return {name: f"the-value-of-variable-{name}" for name in names} | secrets | made | operators
 
 
 def test_the_starter_loads(tmp_path: Path) -> None:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 
+from aiohttp import web
 from msgspec import Struct
+from prometheus_client import Counter
 
 from consumers.account import Account
 from consumers.ports.bus import ClaimPublisher
@@ -20,7 +22,8 @@ from worker.runtime.ids import new_payment_id
 class Api(Struct, frozen=True, kw_only=True):
     """`reads` are for what may take long. `open_checkout` runs a gateway's `open()`; it ends within an opening's lease.
 
-    `twin_wait` is how many seconds a POST waits for another with its Idempotency-Key.
+    `wrong_key_wait` counts a wrong key of the request's sender: the seconds that it has to wait, or None.
+    `keys_refused` counts them all. `twin_wait` is how many seconds a POST waits for another with its Idempotency-Key.
     """
 
     config: Config
@@ -30,5 +33,7 @@ class Api(Struct, frozen=True, kw_only=True):
     ledger: PostgresLedger
     bus: ClaimPublisher
     open_checkout: Callable[[Account, Opening], Awaitable[OpeningOutcome]]
+    wrong_key_wait: Callable[[web.Request], float | None]
+    keys_refused: Counter
     new_payment_id: Callable[[], str] = new_payment_id
     twin_wait: float = 10.0

@@ -6,21 +6,43 @@ from typing import Any
 
 from schemas.contract import components
 from schemas.requests import NEW_PAYMENT, RESOLUTION, TRACKED_PAYMENT
-from schemas.responses import EventPage, PaymentPage, ProblemDetails, ProposalView, Timeline
-from schemas.shown import PAYMENT_ID, PaymentEvent, PaymentView, TrialEvent
+from schemas.responses import (
+    DeliveryPage,
+    DeliveryView,
+    EventPage,
+    PaymentPage,
+    ProblemDetails,
+    ProposalView,
+    Timeline,
+    WebhookList,
+)
+from schemas.shown import PaymentEvent, PaymentView, TrialEvent
 from worker.api.openapi_webhooks import event_schemas, webhooks
-from worker.api.operations import JSON, OPERATIONS, Operation
+from worker.api.operations import JSON, OPERATIONS, PATTERNS, Operation
 from worker.api.request_samples import accepted_sample, answer_sample, body_sample
 
 _REF = "#/components/schemas/{name}"
 _BODIES = (NEW_PAYMENT, TRACKED_PAYMENT, RESOLUTION)
-_ANSWERS = (PaymentView, PaymentPage, Timeline, EventPage, ProposalView, ProblemDetails, PaymentEvent, TrialEvent)
-_PAYMENT_ID = {"type": "string", "pattern": f"^{PAYMENT_ID}$"}
+_ANSWERS = (
+    PaymentView,
+    PaymentPage,
+    Timeline,
+    EventPage,
+    WebhookList,
+    DeliveryPage,
+    DeliveryView,
+    ProposalView,
+    ProblemDetails,
+    PaymentEvent,
+    TrialEvent,
+)
 _KEY = {"type": "string", "minLength": 1, "maxLength": 255, "pattern": r"^[!-~]([ -~]*[!-~])?$"}
 _EVERYWHERE = {
     401: "No API key, or one nobody has.",
+    403: "The key may not do this; `detail` names what it may.",
     415: "A body with a Content-Encoding.",
     500: "Our fault; it is logged.",
+    429: "Too many wrong keys from this address. A right key is never refused so.",
     503: "The database or the broker is away; come again after Retry-After.",
 }
 
@@ -66,6 +88,7 @@ def _described(operation: Operation, public_url: str) -> dict[str, Any]:
     made: dict[str, Any] = {
         "operationId": operation.name,
         "summary": operation.summary,
+        **({"description": f"Needs a key that may `{operation.scope.value}`."} if operation.scope is not None else {}),
         "responses": {str(operation.status): _answer(operation, public_url)}
         | _accepted(operation)
         | {str(status): _problem(status, problems[status]) for status in sorted(problems)},
@@ -84,8 +107,10 @@ def _described(operation: Operation, public_url: str) -> dict[str, Any]:
 
 def _parameters(operation: Operation) -> list[dict[str, Any]]:
     made = []
-    if "{payment_id}" in operation.path:
-        made.append({"name": "payment_id", "in": "path", "required": True, "schema": _PAYMENT_ID})
+    for name, pattern in PATTERNS.items():
+        if f"{{{name}}}" in operation.path:
+            schema = {"type": "string", "pattern": f"^{pattern}$"}
+            made.append({"name": name, "in": "path", "required": True, "schema": schema})
     if operation.once:
         about = "For 24 hours the same request gets the same answer again; another body is refused."
         made.append({"name": "Idempotency-Key", "in": "header", "description": about, "schema": _KEY})
@@ -116,6 +141,6 @@ def _accepted(operation: Operation) -> dict[str, Any]:
 def _problem(status: int, about: str) -> dict[str, Any]:
     schema = {"$ref": _REF.format(name=ProblemDetails.__name__)}
     made: dict[str, Any] = {"description": about, "content": {"application/problem+json": {"schema": schema}}}
-    if status == 503:
+    if status in (429, 503):
         made["headers"] = {"Retry-After": {"description": "Seconds", "schema": {"type": "string"}}}
     return made

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 from msgspec import Struct
 
-from schemas.requests import EVENTS_QUERY, NEW_PAYMENT, RESOLUTION, TRACKED_PAYMENT, Shape
-from schemas.responses import EventPage, PaymentPage, ProposalView, Timeline
-from schemas.shown import EVENT_SCHEMA, PAYMENT_SCHEMA, PaymentView
+from schemas.requests import DELIVERIES_QUERY, EVENTS_QUERY, NEW_PAYMENT, RESOLUTION, TRACKED_PAYMENT, Shape
+from schemas.responses import DeliveryPage, DeliveryView, EventPage, PaymentPage, ProposalView, Timeline, WebhookList
+from schemas.shown import EVENT_ID, EVENT_SCHEMA, PAYMENT_ID, PAYMENT_SCHEMA, WEBHOOK_ID, PaymentView
+from schemas.words import Scope
 from worker.api.read import LIST_QUERY
 
 JSON = "application/json"
@@ -20,14 +21,16 @@ _OF_A_BODY = {
     413: "The body is larger than 64 KiB.",
     422: "A field is missing, wrong or unknown; `field` names it.",
 }
+PATTERNS = {"payment_id": PAYMENT_ID, "webhook_id": WEBHOOK_ID, "event_id": EVENT_ID}
+"""The forms of the variables in paths. A path with any other id is unknown, so `track` is no payment."""
 _OF_A_PAYMENT = {404: "You have no such payment."}
 
 
 class Operation(Struct, frozen=True, kw_only=True):
     """One method of one path. `problems` are those beside the ones of every path; `media` is the answer's type.
 
-    `once`: it takes an Idempotency-Key. `keyed`: it needs an API key. `accepted`: the answer of a 202 that is no error,
-    and what it means.
+    `once`: it takes an Idempotency-Key. `scope`: what an API key has to be allowed for it; None: it needs no key.
+    `accepted`: the answer of a 202 that is no error, and what it means.
     """
 
     method: str
@@ -40,9 +43,14 @@ class Operation(Struct, frozen=True, kw_only=True):
     body: Shape | None = None
     query: Shape = Shape(())
     problems: dict[int, str] = {}
-    keyed: bool = True
+    scope: Scope | None
     once: bool = False
     accepted: tuple[type[Struct], str] | None = None
+
+    @property
+    def keyed(self) -> bool:
+        """Whether it needs an API key."""
+        return self.scope is not None
 
 
 OPERATIONS = (
@@ -50,6 +58,7 @@ OPERATIONS = (
         method="post",
         path="/v1/payments",
         name="openPayment",
+        scope=Scope.OPEN,
         summary="Open a checkout at the account's gateway",
         status=201,
         answer=PaymentView,
@@ -67,6 +76,7 @@ OPERATIONS = (
         method="post",
         path="/v1/payments/track",
         name="trackPayment",
+        scope=Scope.OPEN,
         summary="Take on a payment that you opened yourself; what its gateway told of it within a week before is heard",
         status=201,
         answer=PaymentView,
@@ -79,6 +89,7 @@ OPERATIONS = (
         method="get",
         path="/v1/payments",
         name="listPayments",
+        scope=Scope.READ,
         summary="List payments, newest first; filters are ANDed",
         answer=PaymentPage,
         query=LIST_QUERY,
@@ -88,6 +99,7 @@ OPERATIONS = (
         method="get",
         path="/v1/payments/{payment_id}",
         name="getPayment",
+        scope=Scope.READ,
         summary="Get one payment",
         answer=PaymentView,
         problems=_OF_A_PAYMENT,
@@ -96,6 +108,7 @@ OPERATIONS = (
         method="get",
         path="/v1/payments/{payment_id}/timeline",
         name="getTimeline",
+        scope=Scope.READ,
         summary="What was claimed, asked, answered, decided and told, in order of recording",
         answer=Timeline,
         problems=_OF_A_PAYMENT,
@@ -104,6 +117,7 @@ OPERATIONS = (
         method="post",
         path="/v1/payments/{payment_id}/verify",
         name="verifyPayment",
+        scope=Scope.VERIFY,
         summary="Ask the gateway at once",
         status=202,
         answer=PaymentView,
@@ -113,6 +127,7 @@ OPERATIONS = (
         method="post",
         path="/v1/payments/{payment_id}/resolve",
         name="resolvePayment",
+        scope=Scope.RESOLVE,
         summary="Decide on a held payment, as a person",
         answer=PaymentView,
         body=RESOLUTION,
@@ -128,18 +143,47 @@ OPERATIONS = (
         method="get",
         path="/v1/events",
         name="listEvents",
+        scope=Scope.EVENTS,
         summary="Your own events, oldest first",
         answer=EventPage,
         query=EVENTS_QUERY,
         problems={410: "The cursor is older than what is kept.", 422: "A parameter is unknown, repeated or wrong."},
     ),
-    Operation(method="get", path="/openapi.json", name="getOpenapi", summary="This document", keyed=False),
+    Operation(
+        method="get",
+        path="/v1/webhooks",
+        name="listWebhooks",
+        scope=Scope.EVENTS,
+        summary="Your webhook endpoints: how each is, and what waits for it",
+        answer=WebhookList,
+    ),
+    Operation(
+        method="get",
+        path="/v1/webhooks/{webhook_id}/deliveries",
+        name="listDeliveries",
+        scope=Scope.EVENTS,
+        summary="An endpoint's deliveries, newest event first",
+        answer=DeliveryPage,
+        query=DELIVERIES_QUERY,
+        problems={404: "You have no such endpoint.", 422: "A parameter is unknown, repeated or wrong."},
+    ),
+    Operation(
+        method="post",
+        path="/v1/webhooks/{webhook_id}/deliveries/{event_id}/resend",
+        name="resendDelivery",
+        scope=Scope.EVENTS,
+        summary="Send an event to an endpoint again, now; nothing is sent to a blocked endpoint until it is enabled",
+        status=202,
+        answer=DeliveryView,
+        problems={404: "You have no such endpoint, or no such event."},
+    ),
+    Operation(method="get", path="/openapi.json", name="getOpenapi", summary="This document", scope=None),
     Operation(
         method="get",
         path="/asyncapi.json",
         name="getAsyncapi",
         summary="The AsyncAPI document of what goes over RabbitMQ",
-        keyed=False,
+        scope=None,
     ),
     Operation(
         method="get",
@@ -147,7 +191,7 @@ OPERATIONS = (
         name="getPaymentSchema",
         summary="The JSON Schema of the payment, in the API and in events",
         media=JSON_SCHEMA,
-        keyed=False,
+        scope=None,
     ),
     Operation(
         method="get",
@@ -155,6 +199,6 @@ OPERATIONS = (
         name="getEventSchema",
         summary="The JSON Schema of an event, the payment within",
         media=JSON_SCHEMA,
-        keyed=False,
+        scope=None,
     ),
 )

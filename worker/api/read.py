@@ -5,11 +5,9 @@ An event is sent as the bytes that were written with it, never serialised again.
 
 from __future__ import annotations
 
-import binascii
 import re
-from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 
 from aiohttp import web
 from msgspec import Struct
@@ -22,6 +20,7 @@ from schemas.shown import PAYMENT_ID
 from worker.api.auth import merchant_of
 from worker.api.bodies import read_query
 from worker.api.context import Api
+from worker.api.cursors import no_cursor, read_cursor, read_micros, written_cursor, written_micros
 from worker.api.problems import ApiReply, Problem, invalid, json_reply, no_such_payment, past_payment, unavailable
 from worker.api.streaming import send_entries
 from worker.postgres.database import Database
@@ -33,8 +32,6 @@ from worker.postgres.reads.reading import Position, read_page, read_payment
 from worker.postgres.reads.timeline import timeline_pages
 
 LIST_QUERY = list_query(sorted(PROVIDERS))
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_MICROSECOND = timedelta(microseconds=1)
 
 
 async def payment_of_path(database: Database, request: web.Request) -> Payment:
@@ -115,39 +112,22 @@ class PaymentReads:
 
 
 def _cursor(opened_at: datetime, payment_id: str) -> str:
-    return _written(f"{(opened_at - _EPOCH) // _MICROSECOND}.{payment_id}")
+    return written_cursor(f"{written_micros(opened_at)}.{payment_id}")
 
 
 def _position(cursor: str) -> Position:
-    match = re.fullmatch(rf"([0-9]{{1,17}})\.({PAYMENT_ID})", _read(cursor), re.ASCII)
+    match = re.fullmatch(rf"([0-9]{{1,17}})\.({PAYMENT_ID})", read_cursor(cursor), re.ASCII)
     if match is None:
-        raise _no_cursor("cursor")
-    return _EPOCH + timedelta(microseconds=int(match[1])), match[2]
+        raise no_cursor("cursor")
+    return read_micros(match[1]), match[2]
 
 
 def _written_cursor(merchant: str, cursor: EventsCursor) -> str:
-    return _written(f"{merchant}.{cursor.place}" + (".begun" if cursor.begun else ""))
+    return written_cursor(f"{merchant}.{cursor.place}" + (".begun" if cursor.begun else ""))
 
 
 def _events_cursor(text: str, merchant: str) -> EventsCursor:
-    match = re.fullmatch(rf"{re.escape(merchant)}\.([0-9]{{1,18}})(\.begun)?", _read(text), re.ASCII)
+    match = re.fullmatch(rf"{re.escape(merchant)}\.([0-9]{{1,18}})(\.begun)?", read_cursor(text), re.ASCII)
     if match is None:
-        raise _no_cursor("after")
+        raise no_cursor("after")
     return EventsCursor(int(match[1]), begun=match[2] is not None)
-
-
-def _written(text: str) -> str:
-    return urlsafe_b64encode(text.encode()).decode().rstrip("=")
-
-
-def _read(cursor: str) -> str:
-    """The text of a cursor; empty where we did not write it."""
-    try:
-        text = urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)).decode("ascii")
-    except (binascii.Error, ValueError):
-        return ""
-    return text if _written(text) == cursor else ""
-
-
-def _no_cursor(field: str) -> Problem:
-    return invalid([Wrong(field, "is no cursor of yours")])

@@ -14,6 +14,33 @@ from schemas.words import EventType
 from worker.api.samples import EXAMPLE_URL, EXPECTED_SAMPLE, sample
 
 _TRACKED = {name: value for name, value in EXPECTED_SAMPLE.items() if name != "merchant"}
+_TRIED = "2026-01-31T12:03:21Z"
+_WEBHOOK = {
+    "id": "wh_0123456789ab",
+    "name": "shop",
+    "url": "https://shop.example/hooks/payproof",
+    "events": [kind.value for kind in EventType],
+    "state": "delivering",
+    "failures": 0,
+    "next_try": None,
+    "blocked_since": None,
+    "waiting": 0,
+    "oldest_waiting": None,
+    "given_up": 0,
+    "last_delivered": _TRIED,
+    "last_answer": {"at": _TRIED, "words": "it answered 204"},
+}
+_DELIVERY = {
+    "payment_id": "pay_0123456789abcdefghijklmnop",
+    "type": "payment.completed",
+    "time": "2026-01-31T12:03:20Z",
+    "state": "delivered",
+    "attempts": 1,
+    "next_try": None,
+    "delivered_at": _TRIED,
+    "given_up_at": None,
+    "answer": "it answered 204",
+}
 _BODIES: dict[str, dict[str, Any]] = {
     "openPayment": {
         **{name: value for name, value in _TRACKED.items() if name != "session_id"},
@@ -78,6 +105,12 @@ def answer_sample(operation: str, public_url: str) -> dict[str, Any]:
             }
         case "listEvents":
             return {"events": [first, second], "next": "MjAyNi0wMS0zMQ"}
+        case "listWebhooks":
+            return {"webhooks": [_WEBHOOK]}
+        case "listDeliveries":
+            return {"deliveries": [_DELIVERY | {"event_id": second["id"]}], "next_cursor": None}
+        case "resendDelivery":
+            return _DELIVERY | {"event_id": second["id"], "state": "waiting", "next_try": _TRIED, "delivered_at": None}
         case "getOpenapi":
             return {"openapi": "3.1.0", "info": {"title": "Payproof", "version": "1"}, "paths": {}}
         case "getAsyncapi":

@@ -10,6 +10,7 @@ from schemas.proposals import Origin, Proposal
 from schemas.requests import RESOLUTION
 from schemas.responses import ProposalView
 from schemas.words import Source, Status
+from worker.api.auth import caller_of
 from worker.api.bodies import read_body, read_fields
 from worker.api.context import Api
 from worker.api.problems import Problem, json_reply
@@ -38,7 +39,7 @@ class Asking:
         found = read_fields(RESOLUTION, await read_body(request))
         wanted = ResolutionRequest(**{**found, "status": Status(found["status"])})
         try:
-            origin = Origin(actor=wanted.actor, via="api", address=request.remote)
+            origin = Origin(actor=wanted.actor, via="api", address=request.remote, key=caller_of(request).key.name)
             api = self._api
             decided = await decide(api.database, api.ledger, api.rules, payment.id, wanted, origin)
         except ResolutionRefused as refused:

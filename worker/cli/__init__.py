@@ -116,7 +116,7 @@ def migrate(*, restored: bool = False) -> int:
 
 @app.command
 def key(*, archive: bool = False) -> int:
-    """Print a new API key and its hash for api_keys; --archive: a new key for the archive. Nothing is stored."""
+    """Print a new API key, and the table with its hash; --archive: a new key for the archive. Nothing is stored."""
     from worker.config import keys
     from worker.runtime import encryption
 
@@ -126,9 +126,9 @@ def key(*, archive: bool = False) -> int:
     made = keys.new_api_key()
     print(f"key:  {made}")
     print(f'hash: "{keys.hashed(made)}"')
-    print(
-        "The shop gets the key, which is shown only now; api_keys gets the hash, beside the old one's until it is gone."
-    )
+    print("The shop gets the key, which is shown only now. The configuration gets the hash, beside the old key's:\n")
+    print(f"{keys.NEW_TABLE.format(hash=keys.hashed(made))}\n")
+    print("Add resolve where the key may decide on held payments. In api_keys a hash may all but resolve.")
     return DONE
 
 

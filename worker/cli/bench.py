@@ -122,8 +122,8 @@ def _key(config: Config, account: Account, written: str) -> str:
         revealed = Secrets(os.environ, Path.cwd()).resolve(written)[0].reveal()
     except SecretError as error:
         raise WrongUsage(f"--key: {error}") from None
-    whose = config.merchant_by_key(revealed)
-    if whose is None or whose.id != account.merchant:
+    whose = config.caller_by_key(revealed)
+    if whose is None or whose.merchant.id != account.merchant:
         raise WrongUsage(f"--key: is no API key of {account.merchant}, whose account {account.id} is")
     return revealed
 

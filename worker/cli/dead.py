@@ -21,7 +21,7 @@ from worker.terminal_text import agreed
 
 if TYPE_CHECKING:
     from worker.cli.dead_letter_stores import DeadLetters
-    from worker.dead_letters import CheckedOut, DeadLetter
+    from worker.dead_letters import DeadLetter
 
 dead = App(name="dead", help="Look at claims, replies and expected payments that were put aside; replay or drop them.")
 
@@ -60,11 +60,12 @@ def show_dead_letter(letter_id: str) -> int:
     """Show a letter, which may be named by the beginning of its id; personal data is hidden."""
     from worker.cli.configured import configuration
     from worker.cli.dead_letter_stores import open_dead_letters
+    from worker.dead_letters import shown_letter
 
     async def run() -> int:
         async with open_dead_letters(configuration()) as found:
             async for opened in found.open(found.find(letter_id)):
-                Console(soft_wrap=True).print_json(_told(opened))
+                Console(soft_wrap=True).print_json(_json(shown_letter(opened)))
             return found.verdict()
 
     return asyncio.run(run())
@@ -153,27 +154,6 @@ def _print_letters(letters: list[DeadLetter], listed: ListOptions) -> None:
         console.print(
             Text.assemble((one.id, "bold"), about, WHERE[one.place], f": {one.reason}{unreadable}"), soft_wrap=True
         )
-
-
-def _told(opened: CheckedOut) -> str:
-    from msgspec.structs import asdict
-
-    from schemas.callbacks import read_claim
-    from schemas.letters import read_kept_reply
-    from worker.telemetry.redaction import masked_body, masked_callback, masked_expected
-
-    told = asdict(opened.letter)
-    if opened.letter.kind == "expected":
-        return _json(told | {"body": masked_expected(opened.body)})
-    if opened.letter.unreadable is not None:
-        return _json(told | {"body": masked_body(opened.body)})
-    if opened.letter.kind == "reply":
-        return _json(told | {"reply": read_kept_reply(opened.body)})
-    claim = read_claim(opened.body)
-    told["claim"] = {key: value for key, value in asdict(claim).items() if value is not None and key != "callback"}
-    if claim.callback is not None:
-        told["callback"] = masked_callback(claim.callback, claim)
-    return _json(told)
 
 
 def _json(value: object) -> str:

@@ -1,4 +1,4 @@
-"""`payproof events tail`: the event log as it grows, one JSON line each.
+"""`payproof events`: the log as it grows, one JSON line each; and one event sent to its endpoints again.
 
 Events are printed as the bytes that were written, as subscribers get them.
 """
@@ -16,13 +16,13 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import App, Parameter
 
-from worker.cli.command_errors import WrongUsage
+from worker.cli.command_errors import CommandFailed, WrongUsage
 from worker.runtime.durations import read_duration
 
 if TYPE_CHECKING:
     from worker.postgres.database import Database
 
-events = App(name="events", help="Read the event log.")
+events = App(name="events", help="Read the event log; send an event again.")
 
 POLL_SECONDS = 1.0
 PAGE = 1000
@@ -67,6 +67,44 @@ def tail(
     except asyncio.CancelledError:
         raise KeyboardInterrupt from None
     return 0
+
+
+@events.command
+def resend(
+    event: Annotated[str, Parameter(help="The event's id, as pay_….2.")],
+    *,
+    endpoint: Annotated[str | None, Parameter(help="The id or URL of one endpoint; else all that want it.")] = None,
+) -> int:
+    """Send one event to its merchant's endpoints again, delivered or not. A running `serve` sends it."""
+    from worker.cli.configured import configuration
+    from worker.cli.meant_endpoint import meant_endpoint
+    from worker.config.webhook_endpoints import endpoints_of
+    from worker.postgres.events.endpoint_rows import known_endpoints
+    from worker.postgres.events.event_log import whose_event
+    from worker.postgres.events.resend import resend as send_again
+    from worker.postgres.server.opened import opened_as_it_is
+
+    config = configuration()
+
+    async def run() -> int:
+        async with opened_as_it_is(config) as database:
+            found = await whose_event(database, event)
+            if found is None:
+                raise CommandFailed(f"there is no event {event}")
+            merchant, kind = found
+            if endpoint is None:
+                configured = await known_endpoints(database, endpoints_of(config))
+                meant = [one for one in configured if one.merchant == merchant and kind in one.types]
+            else:
+                meant = [await meant_endpoint(config, endpoint, database)]
+            sent = [one for one in meant if await send_again(database, one.id, event)]
+            for one in sent:
+                print(f"{event} is due to {one.label} at {one.host}; a running `payproof serve` sends it")
+            if not sent:
+                raise CommandFailed(f"no endpoint of {merchant} that `payproof serve` has begun with gets {event}")
+        return 0
+
+    return asyncio.run(run())
 
 
 class _Interrupt:

@@ -8,24 +8,19 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 from cyclopts import App, Parameter
 
 from worker.cli.command_errors import CommandFailed, WrongUsage
 from worker.cli.list_output import LISTED, ListOptions, print_list
-
-if TYPE_CHECKING:
-    from worker.config import Config
-    from worker.config.webhook_endpoints import Endpoint
-    from worker.postgres.database import Database
-    from worker.postgres.events.orphans import Orphan
+from worker.cli.meant_endpoint import meant_endpoint, meant_orphan, meant_without_database
 
 webhooks = App(name="webhooks", help="Look at the shop's webhook endpoints; test one, enable one, send events again.")
 
 EndpointId = Annotated[str | None, Parameter(name="--endpoint", help="Its id or URL; needed where there are several.")]
+MOST_LISTED = 1000
 OrphanId = Annotated[str, Parameter(help="The id or former URL of an endpoint that is not configured any more.")]
 
 
@@ -50,6 +45,42 @@ def list_webhooks(*, listed: ListOptions = LISTED) -> int:
     return 0
 
 
+@webhooks.command(name="deliveries")
+def list_deliveries(
+    endpoint: Annotated[str | None, Parameter(help="Its id or URL; needed where there are several.")] = None,
+    *,
+    state: Annotated[str | None, Parameter(help="waiting or given_up; all, unless given.")] = None,
+    limit: Annotated[int, Parameter(help="At most so many, 1 to 1000.")] = 20,
+    listed: ListOptions = LISTED,
+) -> int:
+    """List an endpoint's deliveries, newest event first; those that wait: the next one first."""
+    from worker.cli.configured import configuration
+    from worker.cli.delivery_rows import DELIVERY_COLUMNS, delivery_record, print_deliveries
+    from worker.postgres.events.delivery_reads import DeliveryState, read_deliveries
+    from worker.postgres.server.opened import opened_as_it_is
+
+    shown = (DeliveryState.WAITING, DeliveryState.GIVEN_UP)
+    if state is not None and state not in shown:
+        raise WrongUsage(f"--state: {state} is none of {', '.join(shown)}")
+    if not 1 <= limit <= MOST_LISTED:
+        raise WrongUsage(f"--limit: must be 1 to {MOST_LISTED}")
+    config = configuration()
+
+    async def run() -> None:
+        async with opened_as_it_is(config) as database:
+            meant = await meant_endpoint(config, endpoint, database)
+            async with database.connection() as connection:
+                page = await read_deliveries(
+                    connection, meant.id, meant.merchant, limit, state=DeliveryState(state) if state else None
+                )
+            now, found = database.clock.now(), page.deliveries
+            records = [delivery_record(meant, one) for one in found]
+            print_list(listed, DELIVERY_COLUMNS, records, lambda: print_deliveries(found, now, listed))
+
+    asyncio.run(run())
+    return 0
+
+
 @webhooks.command(name="test")
 def try_(endpoint: EndpointId = None) -> int:
     """Send a signed event of the type payproof.test to an endpoint, at once, and print its answer."""
@@ -63,7 +94,7 @@ def try_(endpoint: EndpointId = None) -> int:
         return datetime.now(UTC)  # a database is not needed to try an endpoint
 
     async def run() -> int:
-        meant = await _meant_without_database(config, endpoint)
+        meant = await meant_without_database(config, endpoint)
         event_id, body = trial_event(meant.merchant, now())
         async with sender(now, private=config.allow_private_webhooks) as sending:
             sent = await sending.send(meant, event_id, body)
@@ -88,7 +119,7 @@ def enable(endpoint: EndpointId = None) -> int:
 
     async def run() -> None:
         async with opened_as_it_is(config) as database:
-            meant = await _meant(config, endpoint, database)
+            meant = await meant_endpoint(config, endpoint, database)
             before = await enable_endpoint(database, meant.id, database.clock.now())
             if before is None:
                 raise CommandFailed(
@@ -132,7 +163,7 @@ def replay_webhooks(
         async with opened_as_it_is(config) as database:
             now = database.clock.now()
             await begin_endpoints(database, endpoints_of(config))
-            meant = await _meant(config, endpoint, database)
+            meant = await meant_endpoint(config, endpoint, database)
             found = await find_replay(
                 database,
                 meant.id,
@@ -166,7 +197,7 @@ def move_waiting(old: OrphanId, new: Annotated[str, Parameter(help="The id or UR
 
     async def run() -> None:
         async with opened_as_it_is(config) as database:
-            to, orphan = await _meant(config, new, database), await _orphan(config, old, database)
+            to, orphan = await meant_endpoint(config, new, database), await meant_orphan(config, old, database)
             if orphan.merchant != to.merchant:
                 raise WrongUsage(f"{orphan.id} is of the merchant {orphan.merchant}, and {to.label} of {to.merchant}")
             await begin_endpoints(database, endpoints_of(config))
@@ -194,7 +225,7 @@ def drop_waiting(
 
     async def run() -> None:
         async with opened_as_it_is(config) as database:
-            orphan = await _orphan(config, endpoint, database)
+            orphan = await meant_orphan(config, endpoint, database)
             print(f"{orphan.waiting} events wait for {orphan.id} of {orphan.merchant}")
             if not yes and not await asyncio.to_thread(agreed, f"Give up these {orphan.waiting} events?"):
                 raise CommandFailed("nothing was given up")
@@ -202,53 +233,3 @@ def drop_waiting(
 
     asyncio.run(run())
     return 0
-
-
-async def _meant(config: Config, named: str | None, database: Database) -> Endpoint:
-    """The configured endpoint of this id or URL, or the only one. Raises WrongUsage."""
-    from worker.config.webhook_endpoints import endpoints_of
-    from worker.postgres.events.endpoint_rows import known_endpoints
-
-    return _one_of(await known_endpoints(database, endpoints_of(config)), named)
-
-
-async def _meant_without_database(config: Config, named: str | None) -> Endpoint:
-    """Like `_meant`. The database is asked only where the configuration does not tell, as after a URL has changed."""
-    from worker.config.webhook_endpoints import endpoints_of
-    from worker.postgres.server.opened import opened_as_it_is
-
-    found = endpoints_of(config)
-    if named is None or any(named in (one.configured_id, one.url) for one in found):
-        return _one_of(found, named)
-    async with opened_as_it_is(config) as database:
-        return await _meant(config, named, database)
-
-
-def _one_of(found: Sequence[Endpoint], named: str | None) -> Endpoint:
-    if not found:
-        raise WrongUsage("no endpoint is configured; see [[merchants.webhooks]]")
-    fitting = [one for one in found if named in (None, one.id, one.configured_id, one.url)]
-    if len(fitting) == 1:
-        return fitting[0]
-    several = ", ".join(f"{one.label} at {one.host}" for one in found)
-    raise WrongUsage(f"{named} is none of {several}" if named and not fitting else f"there are several: {several}")
-
-
-async def _orphan(config: Config, named: str, database: Database) -> Orphan:
-    """The endpoint of this id or URL that is not configured, and for which events wait. Raises WrongUsage."""
-    from worker.config.webhook_endpoints import endpoints_of
-    from worker.postgres.events.endpoint_rows import known_endpoints
-    from worker.postgres.events.orphans import addresses_of, list_orphans
-
-    configured = await known_endpoints(database, endpoints_of(config))
-    if any(named in (one.id, one.configured_id, one.url) for one in configured):
-        raise WrongUsage(f"{named} is in the configuration, so what waits for it is sent")
-    found = await list_orphans(database, configured)
-    addresses = await addresses_of(database, found)
-    fitting = [one for one in found if named in (one.id, addresses[one.id].configured_id, addresses[one.id].url)]
-    if len(fitting) == 1:
-        return fitting[0]
-    several = ", ".join(f"{one.id} at {addresses[one.id].url}" for one in found)
-    raise WrongUsage(
-        f"{named} is none of {several}" if several else f"no events wait for {named}, or for any such endpoint"
-    )

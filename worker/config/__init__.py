@@ -23,9 +23,21 @@ from worker.config.keys import hashed, is_hashed
 from worker.config.read_toml import BAD, Reader, WrittenNumber, type_info
 from worker.config.secret_use import used
 from worker.config.secrets import Secrets
-from worker.config.shapes import Archive, Config, File, Merchant, Settings, Webhook, rules_of
+from worker.config.shapes import ApiKey, Archive, Caller, Config, File, Merchant, Settings, Webhook, rules_of
 
-__all__ = ["Archive", "Config", "ConfigError", "File", "Merchant", "Problem", "Settings", "Webhook", "load", "rules_of"]
+__all__ = [
+    "ApiKey",
+    "Archive",
+    "Caller",
+    "Config",
+    "ConfigError",
+    "File",
+    "Merchant",
+    "Settings",
+    "Webhook",
+    "load",
+    "rules_of",
+]
 
 
 def load(
@@ -78,6 +90,7 @@ def _config(file: File, settings: Settings, literals: tuple[str, ...]) -> Config
         replace(
             merchant,
             api_keys=tuple(_as_hash(key) for key in merchant.api_keys),
+            keys=tuple(replace(key, hash=_as_hash(key.written), key=None) for key in merchant.keys),
             accounts=tuple(replace(account, merchant=merchant.id) for account in merchant.accounts),
         )
         for merchant in file.merchants

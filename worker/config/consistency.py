@@ -23,11 +23,12 @@ from schemas.statements import StatementMap
 from schemas.words import EventType
 from worker.config.config_problems import suggestion
 from worker.config.console import CONSOLE_RULES, check_merchants
-from worker.config.keys import digest_of, is_hashed
+from worker.config.key_rules import check_keys, check_named_key
 from worker.config.read_toml import BAD, Reader, join, type_info
 from worker.config.shapes import (
     ALL_EVENTS,
     WEBHOOK_SECRET_PREFIX,
+    ApiKey,
     Archive,
     Contacts,
     File,
@@ -64,16 +65,10 @@ class DocumentRules:
 
     def merchant(self, reader: Reader, values: Mapping[str, Any], path: str) -> None:
         self._once(reader, ("merchant", values.get("id")), join(path, "id"), "is the id of {first} too")
-        for index, key in _here(values.get("api_keys", ())):
-            place = f"{path}.api_keys[{index}]"
-            if not re.fullmatch(r"[!-~]+", key.reveal()):
-                reader.note(place, "an API key is of ASCII letters, digits and signs, without spaces")
-            try:
-                self._once(reader, ("api_key", digest_of(key)), place, "is the key of {first} too")
-            except ValueError as error:
-                reader.note(place, str(error))
-            if is_hashed(key) and place in reader.literals:
-                reader.literals.remove(place)  # a hash is no secret
+        check_keys(reader, values, path, self._once)
+
+    def key(self, reader: Reader, values: Mapping[str, Any], path: str) -> None:
+        check_named_key(reader, values, path, self._once)
 
     def archive(self, reader: Reader, values: Mapping[str, Any], path: str) -> None:
         """Of the keys of `[archive]` and `[contacts]`: a key has one purpose."""
@@ -184,6 +179,7 @@ def rules_for(rules: DocumentRules) -> dict[type, Any]:
     """The rules by the class of the table that they check."""
     return {
         Merchant: rules.merchant,
+        ApiKey: rules.key,
         Webhook: rules.webhook,
         StatementMap: check_map,
         Archive: rules.archive,

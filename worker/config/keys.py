@@ -17,6 +17,13 @@ RANDOM_BYTES = 32
 be."""
 
 
+NEW_TABLE = """[[merchants.keys]]
+name = "shop"
+hash = "{hash}"
+may = ["open", "read", "verify", "events"]"""
+"""How a new key is written into a configuration."""
+
+
 def new_api_key() -> str:
     return secrets.token_urlsafe(RANDOM_BYTES)
 

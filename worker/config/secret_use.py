@@ -9,7 +9,7 @@ _USED_BY = (
     (r"archive\.keys", {"consume", "console"}),
     (r"contacts\.keys", {"ingress", "console"}),  # the one stores hashes, the other finds by them
     (r"console\.operators\[\d+\]\.", {"console"}),
-    (r"merchants\[\d+\]\.api_keys", {"ingress"}),
+    (r"merchants\[\d+\]\.(api_keys|keys)", {"ingress"}),
     (r"merchants\[\d+\]\.webhooks\[\d+\]\.secret", {"ingress", "deliver"}),  # it signs returns too
     (r"merchants\[\d+\]\.webhooks\[\d+\]\.previous_secrets", {"deliver"}),
     (r"merchants\[\d+\]\.accounts\[\d+\]\.webhook_secret", {"ingress"}),

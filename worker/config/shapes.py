@@ -20,7 +20,7 @@ from consumers.account import Account
 from consumers.rules import Rules
 from schemas.checks import DAY, Checks, Seconds
 from schemas.secret import Secret
-from schemas.words import EventType
+from schemas.words import EventType, Scope
 from worker.config.console import Console
 from worker.config.keys import digest_of
 from worker.runtime.connection_limits import MOST_CONNECTIONS
@@ -42,7 +42,9 @@ Id = Annotated[
     ),
 ]
 Name = Annotated[str, Meta(min_length=1, max_length=100)]
-ApiKeys = Annotated[tuple[Secret, ...], Meta(min_length=1)]
+Scopes = Annotated[frozenset[Scope], Meta(min_length=1)]
+LISTED_KEYS_MAY = frozenset(Scope) - {Scope.RESOLVE}
+"""What the keys of `api_keys` may: a person's decision needs a key that says so."""
 Retention = Annotated[float, Meta(ge=DAY, extra={"duration": True})]
 ArchiveSize = Annotated[int, Meta(ge=100 * MB, extra={"size": True})]
 EventsRetention = Annotated[float, Meta(ge=30 * DAY, extra={"duration": True})]
@@ -76,14 +78,46 @@ class Webhook(Struct, frozen=True, kw_only=True):
         return base64.b64decode(self.secret.reveal().removeprefix(WEBHOOK_SECRET_PREFIX))
 
 
+class ApiKey(Struct, frozen=True, kw_only=True):
+    """An API key of a shop by its `name`, given as `hash` or as `key`. `load` keeps only the hash."""
+
+    name: Id
+    hash: Secret | None = None
+    key: Secret | None = None
+    may: Scopes
+
+    @property
+    def written(self) -> Secret:
+        """The key or its hash, as it is configured. The rules of the configuration see to it that one is there."""
+        written = self.hash if self.hash is not None else self.key
+        assert written is not None, f"the key {self.name} has neither key nor hash"
+        return written
+
+
 class Merchant(Struct, frozen=True, kw_only=True):
     """`name` is shown to buyers on our pages; without it no name is shown. `load` keeps only hashes of the API keys."""
 
     id: Id
     name: Name | None = None
-    api_keys: ApiKeys
+    api_keys: tuple[Secret, ...] = ()
+    keys: tuple[ApiKey, ...] = ()
     accounts: tuple[Account, ...] = ()
     webhooks: tuple[Webhook, ...] = ()
+
+    @property
+    def every_key(self) -> tuple[ApiKey, ...]:
+        """All of the shop's keys. Those of `api_keys` are named by their place, which no configured name can be."""
+        listed = (
+            ApiKey(name=f"api_keys[{index}]", key=key, may=LISTED_KEYS_MAY) for index, key in enumerate(self.api_keys)
+        )
+        return (*listed, *self.keys)
+
+
+class Caller(Struct, frozen=True):
+    """Who calls the API: a merchant, by one of its keys."""
+
+    merchant: Merchant
+    key: ApiKey
 
 
 class Archive(Struct, frozen=True, kw_only=True):
@@ -192,17 +226,17 @@ class Config(File, frozen=True, kw_only=True):
     def merchant(self, merchant_id: str) -> Merchant | None:
         return next((merchant for merchant in self.merchants if merchant.id == merchant_id), None)
 
-    def merchant_by_key(self, presented: str) -> Merchant | None:
-        """The merchant with this API key, or None.
+    def caller_by_key(self, presented: str) -> Caller | None:
+        """The merchant that has this API key, and the key; None if nobody has it.
 
         Takes the same time for every key, and for every part of a right key.
         """
         digest = sha256(presented.encode("utf-8", "surrogatepass")).digest()
         found = None
         for merchant in self.merchants:
-            for key in merchant.api_keys:
-                if hmac.compare_digest(digest_of(key), digest):
-                    found = merchant
+            for key in merchant.every_key:
+                if hmac.compare_digest(digest_of(key.written), digest):
+                    found = Caller(merchant, key)
         return found
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from hashlib import sha256
+from urllib.parse import urlsplit
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -36,6 +37,12 @@ class Endpoint(Struct, frozen=True, kw_only=True):
     def label(self) -> str:
         """How commands name it."""
         return f"{self.id} ({self.configured_id})" if self.configured_id else self.id
+
+    @property
+    def shown_url(self) -> str:
+        """The URL without its query, which may hold a token."""
+        parts = urlsplit(self.url)
+        return parts._replace(query="…" if parts.query else "").geturl()
 
 
 class EndpointRow(Struct, frozen=True, kw_only=True):

@@ -116,4 +116,12 @@ _FORMS = (
     "@media print{.bar,.side,.skip,form{display:none}.columns{display:block}}"
 )
 
-STYLE = _BASE + _FRAME + _CONTENT + _TABLES + _FORMS
+_PAYMENTS = (
+    ".views ul{display:flex;flex-wrap:wrap;gap:0 1.25rem;margin:-.5rem 0 .75rem}"
+    ".views a{display:inline-flex;align-items:center;min-height:2.75rem}"
+    "form details summary{cursor:pointer;min-height:2.75rem;display:list-item;padding-top:.6rem}"
+    ".filters{align-items:start}form+.lead{margin-top:1.25rem}thead th{overflow-wrap:normal}"
+    ".timeline{padding-left:1.75rem}.timeline li{padding:.2rem 0}"
+)
+
+STYLE = _BASE + _FRAME + _CONTENT + _TABLES + _FORMS + _PAYMENTS

@@ -1,10 +1,13 @@
-"""The records of an attempt: the new state of its delivery, and an entry in the payment's timeline.
+"""The records of an attempt: the new state of its delivery with what was sent, and an entry in the payment's timeline.
 
-A timeline has many readers and a URL may hold a token, so of an endpoint's URL only the host is written.
+A timeline has many readers and a URL may hold a token, so of an endpoint's URL only the host is written. The answer's
+first bytes may hold personal data. They stand in the delivery's row alone, and are never logged.
 """
 
 from __future__ import annotations
 
+from base64 import b64encode
+from codecs import getincrementaldecoder
 from datetime import datetime
 from typing import Any, assert_never
 
@@ -27,6 +30,17 @@ def result_of(became: AttemptOutcome) -> str:
         case Gone():
             return "disabled"
     assert_never(became)
+
+
+def answer_start(began: bytes) -> dict[str, str]:
+    """How the answer began: as `body` where it is text, else in base64. The last character of a text may be cut off."""
+    if not began:
+        return {}
+    try:
+        text = getincrementaldecoder("utf-8")().decode(began)
+    except UnicodeDecodeError:
+        text = "\0"
+    return {"body_base64": b64encode(began).decode()} if "\0" in text else {"body": text}
 
 
 def attempt_result(
@@ -53,6 +67,12 @@ def attempt_result(
         step=taken.step + isinstance(became, Retry),
         answer=response.words,
         told=told,
+        last_attempt={
+            **{name: told[name] for name in ("attempt", "status", "error", "milliseconds") if name in told},
+            "at": at,
+            "headers": dict(sent.headers),
+            **answer_start(sent.began),
+        },
         next_at=again,
         delivered_at=at if isinstance(became, Delivered) else None,
         given_up_at=at if isinstance(became, GivenUp) else None,

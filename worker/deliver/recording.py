@@ -21,7 +21,7 @@ from worker.postgres.events.deliveries import (
     payments_here,
     record_attempts,
 )
-from worker.postgres.events.endpoint_rows import LockedEndpoint, note_success, save_health
+from worker.postgres.events.endpoint_rows import LastAnswer, LockedEndpoint, note_success, save_health
 from worker.telemetry.metrics import Metrics
 
 log = structlog.get_logger()
@@ -74,10 +74,12 @@ async def record_finished(
             health = next_health(health, one.sent.response, became, one.at, probe=one.taken.probe)
         results.append(attempt_result(endpoint, one.taken, one.sent, became, one.at))
     await record_attempts(connection, endpoint.id, results)
+    newest = max(ended, key=lambda one: one.at)
+    answer = LastAnswer(newest.at, newest.sent.response.words)
     if health != before:
-        await save_health(connection, endpoint.id, health)
+        await save_health(connection, endpoint.id, health, answer)
     if any(isinstance(one.became, Delivered) for one in ended):
-        await note_success(connection, endpoint.id, now)
+        await note_success(connection, endpoint.id, now, answer)
         if before.probing and not health.probing:
             await expedite_deliveries(connection, endpoint.id, now)
     return RecordedAttempts(health=health, written=ended, lost=lost)

@@ -1,7 +1,7 @@
 """Sending one delivery: signed, to an allowed address, without redirects, within a bounded time.
 
-Only the status and the Retry-After of an answer count. The rest may be endless or personal, so a little of it is read,
-to keep the connection, and none of it is kept.
+Only the status and the Retry-After of an answer count. The rest may be endless or personal: a little of it is read, to
+keep the connection, and KEPT_BYTES of that are kept for a person to look at.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import ssl
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -28,14 +28,22 @@ from worker.telemetry.tracing import HEADER
 
 REST_SECONDS = 1.0
 MOST_READ = 64 * 1024
+KEPT_BYTES = 2048
 CONTENT_TYPE = "application/cloudevents+json; charset=utf-8"
+OWN_HEADERS = {
+    "User-Agent": f"payproof/{version('payproof')}",
+    "Content-Type": CONTENT_TYPE,
+    "Accept-Encoding": "identity",  # so that a person can read the answer
+}
 
 
 class SentAttempt(Struct, frozen=True):
-    """The response to an attempt, and the seconds it took."""
+    """The response to an attempt, and the seconds it took; the headers that were sent, and how the answer began."""
 
     response: AttemptResponse
     seconds: float
+    headers: Mapping[str, str] = {}
+    began: bytes = b""
 
 
 class Sender:
@@ -46,24 +54,29 @@ class Sender:
 
     async def send(self, endpoint: Endpoint, event_id: str, body: bytes, traceparent: str | None = None) -> SentAttempt:
         began = time.monotonic()
-        response = await self._send(endpoint, event_id, body, {HEADER: traceparent} if traceparent else {})
-        return SentAttempt(response, time.monotonic() - began)
+        headers, start = {HEADER: traceparent} if traceparent else {}, bytearray()
+        response = await self._send(endpoint, event_id, body, headers, start)
+        return SentAttempt(response, time.monotonic() - began, {**OWN_HEADERS, **headers}, bytes(start))
 
-    async def _send(self, endpoint: Endpoint, event_id: str, body: bytes, trace: dict[str, str]) -> AttemptResponse:
+    async def _send(
+        self, endpoint: Endpoint, event_id: str, body: bytes, headers: dict[str, str], start: bytearray
+    ) -> AttemptResponse:
+        """Sign and send. `headers` get the signature, and `start` the first bytes of the answer's body."""
         answered = None
         try:
+            headers.update(signature_headers(endpoint.secrets, event_id, self._now(), body))
             async with (
                 asyncio.timeout(self._seconds),
                 self._session.post(
                     URL(endpoint.url, encoded=True),
                     data=body,
-                    headers=signature_headers(endpoint.secrets, event_id, self._now(), body) | trace,
+                    headers=headers,
                     allow_redirects=False,
                 ) as got,
             ):
                 wait = retry_after(got.headers.get("Retry-After"), self._now())
                 answered = AttemptResponse(status=got.status, retry_after=wait)
-                await _drop(got)
+                await _drop(got, start)
                 return answered
         except TimeoutError:
             return answered or AttemptResponse(trouble=f"no answer within {self._seconds:g} s")
@@ -96,7 +109,7 @@ async def sender(
         connector=connector,
         timeout=aiohttp.ClientTimeout(total=None),
         cookie_jar=aiohttp.DummyCookieJar(),
-        headers={"User-Agent": f"payproof/{version('payproof')}", "Content-Type": CONTENT_TYPE},
+        headers=OWN_HEADERS,
         auto_decompress=False,
         trust_env=False,
     )
@@ -115,8 +128,11 @@ def signature_headers(secrets: Sequence[Secret], event_id: str, at: datetime, bo
     }
 
 
-async def _drop(response: aiohttp.ClientResponse) -> None:
-    """Read the rest if it is short and comes soon, so that the connection can be used again. Else close it."""
+async def _drop(response: aiohttp.ClientResponse, start: bytearray) -> None:
+    """Read the rest if it is short and comes soon, so that the connection can be used again. Else close it.
+
+    `start` gets its first KEPT_BYTES.
+    """
     left = MOST_READ
     with suppress(TimeoutError):
         async with asyncio.timeout(REST_SECONDS):
@@ -125,6 +141,7 @@ async def _drop(response: aiohttp.ClientResponse) -> None:
                 if not chunk:
                     return
                 left -= len(chunk)
+                start += chunk[: KEPT_BYTES - len(start)]
     response.close()
 
 

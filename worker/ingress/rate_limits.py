@@ -7,6 +7,8 @@ so the limit is far above a shop's busiest minute.
 Against a sender with many addresses, unsigned claims are limited by payment. A few of them are enough to make us ask as
 often as the rules allow. Further claims have low priority, so other claims do not queue behind them. After a thousand,
 or while ingress is overloaded, they are rejected.
+
+Wrong API keys are limited by address too. The key is looked at first, so a right one is never limited.
 """
 
 from __future__ import annotations
@@ -22,6 +24,9 @@ from worker.runtime.peer_addresses import IpAddress, IpNetwork, is_in, read_addr
 
 REMEMBERED = 100_000
 """How many keys are remembered. The key that was used longest ago is forgotten, and starts with a full bucket."""
+
+WRONG_KEY_SECONDS = 10.0
+"""An address that sent many wrong API keys may send one more in this time."""
 
 
 class TokenBuckets:
@@ -68,11 +73,17 @@ class RateLimits:
         self.addresses = TokenBuckets(burst=200, per_second=20, clock=clock)
         self.payments = TokenBuckets(burst=1000, per_second=1, clock=clock)
         self.unsigned_normal = TokenBuckets(burst=4, per_second=0.1, clock=clock)
+        self.wrong_keys = TokenBuckets(burst=20, per_second=1 / WRONG_KEY_SECONDS, clock=clock)
 
     def allows(self, request: web.Request) -> bool:
         """Count one request of its sender's address. False if the address is over its limit."""
         sender = self.sender(request)
         return sender is None or self.addresses.take(sender)
+
+    def wrong_key_wait(self, request: web.Request) -> float | None:
+        """Count one wrong API key of its sender's address. The seconds to wait if the address is over its limit."""
+        sender = self.sender(request)
+        return None if sender is None or self.wrong_keys.take(sender) else WRONG_KEY_SECONDS
 
     def sender(self, request: web.Request) -> str | None:
         """The address that limits count, of IPv6 its /64; None for a request that no limit counts."""

@@ -86,6 +86,10 @@ class Metrics:
         self._count_machinery()
         self._expect(accounts)
 
+        self.keys_refused = self._counter(
+            "payproof_api_keys_refused_total", "Requests of the API with a key that no merchant has"
+        )
+
     def _count_payments(self) -> None:
         self.callbacks = self._counter(
             "payproof_callbacks_total",

@@ -6,16 +6,18 @@ A finding names the place of a secret, and never prints the secret.
 from __future__ import annotations
 
 import resource
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import Literal
 
 from msgspec import Struct
 
+from schemas.words import Scope
 from worker.amqp.diagnose import Diagnosis
 from worker.amqp.message_size import MAX_MESSAGE
 from worker.amqp.topology import DEAD, EXPECTED
 from worker.config import Config
 from worker.config.consistency import is_loopback
+from worker.config.shapes import LISTED_KEYS_MAY
 from worker.postgres.server.identity import NOT_AS_ROOT, is_root
 
 FILES_BESIDE_CONNECTIONS = 200
@@ -88,10 +90,26 @@ def console_findings(config: Config) -> Iterator[Finding]:
         )
 
 
+def key_findings(config: Config) -> Iterator[Finding]:
+    """What each API key may. A key that may resolve decides on held payments, so its holder is worth a thought."""
+    for number, merchant in enumerate(config.merchants):
+        place = f"merchants[{number}]"
+        if listed := len(merchant.api_keys):
+            keys = "its key" if listed == 1 else f"each of its {listed} keys"
+            yield Finding("ok", f"{place}.api_keys", f"{keys} of {merchant.id} may {_scopes(LISTED_KEYS_MAY)}")
+        for index, key in enumerate(merchant.keys):
+            words = f"the key {key.name} of {merchant.id} may {_scopes(key.may)}"
+            yield Finding("ok", f"{place}.keys[{index}]", words)
+
+
+def _scopes(may: Collection[Scope]) -> str:
+    return ", ".join(scope.value for scope in Scope if scope in may)
+
+
 def secret_findings(config: Config) -> Iterator[Finding]:
     """Findings about secrets that are written in the file, an archive without encryption, and payproof run as root."""
     for path in config.literal_secrets:
-        if ".api_keys[" in path:
+        if ".api_keys[" in path or ".keys[" in path.partition("merchants")[2]:
             to_do = (
                 "payproof key makes a new one and prints its hash; of this one, printf %s KEY | sha256sum after sha256:"
             )

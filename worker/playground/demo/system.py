@@ -57,11 +57,12 @@ NOTIFYING = {
 """Where the gateways send their messages whose panel has the address; at the others each opening names it."""
 
 PRIVATE = "allow_private_webhooks = true\n"
+KEYS = 'keys = [{{ name = "shop", key = "{key}", may = ["open", "read", "verify", "resolve", "events"] }}]'
 SHOP = """
 [[merchants]]
 id = "shop"
 name = "Demo shop"
-api_keys = ["{key}"]
+{keys}
 
 [[merchants.webhooks]]
 url = "{hook}"
@@ -73,7 +74,8 @@ secret = "{secret}"
 class System:
     """`settings` is the configuration above the merchants, `merchants` the tables after the shop's own.
 
-    `secret` signs the shop's webhooks and returns; it is drawn unless given. The demo shop is at `sandbox_url`.
+    `secret` signs the shop's webhooks and returns; it is drawn unless given. `keys` is the line of the file with the
+    shop's `key`, which may all. The demo shop is at `sandbox_url`.
     """
 
     def __init__(self, place: Path, *, settings: str = QUICK, merchants: str = "", secret: str | None = None) -> None:
@@ -90,11 +92,13 @@ class System:
             "PAYPROOF_DATA_DIR": str(place / "data"),
             "PAYPROOF_LISTEN": f"127.0.0.1:{public}",
             "PAYPROOF_OPS_LISTEN": f"127.0.0.1:{ops}",
+            "PAYPROOF_CONSOLE_LISTEN": "127.0.0.1:0",
             "PAYPROOF_LOG": "json",
             "PAYPROOF_TRUSTED_PROXIES": "127.0.0.1",
             **({"PAYPROOF_AMQP_URL": broker} if (broker := os.environ.get("PAYPROOF_AMQP_URL")) else {}),
         }
-        shop = SHOP.format(key=self.key, hook=f"{self.sandbox_url}/hooks/payproof", secret=self.secret)
+        self.keys = KEYS.format(key=self.key)
+        shop = SHOP.format(keys=self.keys, hook=f"{self.sandbox_url}/hooks/payproof", secret=self.secret)
         self._merchants = shop + accounts_toml(self.sandbox_url) + merchants
         self._settings = settings
         webhooks = [f"--webhook={name}={self.url}/{place}/shop-{name}" for name, place in NOTIFYING.items()]

@@ -43,9 +43,9 @@ _GIVE_UP = """
 """
 _RECORD = """
     UPDATE deliveries d SET step = s.step, next_at = s.next_at, delivered_at = s.delivered_at,
-        given_up_at = s.given_up_at, answer = s.answer
+        given_up_at = s.given_up_at, answer = s.answer, last_attempt = s.last_attempt
     FROM unnest($2::text[], $3::timestamptz[], $4::int[], $5::timestamptz[], $6::timestamptz[], $7::timestamptz[],
-        $8::text[]) AS s (event_id, lease, step, next_at, delivered_at, given_up_at, answer)
+        $8::text[], $9::jsonb[]) AS s (event_id, lease, step, next_at, delivered_at, given_up_at, answer, last_attempt)
     WHERE d.endpoint = $1 AND d.event_id = ANY($2) AND d.event_id = s.event_id
         AND (d.next_at = s.lease OR (s.delivered_at IS NOT NULL AND d.delivered_at IS NULL))
 """
@@ -90,7 +90,8 @@ class LeasedDelivery(Struct, frozen=True, kw_only=True):
 class AttemptResult(Struct, frozen=True, kw_only=True):
     """The result of an attempt. Exactly one of `next_at`, `delivered_at` and `given_up_at` is given.
 
-    `told` is its entry in the payment's timeline. `at`: when the attempt ended.
+    `told` is its entry in the payment's timeline. `at`: when the attempt ended. `last_attempt` is what people are shown
+    of it: the headers that were sent, the status, and how the answer began.
     """
 
     taken: LeasedDelivery
@@ -98,6 +99,7 @@ class AttemptResult(Struct, frozen=True, kw_only=True):
     step: int
     answer: str
     told: dict[str, Any]
+    last_attempt: dict[str, Any]
     next_at: datetime | None = None
     delivered_at: datetime | None = None
     given_up_at: datetime | None = None
@@ -162,6 +164,7 @@ async def record_attempts(
         [one.delivered_at for one in results],
         [one.given_up_at for one in results],
         [one.answer for one in results],
+        [one.last_attempt for one in results],
     )
     await connection.execute(
         _TELL,

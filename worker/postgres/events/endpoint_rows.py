@@ -49,6 +49,14 @@ _ENQUEUE = """
         SELECT $1, id, place, $6 FROM batch WHERE type = ANY($5) ON CONFLICT DO NOTHING)
     SELECT count(*) AS events, max(place) AS place FROM batch
 """
+_HEALTH = """
+    UPDATE endpoints SET failures = $2, shut_until = $3, disabled_at = $4,
+        answered_at = coalesce($5, answered_at), answer = coalesce($6, answer) WHERE id = $1
+"""
+_SUCCESS = """
+    UPDATE endpoints SET delivered_at = $2, answered_at = $4, answer = $5
+    WHERE id = $1 AND (delivered_at IS NULL OR delivered_at < $3)
+"""
 _LIST = """
     SELECT e.id, e.configured_id, e.merchant, e.url, e.failures, e.shut_until, e.disabled_at, e.delivered_at,
         (SELECT count(*) FROM deliveries d WHERE d.endpoint = e.id AND d.next_at IS NOT NULL) AS waiting,
@@ -57,6 +65,13 @@ _LIST = """
              AND v.merchant = e.merchant AND v.place IS NOT NULL) AS ahead
     FROM endpoints e ORDER BY e.merchant, e.id
 """
+
+
+class LastAnswer(Struct, frozen=True):
+    """What the last attempt at an endpoint brought, in words."""
+
+    at: datetime
+    words: str
 
 
 class LockedEndpoint(Struct, frozen=True):
@@ -139,24 +154,26 @@ async def enqueue_new_events(
     return passed
 
 
-async def save_health(connection: Connection[asyncpg.Record], endpoint: str, health: Health) -> None:
+async def save_health(
+    connection: Connection[asyncpg.Record], endpoint: str, health: Health, answer: LastAnswer | None = None
+) -> None:
+    """Write the endpoint's health, and the answer that led to it."""
     await connection.execute(
-        "UPDATE endpoints SET failures = $2, shut_until = $3, disabled_at = $4 WHERE id = $1",
+        _HEALTH,
         endpoint,
         health.failures,
         health.shut_until,
         health.disabled_at,
+        answer.at if answer else None,
+        answer.words if answer else None,
     )
 
 
-async def note_success(connection: Connection[asyncpg.Record], endpoint: str, now: datetime) -> None:
-    """Note when the endpoint last took a delivery, at most once in SUCCESS_NOTED_EVERY."""
-    await connection.execute(
-        "UPDATE endpoints SET delivered_at = $2 WHERE id = $1 AND (delivered_at IS NULL OR delivered_at < $3)",
-        endpoint,
-        now,
-        now - SUCCESS_NOTED_EVERY,
-    )
+async def note_success(
+    connection: Connection[asyncpg.Record], endpoint: str, now: datetime, answer: LastAnswer
+) -> None:
+    """Note when the endpoint last took a delivery, and its last answer, at most once in SUCCESS_NOTED_EVERY."""
+    await connection.execute(_SUCCESS, endpoint, now, now - SUCCESS_NOTED_EVERY, answer.at, answer.words)
 
 
 async def enable_endpoint(database: Database, endpoint: str, now: datetime) -> Health | None:

@@ -71,6 +71,12 @@ async def read(database: Reads, merchant: str, after: int, limit: int) -> list[R
     return await database.fetch(READ, merchant, after, limit)
 
 
+async def whose_event(database: Database, event_id: str) -> tuple[str, str] | None:
+    """The merchant and the type of an event; None if there is no such event."""
+    rows = await database.fetch("SELECT merchant, type FROM events WHERE id = $1", event_id)
+    return (rows[0]["merchant"], rows[0]["type"]) if rows else None
+
+
 async def newest_position(database: Database, merchant: str) -> int:
     """The position of the merchant's newest event; 0 if the merchant has no events."""
     rows = await database.fetch(NEWEST, merchant, 0)

@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 
+import asyncpg
+
 from consumers.ports.unavailable import DatabaseBusy, DatabaseUnavailable
 from schemas.letters import KeptReply, read_kept_reply
 from worker.dead_letters import CheckedOut, NotReplayed, Place, claim_dead_letter, reply_dead_letter
@@ -50,11 +52,21 @@ class PostgresDead:
             )
             for row in rows:
                 after = row["id"]
-                of_kind = reply_dead_letter if row["kind"] == "reply" else claim_dead_letter
-                values = (row["provider"], row["reason"], row["died_at"], row["body"])
-                yield CheckedOut(letter=of_kind(row["claim_id"], self.place, *values), body=row["body"], tag=after)
+                yield self._opened(row)
             if len(rows) < PAGE:
                 return
+
+    async def find(self, place: int) -> CheckedOut | None:
+        """The letter at this place in the table."""
+        rows = await self._database.fetch(
+            "SELECT id, claim_id, provider, body, reason, died_at, kind FROM dead WHERE id = $1", place
+        )
+        return self._opened(rows[0]) if rows else None
+
+    def _opened(self, row: asyncpg.Record) -> CheckedOut:
+        of_kind = reply_dead_letter if row["kind"] == "reply" else claim_dead_letter
+        values = (row["provider"], row["reason"], row["died_at"], row["body"])
+        return CheckedOut(letter=of_kind(row["claim_id"], self.place, *values), body=row["body"], tag=row["id"])
 
     async def replay(self, opened: CheckedOut) -> None:
         if opened.letter.kind == "reply":

@@ -1,0 +1,159 @@
+"""Dead letters of the table: listed, shown masked, replayed by an operator, dropped by an approver.
+
+Those at RabbitMQ are not read from here: a reader takes them from their queue, so `payproof dead` alone does it. A
+reply of a gateway is recorded by `payproof dead replay`, as the console writes no payment.
+"""
+
+from __future__ import annotations
+
+from contextlib import aclosing
+
+import htpy as h
+import msgspec
+from aiohttp import web
+
+from worker.console.elements import Column, confirm_field, facts, form, moment, table, text_field
+from worker.console.layout import error_page, page
+from worker.console.pages.endpoint_parts import acted, may_act, missing, to
+from worker.console.route_table import APPROVING
+from worker.console.visit import Visit
+from worker.dead_letters import CheckedOut, NotReplayed, account_of, not_to_be_replayed, shown_letter
+from worker.postgres.queue.dead_table import PostgresDead
+
+MOST = 200
+LONGEST_REASON = 500
+_COLUMNS = (
+    Column("dead.letter"),
+    Column("dead.kind"),
+    Column("dead.since"),
+    Column("deliveries.payment"),
+    Column("dead.reason"),
+)
+
+
+async def show_dead_letters(visit: Visit) -> web.StreamResponse:
+    rows, more = list[tuple[h.Node, ...]](), False
+    async with aclosing(PostgresDead(visit.database).read()) as reading:
+        async for opened in reading:
+            if not _sees(visit, opened):
+                continue
+            if more := len(rows) == MOST:
+                break
+            rows.append(_row(visit, opened))
+    at_broker = visit.context.config.settings.amqp_url is not None
+    return page(
+        visit,
+        visit.say("nav.dead"),
+        h.p(".lead")[visit.say("dead.some" if rows else "dead.none", count=len(rows))],
+        h.p(".note")[visit.say("dead.at_broker")] if at_broker else None,
+        table(visit, visit.say("dead.table"), _COLUMNS, rows, empty=visit.say("dead.none", count=0)),
+        h.p(".quiet")[visit.say("dead.more", count=MOST)] if more else None,
+    )
+
+
+async def show_dead_letter(visit: Visit) -> web.StreamResponse:
+    opened = await _letter(visit)
+    if opened is None:
+        return missing(visit)
+    one, path = opened.letter, f"/dead-letters/{opened.tag}"
+    stays = _why_it_stays(visit, opened)
+    drops = visit.operator.role in APPROVING
+    return page(
+        visit,
+        visit.say("dead.title"),
+        facts(
+            visit,
+            ("dead.letter", h.code[one.id]),
+            ("dead.kind", visit.say(f"dead.kind.{one.kind}", gateway=one.provider)),
+            ("dead.since", moment(visit, one.since)),
+            ("deliveries.payment", _payment(one.payment_id) if one.payment_id else None),
+            ("dead.reason", one.reason),
+        ),
+        h.p(".note")[visit.say("dead.stays", why=stays)] if stays else None,
+        form(visit, f"{path}/replay", h.button[visit.say("dead.replay")], kind="inline")
+        if may_act(visit) and not stays
+        else None,
+        h.h2[visit.say("dead.holds")],
+        h.pre[msgspec.json.format(msgspec.json.encode(shown_letter(opened)), indent=2).decode()],
+        (
+            h.h2[visit.say("dead.drop")],
+            h.p[visit.say("dead.drop.means")],
+            form(
+                visit,
+                f"{path}/drop",
+                text_field(visit, "dead.why", "why", required=True),
+                confirm_field(visit),
+                h.button(".danger")[visit.say("dead.drop")],
+            ),
+        )
+        if drops
+        else None,
+    )
+
+
+async def replay_dead_letter(visit: Visit) -> web.StreamResponse:
+    opened = await _letter(visit)
+    if opened is None:
+        return missing(visit)
+    if why := _why_it_stays(visit, opened):
+        return error_page(visit, 409, "dead_stays", "dead.stays", why=why)
+    await _record(visit, "dead_letter.replayed", opened)
+    try:
+        await PostgresDead(visit.database).replay(opened)
+    except NotReplayed as failed:
+        return error_page(visit, 409, "dead_stays", "dead.stays", why=failed)
+    return to("/dead-letters")
+
+
+async def drop_dead_letter(visit: Visit) -> web.StreamResponse:
+    opened, why = await _letter(visit), visit.field("why")
+    if opened is None:
+        return missing(visit)
+    if not why:
+        return error_page(visit, 422, "dead_stays", "dead.why_missing")
+    await _record(visit, "dead_letter.dropped", opened, why=why[:LONGEST_REASON])
+    await PostgresDead(visit.database).drop(opened)
+    return to("/dead-letters")
+
+
+def _row(visit: Visit, opened: CheckedOut) -> tuple[h.Node, ...]:
+    one = opened.letter
+    return (
+        h.a(".id", href=f"/dead-letters/{opened.tag}")[one.id],
+        visit.say(f"dead.kind.{one.kind}", gateway=one.provider),
+        moment(visit, one.since),
+        _payment(one.payment_id) if one.payment_id else "",
+        one.reason,
+    )
+
+
+def _payment(payment_id: str) -> h.Element:
+    return h.a(".id", href=f"/payments/{payment_id}")[payment_id]
+
+
+async def _letter(visit: Visit) -> CheckedOut | None:
+    """The letter of the path; None where there is none that the operator sees."""
+    place = visit.request.match_info["letter"]
+    if not place.isascii() or not place.isdigit() or len(place) > 18:
+        return None
+    opened = await PostgresDead(visit.database).find(int(place))
+    return opened if opened is not None and _sees(visit, opened) else None
+
+
+def _sees(visit: Visit, opened: CheckedOut) -> bool:
+    """Whether the operator may see it: one that names no account is for operators of all merchants."""
+    account = visit.context.config.account(account_of(opened) or "")
+    return visit.operator.merchants is None or (account is not None and visit.operator.sees(account.merchant))
+
+
+def _why_it_stays(visit: Visit, opened: CheckedOut) -> str | None:
+    """Why it cannot be replayed from here; None if it can."""
+    if opened.letter.kind == "reply":
+        return visit.say("dead.by_command", letter=opened.letter.id)
+    return not_to_be_replayed(opened.letter, {one.provider.name for one in visit.context.config.accounts})
+
+
+async def _record(visit: Visit, action: str, opened: CheckedOut, why: str | None = None) -> None:
+    account = visit.context.config.account(account_of(opened) or "")
+    merchant = account.merchant if account else None
+    await acted(visit, action, opened.letter.id, merchant=merchant, payment_id=opened.letter.payment_id, why=why)
