@@ -38,8 +38,7 @@ class ResolutionRequest(Struct, frozen=True, kw_only=True):
 class ResolutionRefused(Exception):
     """The resolution does not apply.
 
-    `code` is one of not_held, lower_status, version_conflict, transaction_used; of a proposal also one of
-    consumers.commands.two_people and worker.postgres.proposal_rows.
+    `code` is one of not_held, lower_status, version_conflict, transaction_used, proposal_open.
     """
 
     def __init__(self, code: str, message: str, field: str | None = None) -> None:

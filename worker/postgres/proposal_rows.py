@@ -10,14 +10,16 @@ from typing import Any
 
 import asyncpg
 
-from consumers.commands.resolve import ResolutionRefused, ResolutionRequest, resolved_words
+from consumers.commands.resolve import ResolutionRequest, resolved_words
 from consumers.commands.two_people import (
+    ProposalRefused,
     basis_of,
     check_approval,
     check_rejection,
     check_withdrawal,
-    same_person,
+    the_same,
 )
+from consumers.ports.unavailable import DatabaseBusy
 from schemas.audit import AuditRecord
 from schemas.payments import Case
 from schemas.proposals import Origin, Person, Proposal, ProposalState
@@ -98,7 +100,7 @@ async def propose(
 
 
 async def approve(database: Database, proposal_id: str, person: Person, why: str | None = None) -> Proposal:
-    """Approve a proposal; a worker applies it. Raises ResolutionRefused, also where the payment changed since."""
+    """Approve a proposal; a worker applies it. Raises ProposalRefused, also where the payment changed since."""
     async with database.connection() as connection, connection.transaction():
         proposal = await _locked(connection, proposal_id)
         check_approval(proposal, await read_case(connection, proposal.payment_id), person)
@@ -108,7 +110,7 @@ async def approve(database: Database, proposal_id: str, person: Person, why: str
 
 
 async def reject(database: Database, proposal_id: str, person: Person, why: str | None = None) -> Proposal:
-    """Reject a proposal, so that the payment stays held. Raises ResolutionRefused."""
+    """Reject a proposal, so that the payment stays held. Raises ProposalRefused."""
     async with database.connection() as connection, connection.transaction():
         proposal = await _locked(connection, proposal_id)
         check_rejection(proposal, person)
@@ -116,7 +118,7 @@ async def reject(database: Database, proposal_id: str, person: Person, why: str 
 
 
 async def withdraw(database: Database, proposal_id: str, person: Person) -> Proposal:
-    """Take back one's own proposal. Raises ResolutionRefused."""
+    """Take back one's own proposal. Raises ProposalRefused."""
     async with database.connection() as connection, connection.transaction():
         proposal = await _locked(connection, proposal_id)
         check_withdrawal(proposal, person)
@@ -160,7 +162,7 @@ _WORKER = Origin(actor="payproof", via="worker")
 async def _locked(connection: Connection[asyncpg.Record], proposal_id: str) -> Proposal:
     row = await connection.fetchrow(_LOCK, proposal_id)
     if row is None:
-        raise ResolutionRefused("no_such_proposal", "there is no such proposal")
+        raise ProposalRefused("no_such_proposal", "there is no such proposal")
     return proposal_of(row)
 
 
@@ -181,17 +183,9 @@ async def _waiting_instead(
     connection: Connection[asyncpg.Record], payment_id: str, wanted: ResolutionRequest, origin: Origin
 ) -> Proposal:
     row = await connection.fetchrow(_LOCK_WAITING, payment_id)
-    if row is None:
-        raise ResolutionRefused("proposal_open", "another proposal about this payment has just ended; try again")
-    waiting = proposal_of(row)
-    same = (waiting.status, waiting.transaction_id, waiting.reason, waiting.evidence)
-    mine = same_person(waiting.proposed_by, origin.actor) and waiting.proposed_key == origin.key
-    if mine and same == (wanted.status, wanted.transaction_id, wanted.reason, wanted.evidence):
-        return waiting
-    words = (
-        f"{waiting.proposed_by} proposed to resolve it as {waiting.status} ({waiting.id}), and that is {waiting.state}"
-    )
-    raise ResolutionRefused("proposal_open", words)
+    if row is None:  # it ended between the two statements
+        raise DatabaseBusy
+    return the_same(proposal_of(row), wanted, origin)
 
 
 def _made(case: Case, wanted: ResolutionRequest) -> tuple[Any, ...]:
