@@ -67,7 +67,8 @@ class Proposal(Struct, frozen=True, kw_only=True):
     """One row of `proposals`.
 
     `basis`: a digest of everything that a person decided on, with the `version` of the payment; see
-    consumers.commands.two_people. `evidence` is text; a file is kept beside it, in `evidence`.
+    consumers.commands.two_people. `alone`: the payment is below the limit, so who proposes decides. `evidence` is text;
+    a file is kept beside it.
     """
 
     id: str
@@ -84,6 +85,7 @@ class Proposal(Struct, frozen=True, kw_only=True):
     proposed_key: str | None = None
     proposed_from: str | None = None
     proposed_at: datetime
+    alone: bool = False
     state: ProposalState = ProposalState.OPEN
     decided_by: str | None = None
     decided_from: str | None = None

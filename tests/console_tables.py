@@ -29,12 +29,35 @@ FRAME: Expected = {
 
 # ---------------------------------------------------------------------------------------------------------------------
 
-FIND: Expected = {}
+FIND: Expected = {
+    ("GET", "/find"): ALL,
+    ("GET", "/payments"): ALL,
+    ("GET", "/payments.csv"): ALL,
+    ("GET", "/payments/{payment}"): ALL,
+    ("POST", "/payments/{payment}/verify"): ACTING,
+    ("POST", "/payments/{payment}/notes"): ACTING,
+    ("GET", "/payments/{payment}/callback"): REVEALING,
+    ("POST", "/payments/{payment}/callback"): REVEALING,
+}
 """Find, Payments and Payment."""
 
 # ---------------------------------------------------------------------------------------------------------------------
 
-DECIDE: Expected = {}
+_HELD = "/held/{payment_id}"
+_PROPOSAL = "/approvals/{proposal_id}"
+DECIDE: Expected = {
+    ("GET", "/held"): ALL,
+    ("GET", _HELD): ALL,
+    ("POST", f"{_HELD}/preview"): ACTING,
+    ("POST", _HELD): ACTING,
+    ("GET", "/approvals"): ALL,
+    ("GET", _PROPOSAL): ALL,
+    ("GET", f"{_PROPOSAL}/file"): ALL,
+    ("POST", f"{_PROPOSAL}/approve"): APPROVING,
+    ("POST", f"{_PROPOSAL}/reject"): APPROVING,
+    ("POST", f"{_PROPOSAL}/withdraw"): ACTING,
+    ("GET", "/audit"): ALL,
+}
 """Held, Decide, Approvals and Audit."""
 
 # ---------------------------------------------------------------------------------------------------------------------

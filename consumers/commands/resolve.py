@@ -38,8 +38,7 @@ class ResolutionRequest(Struct, frozen=True, kw_only=True):
 class ResolutionRefused(Exception):
     """The resolution does not apply.
 
-    `code` is one of not_held, lower_status, version_conflict, transaction_used; of a proposal also one of
-    consumers.commands.two_people and worker.postgres.proposal_rows.
+    `code` is one of not_held, lower_status, version_conflict, transaction_used, proposal_open.
     """
 
     def __init__(self, code: str, message: str, field: str | None = None) -> None:
@@ -57,10 +56,10 @@ class SecondPersonNeeded(Exception):
 
 
 class Seconded(Struct, frozen=True, kw_only=True):
-    """The approved proposal that a resolution comes from."""
+    """The approved proposal that a resolution comes from. `approved_by` is None where one person decides alone."""
 
     proposal_id: str
-    approved_by: str
+    approved_by: str | None
 
 
 async def resolve_payment(
@@ -140,7 +139,7 @@ async def resolve_within(
     case = replace(case, payment=payment, resolutions=(*case.resolutions, resolution))
     said = {"status": wanted.status, "actor": wanted.actor, "reason": wanted.reason, "settles": list(payment.holds)}
     said |= {"evidence": wanted.evidence} if wanted.evidence else {}
-    said |= {"approved_by": seconded.approved_by} if seconded else {}
+    said |= {"approved_by": seconded.approved_by} if seconded and seconded.approved_by else {}
     entry = Entry(kind=EntryKind.RESOLUTION, at=batch.now, data=said)
     pending = PendingChange(case=case, entries=[entry], facts=[], resolution=resolution)
     (change,) = await apply_changes(batch, rules, [pending])

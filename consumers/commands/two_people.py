@@ -9,13 +9,25 @@ from __future__ import annotations
 import unicodedata
 from hashlib import sha256
 
-from consumers.commands.resolve import ResolutionRefused, ResolutionRequest, Seconded, amount_at_stake, resolve_within
+from consumers.commands.resolve import (
+    ResolutionRefused,
+    ResolutionRequest,
+    Seconded,
+    needs_second_person,
+    resolve_within,
+)
 from consumers.ports.ledger import Batch, Ledger
 from consumers.rules import Rules
 from schemas.payments import Case
-from schemas.proposals import Person, Proposal, ProposalState
+from schemas.proposals import Origin, Person, Proposal, ProposalState
 
-__all__ = ["amount_at_stake", "apply_proposal", "basis_of", "check_approval", "check_rejection", "check_withdrawal"]
+
+class ProposalRefused(ResolutionRefused):
+    """A person may not do so with the proposal, or the proposal is stale. The console tells of it, and not the API.
+
+    `code` is one of own_proposal, not_allowed, not_your_proposal, already_decided, no_such_proposal, no_such_payment,
+    version_conflict, not_held, second_person_needed, account_not_configured.
+    """
 
 
 def basis_of(case: Case) -> str:
@@ -37,29 +49,41 @@ def proposed_by(proposal: Proposal, name: str) -> bool:
 
 
 def check_approval(proposal: Proposal, case: Case | None, person: Person) -> None:
-    """Raises ResolutionRefused where this person may not approve this proposal of the payment as it is now."""
+    """Raises ProposalRefused where this person may not approve this proposal of the payment as it is now."""
     _check_decider(proposal, person)
     _check_basis(proposal, case)
 
 
 def check_rejection(proposal: Proposal, person: Person) -> None:
-    """Raises ResolutionRefused where this person may not reject this proposal."""
+    """Raises ProposalRefused where this person may not reject this proposal."""
     _check_decider(proposal, person)
 
 
 def check_withdrawal(proposal: Proposal, person: Person) -> None:
-    """Raises ResolutionRefused where this person may not withdraw this proposal: only who proposed it may."""
+    """Raises ProposalRefused where this person may not withdraw this proposal: only who proposed it may."""
     _check_open(proposal, person)
     if not same_person(proposal.proposed_by, person.name):
-        raise ResolutionRefused("not_your_proposal", f"{proposal.proposed_by} proposed it and alone may withdraw it")
+        raise ProposalRefused("not_your_proposal", f"{proposal.proposed_by} proposed it and alone may withdraw it")
 
 
 def check_proposer(person: Person, merchant: str) -> None:
-    """Raises ResolutionRefused where this person may not propose a resolution for this merchant."""
+    """Raises ProposalRefused where this person may not propose a resolution for this merchant."""
     if not person.sees(merchant):
-        raise ResolutionRefused("no_such_payment", "there is no such payment")
+        raise ProposalRefused("no_such_payment", "there is no such payment")
     if not person.proposes:
-        raise ResolutionRefused("not_allowed", f"{person.name} may not propose; the roles operator and approver may")
+        raise ProposalRefused("not_allowed", f"{person.name} may not propose; the roles operator and approver may")
+
+
+def the_same(waiting: Proposal, wanted: ResolutionRequest, origin: Origin) -> Proposal:
+    """The proposal that waits, if it is what this person proposes again. Raises ResolutionRefused for any other."""
+    mine = same_person(waiting.proposed_by, origin.actor) and waiting.proposed_key == origin.key
+    same = (waiting.status, waiting.transaction_id, waiting.reason, waiting.evidence)
+    if mine and same == (wanted.status, wanted.transaction_id, wanted.reason, wanted.evidence):
+        return waiting
+    said = (
+        f"{waiting.proposed_by} proposed to resolve it as {waiting.status} ({waiting.id}), and that is {waiting.state}"
+    )
+    raise ResolutionRefused("proposal_open", said)
 
 
 def request_of(proposal: Proposal) -> ResolutionRequest:
@@ -106,36 +130,37 @@ async def _apply(batch: Batch, rules: Rules, approved: Proposal) -> None:
     _check_basis(approved, case)
     assert case is not None, "its basis is checked"
     if case.payment.account not in rules.accounts:
-        raise ResolutionRefused("account_not_configured", "the account of this payment is no longer configured")
-    assert approved.decided_by is not None, "an approved proposal has its approver"
-    seconded = Seconded(proposal_id=approved.id, approved_by=approved.decided_by)
+        raise ProposalRefused("account_not_configured", "the account of this payment is no longer configured")
+    if approved.alone and needs_second_person(case, rules.second_person_from):
+        raise ProposalRefused("second_person_needed", "a second person has to approve it; propose it again")
+    seconded = Seconded(proposal_id=approved.id, approved_by=None if approved.alone else approved.decided_by)
     await resolve_within(batch, rules, case, request_of(approved), seconded)
 
 
 def _check_decider(proposal: Proposal, person: Person) -> None:
     _check_open(proposal, person)
     if not person.approves:
-        raise ResolutionRefused("not_allowed", f"{person.name} may not decide about proposals; the role approver may")
+        raise ProposalRefused("not_allowed", f"{person.name} may not decide about proposals; the role approver may")
     if proposed_by(proposal, person.name):
-        raise ResolutionRefused("own_proposal", "nobody decides about their own proposal; another person has to")
+        raise ProposalRefused("own_proposal", "nobody decides about their own proposal; another person has to")
 
 
 def _check_open(proposal: Proposal, person: Person) -> None:
     if not person.sees(proposal.merchant):
-        raise ResolutionRefused("no_such_proposal", "there is no such proposal")
+        raise ProposalRefused("no_such_proposal", "there is no such proposal")
     if proposal.state is not ProposalState.OPEN:
         by = f" by {proposal.decided_by}" if proposal.decided_by else ""
-        raise ResolutionRefused("already_decided", f"the proposal is {proposal.state}{by} already")
+        raise ProposalRefused("already_decided", f"the proposal is {proposal.state}{by} already")
 
 
 def _check_basis(proposal: Proposal, case: Case | None) -> None:
     if case is None:
-        raise ResolutionRefused("not_held", "the payment is no longer here")
+        raise ProposalRefused("not_held", "the payment is no longer here")
     if case.payment.hold is None:
-        raise ResolutionRefused("not_held", "the payment is no longer held")
+        raise ProposalRefused("not_held", "the payment is no longer held")
     if case.payment.version != proposal.version or basis_of(case) != proposal.basis:
         words = "the payment changed since this was proposed; look at it again, and propose anew"
-        raise ResolutionRefused("version_conflict", words, "version")
+        raise ProposalRefused("version_conflict", words, "version")
 
 
 def _plain(name: str) -> str:

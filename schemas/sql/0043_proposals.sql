@@ -17,6 +17,7 @@ create table proposals (
     proposed_key text,
     proposed_from text,
     proposed_at timestamptz not null default clock_timestamp(),
+    alone boolean not null default false,
     state text not null default 'open'
         check (state in ('open', 'approved', 'applied', 'refused', 'rejected', 'withdrawn', 'lapsed')),
     decided_by text check (btrim(decided_by) <> ''),
@@ -26,9 +27,11 @@ create table proposals (
     ended_at timestamptz,
     refusal_code text,
     refusal text,
-    -- Two people: who approves or rejects is not who proposed, nor the name of the key that vouched for them.
-    check (lower(btrim(decided_by)) <> lower(btrim(proposed_by))),
+    -- Two people: who approves or rejects is not who proposed, nor the name of the key that vouched for them. Where one
+    -- person may decide, that person is both, and the worker that applies it sees that the payment is below the limit.
+    check (alone = (lower(btrim(decided_by)) = lower(btrim(proposed_by)))),
     check (lower(btrim(decided_by)) <> lower(btrim(proposed_key))),
+    check (not alone or proposed_via = 'console'),
     check ((state in ('approved', 'applied', 'refused', 'rejected')) = (decided_by is not null)),
     check ((decided_by is null) = (decided_at is null)),
     check ((state in ('open', 'approved')) = (ended_at is null)),
@@ -38,6 +41,7 @@ comment on table proposals is 'Resolutions that one person proposed and another 
 comment on column proposals.version is 'Of the payment that was looked at; approved and applied to this version alone';
 comment on column proposals.basis is 'A digest of the version, the holds and every answer of the payment that was looked at';
 comment on column proposals.proposed_key is 'The name of the API key that vouches for proposed_by';
+comment on column proposals.alone is 'One person decides: the payment is below the limit from which two do. The worker refuses it where it is not';
 comment on column proposals.state is 'open, approved; ended: applied, refused by the rules of money, rejected, withdrawn, lapsed as the payment changed';
 create unique index proposals_waiting on proposals (payment_id) where state in ('open', 'approved');
 comment on index proposals_waiting is 'A payment has one proposal at a time that waits';
@@ -60,10 +64,10 @@ begin
         return new;
     end if;
     if (new.id, new.payment_id, new.merchant, new.version, new.basis, new.status, new.transaction_id, new.reason, new.evidence,
-            new.proposed_by, new.proposed_via, new.proposed_key, new.proposed_from, new.proposed_at)
+            new.proposed_by, new.proposed_via, new.proposed_key, new.proposed_from, new.proposed_at, new.alone)
         is distinct from
         (old.id, old.payment_id, old.merchant, old.version, old.basis, old.status, old.transaction_id, old.reason, old.evidence,
-            old.proposed_by, old.proposed_via, old.proposed_key, old.proposed_from, old.proposed_at) then
+            old.proposed_by, old.proposed_via, old.proposed_key, old.proposed_from, old.proposed_at, old.alone) then
         raise exception 'proposal % would become another', old.id using errcode = 'check_violation';
     end if;
     if (old.state, new.state) not in (('open', 'approved'), ('open', 'rejected'), ('open', 'withdrawn'), ('open', 'lapsed'),
@@ -149,8 +153,8 @@ begin
         if not exists (
             select from proposals p
             where p.id = new.resolution ->> 'proposal_id' and p.state = 'approved' and p.payment_id = new.payment_id
-                and p.status = new.resolution ->> 'status' and p.decided_by = new.resolution ->> 'approved_by'
-                and p.proposed_by = new.resolution ->> 'actor') then
+                and p.status = new.resolution ->> 'status' and p.proposed_by = new.resolution ->> 'actor'
+                and (p.alone or p.decided_by = new.resolution ->> 'approved_by')) then
             raise exception 'the resolution of % is not what was approved', new.payment_id using errcode = 'check_violation';
         end if;
     elsif exists (select from pg_roles where rolname = 'payproof_ingress')

@@ -15,6 +15,8 @@ from pathlib import Path
 
 from msgspec import Struct
 
+from consumers.commands.two_people import ProposalRefused
+
 ROOT = Path(__file__).parents[2]
 LEVELS = {"info": "info", "warning": "warning", "error": "error", "exception": "error", "critical": "critical"}
 KINDS = {"counter": "counter", "gauge": "gauge", "histogram": "histogram", "info": "info"}
@@ -84,14 +86,14 @@ def metrics() -> list[Metric]:
 
 
 def error_codes() -> set[ErrorCode]:
-    """The codes of the exceptions that the API, a command or a message raises."""
+    """The codes of the exceptions that the API, a command or a message raises; the console has its own words."""
     found = set()
     folders = ("worker/api", "worker/requests", "consumers/commands")
     for path, tree in (module for folder in folders for module in modules(folder)):
         there = importlib.import_module(".".join(path.relative_to(ROOT).with_suffix("").parts))
         for call in _calls(tree):
             raised = getattr(there, _callee(call), None)
-            if not isinstance(raised, type):
+            if not isinstance(raised, type) or raised is ProposalRefused:
                 continue
             given = [one.value for one in call.args if isinstance(one, ast.Constant)][:2]
             status = given[0] if given and isinstance(given[0], int) else None

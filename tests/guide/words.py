@@ -247,12 +247,16 @@ CODES = {
     "lower_status": "A status never falls: resolve to the present one or a higher one.",
     "version_conflict": "The payment has changed since the person looked. Read it again, then decide.",
     "transaction_used": "Another payment has the transaction that the resolution names.",
+    "proposal_open": "Another resolution of it is proposed and waits for a second person. `detail` names who proposed it.",
     "cursor_expired": "The events after this cursor are gone. Begin without `after`.",
     "internal": "Our fault, and logged. Send it again later; an `Idempotency-Key` makes that safe.",
     "unavailable": "The database or the broker is away, or a list took too long. Send it again after `Retry-After`.",
 }
 
 LOGS = {
+    "approvals.unavailable": "The database is away, so approved proposals wait. Tried again.",
+    "proposal.ended": "An approved proposal was applied, or refused by the rules of money; `state` says which.",
+    "proposal.failed": "An approved proposal could not be applied by an error of ours. After five tries it is refused.",
     "api_key.refused": "A request came with a key that no merchant has. Further ones of an address that sends many are only counted.",
     "console.failed": "A page of the console failed: our fault.",
     "console.unavailable": "The database did not answer a page of the console, or too late. The person is told to try again.",

@@ -8,14 +8,17 @@ from collections.abc import AsyncIterator
 import pytest
 from aiohttp import web
 
+from consumers.ports.unavailable import DatabaseUnavailable
 from schemas.words import OperatorRole
 from tests.console_tables import NOBODY, TABLE
 from tests.consoles import OPERATORS, PASSWORD, ROLES, Console, operator, running_console, tokens_in
+from tests.logins import LOGINS, as_user, make_logins
 from worker.config import console as config_console
 from worker.console.access import COOKIE
 from worker.console.console_routes import ROUTES
 from worker.console.route_table import Route
-from worker.postgres.database import Database
+from worker.postgres.database import Database, connect
+from worker.postgres.pools import READ_SECONDS
 
 
 @pytest.fixture
@@ -284,3 +287,32 @@ async def test_no_name_password_or_code_is_logged(console: Console, capfd: pytes
     out = "".join(capfd.readouterr())
     for never in ("a wrong password", "stranger@example.com", console.code("abida")):
         assert never not in out
+
+
+async def test_the_databases_group_of_the_console_has_what_its_pages_need_and_signing_in(
+    database: Database, dsn: str
+) -> None:
+    await make_logins(dsn)
+    async with connect(as_user(dsn, LOGINS["console"]), size=4) as own, running_console(own) as console:
+        nobody = console.nobody()
+        fields = {"name": "abida", "password": PASSWORD, "code": console.code("abida"), "next": "/"}
+        assert (await nobody.post("/sign-in", fields)).status == 303
+        for (method, path), allowed in TABLE.items():
+            if method == "GET" and "approver" in allowed and "{" not in path:
+                page = await nobody.get(path)
+                assert page.status == 200, (path, page.text[-300:])
+        assert (await nobody.post("/sign-out-everywhere")).status == 303
+
+
+async def test_a_statement_that_takes_too_long_is_a_page_in_words(database: Database) -> None:
+    """The console's own pool ends it, so that its pages hold no connection for long."""
+    async with database.reading(writes=True) as own:
+        with pytest.raises(DatabaseUnavailable):
+            await own.fetch(f"SELECT pg_sleep({READ_SECONDS + 2})")
+    async with running_console(database) as console:
+        signed = await console.signed_in("vera")
+        await database.execute("ALTER TABLE console_sessions RENAME COLUMN seen_at TO gone")
+        broken = await signed.get("/session")
+    assert broken.status == 500
+    assert "The error is in the log" in broken.text
+    assert "seen_at" not in broken.text

@@ -162,6 +162,22 @@ async def test_below_the_limit_one_person_decides_and_it_is_in_the_trail(desk: D
     assert await read_audit(desk.console, ["other"]) == [], "another merchant's operator sees nothing of it"
 
 
+async def test_one_person_decides_in_the_console_below_the_limit_that_the_worker_knows(desk: Desk) -> None:
+    for reference, limit, ends in (("order-1", "5000", "applied"), ("order-2", "0", "refused")):
+        payment_id = await desk.held(reference)
+        read = await read_for_decision(desk.console, payment_id)
+        assert read is not None
+        wanted = ResolutionRequest(status=Status.COMPLETED, actor="rahim", reason="seen")
+        made = await propose(desk.console, read[0], wanted, by("rahim").origin, alone=True)
+        assert (made.state, made.decided_by) == (ProposalState.APPROVED, "rahim")
+        rules = replace(RULES, second_person_from=Decimal(limit))
+        await Approvals(desk.worker, PostgresLedger(desk.worker), rules).apply_all()
+        ended = await outcome_of(desk.console, made.id)
+        assert ended is not None
+        assert ended.state == ends
+        assert (await desk.hold_of(payment_id) is None) == (ends == "applied")
+
+
 # -- races -------------------------------------------------------------------------------------------------------------
 
 
@@ -282,6 +298,7 @@ FORGED = [
     "UPDATE proposals SET state = 'approved', decided_by = ' Rahim', decided_at = now()",
     "UPDATE proposals SET state = 'approved'",
     "UPDATE proposals SET state = 'applied', decided_by = 'karima', decided_at = now(), ended_at = now()",
+    "UPDATE proposals SET alone = true, state = 'approved', decided_by = 'rahim', decided_at = now()",
     "UPDATE proposals SET status = 'failed'",
     "UPDATE proposals SET proposed_by = 'another'",
     "UPDATE proposals SET version = 9",

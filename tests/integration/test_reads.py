@@ -70,9 +70,9 @@ async def test_a_list_looks_at_few_blocks_however_many_payments_there_are(dsn: s
     assert table > 5 * index
     assert await blocks(dsn, ListQuery(limit=PAGE)) < page + some
     assert await blocks(dsn, ListQuery(limit=PAGE, status=Status.PENDING, hold="none")) < page + some
-    rare = [ListQuery(limit=PAGE, status=Status.FAILED), ListQuery(limit=PAGE, account="shop-ipay")]
-    for query in rare:
-        assert await blocks(dsn, query) < page + 2 * index + 10
+    assert await blocks(dsn, ListQuery(limit=PAGE, account="shop-ipay")) < page + 2 * index + 10
+    for status in (Status.FAILED, Status.REFUNDED):
+        assert await blocks(dsn, ListQuery(limit=PAGE, status=status)) < 60
     assert await blocks(dsn, ListQuery(limit=PAGE, reference="ref-7")) < 60
     one = f"pay_{7:026d}"
     for query in (ListQuery(q=one), ListQuery(q="REF-7"), ListQuery(session_id="s"), ListQuery(transaction_id="t")):

@@ -13,6 +13,8 @@ from cryptography.hazmat.primitives.kdf.argon2 import Argon2id
 from schemas.secret import ElsewhereSecret
 from tests.unit.test_config import ENVIRON, GOOD, PROVIDERS, problems, read
 from worker.config import load
+from worker.config.operators import Operators
+from worker.ops.doctor.findings import console_findings
 
 MEMORY = 8 * 1024
 
@@ -164,3 +166,28 @@ def test_only_the_console_needs_the_operators_secrets(tmp_path: Path) -> None:
     assert isinstance(third.password, ElsewhereSecret)
     found = problems(tmp_path, path.read_text())
     assert set(found) == {"console.operators[2].password", "console.operators[2].totp"}
+
+
+@pytest.mark.parametrize(
+    ("environ", "mark"),
+    [
+        ({}, "ok"),
+        ({"PAYPROOF_CONSOLE_LISTEN": "0.0.0.0:8070"}, "!!"),
+        ({"PAYPROOF_CONSOLE_LISTEN": "0.0.0.0:8070", "PAYPROOF_TRUSTED_PROXIES": "10.0.0.1"}, "ok"),
+    ],
+)
+def test_the_doctor_says_where_the_console_is(tmp_path: Path, environ: dict[str, str], mark: str) -> None:
+    (found,) = console_findings(read(tmp_path, GOOD + PAIR, **environ))
+    assert found.mark == mark
+    assert found.words.startswith("2 operators, on ")
+    assert list(console_findings(read(tmp_path, GOOD, **environ))) == []
+
+
+def test_operators_are_read_anew_and_a_broken_configuration_changes_nothing(tmp_path: Path) -> None:
+    operators = Operators(read(tmp_path, GOOD + PAIR).console)
+    operators.read_anew(lambda: read(tmp_path, GOOD + PAIR + operator("third", "viewer")))
+    assert operators.named("Third") is not None
+    operators.read_anew(lambda: read(tmp_path, GOOD + operator("alone")))
+    assert operators.named("third") is not None
+    operators.read_anew(lambda: read(tmp_path, GOOD + PAIR))
+    assert operators.named("third") is None

@@ -10,7 +10,7 @@ import pytest
 
 from tests.unit.test_config import GOOD, read
 from worker.cli import main
-from worker.console.passwords import Passwords, otpauth_uri, step_of
+from worker.console.passwords import NOBODYS, Passwords, hash_password, otpauth_uri, step_of
 
 PASSWORD = "a long pass phrase"
 
@@ -67,7 +67,8 @@ def test_what_it_refuses(
     assert "argon2id" not in capsys.readouterr().out
 
 
-async def test_a_hash_of_nobody_costs_a_comparison_and_fits_no_password() -> None:
+async def test_a_hash_of_nobody_costs_what_a_new_one_costs_and_fits_no_password() -> None:
+    assert NOBODYS.rsplit("$", 2)[0] == hash_password("any").rsplit("$", 2)[0]
     assert not await Passwords().right("", None)
     assert not await Passwords().right("x" * 5_000, None)
 

@@ -297,6 +297,19 @@ def test_it_is_applied_once_however_often_it_is_tried(bench: Bench) -> None:
     assert len(case_of(bench, payment_id).resolutions) == 1
 
 
+@pytest.mark.parametrize(("limit", "ends"), [("100.01", "applied"), ("100.00", "refused")])
+def test_who_decides_alone_does_so_below_the_limit_of_the_worker(bench: Bench, limit: str, ends: str) -> None:
+    payment_id = held(bench)
+    proposal = replace(proposed(bench, payment_id), state=ProposalState.APPROVED, decided_by="rahim", alone=True)
+    bench.drive.ledger.put_proposal(proposal)
+    assert at_once(apply_proposal(bench.drive.ledger, two_decide(bench, limit), proposal)) == ends
+    if ends == "applied":
+        assert case_of(bench, payment_id).resolutions[-1].approved_by is None
+    else:
+        assert bench.drive.ledger.proposal(proposal.id).refusal_code == "second_person_needed"
+        assert bench.drive.payment(payment_id).hold is not None
+
+
 @pytest.mark.parametrize("state", [ProposalState.OPEN, ProposalState.REJECTED, ProposalState.WITHDRAWN])
 def test_what_is_not_approved_is_not_applied(bench: Bench, state: ProposalState) -> None:
     payment_id = held(bench)

@@ -18,7 +18,14 @@ from worker.amqp.diagnose import diagnose as diagnose_broker
 from worker.cli.configured import configuration
 from worker.config import Config
 from worker.ops.doctor.address import public_url
-from worker.ops.doctor.findings import Finding, broker_findings, file_findings, key_findings, secret_findings
+from worker.ops.doctor.findings import (
+    Finding,
+    broker_findings,
+    console_findings,
+    file_findings,
+    key_findings,
+    secret_findings,
+)
 from worker.ops.doctor.gateway_check import NewTokens, examine_gateway
 from worker.ops.doctor.installation import inspect_installation
 from worker.ops.doctor.transport import transport_findings
@@ -51,7 +58,8 @@ async def _examine(config: Config, roles: Collection[str], console: Console) -> 
 
 async def _findings(config: Config, roles: Collection[str]) -> AsyncIterator[Finding]:
     yield Finding("ok", "configuration", f"merchants: {len(config.merchants)}, accounts: {len(config.accounts)}")
-    for found in (*key_findings(config), *secret_findings(config), *file_findings(config)):
+    configured = (key_findings, secret_findings, console_findings, file_findings)
+    for found in (one for findings in configured for one in findings(config)):
         yield found
     yield await public_url(config)
     if config.settings.amqp_url is not None:

@@ -12,10 +12,13 @@ import sys
 from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
+from rich.console import Console
+from rich.text import Text
 
 from schemas.words import Status
 from worker.cli.command_errors import CommandFailed, WrongUsage
-from worker.terminal_text import agreed
+from worker.cli.list_output import LISTED, ListOptions, print_list
+from worker.terminal_text import agreed, print_line
 
 if TYPE_CHECKING:
     from consumers.commands.preview import Preview
@@ -24,6 +27,12 @@ if TYPE_CHECKING:
     from schemas.proposals import Origin, Proposal
     from worker.config import Config
     from worker.postgres.database import Database
+
+
+COLUMNS = (
+    *("id", "payment_id", "merchant", "version", "status", "transaction_id", "reason", "evidence", "state"),
+    *("proposed_by", "proposed_via", "proposed_key", "proposed_from", "proposed_at", "decided_by", "decided_at"),
+)
 
 
 def resolve_payment_command(
@@ -76,9 +85,13 @@ def resolve_payment_command(
 
 
 def list_proposals(
-    *, merchant: Annotated[str | None, Parameter(help="Of one merchant; of all, unless given.")] = None
+    *,
+    merchant: Annotated[str | None, Parameter(help="Of one merchant; of all, unless given.")] = None,
+    listed: ListOptions = LISTED,
 ) -> int:
     """List the proposals that wait for a second person, the oldest first. They are approved in the console."""
+    from msgspec.structs import asdict
+
     from worker.cli.configured import configuration, merchant_meant
     from worker.postgres.proposal_reads import waiting_proposals
     from worker.postgres.server.opened import opened_as_it_is
@@ -90,11 +103,18 @@ def list_proposals(
             return await waiting_proposals(database, ids)
 
     waiting = asyncio.run(read())
-    for one in waiting:
-        says = f"{one.proposed_by} proposed at {one.proposed_at:%Y-%m-%d %H:%M:%SZ} to resolve it as {one.status}"
-        print(f"{one.id}  {one.payment_id}  {one.state}: {says}: {one.reason}")
-    print(f"{len(waiting)} waiting" if waiting else "no proposal waits for a second person")
+    print_list(listed, COLUMNS, [asdict(one) for one in waiting], lambda: _print_waiting(waiting, listed))
     return 0
+
+
+def _print_waiting(waiting: list[Proposal], listed: ListOptions) -> None:
+    for one in waiting:
+        at = f"{listed.time(one.proposed_at)} ({listed.tz})"
+        says = f"{one.proposed_by} proposed at {at} to resolve it as {one.status}: {one.reason}"
+        print_line(
+            Console(highlight=False), Text(one.payment_id, "bold"), Text(f"{one.state}: {says} ({one.id})"), width=30
+        )
+    print(f"{len(waiting)} waiting" if waiting else "no proposal waits for a second person")
 
 
 def _wanted(

@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 from urllib.parse import quote, urlsplit
 
 import structlog
 from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
+from aiohttp.web_request import FileField
 
 from consumers.ports.unavailable import DatabaseUnavailable, error_name
 from worker.config.console import Operator
@@ -85,12 +87,15 @@ async def _enter(guest: Guest, routes: Routes) -> web.StreamResponse:
     if operator.role not in route.roles:
         raise Denied(403, "role", role=guest.say(f"role.{operator.role}"))
     form = await _form(request, route.max_body) if request.method == "POST" else {}
-    if request.method == "POST" and not _is_of(form, token):
-        raise Denied(403, "forged")
-    visit = Visit(request=request, context=context, language=guest.language, form=form, operator=operator, token=token)
-    if route.confirms and not await context.sign_in.confirmed(operator, visit.field("confirm"), visit.address):
-        raise Denied(403, "confirm", "confirm.wrong")
-    answer = await route.handler(visit)
+    with _closing_files(form):
+        if request.method == "POST" and not _is_of(form, token):
+            raise Denied(403, "forged")
+        visit = Visit(
+            request=request, context=context, language=guest.language, form=form, operator=operator, token=token
+        )
+        if route.confirms and not await context.sign_in.confirmed(operator, visit.field("confirm"), visit.address):
+            raise Denied(403, "confirm", "confirm.wrong")
+        answer = await route.handler(visit)
     if cookie:
         set_session(answer, token)
     return answer
@@ -145,6 +150,17 @@ async def _form(request: web.Request, most: int) -> Mapping[str, Any]:
         raise Denied(403, "forged")
     async with asyncio.timeout(60):
         return await request.clone(client_max_size=most).post()
+
+
+@contextmanager
+def _closing_files(form: Mapping[str, Any]) -> Iterator[None]:
+    """Close the form's files when the answer is made, or refused."""
+    try:
+        yield
+    finally:
+        for value in form.values():
+            if isinstance(value, FileField):
+                value.file.close()
 
 
 def _from_own_page(request: web.Request) -> bool:

@@ -9,7 +9,7 @@ import htpy as h
 WIDTH, HEIGHT, GAP = 700.0, 100.0, 0.25
 
 
-def bars(caption: str, values: Sequence[float], labels: Sequence[str]) -> h.Node:
+def bars(values: Sequence[float], labels: Sequence[str]) -> h.Node:
     """One bar a value, from left to right; nothing where all are zero. A label is shown under the pointer."""
     most = max(values, default=0.0)
     if most <= 0:
@@ -26,4 +26,4 @@ def bars(caption: str, values: Sequence[float], labels: Sequence[str]) -> h.Node
         for index, (value, label) in enumerate(zip(values, labels, strict=True))
     ]
     svg = h.svg(".wait", viewBox=f"0 0 {WIDTH:g} {HEIGHT:g}", preserveAspectRatio="none", aria_hidden="true")
-    return h.figure[h.figcaption[caption], svg[drawn]]
+    return h.figure[svg[drawn]]

@@ -23,10 +23,18 @@ class Column(Struct, frozen=True):
     number: bool = False
 
 
-def table(visit: Guest, caption: str, columns: Sequence[Column], rows: Iterable[Cells], *, empty: str) -> h.Renderable:
+def table(
+    visit: Guest,
+    caption: str,
+    columns: Sequence[Column],
+    rows: Iterable[Cells],
+    *,
+    empty: str,
+    narrow: bool = False,
+) -> h.Renderable:
     """A table whose rows are cards on a phone. The first cell of a row heads it; `empty` is said where there is none.
 
-    `caption` and `empty` are texts, not keys.
+    `caption` and `empty` are texts, not keys. `narrow`: the table fits on a phone as it is.
     """
     names = [visit.say(column.key) for column in columns]
     body = [_row(names, columns, cells) for cells in rows]
@@ -41,7 +49,9 @@ def table(visit: Guest, caption: str, columns: Sequence[Column], rows: Iterable[
             ]
         ]
     ]
-    return h.table(role="table")[h.caption[caption], head, h.tbody(role="rowgroup")[body]]
+    return h.table(class_="narrow" if narrow else "stacks", role="table")[
+        h.caption[caption], head, h.tbody(role="rowgroup")[body]
+    ]
 
 
 def _row(names: Sequence[str], columns: Sequence[Column], cells: Cells) -> h.Element:

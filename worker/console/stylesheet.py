@@ -58,9 +58,10 @@ _CONTENT = (
     ".note,.card,figure,table,fieldset{background:var(--card);border:1px solid var(--line);border-radius:.6rem}"
     ".note{border-color:var(--hand);border-left-width:.4rem;padding:.6rem .9rem;margin:.75rem 0;max-width:none}"
     ".note.bad{border-color:var(--stop)}.note.fine{border-color:var(--good)}"
-    ".cards{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%,15rem),1fr));gap:.75rem;margin:0 0 1rem}"
+    ".cards{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%,21rem),1fr));gap:.75rem;margin:0 0 1rem}"
     ".card{padding:.75rem 1rem}.card p:last-child{margin:0}"
     "dl.facts{display:grid;grid-template-columns:minmax(7rem,13rem) minmax(0,1fr);gap:.35rem 1rem;margin:0 0 1rem}"
+    ".card dl.facts{grid-template-columns:minmax(0,1fr) minmax(0,1.6fr);margin:0}.card time{white-space:normal}"
     "dt{color:var(--quiet)}dd{margin:0}"
     "code,.id{font-family:ui-monospace,'Noto Sans Mono',monospace;font-size:.9em}"
     "pre{background:var(--card);border:1px solid var(--line);border-radius:.6rem;padding:.75rem 1rem;overflow-x:auto;"
@@ -80,13 +81,15 @@ _TABLES = (
     ".n{text-align:right;font-variant-numeric:tabular-nums}td.n{white-space:nowrap}"
     "tbody tr:hover{background:var(--page)}tr:focus-within{background:var(--page)}"
     "@media(max-width:48rem){"
-    "thead{position:absolute;width:1px;height:1px;overflow:hidden;clip-path:inset(50%)}"
-    "table,caption,tbody,tr,td,th{display:block}caption{padding:.6rem .8rem 0}"
-    "tr{border-top:1px solid var(--line);padding:.6rem .8rem}tbody tr:first-child{border-top:0}"
-    "td,th,td.n{border:0;padding:.15rem 0;text-align:left;white-space:normal}"
-    "[data-name]{display:grid;grid-template-columns:7rem minmax(0,1fr);gap:.6rem}"
-    "[data-name]::before{content:attr(data-name);color:var(--quiet);font-weight:400;font-size:.875rem}"
-    "td:empty{display:none}time{white-space:normal}dl.facts{grid-template-columns:1fr}dl.facts dd{margin-bottom:.4rem}}"
+    ".stacks thead{position:absolute;width:1px;height:1px;overflow:hidden;clip-path:inset(50%)}"
+    ".stacks,.stacks caption,.stacks tbody,.stacks tr,.stacks td,.stacks th{display:block}"
+    ".stacks caption{padding:.6rem .8rem 0}.narrow th,.narrow td{padding:.4rem .5rem}.narrow{font-size:.875rem}"
+    ".stacks tr{border-top:1px solid var(--line);padding:.6rem .8rem}.stacks tbody tr:first-child{border-top:0}"
+    ".stacks td,.stacks th,.stacks td.n{border:0;padding:.15rem 0;text-align:left;white-space:normal}"
+    ".stacks [data-name]{display:grid;grid-template-columns:7rem minmax(0,1fr);gap:.6rem}"
+    ".stacks [data-name]::before{content:attr(data-name);color:var(--quiet);font-weight:400;font-size:.875rem}"
+    ".stacks td:empty{display:none}time{white-space:normal}dl.facts{grid-template-columns:1fr}"
+    "dl.facts dd{margin-bottom:.4rem}}"
 )
 _FORMS = (
     "label,legend{display:block;font-weight:600;margin:.75rem 0 .25rem}"
@@ -113,4 +116,12 @@ _FORMS = (
     "@media print{.bar,.side,.skip,form{display:none}.columns{display:block}}"
 )
 
-STYLE = _BASE + _FRAME + _CONTENT + _TABLES + _FORMS
+_PAYMENTS = (
+    ".views ul{display:flex;flex-wrap:wrap;gap:0 1.25rem;margin:-.5rem 0 .75rem}"
+    ".views a{display:inline-flex;align-items:center;min-height:2.75rem}"
+    "form details summary{cursor:pointer;min-height:2.75rem;display:list-item;padding-top:.6rem}"
+    ".filters{align-items:start}form+.lead{margin-top:1.25rem}thead th{overflow-wrap:normal}"
+    ".timeline{padding-left:1.75rem}.timeline li{padding:.2rem 0}"
+)
+
+STYLE = _BASE + _FRAME + _CONTENT + _TABLES + _FORMS + _PAYMENTS

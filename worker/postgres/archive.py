@@ -90,6 +90,14 @@ async def forget_contacts(retention: timedelta, database: Database, most: int) -
     return rows_changed(await database.execute(_FORGET_CONTACTS, retention, most))
 
 
+async def claim_is_of(database: Database, claim_id: str, payment_id: str) -> bool:
+    """Whether the claim is about this payment."""
+    if not claim_id or "\0" in claim_id:
+        return False
+    rows = await database.fetch("SELECT FROM claims WHERE id = $1 AND payment_id = $2", claim_id, payment_id)
+    return bool(rows)
+
+
 async def read_archived(database: Database, claim_id: str, cipher: ArchiveCipher) -> bytes | None:
     """The claim as JSON with its callback; None where none was archived, or it is deleted. Raises NotDecrypted."""
     for row in await database.fetch(_READ, claim_id):

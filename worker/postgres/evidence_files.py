@@ -23,6 +23,7 @@ MEDIA = {
 }
 """The kinds of files that are taken, by how their bytes begin. What a browser calls a file is not believed."""
 
+_SUFFIXES = {"application/pdf": "pdf", "image/png": "png", "image/jpeg": "jpg", "text/plain": "txt"}
 _KEEP = """
     INSERT INTO evidence (proposal_id, name, media, size, digest, key_id, body) VALUES ($1, $2, $3, $4, $5, $6, $7)
 """
@@ -43,6 +44,11 @@ class EvidenceFile(Struct, frozen=True, kw_only=True):
     @property
     def digest(self) -> bytes:
         return sha256(self.body).digest()
+
+    @property
+    def suffix(self) -> str:
+        """The end of a file's name of this kind."""
+        return _SUFFIXES[self.media]
 
     def __repr__(self) -> str:
         return f"EvidenceFile({self.media}, {len(self.body)} bytes)"

@@ -10,8 +10,10 @@ from datetime import timedelta
 import asyncpg
 import msgspec
 
+from schemas.payments import Payment
 from schemas.proposals import Proposal
 from worker.postgres.database import Reads
+from worker.postgres.ledger.rows import PAYMENT, payment_of
 
 OUTCOME_WAIT = timedelta(seconds=2)
 """How long a person waits for the outcome of what they approved; it comes afterwards where this is not enough."""
@@ -31,6 +33,7 @@ _WAITING = f"""
         AND ($2::text IS NULL OR payment_id = $2)
     ORDER BY proposed_at, id LIMIT {MOST_LISTED}
 """  # noqa: S608 - our own names
+_PAYMENTS = f"SELECT {PAYMENT} FROM payments p WHERE id = ANY($1)"  # noqa: S608 - our own names
 _OF_PAYMENT = f"""
     SELECT {COLUMNS} FROM proposals WHERE payment_id = $1 ORDER BY proposed_at DESC, id LIMIT {AT_ONCE}
 """  # noqa: S608 - our own names
@@ -58,6 +61,12 @@ async def waiting_proposals(
 ) -> list[Proposal]:
     """The proposals of these merchants that wait for a decision or to be applied, the oldest first."""
     return [proposal_of(row) for row in await database.fetch(_WAITING, sorted(merchants), payment_id)]
+
+
+async def payments_of(database: Reads, proposals: Collection[Proposal]) -> dict[str, Payment]:
+    """The payments of these proposals, by id."""
+    rows = await database.fetch(_PAYMENTS, [one.payment_id for one in proposals])
+    return {row["id"]: payment_of(row) for row in rows}
 
 
 async def proposals_of(database: Reads, payment_id: str) -> list[Proposal]:

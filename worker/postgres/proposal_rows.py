@@ -10,14 +10,16 @@ from typing import Any
 
 import asyncpg
 
-from consumers.commands.resolve import ResolutionRefused, ResolutionRequest, resolved_words
+from consumers.commands.resolve import ResolutionRequest, resolved_words
 from consumers.commands.two_people import (
+    ProposalRefused,
     basis_of,
     check_approval,
     check_rejection,
     check_withdrawal,
-    same_person,
+    the_same,
 )
+from consumers.ports.unavailable import DatabaseBusy
 from schemas.audit import AuditRecord
 from schemas.payments import Case
 from schemas.proposals import Origin, Person, Proposal, ProposalState
@@ -31,7 +33,7 @@ from worker.runtime.encryption import ArchiveCipher
 
 _QUALIFIED = ", ".join(f"o.{name}" for name in Proposal.__struct_fields__)
 _MADE = ("id", "payment_id", "merchant", "version", "basis", "status", "transaction_id", "reason", "evidence")
-_BY = ("proposed_by", "proposed_via", "proposed_key", "proposed_from")
+_BY = ("proposed_by", "proposed_via", "proposed_key", "proposed_from", "alone")
 _LOCK_WAITING = f"""
     SELECT {COLUMNS} FROM proposals WHERE payment_id = $1 AND state IN ('open', 'approved') FOR UPDATE
 """  # noqa: S608 - our own names
@@ -69,11 +71,13 @@ async def propose(
     *,
     file: EvidenceFile | None = None,
     cipher: ArchiveCipher | None = None,
+    alone: bool = False,
 ) -> Proposal:
     """Propose a resolution of the payment as it is in `case`. The same proposal by the same person again is the first.
 
     The caller has seen that the resolution would apply to this case. A proposal that waits for an earlier state of the
-    payment lapses. Raises ResolutionRefused `proposal_open` where another proposal waits.
+    payment lapses. `alone`: one person may decide about this payment, so it is approved at once. Raises
+    ResolutionRefused `proposal_open` where another proposal waits.
     """
     proposed = with_digest(wanted, file)
     async with database.connection() as connection, connection.transaction():
@@ -81,36 +85,40 @@ async def propose(
             waiting = proposal_of(row)
             if waiting.state is ProposalState.OPEN and waiting.basis != basis_of(case):
                 await _lapse(connection, waiting)
-        inserted = await connection.fetchrow(_INSERT, *_made(case, proposed), *_by(origin))
+        inserted = await connection.fetchrow(_INSERT, *_made(case, proposed), *_by(origin, alone=alone))
         if inserted is None:
             return await _waiting_instead(connection, case.payment.id, proposed, origin)
         made = proposal_of(inserted)
         if file is not None:
             await keep_file(connection, made.id, file, cipher or ArchiveCipher())
         await add_record(connection, _record(made, "proposal.made", origin, proposed.reason, proposed))
+        if alone:
+            made = await _decide(connection, made, ProposalState.APPROVED, origin, None)
+    if alone:
+        database.notify(Wakeup(approvals=True))
     return made
 
 
 async def approve(database: Database, proposal_id: str, person: Person, why: str | None = None) -> Proposal:
-    """Approve a proposal; a worker applies it. Raises ResolutionRefused, also where the payment changed since."""
+    """Approve a proposal; a worker applies it. Raises ProposalRefused, also where the payment changed since."""
     async with database.connection() as connection, connection.transaction():
         proposal = await _locked(connection, proposal_id)
         check_approval(proposal, await read_case(connection, proposal.payment_id), person)
-        approved = await _decide(connection, proposal, ProposalState.APPROVED, person, why)
+        approved = await _decide(connection, proposal, ProposalState.APPROVED, person.origin, why)
     database.notify(Wakeup(approvals=True))
     return approved
 
 
 async def reject(database: Database, proposal_id: str, person: Person, why: str | None = None) -> Proposal:
-    """Reject a proposal, so that the payment stays held. Raises ResolutionRefused."""
+    """Reject a proposal, so that the payment stays held. Raises ProposalRefused."""
     async with database.connection() as connection, connection.transaction():
         proposal = await _locked(connection, proposal_id)
         check_rejection(proposal, person)
-        return await _decide(connection, proposal, ProposalState.REJECTED, person, why)
+        return await _decide(connection, proposal, ProposalState.REJECTED, person.origin, why)
 
 
 async def withdraw(database: Database, proposal_id: str, person: Person) -> Proposal:
-    """Take back one's own proposal. Raises ResolutionRefused."""
+    """Take back one's own proposal. Raises ProposalRefused."""
     async with database.connection() as connection, connection.transaction():
         proposal = await _locked(connection, proposal_id)
         check_withdrawal(proposal, person)
@@ -154,14 +162,13 @@ _WORKER = Origin(actor="payproof", via="worker")
 async def _locked(connection: Connection[asyncpg.Record], proposal_id: str) -> Proposal:
     row = await connection.fetchrow(_LOCK, proposal_id)
     if row is None:
-        raise ResolutionRefused("no_such_proposal", "there is no such proposal")
+        raise ProposalRefused("no_such_proposal", "there is no such proposal")
     return proposal_of(row)
 
 
 async def _decide(
-    connection: Connection[asyncpg.Record], proposal: Proposal, state: ProposalState, person: Person, why: str | None
+    connection: Connection[asyncpg.Record], proposal: Proposal, state: ProposalState, by: Origin, why: str | None
 ) -> Proposal:
-    by = person.origin
     decided = proposal_of(await connection.fetchrow(_DECIDE, proposal.id, state, by.actor, by.address, why))
     await add_record(connection, _record(decided, f"proposal.{state}", by, why))
     return decided
@@ -176,17 +183,9 @@ async def _waiting_instead(
     connection: Connection[asyncpg.Record], payment_id: str, wanted: ResolutionRequest, origin: Origin
 ) -> Proposal:
     row = await connection.fetchrow(_LOCK_WAITING, payment_id)
-    if row is None:
-        raise ResolutionRefused("proposal_open", "another proposal about this payment has just ended; try again")
-    waiting = proposal_of(row)
-    same = (waiting.status, waiting.transaction_id, waiting.reason, waiting.evidence)
-    mine = same_person(waiting.proposed_by, origin.actor) and waiting.proposed_key == origin.key
-    if mine and same == (wanted.status, wanted.transaction_id, wanted.reason, wanted.evidence):
-        return waiting
-    words = (
-        f"{waiting.proposed_by} proposed to resolve it as {waiting.status} ({waiting.id}), and that is {waiting.state}"
-    )
-    raise ResolutionRefused("proposal_open", words)
+    if row is None:  # it ended between the two statements
+        raise DatabaseBusy
+    return the_same(proposal_of(row), wanted, origin)
 
 
 def _made(case: Case, wanted: ResolutionRequest) -> tuple[Any, ...]:
@@ -195,8 +194,8 @@ def _made(case: Case, wanted: ResolutionRequest) -> tuple[Any, ...]:
     return (_new_id(), payment.id, payment.merchant, payment.version, basis_of(case), *what)
 
 
-def _by(origin: Origin) -> tuple[str | None, ...]:
-    return (origin.actor, origin.via, origin.key, origin.address)
+def _by(origin: Origin, *, alone: bool) -> tuple[str | bool | None, ...]:
+    return (origin.actor, origin.via, origin.key, origin.address, alone)
 
 
 def _record(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Literal
 
 from playwright.async_api import Page
@@ -15,11 +16,18 @@ SCHEMES: tuple[Literal["light"], Literal["dark"]] = ("light", "dark")
 
 
 async def at_console(
-    windows: Windows, console: Console, name: str, path: str = "/", *, locale: str = ENGLISH, scripts: bool = True
+    windows: Windows,
+    console: Console,
+    name: str,
+    path: str = "/",
+    *,
+    locale: str = ENGLISH,
+    scripts: bool = True,
+    may: Collection[int] = (),
 ) -> Page:
-    """A window of an operator who is signed in, at this path."""
+    """A window of an operator who is signed in, at this path. `may`: see `Windows.open`."""
     signed = await console.signed_in(name)
-    page = await windows.open(locale=locale, scripts=scripts)
+    page = await windows.open(locale=locale, scripts=scripts, may=may)
     await page.context.add_cookies(
         [
             {

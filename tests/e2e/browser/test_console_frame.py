@@ -21,7 +21,7 @@ async def console(database: Database) -> AsyncIterator[Console]:
 
 @pytest.mark.parametrize("scripts", [True, False], ids=["with scripts", "without"])
 async def test_an_operator_signs_in_goes_on_to_the_page_and_signs_out(
-    windows: Windows, console: Console, scripts: bool
+    console: Console, windows: Windows, scripts: bool
 ) -> None:
     page = await windows.open(scripts=scripts)
     await page.goto(f"{console.url}/session")
@@ -34,7 +34,7 @@ async def test_an_operator_signs_in_goes_on_to_the_page_and_signs_out(
     await expect(page.get_by_role("heading", level=1)).to_have_text("Sign in")
 
 
-async def test_log_out_everywhere_ends_the_session_of_another_browser(windows: Windows, console: Console) -> None:
+async def test_log_out_everywhere_ends_the_session_of_another_browser(console: Console, windows: Windows) -> None:
     here = await at_console(windows, console, "abida", "/session")
     there = await at_console(windows, console, "abida", "/session")
     await here.get_by_role("button", name="Sign out everywhere").click()
@@ -45,7 +45,7 @@ async def test_log_out_everywhere_ends_the_session_of_another_browser(windows: W
 
 @pytest.mark.parametrize("locale", ["en-US", BANGLA])
 async def test_the_frame_on_a_phone_and_at_a_desk_light_and_dark(
-    windows: Windows, console: Console, locale: str
+    console: Console, windows: Windows, locale: str
 ) -> None:
     page = await windows.open(locale=locale)
     await page.goto(f"{console.url}/sign-in")
@@ -54,7 +54,7 @@ async def test_the_frame_on_a_phone_and_at_a_desk_light_and_dark(
     await looked_over_in_all_ways(windows, page, f"session {locale}")
 
 
-async def test_by_keyboard_alone(windows: Windows, console: Console) -> None:
+async def test_by_keyboard_alone(console: Console, windows: Windows) -> None:
     page = await at_console(windows, console, "abida", "/session")
     await page.keyboard.press("Tab")
     await expect(page.get_by_role("link", name="Skip to the content")).to_be_focused()
@@ -66,7 +66,7 @@ async def test_by_keyboard_alone(windows: Windows, console: Console) -> None:
     await expect(page.get_by_role("heading", level=1)).to_have_text("Sign in")
 
 
-async def test_the_menu_opens_on_a_phone_without_scripts(windows: Windows, console: Console) -> None:
+async def test_the_menu_opens_on_a_phone_without_scripts(console: Console, windows: Windows) -> None:
     page = await at_console(windows, console, "abida", "/session", scripts=False)
     await page.set_viewport_size(PHONE)
     await expect(page.get_by_role("link", name="Now")).not_to_be_visible()

@@ -39,12 +39,13 @@ def _card(visit: Visit, one: GatewayState, callbacks: int) -> h.Element:
     silent = one.health in ("silent", "failing")
     payment = f"/payments/{one.last_payment_id}" if "/payments/{payment_id}" in visit.context.menu else None
     word = one.last_word and (h.a(href=payment)[one.last_word] if payment and one.last_payment_id else one.last_word)
+    answered = moment(visit, one.answered_at) if one.answered_at else visit.say("gateways.never")
     return h.article(f"#{one.account}.card")[
         h.h2(".first")[one.account, " ", health(visit, one)],
         facts(
             visit,
             ("gateways.gateway", one.provider),
-            ("gateways.silent_since" if silent else "gateways.answered", moment(visit, one.answered_at)),
+            ("gateways.silent_since" if silent else "gateways.answered", answered),
             ("gateways.failures", str(one.failures) if one.failures else None),
             ("gateways.probed", moment(visit, one.probed_at) if one.probed_at else None),
             ("gateways.budget", budget),

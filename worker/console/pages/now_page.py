@@ -102,8 +102,8 @@ def _money(visit: Visit, state: NowState) -> h.Node:
     labels = [f"{cell[0]}: {cell[3]}" for cell in cells]
     return h.section[
         h.h2[visit.say("now.money_by_day")],
-        bars(visit.say("now.money_by_day"), [float(amount) for amount in amounts], labels),
-        table(visit, visit.say("now.days_caption"), _DAY_COLUMNS, cells[::-1], empty=visit.say("none")),
+        bars([float(amount) for amount in amounts], labels),
+        table(visit, visit.say("now.days_caption"), _DAY_COLUMNS, cells[::-1], empty=visit.say("none"), narrow=True),
     ]
 
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import htpy as h
 from aiohttp import web
 
 from worker.config.webhook_endpoints import endpoints_of
-from worker.console.elements import Column, facts, table
+from worker.console.elements import Cells, Column, facts, table
 from worker.console.layout import page
 from worker.console.visit import Visit
 
@@ -59,10 +61,15 @@ async def show_settings(visit: Visit) -> web.StreamResponse:
             ("settings.archive", visit.say("settings.encrypted" if config.archive.keys else "settings.plain")),
             ("settings.retention", visit.say("settings.days", count=round(config.archive.retention / 86_400))),
         ),
-        table(visit, visit.say("settings.operators"), _OPERATORS, operators, empty=visit.say("none")),
-        table(visit, visit.say("settings.accounts"), _ACCOUNTS, accounts, empty=visit.say("none")),
-        table(visit, visit.say("settings.endpoints"), _ENDPOINTS, endpoints, empty=visit.say("none")),
+        _listed(visit, "settings.operators", _OPERATORS, operators),
+        _listed(visit, "settings.accounts", _ACCOUNTS, accounts),
+        _listed(visit, "settings.endpoints", _ENDPOINTS, endpoints),
     )
+
+
+def _listed(visit: Visit, key: str, columns: Sequence[Column], rows: Sequence[Cells]) -> h.Renderable:
+    caption = visit.say(key)
+    return table(visit, caption, columns, rows, empty=f"{caption}: {visit.say('none')}")
 
 
 def _budget(visit: Visit, calls_per_second: float | None) -> str:

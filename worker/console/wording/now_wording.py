@@ -13,13 +13,16 @@ NOW: Mapping[str, tuple[str, str]] = {
         "Held payments: {count}, worth {amount}; the oldest was opened {age} ago.",
         "আটকে থাকা পেমেন্ট: {count}টি, মূল্য {amount}; সবচেয়ে পুরোনোটি {age} আগে খোলা।",
     ),
-    "now.silent": ("{account}: the gateway is silent {since}.", "{account}: গেটওয়ে নীরব, {since}।"),
+    "now.silent": (
+        "{account}: the gateway is silent; last answer {since}.",
+        "{account}: গেটওয়ে নীরব; শেষ উত্তর {since}।",
+    ),
     "now.failing": (
-        "{account}: questions to the gateway fail; it answered last {since}.",
+        "{account}: questions to the gateway fail; last answer {since}.",
         "{account}: গেটওয়েকে করা প্রশ্ন ব্যর্থ হচ্ছে; শেষ উত্তর {since}।",
     ),
-    "now.since": ("since {age}", "{age} ধরে"),
-    "now.since_never": ("and has not answered yet", "এখনো কোনো উত্তর আসেনি"),
+    "now.since": ("{age} ago", "{age} আগে"),
+    "now.since_never": ("never", "কখনো আসেনি"),
     "now.waiting": (
         "{name}: {count} events wait for the endpoint, the oldest for {age}.",
         "{name}: এন্ডপয়েন্টের জন্য {count}টি ইভেন্ট অপেক্ষায়, সবচেয়ে পুরোনোটি {age} ধরে।",
@@ -52,6 +55,7 @@ NOW: Mapping[str, tuple[str, str]] = {
     "gateways.state": ("State", "অবস্থা"),
     "gateways.silent_since": ("Silent since", "যখন থেকে নীরব"),
     "gateways.answered": ("Answered last", "শেষ উত্তর"),
+    "gateways.never": ("never", "কখনো না"),
     "gateways.failures": ("Failures in a row", "পরপর ব্যর্থতা"),
     "gateways.probed": ("Probed at", "পরবর্তী পরীক্ষা"),
     "gateways.budget": ("Budget of calls", "কলের সীমা"),

@@ -16,6 +16,7 @@ from worker.amqp.diagnose import Diagnosis
 from worker.amqp.message_size import MAX_MESSAGE
 from worker.amqp.topology import DEAD, EXPECTED
 from worker.config import Config
+from worker.config.consistency import is_loopback
 from worker.config.shapes import LISTED_KEYS_MAY
 from worker.postgres.server.identity import NOT_AS_ROOT, is_root
 
@@ -71,6 +72,22 @@ def file_findings(config: Config) -> Iterator[Finding]:
         words = f"a process may open {most} files here, and {needed} are needed for {needed - FILES_BESIDE_CONNECTIONS}"
         to_do = "raise the limit (ulimit -Hn, LimitNOFILE= of systemd), or set PAYPROOF_MAX_CONNECTIONS lower"
         yield Finding("!!", "open files", f"{words} connections and {FILES_BESIDE_CONNECTIONS} others", to_do)
+
+
+def console_findings(config: Config) -> Iterator[Finding]:
+    """Findings about the console: who can use it, and whether a browser may keep its cookie where it listens."""
+    settings, operators = config.settings, config.console.operators
+    host, port = settings.console_listen
+    if not operators:
+        return
+    words = f"{len(operators)} operators, on {host}:{port}"
+    if is_loopback(host) or settings.trusted_proxies:
+        yield Finding("ok", "console", words)
+    else:
+        to_do = "put a proxy with TLS before it, and its address into PAYPROOF_TRUSTED_PROXIES"
+        yield Finding(
+            "!!", "console", f"{words}; away from loopback a browser keeps its cookie over https alone", to_do
+        )
 
 
 def key_findings(config: Config) -> Iterator[Finding]:

@@ -92,6 +92,7 @@ class System:
             "PAYPROOF_DATA_DIR": str(place / "data"),
             "PAYPROOF_LISTEN": f"127.0.0.1:{public}",
             "PAYPROOF_OPS_LISTEN": f"127.0.0.1:{ops}",
+            "PAYPROOF_CONSOLE_LISTEN": "127.0.0.1:0",
             "PAYPROOF_LOG": "json",
             "PAYPROOF_TRUSTED_PROXIES": "127.0.0.1",
             **({"PAYPROOF_AMQP_URL": broker} if (broker := os.environ.get("PAYPROOF_AMQP_URL")) else {}),

@@ -62,12 +62,10 @@ async def read_differences(
             words[row["payment_id"]].append(msgspec.convert(row["resolution"], Resolution))
         for row in await connection.fetch(_CLAIMED, ids):
             claims[row["payment_id"]] = Entry(kind=EntryKind.CLAIM, at=row["at"], data=row["data"])
-        answers = [(payment, fact.answer) for payment in payments for fact in facts[payment.id]]
-        paid = {(one.account, transaction_of(answer, one)) for one, answer in answers if answer.paid}
-        transactions = await _names(connection, _TRANSACTIONS, {(one, name) for one, name in paid if name})
-        sessions = await _names(
-            connection, _SESSIONS, {(one.account, answer.session_id) for one, answer in answers if answer.session_id}
-        )
+        paid = {(one.account, name) for one in payments for name in _transactions(one, facts[one.id])}
+        named = {(one.account, name) for one in payments for name in _sessions(facts[one.id])}
+        transactions = await _names(connection, _TRANSACTIONS, paid)
+        sessions = await _names(connection, _SESSIONS, named)
         orders = await _names(connection, _ORDERS, {(one.merchant, one.order_ref) for one in payments if one.order_ref})
         now = await connection.fetchval("SELECT clock_timestamp()")
     return {
@@ -76,8 +74,8 @@ async def read_differences(
                 case=Case(payment=payment, facts=tuple(facts[payment.id]), resolutions=tuple(words[payment.id])),
                 entries=(claims[payment.id],) if payment.id in claims else (),
                 others=Others(
-                    transactions=_of_others(payment, transactions),
-                    sessions=_of_others(payment, sessions),
+                    transactions=_of_others(payment, transactions, _transactions(payment, facts[payment.id])),
+                    sessions=_of_others(payment, sessions, _sessions(facts[payment.id])),
                     order_paid_by=_of_another(payment, orders.get((payment.merchant, payment.order_ref or ""))),
                 ),
                 now=now,
@@ -95,8 +93,19 @@ async def _names(connection: Connection[asyncpg.Record], sql: str, names: Iterab
     return {(row[0], row[1]): row[2] for row in rows}
 
 
-def _of_others(payment: Payment, names: Names) -> dict[str, str]:
-    return {name: of for (account, name), of in names.items() if account == payment.account and of != payment.id}
+def _transactions(payment: Payment, facts: Iterable[Fact]) -> set[str]:
+    """The transactions by which its answers say that it was paid."""
+    return {name for fact in facts if fact.answer.paid and (name := transaction_of(fact.answer, payment)) is not None}
+
+
+def _sessions(facts: Iterable[Fact]) -> set[str]:
+    return {fact.answer.session_id for fact in facts if fact.answer.session_id is not None}
+
+
+def _of_others(payment: Payment, names: Names, own: Iterable[str]) -> dict[str, str]:
+    """Those of its own answers' names that another payment has, with that payment."""
+    found = {name: names.get((payment.account, name), payment.id) for name in own}
+    return {name: of for name, of in found.items() if of != payment.id}
 
 
 def _of_another(payment: Payment, paid_by: str | None) -> str | None:

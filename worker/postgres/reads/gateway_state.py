@@ -34,8 +34,9 @@ _ACCOUNTS = f"""
             UNION ALL (SELECT p.id FROM payments p WHERE p.account = a.account AND p.next_check_at IS NOT NULL
              ORDER BY p.next_check_at LIMIT {LOOKED_AT})) AS one) AS near ON true
     LEFT JOIN LATERAL (
-        SELECT p.id, p.asked_at FROM payments p WHERE p.id = ANY(near.ids) AND p.asked_at IS NOT NULL
-        ORDER BY p.asked_at DESC LIMIT 1) AS asked ON true
+        SELECT p.id, coalesce(p.asked_at, p.checked_at) AS asked_at FROM payments p
+        WHERE p.id = ANY(near.ids) AND coalesce(p.asked_at, p.checked_at) IS NOT NULL
+        ORDER BY 2 DESC LIMIT 1) AS asked ON true
     LEFT JOIN LATERAL (SELECT max(p.checked_at) AS checked_at FROM payments p WHERE p.id = ANY(near.ids)) AS answered
         ON true
     LEFT JOIN LATERAL (

@@ -12,13 +12,14 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
+import asyncpg
 from msgspec import Struct
 
 from schemas.payments import Payment
 from schemas.requests import ListQuery
 from schemas.responses import Summary
 from schemas.words import Status
-from worker.postgres.database import Reads
+from worker.postgres.database import Connection, Reads
 from worker.postgres.ledger.rows import PAYMENT, payment_of
 from worker.postgres.reads.find import ACCOUNTS, find_payments
 
@@ -65,19 +66,12 @@ async def read_page(
         database.connection() as connection,
         connection.transaction(isolation="repeatable_read", readonly=True),
     ):
-        found = None if query.q is None else await find_payments(connection, query.q, [merchant], thorough=False)
-        where, values = matching(merchant, query, None if found is None else [one.id for one in found])
+        where, values = await _matching(connection, merchant, query)
         paged, bound = where, [*values]
         if after is not None:
             paged += f" AND (opened_at, id) < (${len(bound) + 1}, ${len(bound) + 2})"
             bound += after
-        sql = f"""
-            SELECT {PAYMENT} FROM (
-                SELECT id FROM payments WHERE {paged}
-                ORDER BY opened_at DESC, id DESC LIMIT {query.limit + 1:d}) AS page
-            JOIN payments p USING (id) ORDER BY p.opened_at DESC, p.id DESC
-        """  # noqa: S608 - our own words, values are bound
-        rows = await connection.fetch(sql, *bound)
+        rows = await connection.fetch(_page_sql(paged, query.limit + 1), *bound)
         sums = await connection.fetchrow(_SUMMARY.format(where=where, most=most_summed), *values)
     assert sums is not None, "an aggregate has one row"
     payments = [payment_of(row) for row in rows[: query.limit]]
@@ -93,6 +87,31 @@ async def read_page(
             capped=sums["count"] == most_summed,
         ),
     )
+
+
+async def read_rows(database: Reads, merchant: str, query: ListQuery) -> list[Payment]:
+    """The newest payments that match, without sums; `limit` of the query at most."""
+    async with (
+        database.connection() as connection,
+        connection.transaction(isolation="repeatable_read", readonly=True),
+    ):
+        where, values = await _matching(connection, merchant, query)
+        rows = await connection.fetch(_page_sql(where, query.limit), *values)
+    return [payment_of(row) for row in rows]
+
+
+async def _matching(connection: Connection[asyncpg.Record], merchant: str, query: ListQuery) -> tuple[str, list[Any]]:
+    """As `matching`, with the payments that `q` finds."""
+    found = None if query.q is None else await find_payments(connection, query.q, [merchant], thorough=False)
+    return matching(merchant, query, None if found is None else [one.id for one in found])
+
+
+def _page_sql(where: str, limit: int) -> str:
+    return f"""
+        SELECT {PAYMENT} FROM (
+            SELECT id FROM payments WHERE {where} ORDER BY opened_at DESC, id DESC LIMIT {limit:d}) AS page
+        JOIN payments p USING (id) ORDER BY p.opened_at DESC, p.id DESC
+    """  # noqa: S608 - our own words, values are bound
 
 
 def matching(merchant: str, query: ListQuery, ids: list[str] | None = None) -> tuple[str, list[Any]]:

@@ -1,0 +1,229 @@
+"""Approvals: the proposals that wait, and each with what it would change now, for another person to decide about."""
+
+from __future__ import annotations
+
+import htpy as h
+from aiohttp import web
+
+from consumers.commands.preview import Preview, preview
+from consumers.commands.resolve import ResolutionRefused
+from consumers.commands.two_people import check_approval, proposed_by, request_of, same_person
+from consumers.explain.evidence import Evidence, evidence
+from schemas.payments import Case, Payment
+from schemas.proposals import Proposal, ProposalState
+from worker.console import elements
+from worker.console.elements import Column
+from worker.console.layout import error_page, page
+from worker.console.pages.decide_parts import evidence_part, moved, path_id, payment_link, person_of, preview_part
+from worker.console.route_table import APPROVING
+from worker.console.visit import Visit
+from worker.postgres.audit_rows import record_act
+from worker.postgres.evidence_files import read_file
+from worker.postgres.proposal_reads import outcome_of, payments_of, read_proposal, waiting_proposals
+from worker.postgres.proposal_rows import approve, reject, withdraw
+from worker.postgres.reads.snapshots import read_dossier, read_for_decision
+from worker.runtime.encryption import ArchiveCipher, NotDecrypted
+
+PROPOSAL_ID = "prop_[0-9a-f]{24}"
+REFRESH_SECONDS = 5
+LONGEST_WORDS = 500
+TONES = {
+    ProposalState.OPEN: "hand",
+    ProposalState.APPROVED: "wait",
+    ProposalState.APPLIED: "good",
+    ProposalState.REFUSED: "stop",
+}
+_COLUMNS = (
+    Column("approvals.payment"),
+    Column("field.amount", number=True),
+    Column("approvals.wanted"),
+    Column("approvals.by"),
+    Column("approvals.at"),
+    Column("approvals.reason"),
+)
+
+
+async def show_approvals(visit: Visit) -> web.StreamResponse:
+    waiting = await waiting_proposals(visit.database, [one.id for one in visit.merchants])
+    payments = await payments_of(visit.database, waiting)
+    rows = [_row(visit, one, payments[one.payment_id]) for one in waiting if one.payment_id in payments]
+    key = "approvals.none" if not rows else "approvals.lead.one" if len(rows) == 1 else "approvals.lead"
+    return page(
+        visit,
+        visit.say("nav.approvals"),
+        h.p(".lead")[visit.say(key, count=len(rows))],
+        elements.table(visit, visit.say("approvals.table"), _COLUMNS, rows, empty="") if rows else None,
+        refresh=REFRESH_SECONDS,
+    )
+
+
+async def show_proposal(visit: Visit) -> web.StreamResponse:
+    proposal = await _proposal(visit)
+    config = visit.context.config
+    read = await read_for_decision(visit.database, proposal.payment_id, proposal.transaction_id)
+    if read is None:
+        raise ResolutionRefused("no_such_payment", "there is no such payment")
+    case, others, _ = read
+    seen: Preview | None = None
+    stale = False
+    if proposal.state is ProposalState.OPEN:
+        try:
+            seen = await preview(case, visit.context.rules, request_of(proposal), others, visit.now)
+        except ResolutionRefused:
+            stale = True
+    account = config.account(case.payment.account)
+    snapshot = await read_dossier(visit.database, proposal.payment_id, account, config.checks)
+    found = evidence(snapshot) if snapshot is not None else None
+    return page(
+        visit,
+        visit.say("approvals.title", reference=case.payment.reference),
+        h.p(".lead")[h.span(class_=TONES.get(proposal.state, "quiet"))[visit.say(f"state.{proposal.state}")]],
+        _now(visit, case.payment) if proposal.state.ended else None,
+        _facts(visit, proposal, case.payment),
+        h.p(".note.bad")[visit.say("refused.version_conflict")] if stale else None,
+        preview_part(visit, seen) if seen is not None else None,
+        _evidence(visit, found) if proposal.state is ProposalState.OPEN else None,
+        _acts(visit, proposal, case),
+        h.p[h.a(href="/approvals")[visit.say("nav.approvals")]],
+        refresh=2 if proposal.state is ProposalState.APPROVED else None,
+    )
+
+
+async def approve_proposal(visit: Visit) -> web.StreamResponse:
+    proposal = await _proposal(visit)
+    await approve(visit.database, proposal.id, person_of(visit), _words(visit))
+    await outcome_of(visit.database, proposal.id)
+    return moved(f"/approvals/{proposal.id}")
+
+
+async def reject_proposal(visit: Visit) -> web.StreamResponse:
+    proposal = await _proposal(visit)
+    await reject(visit.database, proposal.id, person_of(visit), _words(visit))
+    return moved(f"/approvals/{proposal.id}")
+
+
+async def withdraw_proposal(visit: Visit) -> web.StreamResponse:
+    proposal = await _proposal(visit)
+    await withdraw(visit.database, proposal.id, person_of(visit))
+    return moved(f"/approvals/{proposal.id}")
+
+
+async def show_file(visit: Visit) -> web.StreamResponse:
+    """The file of a proposal, to be saved and never shown within the console. Who took it is in the audit trail."""
+    proposal = await _proposal(visit)
+    try:
+        file = await read_file(visit.database, proposal.id, ArchiveCipher(visit.context.config.archive.cipher_keys))
+    except NotDecrypted:
+        return error_page(visit, 409, "refused", "refused.key")
+    if file is None:
+        return error_page(visit, 404, "missing")
+    await record_act(visit.database, person_of(visit).origin, "evidence.read", proposal)
+    answer = web.Response(body=file.body, content_type=file.media)
+    answer.headers["Content-Disposition"] = f'attachment; filename="{proposal.id}.{file.suffix}"'
+    return answer
+
+
+async def _proposal(visit: Visit) -> Proposal:
+    """The proposal of the path, if the operator sees its merchant. Raises ResolutionRefused."""
+    proposal = await read_proposal(visit.database, path_id(visit, "proposal_id", PROPOSAL_ID))
+    if proposal is None or not visit.operator.sees(proposal.merchant):
+        raise ResolutionRefused("no_such_proposal", "there is no such proposal")
+    return proposal
+
+
+def _row(visit: Visit, proposal: Proposal, payment: Payment) -> tuple[h.Node, ...]:
+    return (
+        h.a(href=f"/approvals/{proposal.id}")[payment.reference],
+        elements.taka(visit, payment.amount) if payment.currency == "BDT" else f"{payment.amount:.2f}",
+        visit.say(f"status.{proposal.status}"),
+        proposal.proposed_by,
+        elements.moment(visit, proposal.proposed_at),
+        proposal.reason,
+    )
+
+
+def _facts(visit: Visit, proposal: Proposal, payment: Payment) -> h.Node:
+    decided = None if proposal.alone else proposal.decided_by
+    return elements.facts(
+        visit,
+        ("decide.payment", payment_link(visit, payment.id)),
+        ("field.amount", elements.taka(visit, payment.amount)),
+        ("approvals.wanted", h.strong[visit.say(f"status.{proposal.status}")]),
+        ("field.transaction", proposal.transaction_id),
+        ("approvals.by", proposal.proposed_by),
+        ("approvals.from", proposal.proposed_key or proposal.proposed_from),
+        ("approvals.at", elements.moment(visit, proposal.proposed_at)),
+        ("approvals.reason", proposal.reason),
+        ("approvals.evidence", _of_evidence(visit, proposal)),
+        ("approvals.decided", decided),
+        ("approvals.decided_why", proposal.decided_why),
+        ("refused", _refusal(visit, proposal)),
+    )
+
+
+def _now(visit: Visit, payment: Payment) -> h.Node:
+    """How the payment stands by now."""
+    hold = None if payment.hold is None else f" {visit.say('held.reason')}: {visit.say(f'hold.{payment.hold}')}."
+    return h.p[visit.say("approvals.now", status=visit.say(f"status.{payment.status}")), hold]
+
+
+def _of_evidence(visit: Visit, proposal: Proposal) -> h.Node:
+    if proposal.evidence is None:
+        return None
+    text = h.span[proposal.evidence]
+    if "file SHA-256 " not in proposal.evidence:
+        return text
+    return h.fragment[text, " ", h.a(href=f"/approvals/{proposal.id}/file")[visit.say("approvals.file")]]
+
+
+def _refusal(visit: Visit, proposal: Proposal) -> h.Node:
+    return None if proposal.refusal_code is None else h.strong(".stop")[visit.say(f"refused.{proposal.refusal_code}")]
+
+
+def _evidence(visit: Visit, found: Evidence | None) -> h.Node:
+    return None if found is None else evidence_part(visit, found)
+
+
+def _acts(visit: Visit, proposal: Proposal, case: Case) -> h.Node:
+    """What this person may do with an open proposal; in words where that is nothing."""
+    if proposal.state is not ProposalState.OPEN:
+        return None
+    name = visit.operator.name
+    own = h.fragment[
+        h.p(".note")[visit.say("approvals.own")],
+        _form(visit, proposal, "withdraw", kind="second") if same_person(proposal.proposed_by, name) else None,
+    ]
+    if proposed_by(proposal, name):
+        return own
+    if visit.operator.role not in APPROVING:
+        return h.p(".note")[visit.say("approvals.reads")]
+    try:
+        check_approval(proposal, case, person_of(visit))
+    except ResolutionRefused as refused:
+        approving: h.Node = h.p(".note.bad")[visit.say(f"refused.{refused.code}")]
+    else:
+        approving = _form(visit, proposal, "approve", confirms=True)
+    return h.section[
+        h.h2[visit.say("approvals.decide")],
+        h.div(".cards")[
+            h.div(".card")[approving],
+            h.div(".card")[_form(visit, proposal, "reject", kind="danger", confirms=True)],
+        ],
+    ]
+
+
+def _form(visit: Visit, proposal: Proposal, act: str, *, kind: str = "", confirms: bool = False) -> h.Node:
+    fields: h.Node = None
+    if confirms:
+        fields = h.fragment[
+            h.label(for_=f"why-{act}")[visit.say("approvals.why")],
+            h.input(f"#why-{act}", name="why", maxlength=str(LONGEST_WORDS), autocomplete="off"),
+            h.label(for_=f"confirm-{act}")[visit.say("confirm")],
+            h.input(f"#confirm-{act}", type="password", name="confirm", required=True, autocomplete="current-password"),
+        ]
+    button = h.button(class_=kind or None)[visit.say(f"approvals.{act}")]
+    return elements.form(visit, f"/approvals/{proposal.id}/{act}", fields, button)
+
+
+def _words(visit: Visit) -> str | None:
+    return visit.field("why")[:LONGEST_WORDS] or None

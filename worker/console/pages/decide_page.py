@@ -1,0 +1,249 @@
+"""Decide about a held payment, in two steps: choose what is true; then see the event that will be told, and confirm.
+
+The second step posts the basis of what it showed. If the payment changed meanwhile, nothing is proposed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import htpy as h
+from aiohttp import web
+from aiohttp.web_request import FileField
+from msgspec import Struct
+from msgspec.structs import replace
+
+from consumers.commands.preview import preview
+from consumers.commands.resolve import ResolutionRefused, ResolutionRequest, needs_second_person
+from consumers.commands.two_people import basis_of, check_proposer
+from consumers.explain.evidence import Evidence, evidence
+from consumers.explain.snapshot import PaymentSnapshot
+from schemas.payments import Case, Payment, TakenKeys
+from schemas.proposals import Proposal
+from schemas.requests import RESOLUTION, Wrong
+from schemas.shown import PAYMENT_ID
+from schemas.words import Status
+from worker.console import elements
+from worker.console.layout import error_page, page
+from worker.console.pages.decide_parts import (
+    evidence_part,
+    field_words,
+    moved,
+    path_id,
+    payment_link,
+    person_of,
+    preview_part,
+)
+from worker.console.route_table import ACTING
+from worker.console.visit import Visit
+from worker.postgres.evidence_files import EvidenceFile, FileRefused, evidence_file
+from worker.postgres.proposal_reads import outcome_of, waiting_proposals
+from worker.postgres.proposal_rows import propose
+from worker.postgres.reads.snapshots import read_dossier, read_for_decision
+from worker.runtime.encryption import ArchiveCipher
+
+MB = 1024 * 1024
+MOST_BODY = 3 * MB
+"""Of the second step's form: a file of 2 MiB and the fields around it."""
+
+
+class _Looked(Struct, frozen=True):
+    """What a decision is about: the payment, the keys that others have, and what was chosen."""
+
+    case: Case
+    others: TakenKeys
+    wanted: ResolutionRequest
+
+    @property
+    def payment(self) -> Payment:
+        return self.case.payment
+
+
+async def show_decide(visit: Visit) -> web.StreamResponse:
+    return await _step_one(visit)
+
+
+async def show_preview(visit: Visit) -> web.StreamResponse:
+    """Step two. What is wrong with the first step is said there."""
+    found = await _chosen(visit)
+    if not isinstance(found, _Looked):
+        return await _step_one(visit, found)
+    case, wanted = found.case, found.wanted
+    seen = await preview(case, visit.context.rules, wanted, found.others, visit.now)
+    two = _two_people(visit, case)
+    fields = {
+        "status": wanted.status.value,
+        "reason": wanted.reason,
+        "evidence": wanted.evidence,
+        "transaction_id": wanted.transaction_id,
+        "basis": basis_of(case),
+    }
+    kept = [h.input(type="hidden", name=name, value=value) for name, value in fields.items() if value]
+    act = elements.form(
+        visit,
+        f"/held/{case.payment.id}",
+        kept,
+        h.label(for_="file")[visit.say("decide.file")],
+        h.input("#file", type="file", name="file", accept=".pdf,.png,.jpg,.jpeg,.txt,.csv"),
+        elements.confirm_field(visit),
+        h.button[visit.say("decide.propose" if two else "decide.do_it")],
+        files=True,
+    )
+    return page(
+        visit,
+        _title(visit, case.payment),
+        elements.facts(
+            visit,
+            ("decide.payment", payment_link(visit, case.payment.id)),
+            ("field.amount", elements.taka(visit, case.payment.amount)),
+            ("decide.status", h.strong[visit.say(f"status.{wanted.status}")]),
+            ("decide.reason", wanted.reason),
+            ("approvals.evidence", wanted.evidence),
+        ),
+        h.h2[visit.say("decide.step_two")],
+        preview_part(visit, seen),
+        None if seen.already else h.p(".note")[visit.say("decide.two" if two else "decide.one")],
+        None if seen.already else act,
+        h.p[h.a(href=f"/held/{case.payment.id}")[visit.say("back")]],
+    )
+
+
+async def act(visit: Visit) -> web.StreamResponse:
+    """Propose it, or decide alone below the limit. The page that follows has the outcome, after 2 s at most."""
+    found = await _chosen(visit)
+    if not isinstance(found, _Looked):
+        return await _step_one(visit, found)
+    if basis_of(found.case) != visit.field("basis"):
+        raise ResolutionRefused("version_conflict", "the payment changed since it was looked at")
+    seen = await preview(found.case, visit.context.rules, found.wanted, found.others, visit.now)
+    if seen.already:
+        return moved(f"/held/{found.payment.id}")
+    try:
+        file = _file(visit)
+    except FileRefused as refused:
+        return error_page(visit, 422, "refused", "refused.file", words=str(refused))
+    alone = not _two_people(visit, found.case)
+    cipher = ArchiveCipher(visit.context.config.archive.cipher_keys)
+    origin = person_of(visit).origin
+    made = await propose(visit.database, found.case, found.wanted, origin, file=file, cipher=cipher, alone=alone)
+    if alone:
+        await outcome_of(visit.database, made.id)
+    return moved(f"/approvals/{made.id}")
+
+
+async def _step_one(visit: Visit, wrong: Sequence[Wrong] = ()) -> web.StreamResponse:
+    snapshot = await _snapshot(visit)
+    payment, found = snapshot.payment, evidence(snapshot)
+    waiting = await waiting_proposals(visit.database, [payment.merchant], payment.id)
+    return page(
+        visit,
+        _title(visit, payment),
+        [
+            h.p(".note.bad", role="alert")[
+                visit.say("decide.wrong", field=field_words(visit, one.field), words=one.message)
+            ]
+            for one in wrong
+        ],
+        _about(visit, payment, found),
+        [_waits(visit, one) for one in waiting],
+        evidence_part(visit, found) if found is not None else None,
+        _choice(visit, payment) if found is not None and not waiting else None,
+        h.p[h.a(href="/held")[visit.say("decide.held_list")]],
+        status=422 if wrong else 200,
+    )
+
+
+def _about(visit: Visit, payment: Payment, found: Evidence | None) -> h.Node:
+    status = visit.say(f"status.{payment.status}")
+    if found is None:
+        return h.p(".note")[visit.say("decide.not_held"), " ", visit.say("decide.now", status=status)]
+    amount = elements.taka(visit, payment.amount)
+    return elements.facts(
+        visit,
+        ("decide.payment", payment_link(visit, payment.id)),
+        ("decide.order", payment.order_ref),
+        ("held.account", payment.account),
+        ("field.amount", amount if payment.currency == "BDT" else f"{payment.amount:.2f} {payment.currency}"),
+        ("field.status", status),
+        ("held.reason", h.strong[", ".join(visit.say(f"hold.{hold}") for hold in found.holds)]),
+        ("decide.why", h.span(lang="en")[found.why]),
+        ("decide.do", h.span(lang="en")[found.to_do]),
+        ("decide.since", elements.moment(visit, found.since)),
+    )
+
+
+def _waits(visit: Visit, proposal: Proposal) -> h.Node:
+    words = visit.say("decide.waits", name=proposal.proposed_by, status=visit.say(f"status.{proposal.status}"))
+    return h.p(".note")[h.a(href=f"/approvals/{proposal.id}")[words]]
+
+
+def _choice(visit: Visit, payment: Payment) -> h.Node:
+    """The form of step one, for those who may propose. What was chosen before stays chosen."""
+    if visit.operator.role not in ACTING:
+        return h.p(".note")[visit.say("decide.reads")]
+    offered = [status for status in Status if status.rank >= payment.status.rank]
+    choices = [
+        h.label(".choice")[
+            h.input(type="radio", name="status", value=one, required=True, checked=visit.field("status") == one),
+            visit.say(f"status.{one}"),
+            h.span(".quiet")[f" – {visit.say(f'decide.means.{one}')}"],
+        ]
+        for one in offered
+    ]
+    return h.section[
+        h.h2[visit.say("decide.step_one")],
+        elements.form(
+            visit,
+            f"/held/{payment.id}/preview",
+            h.fieldset[h.legend[visit.say("decide.status")], choices],
+            h.label(for_="reason")[visit.say("decide.reason")],
+            h.textarea("#reason", name="reason", required=True, maxlength="500")[visit.field("reason")],
+            h.label(for_="evidence")[visit.say("decide.text")],
+            h.textarea("#evidence", name="evidence", maxlength="3800")[visit.field("evidence")],
+            elements.text_field(visit, "decide.transaction", "transaction_id", visit.field("transaction_id")),
+            h.button[visit.say("decide.see")],
+        ),
+    ]
+
+
+async def _chosen(visit: Visit) -> _Looked | list[Wrong]:
+    """What the form says, about the payment as it is now; or what is wrong with the form. Raises ResolutionRefused."""
+    names = ("status", "reason", "evidence", "transaction_id")
+    given = {name: value for name in names if (value := visit.field(name).replace("\r\n", "\n"))}
+    wrong: list[Wrong] = []
+    found = RESOLUTION.read({**given, "actor": visit.operator.name}, wrong)
+    if wrong:
+        return wrong
+    wanted = ResolutionRequest(**{**found, "status": Status(found["status"])})
+    read = await read_for_decision(visit.database, path_id(visit, "payment_id", PAYMENT_ID), wanted.transaction_id)
+    if read is None:
+        raise ResolutionRefused("no_such_payment", "there is no such payment")
+    case, others, _ = read
+    check_proposer(person_of(visit), case.payment.merchant)
+    if case.payment.account not in visit.context.rules.accounts:
+        raise ResolutionRefused("account_not_configured", "the account of this payment is no longer configured")
+    return _Looked(case, others, replace(wanted, version=case.payment.version))
+
+
+async def _snapshot(visit: Visit) -> PaymentSnapshot:
+    payment_id, config = path_id(visit, "payment_id", PAYMENT_ID), visit.context.config
+    snapshot = await read_dossier(visit.database, payment_id, None, config.checks)
+    if snapshot is None or not visit.operator.sees(snapshot.payment.merchant):
+        raise ResolutionRefused("no_such_payment", "there is no such payment")
+    return replace(snapshot, account=config.account(snapshot.payment.account))
+
+
+def _two_people(visit: Visit, case: Case) -> bool:
+    return needs_second_person(case, visit.context.operators.console.second_person_limit)
+
+
+def _file(visit: Visit) -> EvidenceFile | None:
+    """The file of the form. Raises FileRefused."""
+    given = visit.form.get("file")
+    if not isinstance(given, FileField) or not given.filename:
+        return None
+    return evidence_file(given.filename, given.file.read())
+
+
+def _title(visit: Visit, payment: Payment) -> str:
+    return visit.say("decide.title", reference=payment.reference)

@@ -1,0 +1,135 @@
+"""Parts of the pages about decisions: the person who acts, a payment's link and evidence, a preview, and refusals."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Awaitable, Callable
+from datetime import datetime
+
+import htpy as h
+from aiohttp import web
+
+from consumers.commands.preview import Preview
+from consumers.commands.resolve import ResolutionRefused
+from consumers.explain.evidence import Answered, Evidence
+from schemas.proposals import Origin, Person
+from worker.console import elements
+from worker.console.elements import Column
+from worker.console.layout import error_page
+from worker.console.route_table import ACTING, APPROVING
+from worker.console.visit import Visit
+from worker.console.wording import WORDING
+
+Handler = Callable[[Visit], Awaitable[web.StreamResponse]]
+MISSING = frozenset({"no_such_payment", "no_such_proposal"})
+_CHANGES = (Column("decide.what"), Column("decide.before"), Column("decide.after"))
+_COMPARED = (Column("decide.what"), Column("decide.answered"), Column("decide.expected"), Column("decide.differs"))
+
+
+def person_of(visit: Visit) -> Person:
+    operator = visit.operator
+    return Person(
+        origin=Origin(actor=operator.name, via="console", address=visit.address),
+        proposes=operator.role in ACTING,
+        approves=operator.role in APPROVING,
+        merchants=None if operator.merchants is None else frozenset(operator.merchants),
+    )
+
+
+def refusing(handler: Handler) -> Handler:
+    """The handler, with a page in words where it raises ResolutionRefused."""
+
+    async def handle(visit: Visit) -> web.StreamResponse:
+        try:
+            return await handler(visit)
+        except ResolutionRefused as refused:
+            if refused.code in MISSING:
+                return error_page(visit, 404, "missing")
+            return error_page(visit, 409, "refused", f"refused.{refused.code}")
+
+    return handle
+
+
+def path_id(visit: Visit, name: str, pattern: str) -> str:
+    """The id in the path. Raises ResolutionRefused where it cannot be one."""
+    given = visit.request.match_info[name]
+    if not re.fullmatch(pattern, given, re.ASCII):
+        raise ResolutionRefused("no_such_payment", "there is no such id")
+    return given
+
+
+def moved(path: str) -> web.Response:
+    """The answer to a POST: the browser goes on to this page."""
+    return web.Response(status=303, headers={"Location": path})
+
+
+def payment_link(visit: Visit, payment_id: str, words: str | None = None) -> h.Node:
+    """The payment's page, where there is one; else its id."""
+    if "/payments/{payment_id}" not in visit.context.menu:
+        return words or h.code[payment_id]
+    return h.a(href=f"/payments/{payment_id}")[words or payment_id]
+
+
+def evidence_part(visit: Visit, found: Evidence) -> h.Node:
+    """The newest answers beside what was expected. The sentences about other payments are in English."""
+    answers = [_answer(visit, one) for one in found.answers]
+    return h.section[
+        h.h2[visit.say("decide.evidence")],
+        answers or h.p(".quiet")[visit.say("decide.no_answer")],
+        [h.p(lang="en")[sentence] for sentence in found.others],
+    ]
+
+
+def preview_part(visit: Visit, found: Preview) -> h.Node:
+    """The event that will be told, and what changes."""
+    if found.already:
+        return h.p(".note")[visit.say("decide.already")]
+    told = (
+        visit.say("decide.no_event")
+        if found.event is None
+        else visit.say("decide.event", event=found.event, version=found.version)
+    )
+    rows = [
+        (
+            field_words(visit, one.field),
+            value_words(visit, one.field, one.before),
+            value_words(visit, one.field, one.after),
+        )
+        for one in found.changes
+    ]
+    return h.fragment[
+        h.p(".lead")[told],
+        elements.table(visit, visit.say("decide.changes"), _CHANGES, rows, empty=visit.say("decide.already")),
+    ]
+
+
+def field_words(visit: Visit, field: str) -> str:
+    return visit.say(f"field.{field}") if f"field.{field}" in WORDING else field
+
+
+def value_words(visit: Visit, field: str, value: str | None) -> h.Node:
+    """A value of the payment as shops see it, in words where it is one of our words or times."""
+    if value is None:
+        return visit.say("none")
+    key = f"{field}.{value}"
+    if field in ("status", "hold") and key in WORDING:
+        words = visit.say(key)
+        return words if words == value else f"{words} ({value})"
+    if field.endswith("_at"):
+        return elements.moment(visit, datetime.fromisoformat(value))
+    return {"True": visit.say("yes"), "False": visit.say("no")}.get(value, value)
+
+
+def _answer(visit: Visit, answered: Answered) -> h.Node:
+    rows = [
+        (
+            field_words(visit, one.what),
+            one.answered or visit.say("none"),
+            one.expected or visit.say("none"),
+            h.strong(".stop")[visit.say("decide.differs")] if one.differs else "",
+        )
+        for one in answered.compared
+    ]
+    at = f"{answered.last_at.astimezone(elements.DHAKA):%Y-%m-%d %H:%M:%S}"
+    words = visit.say("decide.row", row=answered.by, at=at) if answered.by else visit.say("decide.answered_at", at=at)
+    return elements.table(visit, words, _COMPARED, rows, empty="")

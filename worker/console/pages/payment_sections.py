@@ -1,0 +1,206 @@
+"""The sections of a payment's page. Sentences that `payproof explain` tells are told in its own words, in English."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import htpy as h
+
+from consumers.explain.collapse import TimelineLine
+from consumers.explain.evidence import Answered, Evidence
+from consumers.explain.next_steps import Plan
+from consumers.explain.reached import Receiver
+from schemas.audit import RecordedAct
+from schemas.payments import Entry, Payment
+from schemas.words import EntryKind, Source
+from worker.console.elements import Column, facts, form, moment, table, taka
+from worker.console.payment_parts import delivery_page_of, linked, page_of, payment_rows
+from worker.console.route_table import ACTING, REVEALING
+from worker.console.visit import Visit
+
+DIFFERS = "≠"
+_MOST_CALLBACKS = 20
+
+
+def held(visit: Visit, found: Evidence | None) -> h.Node:
+    """Why it is held, and each answer beside what was expected."""
+    if found is None:
+        return None
+    since = None if found.since is None else h.p[visit.say("payment.held_since"), " ", moment(visit, found.since)]
+    return h.section(aria_labelledby="evidence")[
+        h.h2("#evidence")[visit.say("payment.evidence")],
+        h.div(".note")[
+            h.p[h.span(".badge.hand")[visit.say(f"hold.{found.hold}")]],
+            h.p(lang="en")[f"{found.why[0].upper()}{found.why[1:]}. To do: {found.to_do}."],
+            since,
+        ],
+        [_answer(visit, answered) for answered in found.answers] or h.p(".quiet")[visit.say("payment.no_answer")],
+        h.ul(lang="en")[[h.li[sentence] for sentence in found.others]] if found.others else None,
+    ]
+
+
+def _answer(visit: Visit, answered: Answered) -> h.Renderable:
+    columns = [Column(f"payment.e.{name}") for name in ("field", "answered", "expected", "asked")]
+
+    rows = [
+        (
+            h.span(class_="stop" if one.differs else None)[
+                f"{DIFFERS} " if one.differs else "", h.span(lang="en")[one.what], _differs(visit, one.differs)
+            ],
+            one.answered or "-",
+            one.expected or "-",
+            one.asked or "",
+        )
+        for one in answered.compared
+    ]
+    by = answered.by or visit.say("payment.gateway")
+    return table(
+        visit,
+        visit.say("payment.answer", by=by, at=f"{answered.first_at:%Y-%m-%d %H:%M:%S} UTC"),
+        columns,
+        rows,
+        empty="",
+    )
+
+
+def _differs(visit: Visit, differs: bool) -> h.Node:
+    return h.span(".hidden")[f" {visit.say('payment.e.differs')}"] if differs else None
+
+
+def receivers(visit: Visit, found: Sequence[Receiver]) -> h.Element:
+    """Does the shop know? Each endpoint: delivered or waiting, its next try, its last answer."""
+    columns = [Column(f"payment.d.{name}") for name in ("endpoint", "event", "state", "attempts", "answer")]
+    rows = [
+        (
+            linked(page_of(visit, "/endpoints", one.endpoint), one.host),
+            linked(delivery_page_of(visit, one.endpoint, one.event_id), one.type),
+            [_delivery(visit, one), _send_again(visit, one)],
+            str(one.attempts),
+            one.answer or "",
+        )
+        for one in found
+    ]
+    caption = visit.say("payment.shop.caption")
+    return h.section(aria_labelledby="shop")[
+        h.h2("#shop")[visit.say("payment.shop")],
+        table(visit, caption, columns, rows, empty=visit.say("payment.shop.none")),
+    ]
+
+
+def _send_again(visit: Visit, one: Receiver) -> h.Node:
+    address = delivery_page_of(visit, one.endpoint, one.event_id)
+    if address is None or visit.operator.role not in ACTING:
+        return None
+    return form(visit, f"{address}/resend", h.button(".second")[visit.say("payment.d.again")], kind="inline")
+
+
+def _delivery(visit: Visit, one: Receiver) -> h.Node:
+    if one.delivered_at is not None:
+        return h.fragment[h.span(".badge.good")[visit.say("payment.d.delivered")], " ", moment(visit, one.delivered_at)]
+    if one.given_up_at is not None:
+        return h.fragment[h.span(".badge.stop")[visit.say("payment.d.given_up")], " ", moment(visit, one.given_up_at)]
+    if one.disabled_at is not None:
+        return h.fragment[h.span(".badge.stop")[visit.say("payment.d.disabled")], " ", moment(visit, one.disabled_at)]
+    waits = h.span(".badge.wait")[visit.say("payment.d.waiting")]
+    if one.next_at is None or one.next_at <= visit.now:
+        return h.fragment[waits, " ", visit.say("payment.d.now")]
+    return h.fragment[waits, " ", visit.say("payment.d.next"), " ", moment(visit, one.next_at)]
+
+
+def money(visit: Visit, payment: Payment) -> h.Element:
+    verified = visit.say("yes" if payment.amount_verified else "no")
+    return h.section(aria_labelledby="money")[
+        h.h2("#money")[visit.say("payment.money")],
+        facts(
+            visit,
+            ("payments.amount", taka(visit, payment.amount)),
+            ("payment.verified", verified),
+            ("payment.refunded", taka(visit, payment.refunded_amount) if payment.refunded_amount else None),
+            ("payment.fee", None if payment.fee is None else taka(visit, payment.fee)),
+            ("payment.method", payment.method),
+            ("payment.risk", payment.risk),
+            ("payment.description", payment.description or None),
+            ("payment.id", h.span(".id")[payment.id]),
+            ("payments.f.order", payment.order_ref),
+            ("payments.f.transaction_id", _id(payment.transaction_id)),
+            ("payments.f.session_id", _id(payment.session_id)),
+            ("payment.account", f"{payment.merchant} · {payment.account} · {payment.provider}"),
+            ("payments.opened", moment(visit, payment.opened_at)),
+            ("payment.expires", moment(visit, payment.expires_at)),
+            ("payment.completed", moment(visit, payment.completed_at) if payment.completed_at else None),
+            ("payment.checked", moment(visit, payment.checked_at) if payment.checked_at else None),
+            ("payment.version", str(payment.version)),
+        ),
+    ]
+
+
+def _id(text: str | None) -> h.Node:
+    return None if text is None else h.span(".id")[text]
+
+
+def plans(visit: Visit, found: Sequence[Plan]) -> h.Element:
+    items = [
+        h.li[
+            h.span(lang="en")[f"{one.words[0].upper()}{one.words[1:]}"],
+            None if one.at is None else [" ", moment(visit, one.at)],
+        ]
+        for one in found
+    ]
+    return h.section(aria_labelledby="next")[h.h2("#next")[visit.say("payment.next")], h.ul[items]]
+
+
+def timeline(visit: Visit, story: Sequence[TimelineLine]) -> h.Element:
+    items = [
+        h.li[
+            moment(visit, line.at),
+            " ",
+            h.span(lang="en")[line.words],
+            h.small[" ", visit.say("payment.times", count=f"{line.count:,}")] if line.count > 1 else None,
+        ]
+        for line in story
+    ]
+    return h.section(aria_labelledby="timeline")[
+        h.h2("#timeline")[visit.say("payment.timeline")], h.ol(".timeline")[items]
+    ]
+
+
+def attempts(visit: Visit, payment: Payment, found: Sequence[Payment]) -> h.Node:
+    if payment.order_ref is None:
+        return None
+    caption, empty = visit.say("payment.attempts.caption", order=payment.order_ref), visit.say("payment.attempts.none")
+    return h.section(aria_labelledby="attempts")[
+        h.h2("#attempts")[visit.say("payment.attempts")], payment_rows(visit, caption, found, {}, empty=empty)
+    ]
+
+
+def acts(visit: Visit, found: Sequence[RecordedAct]) -> h.Element:
+    """Notes, and everything else that people did about this payment, the newest first."""
+    columns = [Column(f"payment.a.{name}") for name in ("action", "at", "who", "why")]
+    rows = [(one.action, moment(visit, one.at), one.origin.actor, one.why or "") for one in found]
+    return h.section(aria_labelledby="acts")[
+        h.h2("#acts")[visit.say("payment.acts")],
+        table(visit, visit.say("payment.acts.caption"), columns, rows, empty=visit.say("payment.acts.none")),
+    ]
+
+
+def callbacks(visit: Visit, payment: Payment, entries: Sequence[Entry]) -> h.Node:
+    """The callbacks that were received, for an auditor, who may see what they carried."""
+    if visit.operator.role not in REVEALING:
+        return None
+    own = (Source.OPERATOR, Source.SWEEP)
+    claims = [one for one in entries if one.kind is EntryKind.CLAIM and one.data.get("source") not in own]
+    items = [
+        h.li[
+            h.a(href=f"/payments/{payment.id}/callback?claim={one.data['claim_id']}")[
+                visit.say("callback.of", source=str(one.data["source"]))
+            ],
+            " ",
+            moment(visit, one.at),
+        ]
+        for one in claims[-_MOST_CALLBACKS:][::-1]
+        if "claim_id" in one.data
+    ]
+    return h.section(aria_labelledby="callbacks")[
+        h.h2("#callbacks")[visit.say("callback.list")],
+        h.ul[items] if items else h.p(".quiet")[visit.say("callback.none")],
+    ]

@@ -1,0 +1,231 @@
+"""Payments: the API's filters as a form, the sums of all that match, what differs, and the same list as CSV.
+
+The address of a list is its filters, so a view is saved as a link. Days are those of Dhaka, the last day included.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from datetime import date, datetime, timedelta
+from decimal import Decimal
+
+import htpy as h
+from aiohttp import web
+from msgspec import Struct
+from msgspec.structs import asdict, replace
+
+from consumers.providers import PROVIDERS
+from schemas.payments import view
+from schemas.requests import ListQuery, Wrong, list_query
+from schemas.shown import PaymentView
+from schemas.words import Hold, Status
+from worker.config import Merchant
+from worker.console.elements import DHAKA, taka
+from worker.console.layout import error_page, page
+from worker.console.payment_parts import address_with, payment_rows
+from worker.console.visit import Visit
+from worker.postgres.reads.differences import read_differences
+from worker.postgres.reads.reading import PageWithSummary, Position, read_page, read_rows
+from worker.runtime.csv_cells import csv_text
+
+PAGE = 50
+MOST_EXPORTED = 10_000
+_SHAPE = list_query(sorted(PROVIDERS))
+_TEXTS = ("q", "reference", "order", "transaction_id", "session_id")
+_NAMES = (*_TEXTS, "merchant", "status", "hold", "account", "from", "to", "amount_min", "amount_max")
+_CURSOR = re.compile(r"([0-9]{1,17})\.(pay_[0-9a-z]{26})", re.ASCII)
+_EPOCH = datetime.fromisoformat("1970-01-01T00:00:00+00:00")
+
+
+class Asked(Struct, frozen=True, kw_only=True):
+    """The list of a request: `given` are the filters as they were typed, `wrong` what is wrong with them."""
+
+    merchant: Merchant
+    given: Mapping[str, str]
+    query: ListQuery
+    wrong: tuple[Wrong, ...]
+    after: Position | None
+
+
+async def show_payments(visit: Visit) -> web.StreamResponse:
+    asked = _asked(visit)
+    if asked is None:
+        return error_page(visit, 404, "missing")
+    found = None
+    if not asked.wrong:
+        found = await read_page(visit.database, asked.merchant.id, asked.query, asked.after)
+    content: list[h.Node] = [_views(visit, asked), _form(visit, asked)]
+    if found is not None:
+        config = visit.context.config
+        held = [one for one in found.payments if one.hold is not None]
+        differences = await read_differences(visit.database, held, config.accounts, config.checks)
+        content += _listed(visit, asked, found, differences)
+    return page(visit, visit.say("nav.payments"), content, status=422 if asked.wrong else 200)
+
+
+async def download_payments(visit: Visit) -> web.StreamResponse:
+    """The list as CSV: the newest MOST_EXPORTED payments that match."""
+    asked = _asked(visit)
+    if asked is None or asked.wrong:
+        return error_page(visit, 404, "missing")
+    payments = await read_rows(visit.database, asked.merchant.id, replace(asked.query, limit=MOST_EXPORTED))
+    text = csv_text(PaymentView.__struct_fields__, [asdict(view(one)) for one in payments])
+    named = {"Content-Disposition": 'attachment; filename="payments.csv"'}
+    return web.Response(text=text, content_type="text/csv", charset="utf-8", headers=named)
+
+
+def _asked(visit: Visit) -> Asked | None:
+    """None where the operator may not see the merchant that is named, or sees none."""
+    given = {name: value.strip() for name in _NAMES if (value := visit.request.query.get(name, "")).strip()}
+    named = given.get("merchant")
+    merchant = next((one for one in visit.merchants if named in (None, one.id)), None)
+    if merchant is None:
+        return None
+    filters = {name: _moment(name, value) for name, value in given.items() if name != "merchant"}
+    wrong: list[Wrong] = []
+    found = _SHAPE.read_query(filters.items(), wrong)
+    if "account" in found and found["account"] not in {one.id for one in merchant.accounts}:
+        wrong.append(Wrong("account", visit.say("payments.no_account")))
+    names = {"from": "since", "to": "until"}
+    query = ListQuery(limit=PAGE, **{names.get(name, name): value for name, value in found.items()})
+    after = _CURSOR.fullmatch(visit.request.query.get("after", ""))
+    return Asked(
+        merchant=merchant,
+        given=given,
+        query=query,
+        wrong=tuple(wrong),
+        after=None if after is None else (_EPOCH + timedelta(microseconds=int(after[1])), after[2]),
+    )
+
+
+def _moment(name: str, value: str) -> str:
+    """A day as the time at which it begins in Dhaka, or ends for `to`. A time, and what is no day, is left as it is."""
+    if name not in ("from", "to"):
+        return value
+    try:
+        day = date.fromisoformat(value) if len(value) == len("2026-01-31") else None
+        begins = None if day is None else day + timedelta(days=name == "to")
+    except (ValueError, OverflowError):
+        return value
+    return value if begins is None else datetime(begins.year, begins.month, begins.day, tzinfo=DHAKA).isoformat()
+
+
+def _views(visit: Visit, asked: Asked) -> h.Element:
+    """Lists that are looked at every day, as links. A list that is open may be saved as a bookmark in the same way."""
+    today = visit.now.astimezone(DHAKA).date()
+    month = today.replace(day=1)
+    named = {"merchant": asked.given.get("merchant", "")}
+    views = {
+        "today": {"from": f"{today}"},
+        "paid_today": {"from": f"{today}", "status": "completed", "hold": "none"},
+        "held": {"hold": "any"},
+        "pending": {"status": "pending"},
+        "failed": {"status": "failed", "from": f"{today - timedelta(days=6)}"},
+        "refunded": {"status": "refunded"},
+        "month": {"from": f"{month}"},
+    }
+    links = [
+        h.li[h.a(href=address_with("/payments", named | to))[visit.say(f"payments.view.{key}")]]
+        for key, to in views.items()
+    ]
+    return h.nav(".views", aria_label=visit.say("payments.views"))[h.ul[links]]
+
+
+def _form(visit: Visit, asked: Asked) -> h.Element:
+    given, wrong = asked.given, {one.field: one.message for one in asked.wrong}
+
+    def field(name: str, control: h.Node) -> h.Element:
+        problem = h.p(".stop", id=f"{name}-wrong")[h.span(lang="en")[wrong[name]]] if name in wrong else None
+        return h.div[h.label(for_=f"f-{name}")[visit.say(f"payments.f.{name}")], control, problem]
+
+    def text(name: str, kind: str = "text", **more: str) -> h.Element:
+        told = f"{name}-wrong" if name in wrong else None
+        invalid = "true" if name in wrong else None
+        value = given.get(name)
+        return field(
+            name,
+            h.input(
+                f"#f-{name}",
+                type=kind,
+                name=name,
+                value=value,
+                autocomplete="off",
+                aria_describedby=told,
+                aria_invalid=invalid,
+                **more,
+            ),
+        )
+
+    def choice(name: str, options: Iterable[tuple[str, str]]) -> h.Element:
+        every = h.option(value="")[visit.say("payments.all")]
+        made = [h.option(value=value, selected=given.get(name) == value)[words] for value, words in options]
+        return field(name, h.select(f"#f-{name}", name=name)[every, made])
+
+    merchants = None
+    if len(visit.merchants) > 1:
+        chosen = [
+            h.option(value=one.id, selected=one.id == asked.merchant.id)[one.name or one.id] for one in visit.merchants
+        ]
+        merchants = field("merchant", h.select("#f-merchant", name="merchant")[chosen])
+    holds = [("any", visit.say("payments.any_hold")), ("none", visit.say("payments.no_hold"))]
+    more = {"transaction_id", "session_id", "amount_min", "amount_max", "account", "order"} & {*given, *wrong}
+    return h.form(action="/payments", method="get", aria_label=visit.say("payments.form"))[
+        h.div(".filters")[
+            merchants,
+            text("q"),
+            choice("status", [(one.value, visit.say(f"status.{one}")) for one in Status]),
+            choice("hold", [*holds, *((one.value, visit.say(f"hold.{one}")) for one in Hold)]),
+            text("from", "date" if len(given.get("from", "")) in (0, 10) else "text"),
+            text("to", "date" if len(given.get("to", "")) in (0, 10) else "text"),
+        ],
+        h.details(open=bool(more))[
+            h.summary[visit.say("payments.more")],
+            h.div(".filters")[
+                choice("account", [(one.id, one.id) for one in asked.merchant.accounts]),
+                text("reference"),
+                text("order"),
+                text("transaction_id"),
+                text("session_id"),
+                text("amount_min", inputmode="decimal"),
+                text("amount_max", inputmode="decimal"),
+            ],
+        ],
+        h.button[visit.say("payments.filter")],
+        " ",
+        h.a(".button.second", href=address_with("/payments", {"merchant": given.get("merchant", "")}))[
+            visit.say("payments.clear")
+        ],
+    ]
+
+
+def _listed(visit: Visit, asked: Asked, found: PageWithSummary, differences: Mapping[str, str]) -> list[h.Node]:
+    sums, given = found.summary, dict(asked.given)
+    words = visit.say(
+        "payments.sum_capped" if sums.capped else "payments.sum",
+        count=f"{sums.count:,}",
+        completed=f"{sums.completed_count:,}",
+        amount=taka(visit, Decimal(sums.completed_amount)),
+        failed=f"{sums.failed_count:,}",
+    )
+    links: list[h.Node] = []
+    if asked.after is not None:
+        links.append(h.a(href=address_with("/payments", given))[visit.say("payments.first")])
+    if found.next is not None:
+        at, payment_id = found.next
+        cursor = f"{(at - _EPOCH) // timedelta(microseconds=1)}.{payment_id}"
+        links.append(
+            h.a(href=address_with("/payments", given | {"after": cursor}), rel="next")[visit.say("payments.next")]
+        )
+    export = h.a(href=address_with("/payments.csv", given), download="payments.csv")[visit.say("payments.csv")]
+    beside = (
+        h.small[" ", visit.say("payments.csv_most", most=f"{MOST_EXPORTED:,}")] if sums.count > MOST_EXPORTED else None
+    )
+    return [
+        h.p(".lead", role="status")[words],
+        h.p[export, beside],
+        payment_rows(
+            visit, visit.say("payments.caption"), found.payments, differences, empty=visit.say("payments.none")
+        ),
+        h.p[[(link, " ") for link in links]] if links else None,
+    ]
