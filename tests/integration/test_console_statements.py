@@ -102,6 +102,10 @@ async def test_upload_look_try_run_and_explain(console: Console, config: Config)
     report = await signed.get(f"/statements/runs/{run['id']}/report")
     assert report.status == 200
     assert "default-src 'none'" in report.headers["Content-Security-Policy"]
+    acts = await console.database.fetch("SELECT action, actor FROM audit WHERE merchant = 'shop' ORDER BY id")
+    assert [(row["action"], row["actor"]) for row in acts] == [
+        (f"statement.{act}", "omar") for act in ("uploaded", "tried", "reconciled", "explained")
+    ]
 
 
 async def test_nothing_of_another_merchant_is_seen_or_used(console: Console, config: Config) -> None:

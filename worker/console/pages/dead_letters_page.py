@@ -12,9 +12,10 @@ import htpy as h
 import msgspec
 from aiohttp import web
 
+from worker.console.acted import acted
 from worker.console.elements import Column, confirm_field, facts, form, moment, table, text_field
 from worker.console.layout import error_page, page
-from worker.console.pages.endpoint_parts import acted, may_act, missing, to
+from worker.console.pages.endpoint_parts import may_act, missing, to
 from worker.console.route_table import APPROVING
 from worker.console.visit import Visit
 from worker.dead_letters import CheckedOut, NotReplayed, account_of, not_to_be_replayed, shown_letter

@@ -9,10 +9,10 @@ from typing import Any
 import htpy as h
 from aiohttp import web
 
+from worker.console.acted import acted
 from worker.console.elements import Column, facts, moment, table
 from worker.console.layout import page
 from worker.console.pages.endpoint_parts import (
-    acted,
     delivery_path,
     endpoint_of_path,
     endpoint_path,

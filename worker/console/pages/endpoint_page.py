@@ -10,10 +10,10 @@ from aiohttp import web
 
 from schemas.secret import SecretElsewhere
 from worker.config.webhook_endpoints import Endpoint
+from worker.console.acted import acted
 from worker.console.elements import Column, facts, form, moment, table
 from worker.console.layout import page
 from worker.console.pages.endpoint_parts import (
-    acted,
     answer_words,
     delivery_path,
     endpoint_badge,

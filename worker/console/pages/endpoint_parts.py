@@ -7,14 +7,11 @@ import re
 import htpy as h
 from aiohttp import web
 
-from schemas.audit import AuditRecord
-from schemas.proposals import Origin
 from worker.config.webhook_endpoints import Endpoint, endpoint_of
 from worker.console.elements import age, form
 from worker.console.layout import error_page
 from worker.console.route_table import ACTING
 from worker.console.visit import Visit
-from worker.postgres.audit_rows import add_record
 from worker.postgres.events.delivery_reads import Delivery, DeliveryState
 from worker.postgres.events.endpoint_reads import EndpointReport, EndpointState
 from worker.postgres.events.endpoint_rows import known_endpoints
@@ -52,24 +49,6 @@ def missing(visit: Visit) -> web.Response:
 def to(path: str) -> web.Response:
     """The answer to a POST that was done: the browser opens this page."""
     return web.Response(status=303, headers={"Location": path})
-
-
-async def acted(
-    visit: Visit,
-    action: str,
-    subject: str,
-    *,
-    merchant: str | None = None,
-    payment_id: str | None = None,
-    why: str | None = None,
-) -> None:
-    """Write into the audit trail what the operator is about to do."""
-    origin = Origin(actor=visit.operator.name, via="console", address=visit.address)
-    record = AuditRecord(
-        origin=origin, action=action, merchant=merchant, payment_id=payment_id, subject=subject, why=why
-    )
-    async with visit.database.connection() as connection:
-        await add_record(connection, record)
 
 
 def may_act(visit: Visit) -> bool:

@@ -10,20 +10,19 @@ from aiohttp import web
 
 from consumers.checks.planned_questions import can_ask
 from consumers.explain.explain import explain_payment
-from schemas.audit import AuditRecord
 from schemas.payments import Payment
-from schemas.proposals import Origin
 from schemas.requests import ListQuery
 from schemas.shown import is_payment_id
 from schemas.words import Source
 from worker.config.webhook_endpoints import endpoints_of
+from worker.console.acted import acted
 from worker.console.elements import confirm_field, form, text_field
 from worker.console.layout import error_page, page
 from worker.console.pages import payment_sections as sections
 from worker.console.payment_parts import page_of, status_words
 from worker.console.route_table import ACTING, REVEALING
 from worker.console.visit import Visit
-from worker.postgres.audit_rows import add_record, read_audit
+from worker.postgres.audit_rows import read_audit
 from worker.postgres.events.endpoint_rows import known_endpoints
 from worker.postgres.reads.reading import read_page, read_payment
 from worker.postgres.reads.snapshots import read_dossier
@@ -114,12 +113,7 @@ async def record(
     visit: Visit, payment: Payment, action: str, subject: str | None = None, why: str | None = None
 ) -> None:
     """Write into the audit trail what the operator does to this payment."""
-    origin = Origin(actor=visit.operator.name, via="console", address=visit.address)
-    made = AuditRecord(
-        origin=origin, action=action, merchant=payment.merchant, payment_id=payment.id, subject=subject, why=why
-    )
-    async with visit.database.connection() as connection:
-        await add_record(connection, made)
+    await acted(visit, action, subject, merchant=payment.merchant, payment_id=payment.id, why=why)
 
 
 def to_payment(payment: Payment) -> web.Response:

@@ -12,6 +12,7 @@ from aiohttp import web
 
 from schemas.report import Report, Row, Run
 from schemas.statements import LineOutcome
+from worker.console.acted import acted
 from worker.console.elements import Column, facts, form, moment, table, taka
 from worker.console.layout import error_page, page
 from worker.console.pages.statements_page import accounts_of, run_state
@@ -111,6 +112,8 @@ async def explain_line(visit: Visit) -> web.StreamResponse:
     words = visit.field("words")[:LONGEST_NOTE]
     if not words:
         return await _line_page(visit, wrong="books.note.empty")
+    merchant = accounts_of(visit)[run.account].merchant
+    await acted(visit, "statement.explained", f"{run.id} {line}", merchant=merchant, why=words)
     await add_note(visit.database, run.id, line, visit.operator.name, words)
     return web.Response(status=303, headers={"Location": f"/statements/runs/{run.id}/lines/{line}"})
 

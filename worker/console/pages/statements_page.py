@@ -14,6 +14,7 @@ from msgspec import Struct
 from consumers.account import Account
 from schemas.report import Run
 from schemas.statements import Line, LineOutcome, StatementMap, Unread
+from worker.console.acted import acted
 from worker.console.elements import Column, confirm_field, facts, form, moment, table, taka
 from worker.console.layout import error_page, page
 from worker.console.route_table import ACTING
@@ -87,6 +88,7 @@ async def upload_statement(visit: Visit) -> web.StreamResponse:
         body=file.body,
         by=visit.operator.name,
     )
+    await acted(visit, "statement.uploaded", upload, merchant=account.merchant)
     return web.Response(status=303, headers={"Location": f"/statements/uploads/{upload}"})
 
 
@@ -189,6 +191,8 @@ async def _want(visit: Visit, wanted: Literal["dry_run", "run"]) -> web.StreamRe
         visit.database, merchants, upload.id, wanted, by=by, columns=columns, however_many=many and wanted == "run"
     ):
         return await _upload_page(visit, upload, wrong="books.busy")
+    action = "statement.reconciled" if wanted == "run" else "statement.tried"
+    await acted(visit, action, upload.id, merchant=upload.merchant)
     return web.Response(status=303, headers={"Location": f"/statements/uploads/{upload.id}"})
 
 
