@@ -5,22 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 FIND: Mapping[str, tuple[str, str]] = {
-    "status.pending": ("pending", "অপেক্ষমাণ"),
-    "status.completed": ("completed", "সম্পন্ন"),
-    "status.failed": ("failed", "ব্যর্থ"),
-    "status.cancelled": ("cancelled", "বাতিল"),
-    "status.expired": ("expired", "মেয়াদোত্তীর্ণ"),
-    "status.refunded": ("refunded", "ফেরত দেওয়া"),
-    "hold.identity_mismatch": ("another payment answered", "অন্য পেমেন্টের উত্তর"),
-    "hold.currency_mismatch": ("another currency", "মুদ্রা মেলে না"),
-    "hold.amount_mismatch": ("another amount", "টাকার অঙ্ক মেলে না"),
-    "hold.transaction_reused": ("transaction used before", "লেনদেনটি আগে ব্যবহৃত"),
-    "hold.duplicate_for_order": ("order paid twice", "অর্ডারে দুবার পেমেন্ট"),
-    "hold.contradiction": ("gateway contradicts itself", "গেটওয়ের কথা পরস্পরবিরোধী"),
-    "hold.unexpected": ("unexpected money", "অপ্রত্যাশিত টাকা"),
-    "hold.unmapped_status": ("unknown status word", "অজানা স্ট্যাটাস শব্দ"),
-    "hold.unverifiable": ("cannot be verified", "যাচাই করা যায় না"),
-    "hold.unresolved": ("no answer settled it", "কোনো উত্তরে মীমাংসা হয়নি"),
     "find.form": ("Find by an id", "আইডি দিয়ে খুঁজুন"),
     "find.label": (
         "Any id, or a buyer's phone number or e-mail address",
