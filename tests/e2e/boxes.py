@@ -33,7 +33,7 @@ INSTALL_SECONDS = 240
 START_SECONDS = 60.0
 ONE_SHOT_SECONDS = 60
 NOBODY = 65534
-LOGINS = ("ingress", "consume", "relay", "deliver", "console")
+LOGINS = ("ingress", "consume", "relay", "deliver", "reconcile", "console")
 DATABASE_USERS = {"owner": "payproof"} | {login: f"app_{login}" for login in LOGINS}
 """The users of the database, by the folder that `keys` writes their URL into; each folder stands for a volume."""
 LISTENING = {"ingress": 8080, "console": 8070, "sandbox": 8090}

@@ -65,7 +65,7 @@ async def test_a_payment_is_paid_through_composes_services_and_each_ends_in_time
         migrated = boxes.payproof("migrate", "--restored", box=box)
         assert (migrated.returncode, "may not do this" in migrated.stderr) == (1, True), migrated.stderr
 
-    roles = {"ingress", "consume", "sweep", "deliver", "console", "sandbox"}
+    roles = {"ingress", "consume", "sweep", "deliver", "reconcile", "console", "sandbox"}
     ended = boxes.terminate()
     assert {name: code for name, (code, _) in ended.items()} == dict.fromkeys(roles, 0)
     assert all(share < 1 for _, share in ended.values())
