@@ -52,7 +52,7 @@ class Deployed(Installed):
             settings = system.settings | {
                 "PAYPROOF_CONFIG": str(place / "payproof.toml"),
                 "PAYPROOF_DATABASE_URL": database.replace("://tables_owner@", f"://app_{role}@"),
-                "PAYPROOF_AMQP_URL": self.amqp_url(role) if role not in ("deliver", "console") else "",
+                "PAYPROOF_AMQP_URL": self.amqp_url(role) if role not in ("deliver", "reconcile", "console") else "",
             }
             self.add(role, role, settings)
 
