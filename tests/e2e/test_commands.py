@@ -343,7 +343,7 @@ async def test_show_verify_and_resolve_take_any_id_and_refuse_one_that_means_sev
     assert verified.err.startswith(f"{payment_id} is pending; its gateway has no status API")
     order = f"Twice-{uuid.uuid4().hex[:8]}"
     both = [(await payproof.opened("ipay", order=order)).payment["payment_id"] for _ in range(2)]
-    for words in (("show",), ("verify",), ("resolve", "--status", "failed", "--reason", "seen")):
+    for words in (("show",), ("verify",), ("resolve", "--status", "failed", "--reason", "seen", "--yes")):
         ended = await payproof_says(payproof, "payments", words[0], order.lower(), *words[1:])
         assert (ended.code, ended.out) == (1, "")
         first, *fitting = ended.err.splitlines()

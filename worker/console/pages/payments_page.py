@@ -18,7 +18,7 @@ from msgspec.structs import asdict, replace
 from consumers.providers import PROVIDERS
 from schemas.payments import view
 from schemas.requests import ListQuery, Wrong, list_query
-from schemas.shown import PaymentView
+from schemas.shown import PAYMENT_ID, PaymentView
 from schemas.words import Hold, Status
 from worker.config import Merchant
 from worker.console.elements import DHAKA, taka
@@ -34,7 +34,7 @@ MOST_EXPORTED = 10_000
 _SHAPE = list_query(sorted(PROVIDERS))
 _TEXTS = ("q", "reference", "order", "transaction_id", "session_id")
 _NAMES = (*_TEXTS, "merchant", "status", "hold", "account", "from", "to", "amount_min", "amount_max")
-_CURSOR = re.compile(r"([0-9]{1,17})\.(pay_[0-9a-z]{26})", re.ASCII)
+_CURSOR = re.compile(rf"([0-9]{{1,17}})\.({PAYMENT_ID})", re.ASCII)
 _EPOCH = datetime.fromisoformat("1970-01-01T00:00:00+00:00")
 
 
