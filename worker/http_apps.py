@@ -54,6 +54,7 @@ def public_app(
         bus=bus,
         open_checkout=gateways.open,
         wrong_key_wait=ingress.limits.wrong_key_wait,
+        address=ingress.limits.address,
         keys_refused=metrics.keys_refused,
     )
     app = web.Application(client_max_size=MAX_BODY, middlewares=[problems, authenticate(api)])

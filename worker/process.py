@@ -42,6 +42,8 @@ from worker.telemetry.tracing import OFF, Tracing, tracing_of
 ROLES = ("ingress", "consume", "sweep", "relay", "deliver", "reconcile", "console")
 HTTP_DRAIN_SECONDS = 10
 OPERATORS_CONNECTIONS = 100
+UPLOAD_SECONDS, UPLOADS_BYTES = 240.0, 96 * 1024 * 1024
+"""For files that people upload to the console, each of 20 MB at most: longer than its own deadline for a form."""
 
 log = structlog.get_logger()
 
@@ -188,7 +190,12 @@ async def _listen(
             await _listener(public, "PAYPROOF_LISTEN", settings.listen, limits, counters, settings.public_path)
         )
     if console is not None:
-        limits = ConnectionLimits(most=OPERATORS_CONNECTIONS, proxies=settings.trusted_proxies)
+        limits = ConnectionLimits(
+            most=OPERATORS_CONNECTIONS,
+            proxies=settings.trusted_proxies,
+            body_seconds=UPLOAD_SECONDS,
+            held_bytes=UPLOADS_BYTES,
+        )
         counters = shared.metrics.connections("console")
         servers.append(await _listener(console, "PAYPROOF_CONSOLE_LISTEN", settings.console_listen, limits, counters))
     state_metrics = state_metrics_of(shared.config, shared.database, shared.broker, shared.metrics)

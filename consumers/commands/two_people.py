@@ -44,8 +44,9 @@ def same_person(one: str, other: str) -> bool:
 
 
 def proposed_by(proposal: Proposal, name: str) -> bool:
-    """Whether this person proposed it: by the name, or by the API key that the proposal came with."""
-    return any(same_person(one, name) for one in (proposal.proposed_by, proposal.proposed_key or "") if one)
+    """Whether this person proposed it: by the name, by the API key, or by the user of the shell that it came from."""
+    shell = (proposal.proposed_from or "").partition("@")[0] if proposal.proposed_via == "command" else ""
+    return any(same_person(one, name) for one in (proposal.proposed_by, proposal.proposed_key or "", shell) if one)
 
 
 def check_approval(proposal: Proposal, case: Case | None, person: Person) -> None:

@@ -105,6 +105,7 @@ comment on table audit is 'Who did what, when, from where and why. Records are a
 comment on column audit.via is 'api, command or console; worker: a process of ours, which goes on with what a person decided';
 comment on column audit.subject is 'What it was done to beside the payment, such as a proposal';
 create index audit_payment on audit (payment_id, id) where payment_id is not null;
+create index audit_merchant on audit (merchant, id) where merchant is not null;
 
 create function audit_only_grows() returns trigger language plpgsql as $$
 begin
@@ -154,7 +155,11 @@ begin
             select from proposals p
             where p.id = new.resolution ->> 'proposal_id' and p.state = 'approved' and p.payment_id = new.payment_id
                 and p.status = new.resolution ->> 'status' and p.proposed_by = new.resolution ->> 'actor'
-                and (p.alone or p.decided_by = new.resolution ->> 'approved_by')) then
+                and p.reason = new.resolution ->> 'reason'
+                and p.transaction_id is not distinct from new.resolution ->> 'transaction_id'
+                and p.evidence is not distinct from new.resolution ->> 'evidence'
+                and (case when p.alone then null else p.decided_by end)
+                    is not distinct from new.resolution ->> 'approved_by') then
             raise exception 'the resolution of % is not what was approved', new.payment_id using errcode = 'check_violation';
         end if;
     elsif exists (select from pg_roles where rolname = 'payproof_ingress')

@@ -40,7 +40,7 @@ end $$;
 update access set
     ingress = 'select (endpoint, event_id, place, attempts, step, next_at, delivered_at, given_up_at, answer)',
     reader = 'select (endpoint, event_id, place, attempts, step, next_at, delivered_at, given_up_at, answer)',
-    console = 'select, insert, update (attempts, step, next_at, delivered_at, given_up_at, answer)'
+    console = 'select, update (attempts, step, next_at, delivered_at, given_up_at, answer)'
 where relation = 'deliveries';
 update access set
     ingress = 'select (id, merchant, configured_id, place, failures, shut_until, disabled_at, delivered_at, answered_at, answer)',

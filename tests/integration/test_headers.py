@@ -46,7 +46,8 @@ def paths(app: web.Application) -> list[tuple[str, str]]:
     for route in app.router.routes():
         assert route.resource is not None
         path = route.resource.canonical.replace("{account}", "shop-bag").replace("{said}", "success")
-        found.append((route.method, re.sub(r"\{payment_id[^}]*\}+", NOBODYS, path)))
+        path = re.sub(r"\{payment_id[^}]*\}+", NOBODYS, path)
+        found.append((route.method, re.sub(r"\{(webhook_id|event_id)[^}]*\}+", "nobodys", path)))
     return found
 
 

@@ -86,7 +86,7 @@ def test_the_pods_of_all_roles_differ_in_nothing_but_what_is_meant() -> None:
             if name not in ("args", "ports", "readinessProbe", "lifecycle")
         }
         memory = container["resources"]["limits"]["memory"]
-        assert memory == ("512Mi" if role == "reconcile" else "256Mi"), role
+        assert memory == ("512Mi" if role in ("reconcile", "console") else "256Mi"), role
         container["resources"] = container["resources"]["requests"]
         container["env"] = [one for one in container["env"] if one["name"] != "PAYPROOF_AMQP_URL"]
         text = repr(pod | {"containers": [container]})

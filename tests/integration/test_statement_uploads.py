@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import os
+from datetime import timedelta
 from decimal import Decimal
 
 import pytest
 from msgspec.structs import replace
+from openpyxl import Workbook
 
 from consumers.rules import Rules
 from schemas.statements import StatementMap
@@ -18,6 +21,7 @@ from worker.postgres.statements.uploads import (
     Upload,
     Wanted,
     add_note,
+    end_upload,
     forget_uploads,
     keep_upload,
     read_body,
@@ -91,6 +95,54 @@ async def test_the_file_is_encrypted_and_goes_when_it_was_reconciled_to_its_end(
     await done(books, upload)
     assert await read_body(books.database, ArchiveCipher([KEY]), upload) is None
     assert await want(books.database, SHOP, upload, "run", by="rahima") is None
+
+
+async def test_a_workbook_is_read_too(books: Books) -> None:
+    book = Workbook()
+    sheet = book.active
+    assert sheet is not None
+    for row in (("Order", "Amount", "Date"), ("a", 1500.50, "2026-05-17T12:05:00")):
+        sheet.append(row)
+    content = io.BytesIO()
+    book.save(content)
+    read = await done(books, await uploaded(books, content.getvalue()), "dry_run")
+    assert read.failed is None
+    judged = await read_run(books.database, read.run or "")
+    assert judged is not None
+    assert sum(judged.counts.values()) == 1
+
+
+async def test_a_run_that_was_stopped_keeps_the_file_and_can_be_forced(books: Books) -> None:
+    many = b"Order,Amount,Date\n" + b"".join(b"x-%d,10.00,2026-05-17T12:05:00\n" % number for number in range(200))
+    upload = await uploaded(books, many)
+    stopped = await done(books, upload)
+    judged = await read_run(books.database, stopped.run or "")
+    assert judged is not None
+    assert judged.stopped is not None
+    assert stopped.kept
+    assert await want(books.database, SHOP, upload, "run", by="rahima", however_many=True)
+    assert await runner(books).reconcile_next()
+    forced = await read_upload(books.database, SHOP, upload)
+    assert forced is not None
+    assert not forced.kept
+
+
+async def test_a_process_that_was_overtaken_ends_nothing(books: Books) -> None:
+    upload = await uploaded(books)
+    assert await want(books.database, SHOP, upload, "dry_run", by="rahima")
+    slow = await take_upload(books.database)
+    assert slow is not None
+    await books.database.execute("UPDATE statement_uploads SET beaten_at = now() - interval '61 s'")
+    quick = await take_upload(books.database)
+    assert quick is not None
+    await end_upload(books.database, slow, failed="too late")
+    found = await read_upload(books.database, SHOP, upload)
+    assert found is not None
+    assert found.at_work
+    await end_upload(books.database, quick, failed="in time")
+    found = await read_upload(books.database, SHOP, upload)
+    assert found is not None
+    assert found.failed == "in time"
 
 
 async def test_a_map_that_a_person_confirmed_reads_the_file_of_an_account_without_one(books: Books) -> None:
@@ -177,8 +229,6 @@ async def test_notes_explain_a_row_and_stay(books: Books) -> None:
 
 
 async def test_uploads_go_after_their_retention(books: Books) -> None:
-    from datetime import timedelta
-
     old, new = await uploaded(books), await uploaded(books)
     await books.database.execute(
         "UPDATE statement_uploads SET uploaded_at = now() - interval '91 days' WHERE id = $1", old

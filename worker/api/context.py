@@ -23,7 +23,8 @@ class Api(Struct, frozen=True, kw_only=True):
     """`reads` are for what may take long. `open_checkout` runs a gateway's `open()`; it ends within an opening's lease.
 
     `wrong_key_wait` counts a wrong key of the request's sender: the seconds that it has to wait, or None.
-    `keys_refused` counts them all. `twin_wait` is how many seconds a POST waits for another with its Idempotency-Key.
+    `keys_refused` counts them all. `address`: where a request comes from, behind trusted proxies. `twin_wait` is how
+    many seconds a POST waits for another with its Idempotency-Key.
     """
 
     config: Config
@@ -34,6 +35,7 @@ class Api(Struct, frozen=True, kw_only=True):
     bus: ClaimPublisher
     open_checkout: Callable[[Account, Opening], Awaitable[OpeningOutcome]]
     wrong_key_wait: Callable[[web.Request], float | None]
+    address: Callable[[web.Request], str | None] = lambda request: request.remote
     keys_refused: Counter
     new_payment_id: Callable[[], str] = new_payment_id
     twin_wait: float = 10.0

@@ -39,7 +39,9 @@ class Asking:
         found = read_fields(RESOLUTION, await read_body(request))
         wanted = ResolutionRequest(**{**found, "status": Status(found["status"])})
         try:
-            origin = Origin(actor=wanted.actor, via="api", address=request.remote, key=caller_of(request).key.name)
+            origin = Origin(
+                actor=wanted.actor, via="api", address=self._api.address(request), key=caller_of(request).key.name
+            )
             api = self._api
             decided = await decide(api.database, api.ledger, api.rules, payment.id, wanted, origin)
         except ResolutionRefused as refused:

@@ -40,9 +40,7 @@ class Endpoint(Struct, frozen=True, kw_only=True):
 
     @property
     def shown_url(self) -> str:
-        """The URL without its query, which may hold a token."""
-        parts = urlsplit(self.url)
-        return parts._replace(query="…" if parts.query else "").geturl()
+        return without_query(self.url)
 
 
 class EndpointRow(Struct, frozen=True, kw_only=True):
@@ -51,6 +49,12 @@ class EndpointRow(Struct, frozen=True, kw_only=True):
     id: str
     merchant: str
     configured_id: str | None
+
+
+def without_query(url: str) -> str:
+    """The URL without its query, which may hold a token."""
+    parts = urlsplit(url)
+    return parts._replace(query="…" if parts.query else "").geturl()
 
 
 def endpoints_of(config: Config) -> tuple[Endpoint, ...]:

@@ -78,7 +78,7 @@ async def _enter(guest: Guest, routes: Routes) -> web.StreamResponse:
     request, context = guest.request, guest.context
     resource = request.match_info.route.resource
     route = routes.get((request.method, resource.canonical)) if resource is not None else None
-    if route is None:
+    if route is None or "\0" in request.path:
         raise Denied(404, "missing")
     if isinstance(route, OpenRoute):
         form = await _form(request, route.max_body) if request.method == "POST" else {}
@@ -94,7 +94,7 @@ async def _enter(guest: Guest, routes: Routes) -> web.StreamResponse:
     if request.method == "POST" and not _is_of(form, token):
         raise Denied(403, "forged")
     visit = Visit(request=request, context=context, language=guest.language, form=form, operator=operator, token=token)
-    if route.confirms and not await context.sign_in.confirmed(operator, visit.field("confirm"), visit.address):
+    if route.confirms and not await context.sign_in.confirmed(operator, str(form.get("confirm", ""))):
         raise Denied(403, "confirm", "confirm.wrong")
     answer = await route.handler(visit)
     if cookie:
@@ -111,7 +111,7 @@ async def _session(guest: Guest) -> tuple[Operator, str, bool] | None:
         session = await find_session(context.database, token_hash(token), active=_is_navigation(request))
         operator = context.operators.named(session.operator) if session is not None else None
         fits = operator is not None and session is not None and credentials_of(operator) == session.credentials
-        if operator is not None and fits and named in (None, operator):
+        if operator is not None and fits and (named == operator or not _by_proxy(request, context)):
             return operator, token, False
     if named is not None and request.method == "GET":
         return named, await new_session(guest, named), True
@@ -120,11 +120,17 @@ async def _session(guest: Guest) -> tuple[Operator, str, bool] | None:
 
 def _proxied(request: web.Request, context: ConsoleContext) -> Operator | None:
     """The operator whom an identity proxy names. Its header is believed from the connection's own peer alone."""
-    proxy, peer = context.operators.console.proxy, read_address(request.remote or "")
-    if proxy is None or peer is None or not is_in(peer, proxy.networks):
+    proxy = context.operators.console.proxy
+    if proxy is None or not _by_proxy(request, context):
         return None
     named = request.headers.getall(proxy.header, [])
     return context.operators.named(named[0].strip()) if len(named) == 1 else None
+
+
+def _by_proxy(request: web.Request, context: ConsoleContext) -> bool:
+    """Whether the request came by the identity proxy. Then the session is that of the operator whom it names."""
+    proxy, peer = context.operators.console.proxy, read_address(request.remote or "")
+    return proxy is not None and peer is not None and is_in(peer, proxy.networks)
 
 
 async def new_session(guest: Guest, operator: Operator) -> str:
@@ -140,11 +146,6 @@ def set_session(answer: web.StreamResponse, token: str) -> None:
     answer.set_cookie(COOKIE, token, max_age=seconds, path="/", secure=True, httponly=True, samesite="Strict")
 
 
-def is_own_path(path: str) -> bool:
-    """Whether this is a path of ours, and no address of another site."""
-    return path.startswith("/") and not path.startswith("//") and not any(sign in path for sign in "\\\r\n\t")
-
-
 async def _form(request: web.Request, most: int) -> Mapping[str, Any]:
     """The fields of a form that a page of ours sent. Raises Denied for any other."""
     if not _from_own_page(request):
@@ -157,7 +158,10 @@ async def _form(request: web.Request, most: int) -> Mapping[str, Any]:
 
 def _from_own_page(request: web.Request) -> bool:
     origin, site = request.headers.getall("Origin", []), request.headers.get("Sec-Fetch-Site", "same-origin")
-    parts = urlsplit(origin[0]) if len(origin) == 1 else None
+    try:
+        parts = urlsplit(origin[0]) if len(origin) == 1 else None
+    except ValueError:
+        return False
     own = parts is not None and parts.scheme in ("http", "https") and parts.netloc.lower() == request.host.lower()
     return own and site == "same-origin"
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 from aiohttp import web
 
 from consumers.ports.bus import ClaimPublisher
@@ -12,7 +14,7 @@ from worker.console.console_routes import ROUTES
 from worker.console.layout import HEADERS
 from worker.console.route_table import Route
 from worker.console.sign_in import SignIn
-from worker.console.visit import ConsoleContext
+from worker.console.visit import HEAVY_AT_ONCE, ConsoleContext
 from worker.ingress.rate_limits import RateLimits
 from worker.postgres.database import Database
 from worker.runtime.http_listener import guarded
@@ -29,6 +31,7 @@ def console_app(config: Config, operators: Operators, database: Database, claims
         claims=claims,
         sign_in=SignIn(operators, database),
         senders=RateLimits(config.settings.trusted_proxies),
+        heavy=asyncio.Semaphore(HEAVY_AT_ONCE),
         menu=menu,
     )
     app = web.Application(middlewares=[entering(context, {(one.method, one.path): one for one in ROUTES})])

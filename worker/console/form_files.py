@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from aiohttp import BodyPartReader, web
+from aiohttp.http_exceptions import BadHttpMessage
 from msgspec import Struct
 
 MOST_FIELDS = 50
@@ -25,13 +26,14 @@ async def read_files(request: web.Request, most: int) -> dict[str, Any]:
 
     Raises HTTPRequestEntityTooLarge, and HTTPBadRequest for a body that is no such form.
     """
-    found, left = dict[str, Any](), most
+    found, left, parts = dict[str, Any](), most, 0
     if (length := request.content_length) is not None and length > most + _AROUND:
         raise web.HTTPRequestEntityTooLarge(most, length)
     try:
         reader = await request.multipart()
         while (part := await reader.next()) is not None:
-            if not isinstance(part, BodyPartReader) or part.name is None or len(found) == MOST_FIELDS:
+            parts += 1
+            if not isinstance(part, BodyPartReader) or part.name is None or parts > MOST_FIELDS:
                 raise web.HTTPBadRequest
             body = bytearray()
             while chunk := await part.read_chunk(_CHUNK):
@@ -41,6 +43,6 @@ async def read_files(request: web.Request, most: int) -> dict[str, Any]:
                 body += chunk
             name = part.filename
             found[part.name] = body.decode(errors="replace") if name is None else FormFile(name, bytes(body))
-    except ValueError:
+    except (ValueError, BadHttpMessage):
         raise web.HTTPBadRequest from None
     return found

@@ -11,7 +11,7 @@ from aiohttp import web
 
 from worker.console.page_script import SCRIPT
 from worker.console.stylesheet import STYLE
-from worker.console.visit import Guest, Visit
+from worker.console.visit import Guest, Visit, is_own_path
 from worker.console.wording import LANGUAGES, NAMES
 from worker.ingress.pages.language import chosen, preferred
 
@@ -164,5 +164,7 @@ def _languages(guest: Guest) -> h.Element:
     """A link that shows the same page in the other language. An answer to a POST has no such page."""
     [other] = [one for one in LANGUAGES if one != guest.language]
     query = {**guest.request.query, "lang": other}
-    path = guest.request.rel_url.with_query(query) if guest.request.method == "GET" else f"/?lang={other}"
-    return h.a(".language", href=str(path), lang=other, hreflang=other)[NAMES[other]]
+    path = str(guest.request.rel_url.with_query(query))
+    if guest.request.method != "GET" or not is_own_path(path):
+        path = f"/?lang={other}"
+    return h.a(".language", href=path, lang=other, hreflang=other)[NAMES[other]]

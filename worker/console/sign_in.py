@@ -15,6 +15,7 @@ from worker.console.passwords import DIGITS, Passwords, step_of
 from worker.console.slowing import LONGEST_BY_ADDRESS, LONGEST_BY_NAME, Slowing
 from worker.postgres.console_sessions import use_code
 from worker.postgres.database import Database
+from worker.runtime.peer_addresses import read_address, sender_key
 
 log = structlog.get_logger()
 
@@ -28,12 +29,16 @@ class TooManyFailures(Exception):
 
 
 class SignIn:
-    """`by_name` and `by_address` slow down those who fail."""
+    """`by_name` and `by_address` slow down those who fail to sign in; `confirming`, by name, those who are signed in.
+
+    So a stranger who fails in an operator's name keeps nobody from a decision.
+    """
 
     def __init__(self, operators: Operators, database: Database) -> None:
         self._operators, self._database = operators, database
         self._passwords = Passwords()
         self.by_name, self.by_address = Slowing(LONGEST_BY_NAME), Slowing(LONGEST_BY_ADDRESS)
+        self.confirming = Slowing(LONGEST_BY_NAME)
 
     async def operator(self, name: str, password: str, code: str, address: str) -> Operator | None:
         """The operator of this name, if both the password and a code that was not used before are right.
@@ -51,19 +56,22 @@ class SignIn:
         log.info("operator.signed_in", operator=operator.name)
         return operator
 
-    async def confirmed(self, operator: Operator, secret: str, address: str) -> bool:
+    async def confirmed(self, operator: Operator, secret: str) -> bool:
         """Whether the secret is the operator's password, or a code that was not used before.
 
         Raises TooManyFailures, and TimeoutError.
         """
-        keys = self._try(operator.name, address)
+        name = operator.name.lower()
+        if (wait := self.confirming.wait(name)) > 0:
+            raise TooManyFailures(wait)
+        self.confirming.failed(name)
         plain = secret.replace(" ", "")
         if len(plain) == DIGITS and plain.isdecimal() and await self._uses(operator, plain):
             right = True
         else:
             right = await self._passwords.right(secret, operator.password.reveal() if operator.password else None)
         if right:
-            self._succeeded(keys)
+            self.confirming.succeeded(name)
         else:
             log.warning("operator.refused", at="confirmation", operator=operator.name)
         return right
@@ -78,7 +86,8 @@ class SignIn:
 
     def _try(self, name: str, address: str) -> tuple[str, str]:
         """Count a failure before it is one: of many requests at once, none passes uncounted."""
-        keys = name.lower()[:100], address
+        sender = read_address(address)
+        keys = name.lower()[:100], address if sender is None else sender_key(sender)
         wait = max(self.by_name.wait(keys[0]), self.by_address.wait(keys[1]))
         if wait > 0:
             raise TooManyFailures(wait)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+import asyncio
+from collections.abc import AsyncIterator, Collection, Mapping
+from contextlib import asynccontextmanager
 from datetime import datetime
 from hashlib import sha256
 from typing import Any
@@ -22,10 +24,14 @@ from worker.console.wording import say
 from worker.ingress.rate_limits import RateLimits
 from worker.postgres.database import Database
 
+HEAVY_AT_ONCE = 2
+HEAVY_WAIT_SECONDS, HEAVY_SECONDS = 20.0, 120.0
+
 
 class ConsoleContext(Struct, frozen=True, kw_only=True):
     """What every page may use. `database` is the console's own small pool; claims go by `claims`.
 
+    `heavy` is for large files and long downloads: few at once, or they would take all memory and connections.
     `menu`: the roles that may open a page, by its path.
     """
 
@@ -36,11 +42,12 @@ class ConsoleContext(Struct, frozen=True, kw_only=True):
     claims: ClaimPublisher
     sign_in: SignIn
     senders: RateLimits
+    heavy: asyncio.Semaphore
     menu: Mapping[str, Collection[OperatorRole]]
 
     def address(self, request: web.Request) -> str:
         """Where the request comes from, behind trusted proxies."""
-        return str(self.senders.client(request) or "")
+        return self.senders.address(request) or ""
 
 
 class Guest(Struct, frozen=True, kw_only=True):
@@ -68,6 +75,17 @@ class Visit(Guest, frozen=True, kw_only=True):
     def database(self) -> Database:
         return self.context.database
 
+    @asynccontextmanager
+    async def heavy(self) -> AsyncIterator[None]:
+        """A turn for what takes much memory or a connection for long. Raises TimeoutError where none is free."""
+        async with asyncio.timeout(HEAVY_WAIT_SECONDS):
+            await self.context.heavy.acquire()
+        try:
+            async with asyncio.timeout(HEAVY_SECONDS):
+                yield
+        finally:
+            self.context.heavy.release()
+
     @property
     def now(self) -> datetime:
         return self.database.clock.now()
@@ -90,7 +108,12 @@ class Visit(Guest, frozen=True, kw_only=True):
     def field(self, name: str) -> str:
         """A text field of the form, without spaces around it; empty where it is missing."""
         value = self.form.get(name, "")
-        return value.strip() if isinstance(value, str) else ""
+        return value.replace("\0", "").strip() if isinstance(value, str) else ""
+
+
+def is_own_path(path: str) -> bool:
+    """Whether this is a path of ours, and no address of another site."""
+    return path.startswith("/") and not path.startswith("//") and not any(sign in path for sign in "\\\r\n\t")
 
 
 def form_token(token: str) -> str:

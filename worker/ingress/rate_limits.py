@@ -90,6 +90,11 @@ class RateLimits:
         address = self.client(request)
         return None if address is None or address.is_loopback else sender_key(address)
 
+    def address(self, request: web.Request) -> str | None:
+        """The sender's address as text, behind trusted proxies."""
+        client = self.client(request)
+        return None if client is None else str(client)
+
     def client(self, request: web.Request) -> IpAddress | None:
         """The sender's address: the nearest address that is not a trusted proxy. None if the connection has none."""
         address = read_address(request.remote or "")

@@ -38,11 +38,14 @@ log = structlog.get_logger()
 
 @contextmanager
 def in_memory(body: bytes) -> Iterator[Path]:
-    """A path at which these bytes can be read, in memory alone: the process may write to no disk."""
+    """A path at which these bytes can be read, in memory alone: the process may write to no disk.
+
+    It names this process, so that the program that reads workbooks can open it too.
+    """
     with os.fdopen(os.memfd_create("statement"), "wb") as file:
         file.write(body)
         file.flush()
-        yield Path(f"/proc/self/fd/{file.fileno()}")
+        yield Path(f"/proc/{os.getpid()}/fd/{file.fileno()}")
 
 
 class CannotReconcile(Exception):
@@ -72,7 +75,7 @@ class UploadRunner:
     async def reconcile_next(self) -> bool:
         """Reconcile the upload that waits longest. Returns whether there was one.
 
-        Raises DatabaseUnavailable and BusUnavailable; then it is begun again after a minute.
+        Raises DatabaseUnavailable and BusUnavailable. Then, and after our own fault, it is begun anew a minute later.
         """
         upload = await take_upload(self._database)
         if upload is None:
@@ -83,9 +86,13 @@ class UploadRunner:
         except (CannotReconcile, StatementError, AnotherRun, NotDecrypted) as error:
             log.info("reconcile.refused", upload=upload.id, account=upload.account)
             await end_upload(self._database, upload, failed=str(error))
+        except (DatabaseUnavailable, BusUnavailable):
+            raise
+        except Exception:
+            log.exception("reconcile.failed", upload=upload.id, account=upload.account)
         else:
             log.info("reconcile.done", upload=upload.id, account=upload.account, run=run.id, dry_run=run.dry_run)
-            await end_upload(self._database, upload, run=run.id)
+            await end_upload(self._database, upload, run=run)
         finally:
             beating.cancel()
             await asyncio.gather(beating, return_exceptions=True)
@@ -126,6 +133,6 @@ class UploadRunner:
         while True:
             await asyncio.sleep(BEAT_SECONDS)
             try:
-                await beat(self._database, upload.id)
+                await beat(self._database, upload)
             except DatabaseUnavailable as error:
                 log.warning("reconcile.beat_failed", error=error_name(error))

@@ -26,8 +26,13 @@ _ENDPOINTS = (Column("settings.endpoint"), Column("settings.merchant"), Column("
 async def show_settings(visit: Visit) -> web.StreamResponse:
     config, console = visit.context.config, visit.context.operators.console
     limit = console.second_person_limit
+    seen = {merchant.id for merchant in visit.merchants}
     operators = [
-        (one.name, visit.say(f"role.{one.role}"), ", ".join(one.merchants or ()) or visit.say("settings.all"))
+        (
+            one.name,
+            visit.say(f"role.{one.role}"),
+            visit.say("settings.all") if one.merchants is None else ", ".join(sorted(seen.intersection(one.merchants))),
+        )
         for one in console.operators
         if any(one.sees(merchant.id) for merchant in visit.merchants)
     ]

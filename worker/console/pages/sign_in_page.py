@@ -5,11 +5,11 @@ from __future__ import annotations
 import htpy as h
 from aiohttp import web
 
-from worker.console.access import COOKIE, is_own_path, new_session, set_session
+from worker.console.access import COOKIE, new_session, set_session
 from worker.console.elements import Column, form, moment, table
 from worker.console.layout import ASSETS, error_page, page, plain_page
 from worker.console.sign_in import TooManyFailures
-from worker.console.visit import Guest, Visit, token_hash
+from worker.console.visit import Guest, Visit, is_own_path, token_hash
 from worker.postgres.console_sessions import end_session, end_sessions, sessions_of
 
 _FOREVER = "public, max-age=31536000, immutable"

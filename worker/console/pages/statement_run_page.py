@@ -83,6 +83,13 @@ async def send_rows(visit: Visit) -> web.StreamResponse:
     answer = web.StreamResponse(headers={"Content-Disposition": f'attachment; filename="{run.id}.csv"'})
     answer.content_type, answer.charset = "text/csv", "utf-8"
     await answer.prepare(visit.request)
+    async with visit.heavy():
+        await _send_csv(visit, run, answer)
+    await answer.write_eof()
+    return answer
+
+
+async def _send_csv(visit: Visit, run: Run, answer: web.StreamResponse) -> None:
     text = io.StringIO()
     writer = csv.writer(text)
     text.write("\ufeff")
@@ -96,8 +103,6 @@ async def send_rows(visit: Visit) -> web.StreamResponse:
             text.seek(0)
             text.truncate()
     await answer.write(text.getvalue().encode())
-    await answer.write_eof()
-    return answer
 
 
 async def show_line(visit: Visit) -> web.StreamResponse:

@@ -56,6 +56,10 @@ BOOKS: Mapping[str, tuple[str, str]] = {
         "পরীক্ষামূলক মেলানো শেষ, কিছুই বদলানো হয়নি।",
     ),
     "books.run.well": ("The statement is reconciled.", "স্টেটমেন্টটি মেলানো হয়েছে।"),
+    "books.run.stopped": (
+        "Nothing was followed up, because most of the rows differ. Look at the run first. The file is still here.",
+        "বেশির ভাগ সারি মেলেনি, তাই কিছুই করা হয়নি। আগে ফলটি দেখুন। ফাইলটি এখনো এখানে আছে।",
+    ),
     "books.see_run": ("See what differs", "কী মেলেনি দেখুন"),
     "books.try": ("Dry run", "পরীক্ষামূলক মেলানো"),
     "books.try.explain": (

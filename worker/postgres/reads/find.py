@@ -19,6 +19,7 @@ from schemas.payments import Payment
 from schemas.report import Run
 from schemas.shown import PAYMENT_ID
 from worker.config import Config
+from worker.config.webhook_endpoints import without_query
 from worker.postgres.database import Connection, Reads
 from worker.postgres.ledger.rows import PAYMENT, payment_of
 from worker.postgres.past_payments import deleted_at
@@ -155,7 +156,10 @@ async def find(
         found += [FoundPayment(payment_of(row), "contact") for row in rows if row["id"] not in known]
         found = sorted(found, key=_newest_last)[-MOST_FOUND:]
     low = folded(name)
-    endpoints = [FoundEndpoint(**dict(row)) for row in await database.fetch(_ENDPOINT, low, merchants, name)]
+    endpoints = [
+        FoundEndpoint(**{**dict(row), "url": without_query(row["url"])})
+        for row in await database.fetch(_ENDPOINT, low, merchants, name)
+    ]
     run = await read_run(database, low) if low.startswith("rec_") else None
     runs = [run] if run is not None and run.account in scope.accounts else []
     past = None

@@ -14,6 +14,7 @@ from typing import Any, Literal
 import msgspec
 from msgspec import Struct
 
+from schemas.report import Run
 from schemas.statements import StatementMap
 from worker.postgres.command_tag import rows_changed
 from worker.postgres.database import Database, Reads
@@ -44,6 +45,9 @@ _TAKE = f"""
         ORDER BY wanted_at LIMIT 1 FOR UPDATE SKIP LOCKED)
     RETURNING {_SHOWN}
 """  # noqa: S608 - our own names
+_MINE = "id = $1 AND wanted_at = $2 AND tries = $3 AND done_at IS NULL"
+"""The upload as this process took it."""
+
 _FORGET = """
     DELETE FROM statement_uploads WHERE id = ANY(ARRAY(
         SELECT id FROM statement_uploads WHERE uploaded_at < now() - $1::interval ORDER BY uploaded_at LIMIT $2))
@@ -98,7 +102,17 @@ async def keep_upload(
     await database.execute(
         """INSERT INTO statement_uploads (id, merchant, account, name, sha256, size, key_id, body, uploaded_by)
            VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)""",
-        *(upload, merchant, account, name, hashlib.sha256(body).hexdigest(), len(body), key_id, stored, by),
+        *(
+            upload,
+            merchant,
+            account,
+            name.replace("\0", ""),
+            hashlib.sha256(body).hexdigest(),
+            len(body),
+            key_id,
+            stored,
+            by,
+        ),
     )
     return upload
 
@@ -151,19 +165,23 @@ async def take_upload(database: Database) -> Upload | None:
     return _upload(rows[0]) if rows else None
 
 
-async def beat(database: Database, upload: str) -> None:
+async def beat(database: Database, upload: Upload) -> None:
     """Say that this process is still at work on the upload."""
-    await database.execute("UPDATE statement_uploads SET beaten_at = clock_timestamp() WHERE id = $1", upload)
+    sql = f"UPDATE statement_uploads SET beaten_at = clock_timestamp() WHERE {_MINE}"  # noqa: S608 - our own words
+    await database.execute(sql, upload.id, upload.wanted_at, upload.tries)
 
 
-async def end_upload(database: Database, upload: Upload, *, run: str | None = None, failed: str | None = None) -> None:
-    """Store how it ended. The file of a statement that was reconciled to its end is deleted."""
-    gone = run is not None and upload.wanted == "run"
-    await database.execute(
-        """UPDATE statement_uploads SET done_at = clock_timestamp(), run = $2, failed = $3,
-               body = CASE WHEN $4 THEN NULL ELSE body END WHERE id = $1""",
-        *(upload.id, run, failed, gone),
-    )
+async def end_upload(database: Database, upload: Upload, *, run: Run | None = None, failed: str | None = None) -> None:
+    """Store how it ended, unless another process has begun it again. The file of a reconciled statement is deleted.
+
+    A run that was stopped has reconciled nothing, so its file stays.
+    """
+    gone = run is not None and run.stopped is None and upload.wanted == "run"
+    sql = f"""
+        UPDATE statement_uploads SET done_at = clock_timestamp(), run = $4, failed = $5,
+            body = CASE WHEN $6 THEN NULL ELSE body END WHERE {_MINE}
+    """  # noqa: S608 - our own words
+    await database.execute(sql, upload.id, upload.wanted_at, upload.tries, run and run.id, failed, gone)
 
 
 async def forget_uploads(retention: timedelta, database: Database, most: int) -> int:
