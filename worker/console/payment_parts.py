@@ -31,8 +31,9 @@ PAYMENT_COLUMNS = (
 )
 
 
-def payment_link(payment_id: str, words: str) -> h.Element:
-    return h.a(".id", href=f"/payments/{quote(payment_id)}")[words]
+def payment_link(payment_id: str, words: str | None = None) -> h.Element:
+    """A link to the payment's page, by its id unless there are other words."""
+    return h.a(".id", href=f"/payments/{quote(payment_id)}")[words or payment_id]
 
 
 def page_of(visit: Visit, section: str, name: str) -> str | None:

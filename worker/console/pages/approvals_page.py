@@ -13,8 +13,9 @@ from schemas.payments import Case, Payment
 from schemas.proposals import Proposal, ProposalState
 from worker.console import elements
 from worker.console.elements import Column
-from worker.console.layout import error_page, page
-from worker.console.pages.decide_parts import evidence_part, moved, path_id, payment_link, person_of, preview_part
+from worker.console.layout import error_page, missing, page, see_other
+from worker.console.pages.decide_parts import evidence_part, path_id, person_of, preview_part
+from worker.console.payment_parts import payment_link
 from worker.console.route_table import APPROVING
 from worker.console.visit import Visit
 from worker.postgres.audit_rows import record_act
@@ -93,19 +94,19 @@ async def approve_proposal(visit: Visit) -> web.StreamResponse:
     proposal = await _proposal(visit)
     await approve(visit.database, proposal.id, person_of(visit), _words(visit))
     await outcome_of(visit.database, proposal.id)
-    return moved(f"/approvals/{proposal.id}")
+    return see_other(f"/approvals/{proposal.id}")
 
 
 async def reject_proposal(visit: Visit) -> web.StreamResponse:
     proposal = await _proposal(visit)
     await reject(visit.database, proposal.id, person_of(visit), _words(visit))
-    return moved(f"/approvals/{proposal.id}")
+    return see_other(f"/approvals/{proposal.id}")
 
 
 async def withdraw_proposal(visit: Visit) -> web.StreamResponse:
     proposal = await _proposal(visit)
     await withdraw(visit.database, proposal.id, person_of(visit))
-    return moved(f"/approvals/{proposal.id}")
+    return see_other(f"/approvals/{proposal.id}")
 
 
 async def show_file(visit: Visit) -> web.StreamResponse:
@@ -116,7 +117,7 @@ async def show_file(visit: Visit) -> web.StreamResponse:
     except NotDecrypted:
         return error_page(visit, 409, "refused", "refused.key")
     if file is None:
-        return error_page(visit, 404, "missing")
+        return missing(visit)
     await record_act(visit.database, person_of(visit).origin, "evidence.read", proposal)
     answer = web.Response(body=file.body, content_type=file.media)
     answer.headers["Content-Disposition"] = f'attachment; filename="{proposal.id}.{file.suffix}"'
@@ -146,7 +147,7 @@ def _facts(visit: Visit, proposal: Proposal, payment: Payment) -> h.Node:
     decided = None if proposal.alone else proposal.decided_by
     return elements.facts(
         visit,
-        ("decide.payment", payment_link(visit, payment.id)),
+        ("decide.payment", payment_link(payment.id)),
         ("field.amount", elements.taka(visit, payment.amount)),
         ("approvals.wanted", h.strong[visit.say(f"status.{proposal.status}")]),
         ("field.transaction", proposal.transaction_id),

@@ -23,17 +23,10 @@ from schemas.requests import RESOLUTION, Wrong
 from schemas.shown import PAYMENT_ID
 from schemas.words import Status
 from worker.console import elements
-from worker.console.layout import error_page, page
-from worker.console.pages.decide_parts import (
-    evidence_part,
-    field_words,
-    moved,
-    path_id,
-    payment_link,
-    person_of,
-    preview_part,
-)
-from worker.console.route_table import ACTING
+from worker.console.layout import error_page, page, see_other
+from worker.console.pages.decide_parts import evidence_part, field_words, path_id, person_of, preview_part
+from worker.console.payment_parts import payment_link
+from worker.console.route_table import may_act
 from worker.console.visit import Visit
 from worker.postgres.evidence_files import EvidenceFile, FileRefused, evidence_file
 from worker.postgres.proposal_reads import outcome_of, waiting_proposals
@@ -93,7 +86,7 @@ async def show_preview(visit: Visit) -> web.StreamResponse:
         _title(visit, case.payment),
         elements.facts(
             visit,
-            ("decide.payment", payment_link(visit, case.payment.id)),
+            ("decide.payment", payment_link(case.payment.id)),
             ("field.amount", elements.taka(visit, case.payment.amount)),
             ("decide.status", h.strong[visit.say(f"status.{wanted.status}")]),
             ("decide.reason", wanted.reason),
@@ -116,7 +109,7 @@ async def act(visit: Visit) -> web.StreamResponse:
         raise ResolutionRefused("version_conflict", "the payment changed since it was looked at")
     seen = await preview(found.case, visit.context.rules, found.wanted, found.others, visit.now)
     if seen.already:
-        return moved(f"/held/{found.payment.id}")
+        return see_other(f"/held/{found.payment.id}")
     try:
         file = _file(visit)
     except FileRefused as refused:
@@ -127,7 +120,7 @@ async def act(visit: Visit) -> web.StreamResponse:
     made = await propose(visit.database, found.case, found.wanted, origin, file=file, cipher=cipher, alone=alone)
     if alone:
         await outcome_of(visit.database, made.id)
-    return moved(f"/approvals/{made.id}")
+    return see_other(f"/approvals/{made.id}")
 
 
 async def _step_one(visit: Visit, wrong: Sequence[Wrong] = ()) -> web.StreamResponse:
@@ -159,7 +152,7 @@ def _about(visit: Visit, payment: Payment, found: Evidence | None) -> h.Node:
     amount = elements.taka(visit, payment.amount)
     return elements.facts(
         visit,
-        ("decide.payment", payment_link(visit, payment.id)),
+        ("decide.payment", payment_link(payment.id)),
         ("decide.order", payment.order_ref),
         ("held.account", payment.account),
         ("field.amount", amount if payment.currency == "BDT" else f"{payment.amount:.2f} {payment.currency}"),
@@ -178,7 +171,7 @@ def _waits(visit: Visit, proposal: Proposal) -> h.Node:
 
 def _choice(visit: Visit, payment: Payment) -> h.Node:
     """The form of step one, for those who may propose. What was chosen before stays chosen."""
-    if visit.operator.role not in ACTING:
+    if not may_act(visit):
         return h.p(".note")[visit.say("decide.reads")]
     offered = [status for status in Status if status.rank >= payment.status.rank]
     choices = [

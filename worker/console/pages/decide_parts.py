@@ -1,4 +1,4 @@
-"""Parts of the pages about decisions: the person who acts, a payment's link and evidence, a preview, and refusals."""
+"""Parts of the pages about decisions: the person who acts, a payment's evidence, a preview, and refusals."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from consumers.explain.evidence import Answered, Evidence
 from schemas.proposals import Origin, Person
 from worker.console import elements
 from worker.console.elements import Column
-from worker.console.layout import error_page
+from worker.console.layout import error_page, missing
 from worker.console.route_table import ACTING, APPROVING
 from worker.console.visit import Visit
 from worker.console.wording import WORDING
@@ -44,7 +44,7 @@ def refusing(handler: Handler) -> Handler:
             return await handler(visit)
         except ResolutionRefused as refused:
             if refused.code in MISSING:
-                return error_page(visit, 404, "missing")
+                return missing(visit)
             return error_page(visit, 409, "refused", f"refused.{refused.code}")
 
     return handle
@@ -56,18 +56,6 @@ def path_id(visit: Visit, name: str, pattern: str) -> str:
     if not re.fullmatch(pattern, given, re.ASCII):
         raise ResolutionRefused("no_such_payment", "there is no such id")
     return given
-
-
-def moved(path: str) -> web.Response:
-    """The answer to a POST: the browser goes on to this page."""
-    return web.Response(status=303, headers={"Location": path})
-
-
-def payment_link(visit: Visit, payment_id: str, words: str | None = None) -> h.Node:
-    """The payment's page, where there is one; else its id."""
-    if "/payments/{payment_id}" not in visit.context.menu:
-        return words or h.code[payment_id]
-    return h.a(href=f"/payments/{payment_id}")[words or payment_id]
 
 
 def evidence_part(visit: Visit, found: Evidence) -> h.Node:

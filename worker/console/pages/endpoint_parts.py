@@ -5,12 +5,10 @@ from __future__ import annotations
 import re
 
 import htpy as h
-from aiohttp import web
 
 from worker.config.webhook_endpoints import Endpoint, endpoint_of
 from worker.console.elements import age, form
-from worker.console.layout import error_page
-from worker.console.route_table import ACTING
+from worker.console.route_table import may_act
 from worker.console.visit import Visit
 from worker.postgres.events.delivery_reads import Delivery, DeliveryState
 from worker.postgres.events.endpoint_reads import EndpointReport, EndpointState
@@ -40,19 +38,6 @@ async def endpoint_of_path(visit: Visit) -> Endpoint | None:
     """The endpoint of the path; None where the operator sees none of this id."""
     wanted = visit.request.match_info["webhook_id"]
     return next((one for one in await endpoints_seen(visit) if one.id == wanted), None)
-
-
-def missing(visit: Visit) -> web.Response:
-    return error_page(visit, 404, "missing")
-
-
-def to(path: str) -> web.Response:
-    """The answer to a POST that was done: the browser opens this page."""
-    return web.Response(status=303, headers={"Location": path})
-
-
-def may_act(visit: Visit) -> bool:
-    return visit.operator.role in ACTING
 
 
 def name_of(endpoint: Endpoint) -> str:

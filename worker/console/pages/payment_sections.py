@@ -15,7 +15,7 @@ from schemas.payments import Entry, Payment
 from schemas.words import EntryKind, Source
 from worker.console.elements import Column, facts, form, moment, table, taka
 from worker.console.payment_parts import delivery_page_of, linked, page_of, payment_rows
-from worker.console.route_table import ACTING, REVEALING
+from worker.console.route_table import REVEALING, may_act
 from worker.console.visit import Visit
 
 DIFFERS = "≠"
@@ -89,7 +89,7 @@ def receivers(visit: Visit, found: Sequence[Receiver]) -> h.Element:
 
 def _send_again(visit: Visit, one: Receiver) -> h.Node:
     address = delivery_page_of(visit, one.endpoint, one.event_id)
-    if address is None or visit.operator.role not in ACTING:
+    if address is None or not may_act(visit):
         return None
     return form(visit, f"{address}/resend", h.button(".second")[visit.say("payment.d.again")], kind="inline")
 

@@ -16,8 +16,8 @@ from schemas.report import Run
 from schemas.statements import Line, LineOutcome, StatementMap, Unread
 from worker.console.acted import acted
 from worker.console.elements import Column, confirm_field, facts, form, moment, table, taka
-from worker.console.layout import error_page, page
-from worker.console.route_table import ACTING
+from worker.console.layout import missing, page, see_other
+from worker.console.route_table import may_act
 from worker.console.visit import Visit
 from worker.postgres.statements.runs import read_runs
 from worker.postgres.statements.uploads import Upload, keep_upload, read_body, read_upload, read_uploads, want
@@ -89,7 +89,7 @@ async def upload_statement(visit: Visit) -> web.StreamResponse:
         by=visit.operator.name,
     )
     await acted(visit, "statement.uploaded", upload, merchant=account.merchant)
-    return web.Response(status=303, headers={"Location": f"/statements/uploads/{upload}"})
+    return see_other(f"/statements/uploads/{upload}")
 
 
 async def _statements(visit: Visit, *, wrong: str | None = None) -> web.StreamResponse:
@@ -101,7 +101,7 @@ async def _statements(visit: Visit, *, wrong: str | None = None) -> web.StreamRe
         visit.say("nav.statements"),
         h.p(".lead")[visit.say("books.lead")],
         h.p(".note.bad", role="alert")[visit.say(wrong)] if wrong else None,
-        _upload_form(visit, accounts) if visit.operator.role in ACTING else None,
+        _upload_form(visit, accounts) if may_act(visit) else None,
         h.h2[visit.say("books.waiting")],
         table(visit, visit.say("books.waiting.table"), _WAITING, [_waiting(visit, one) for one in waiting],
               empty=visit.say("books.waiting.none")),
@@ -159,7 +159,7 @@ def _state(visit: Visit, one: Upload) -> h.Element:
 
 async def show_upload(visit: Visit) -> web.StreamResponse:
     upload = await _upload(visit)
-    return error_page(visit, 404, "missing") if upload is None else await _upload_page(visit, upload)
+    return missing(visit) if upload is None else await _upload_page(visit, upload)
 
 
 async def try_upload(visit: Visit) -> web.StreamResponse:
@@ -175,7 +175,7 @@ async def run_upload(visit: Visit) -> web.StreamResponse:
 async def _want(visit: Visit, wanted: Literal["dry_run", "run"]) -> web.StreamResponse:
     upload = await _upload(visit)
     if upload is None:
-        return error_page(visit, 404, "missing")
+        return missing(visit)
     columns = upload.columns
     if wanted == "run":
         if upload.wanted is None or upload.at_work or upload.run is None:
@@ -193,7 +193,7 @@ async def _want(visit: Visit, wanted: Literal["dry_run", "run"]) -> web.StreamRe
         return await _upload_page(visit, upload, wrong="books.busy")
     action = "statement.reconciled" if wanted == "run" else "statement.tried"
     await acted(visit, action, upload.id, merchant=upload.merchant)
-    return web.Response(status=303, headers={"Location": f"/statements/uploads/{upload.id}"})
+    return see_other(f"/statements/uploads/{upload.id}")
 
 
 async def _upload(visit: Visit) -> Upload | None:
@@ -217,7 +217,7 @@ async def _upload_page(visit: Visit, upload: Upload, *, wrong: str | None = None
             ("books.size", visit.say("books.kb", count=f"{max(1, upload.size // 1024):,}")),
             ("books.sha", h.span(".id")[upload.sha256]),
         ),
-        _steps(visit, upload, looked) if looked and visit.operator.role in ACTING else None,
+        _steps(visit, upload, looked) if looked and may_act(visit) else None,
         _map(visit, upload, looked, begin) if looked else None,
         status=409 if wrong else 200,
         refresh=REFRESH_SECONDS if upload.at_work else None,
