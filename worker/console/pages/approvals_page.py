@@ -135,7 +135,7 @@ async def _proposal(visit: Visit) -> Proposal:
 def _row(visit: Visit, proposal: Proposal, payment: Payment) -> tuple[h.Node, ...]:
     return (
         h.a(href=f"/approvals/{proposal.id}")[payment.reference],
-        elements.taka(visit, payment.amount) if payment.currency == "BDT" else f"{payment.amount:.2f}",
+        elements.amount_of(visit, payment.amount, payment.currency),
         visit.say(f"status.{proposal.status}"),
         proposal.proposed_by,
         elements.moment(visit, proposal.proposed_at),
@@ -148,7 +148,7 @@ def _facts(visit: Visit, proposal: Proposal, payment: Payment) -> h.Node:
     return elements.facts(
         visit,
         ("decide.payment", payment_link(payment.id)),
-        ("field.amount", elements.taka(visit, payment.amount)),
+        ("field.amount", elements.amount_of(visit, payment.amount, payment.currency)),
         ("approvals.wanted", h.strong[visit.say(f"status.{proposal.status}")]),
         ("field.transaction", proposal.transaction_id),
         ("approvals.by", proposal.proposed_by),
@@ -219,8 +219,7 @@ def _form(visit: Visit, proposal: Proposal, act: str, *, kind: str = "", confirm
         fields = h.fragment[
             h.label(for_=f"why-{act}")[visit.say("approvals.why")],
             h.input(f"#why-{act}", name="why", maxlength=str(LONGEST_WORDS), autocomplete="off"),
-            h.label(for_=f"confirm-{act}")[visit.say("confirm")],
-            h.input(f"#confirm-{act}", type="password", name="confirm", required=True, autocomplete="current-password"),
+            elements.confirm_field(visit, f"confirm-{act}"),
         ]
     button = h.button(class_=kind or None)[visit.say(f"approvals.{act}")]
     return elements.form(visit, f"/approvals/{proposal.id}/{act}", fields, button)

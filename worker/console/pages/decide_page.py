@@ -39,7 +39,7 @@ MOST_BODY = 3 * MB
 """Of the second step's form: a file of 2 MiB and the fields around it."""
 
 
-class _Looked(Struct, frozen=True):
+class _Chosen(Struct, frozen=True):
     """What a decision is about: the payment, the keys that others have, and what was chosen."""
 
     case: Case
@@ -58,7 +58,7 @@ async def show_decide(visit: Visit) -> web.StreamResponse:
 async def show_preview(visit: Visit) -> web.StreamResponse:
     """Step two. What is wrong with the first step is said there."""
     found = await _chosen(visit)
-    if not isinstance(found, _Looked):
+    if not isinstance(found, _Chosen):
         return await _step_one(visit, found)
     case, wanted = found.case, found.wanted
     seen = await preview(case, visit.context.rules, wanted, found.others, visit.now)
@@ -87,7 +87,7 @@ async def show_preview(visit: Visit) -> web.StreamResponse:
         elements.facts(
             visit,
             ("decide.payment", payment_link(case.payment.id)),
-            ("field.amount", elements.taka(visit, case.payment.amount)),
+            ("field.amount", elements.amount_of(visit, case.payment.amount, case.payment.currency)),
             ("decide.status", h.strong[visit.say(f"status.{wanted.status}")]),
             ("decide.reason", wanted.reason),
             ("approvals.evidence", wanted.evidence),
@@ -103,7 +103,7 @@ async def show_preview(visit: Visit) -> web.StreamResponse:
 async def act(visit: Visit) -> web.StreamResponse:
     """Propose it, or decide alone below the limit. The page that follows has the outcome, after 2 s at most."""
     found = await _chosen(visit)
-    if not isinstance(found, _Looked):
+    if not isinstance(found, _Chosen):
         return await _step_one(visit, found)
     if basis_of(found.case) != visit.field("basis"):
         raise ResolutionRefused("version_conflict", "the payment changed since it was looked at")
@@ -149,13 +149,12 @@ def _about(visit: Visit, payment: Payment, found: Evidence | None) -> h.Node:
     status = visit.say(f"status.{payment.status}")
     if found is None:
         return h.p(".note")[visit.say("decide.not_held"), " ", visit.say("decide.now", status=status)]
-    amount = elements.taka(visit, payment.amount)
     return elements.facts(
         visit,
         ("decide.payment", payment_link(payment.id)),
         ("decide.order", payment.order_ref),
         ("held.account", payment.account),
-        ("field.amount", amount if payment.currency == "BDT" else f"{payment.amount:.2f} {payment.currency}"),
+        ("field.amount", elements.amount_of(visit, payment.amount, payment.currency)),
         ("field.status", status),
         ("held.reason", h.strong[", ".join(visit.say(f"hold.{hold}") for hold in found.holds)]),
         ("decide.why", h.span(lang="en")[found.why]),
@@ -198,7 +197,7 @@ def _choice(visit: Visit, payment: Payment) -> h.Node:
     ]
 
 
-async def _chosen(visit: Visit) -> _Looked | list[Wrong]:
+async def _chosen(visit: Visit) -> _Chosen | list[Wrong]:
     """What the form says, about the payment as it is now; or what is wrong with the form. Raises ResolutionRefused."""
     names = ("status", "reason", "evidence", "transaction_id")
     given = {name: value for name in names if (value := visit.field(name).replace("\r\n", "\n"))}
@@ -214,7 +213,7 @@ async def _chosen(visit: Visit) -> _Looked | list[Wrong]:
     check_proposer(person_of(visit), case.payment.merchant)
     if case.payment.account not in visit.context.rules.accounts:
         raise ResolutionRefused("account_not_configured", "the account of this payment is no longer configured")
-    return _Looked(case, others, replace(wanted, version=case.payment.version))
+    return _Chosen(case, others, replace(wanted, version=case.payment.version))
 
 
 async def _snapshot(visit: Visit) -> PaymentSnapshot:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from decimal import Decimal
 
 import htpy as h
 
@@ -13,7 +14,7 @@ from consumers.explain.reached import Receiver
 from schemas.audit import RecordedAct
 from schemas.payments import Entry, Payment
 from schemas.words import EntryKind, Source
-from worker.console.elements import Column, facts, form, moment, table, taka
+from worker.console.elements import Column, amount_of, facts, form, moment, table
 from worker.console.payment_parts import delivery_page_of, linked, page_of, payment_rows
 from worker.console.route_table import REVEALING, may_act
 from worker.console.visit import Visit
@@ -108,15 +109,19 @@ def _delivery(visit: Visit, one: Receiver) -> h.Node:
 
 
 def money(visit: Visit, payment: Payment) -> h.Element:
+
+    def written(amount: Decimal) -> str:
+        return amount_of(visit, amount, payment.currency)
+
     verified = visit.say("yes" if payment.amount_verified else "no")
     return h.section(aria_labelledby="money")[
         h.h2("#money")[visit.say("payment.money")],
         facts(
             visit,
-            ("payments.amount", taka(visit, payment.amount)),
+            ("payments.amount", written(payment.amount)),
             ("payment.verified", verified),
-            ("payment.refunded", taka(visit, payment.refunded_amount) if payment.refunded_amount else None),
-            ("payment.fee", None if payment.fee is None else taka(visit, payment.fee)),
+            ("payment.refunded", written(payment.refunded_amount) if payment.refunded_amount else None),
+            ("payment.fee", None if payment.fee is None else written(payment.fee)),
             ("payment.method", payment.method),
             ("payment.risk", payment.risk),
             ("payment.description", payment.description or None),
