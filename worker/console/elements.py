@@ -79,7 +79,10 @@ def form(visit: Visit, action: str, *content: h.Node, kind: str = "stacked", fil
 
 
 def confirm_field(visit: Visit, anchor: str = "confirm") -> h.Fragment:
-    """The field for the password or a code, in the form of a route that `confirms`. A page with two names each."""
+    """The field for the password or a code, in the form of a route that `confirms`. 
+
+    `anchor`: the id of the field, another one for each of several forms on a page.
+    """
     return h.fragment[
         h.label(for_=anchor)[visit.say("confirm")],
         h.input(f"#{anchor}", type="password", name="confirm", required=True, autocomplete="current-password"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from worker.console.pages import statement_run_page as run
 from worker.console.pages import statements_page as statements
+from worker.console.pages import upload_page as upload
 from worker.console.route_table import ACTING, EVERYBODY, Route
 
 _UPLOAD = "/statements/uploads/{upload}"
@@ -19,9 +20,9 @@ BOOKS: tuple[Route, ...] = (
         handler=statements.upload_statement,
         max_body=statements.MOST_BYTES,
     ),
-    Route(method="GET", path=_UPLOAD, roles=EVERYBODY, handler=statements.show_upload),
-    Route(method="POST", path=f"{_UPLOAD}/try", roles=ACTING, handler=statements.try_upload),
-    Route(method="POST", path=f"{_UPLOAD}/run", roles=ACTING, handler=statements.run_upload, confirms=True),
+    Route(method="GET", path=_UPLOAD, roles=EVERYBODY, handler=upload.show_upload),
+    Route(method="POST", path=f"{_UPLOAD}/try", roles=ACTING, handler=upload.try_upload),
+    Route(method="POST", path=f"{_UPLOAD}/run", roles=ACTING, handler=upload.run_upload, confirms=True),
     Route(method="GET", path=_RUN, roles=EVERYBODY, handler=run.show_run),
     Route(method="GET", path=f"{_RUN}/report", roles=EVERYBODY, handler=run.show_report),
     Route(method="GET", path=f"{_RUN}/rows.csv", roles=EVERYBODY, handler=run.send_rows),

@@ -15,7 +15,7 @@ from schemas.statements import LineOutcome
 from worker.console.acted import acted
 from worker.console.elements import Column, facts, form, moment, table, taka
 from worker.console.layout import missing, page, see_other
-from worker.console.pages.statements_page import accounts_of, run_state
+from worker.console.pages.statement_parts import accounts_of, run_state
 from worker.console.route_table import may_act
 from worker.console.visit import Visit
 from worker.postgres.statements.runs import read_line, read_rows, read_run

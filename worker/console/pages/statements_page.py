@@ -1,41 +1,26 @@
-"""Statements: upload one, see how each row is read, try it without effect, reconcile it; and the runs."""
+"""Statements: uploading one, those that wait to be reconciled, and the runs."""
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Sequence
-from itertools import islice
-from typing import Literal
 
 import htpy as h
 from aiohttp import web
-from msgspec import Struct
 
 from consumers.account import Account
 from schemas.report import Run
-from schemas.statements import Line, LineOutcome, StatementMap, Unread
+from schemas.statements import LineOutcome
 from worker.console.acted import acted
-from worker.console.elements import Column, confirm_field, facts, form, moment, table, taka
-from worker.console.layout import missing, page, see_other
+from worker.console.elements import Column, form, moment, table
+from worker.console.layout import page, see_other
+from worker.console.pages.statement_parts import accounts_of, cipher_of, run_state
 from worker.console.route_table import may_act
 from worker.console.visit import Visit
 from worker.postgres.statements.runs import read_runs
-from worker.postgres.statements.uploads import Upload, keep_upload, read_body, read_upload, read_uploads, want
-from worker.reconciliation.statements import (
-    Proposal,
-    StatementError,
-    as_toml,
-    guess_headers,
-    open_statement,
-    propose,
-    read_lines,
-)
-from worker.reconciliation.upload_runner import in_memory
-from worker.runtime.encryption import ArchiveCipher, NotDecrypted
+from worker.postgres.statements.uploads import Upload, keep_upload, read_uploads
 
 MOST_BYTES = 20 * 1024 * 1024
 ROWS = 50
-REFRESH_SECONDS = 2
 LONGEST_NAME = 120
 _WAITING = (
     Column("books.file"), Column("books.account"), Column("books.by"), Column("books.at"), Column("books.state"),
@@ -44,29 +29,7 @@ _RUNS = (
     Column("books.run"), Column("books.at"), Column("books.account"), Column("books.file"),
     Column("books.rows", number=True), Column("books.differ", number=True), Column("books.state"),
 )  # fmt: skip
-_LINES = (
-    Column("books.row"), Column("books.read_as"), Column("books.amount", number=True),
-    Column("books.when"), Column("books.ids"), Column("books.fee", number=True),
-)  # fmt: skip
 _FINE = (LineOutcome.MATCHED, LineOutcome.DUPLICATE)
-
-
-class Looked(Struct, frozen=True, kw_only=True):
-    """How a file is read: by `columns`, a configured map or a proposed one, with some of its rows."""
-
-    columns: StatementMap | None
-    proposal: Proposal | None = None
-    lines: tuple[Line | Unread, ...] = ()
-    more: bool = False
-    trouble: str | None = None
-
-
-def accounts_of(visit: Visit) -> dict[str, Account]:
-    return {account.id: account for merchant in visit.merchants for account in merchant.accounts}
-
-
-def cipher_of(visit: Visit) -> ArchiveCipher:
-    return ArchiveCipher(visit.context.config.archive.cipher_keys)
 
 
 async def show_statements(visit: Visit) -> web.StreamResponse:
@@ -140,194 +103,9 @@ def _run(visit: Visit, run: Run) -> Sequence[h.Node]:
     return link, moment(visit, run.started_at), run.account, h.bdi[run.source], *rows, run_state(visit, run)
 
 
-def run_state(visit: Visit, run: Run) -> h.Element:
-    if run.dry_run:
-        return h.span(".badge.quiet")[visit.say("books.dry")]
-    if run.stopped is not None:
-        return h.span(".badge.hand")[visit.say("books.stopped")]
-    tone, key = ("good", "books.done") if run.finished_at else ("wait", "books.unfinished")
-    return h.span(f".badge.{tone}")[visit.say(key)]
-
-
 def _state(visit: Visit, one: Upload) -> h.Element:
     if one.at_work:
         return h.span(".badge.wait")[visit.say("books.at_work")]
     if one.failed is not None:
         return h.span(".badge.stop")[visit.say("books.failed")]
     return h.span(".badge.quiet")[visit.say("books.tried" if one.run else "books.uploaded")]
-
-
-async def show_upload(visit: Visit) -> web.StreamResponse:
-    upload = await _upload(visit)
-    return missing(visit) if upload is None else await _upload_page(visit, upload)
-
-
-async def try_upload(visit: Visit) -> web.StreamResponse:
-    """Have the statement judged, without effect, by the configured map or by the proposed one, which is confirmed."""
-    return await _want(visit, "dry_run")
-
-
-async def run_upload(visit: Visit) -> web.StreamResponse:
-    """Have the statement reconciled as it was tried."""
-    return await _want(visit, "run")
-
-
-async def _want(visit: Visit, wanted: Literal["dry_run", "run"]) -> web.StreamResponse:
-    upload = await _upload(visit)
-    if upload is None:
-        return missing(visit)
-    columns = upload.columns
-    if wanted == "run":
-        if upload.wanted is None or upload.at_work or upload.run is None:
-            return await _upload_page(visit, upload, wrong="books.run.untried")
-    else:
-        columns = (await _look(visit, upload, 0)).columns
-        account = accounts_of(visit).get(upload.account)
-        if account is not None and account.statement is not None:
-            columns = None
-    merchants, many = [one.id for one in visit.merchants], bool(visit.field("however_many"))
-    by = visit.operator.name
-    if not await want(
-        visit.database, merchants, upload.id, wanted, by=by, columns=columns, however_many=many and wanted == "run"
-    ):
-        return await _upload_page(visit, upload, wrong="books.busy")
-    action = "statement.reconciled" if wanted == "run" else "statement.tried"
-    await acted(visit, action, upload.id, merchant=upload.merchant)
-    return see_other(f"/statements/uploads/{upload.id}")
-
-
-async def _upload(visit: Visit) -> Upload | None:
-    found = visit.request.match_info["upload"]
-    return await read_upload(visit.database, [one.id for one in visit.merchants], found)
-
-
-async def _upload_page(visit: Visit, upload: Upload, *, wrong: str | None = None) -> web.StreamResponse:
-    after = visit.request.query.get("after", "0")
-    begin = int(after) if after.isascii() and after.isdecimal() and len(after) < 9 else 0
-    looked = None if upload.at_work else await _look(visit, upload, begin)
-    return page(
-        visit,
-        visit.say("books.upload.title", name=upload.name),
-        h.p(".note.bad", role="alert")[visit.say(wrong)] if wrong else None,
-        _news(visit, upload),
-        facts(
-            visit,
-            ("books.account", upload.account),
-            ("books.by", h.fragment[upload.uploaded_by, ", ", moment(visit, upload.uploaded_at)]),
-            ("books.size", visit.say("books.kb", count=f"{max(1, upload.size // 1024):,}")),
-            ("books.sha", h.span(".id")[upload.sha256]),
-        ),
-        _steps(visit, upload, looked) if looked and may_act(visit) else None,
-        _map(visit, upload, looked, begin) if looked else None,
-        status=409 if wrong else 200,
-        refresh=REFRESH_SECONDS if upload.at_work else None,
-    )
-
-
-def _news(visit: Visit, upload: Upload) -> h.Node:
-    link = h.a(href=f"/statements/runs/{upload.run}")[visit.say("books.see_run")] if upload.run else None
-    if upload.at_work:
-        again = h.a(href=f"/statements/uploads/{upload.id}")[visit.say("refresh")]
-        return h.p(".note", role="status")[visit.say("books.working"), " ", again]
-    if upload.failed is not None:
-        return h.p(".note.bad", role="alert")[visit.say("books.failed.why"), " ", h.span(lang="en")[upload.failed]]
-    if upload.run is None:
-        return None
-    key = "books.tried.well" if upload.wanted == "dry_run" else "books.run.well"
-    return h.p(".note.fine", role="status")[visit.say(key), " ", link]
-
-
-def _steps(visit: Visit, upload: Upload, looked: Looked) -> h.Node:
-    if not upload.kept or looked.columns is None:
-        return None
-    trying = form(
-        visit, f"/statements/uploads/{upload.id}/try",
-        h.button(class_="second" if upload.run else None)[visit.say("books.try")], kind="inline",
-    )  # fmt: skip
-    if upload.run is None:
-        return h.fragment[h.p[visit.say("books.try.explain")], trying]
-    running = form(
-        visit,
-        f"/statements/uploads/{upload.id}/run",
-        h.p[visit.say("books.run.explain")],
-        h.label[
-            h.input(type="checkbox", name="however_many", value="yes"),
-            " ",
-            visit.say("books.however_many"),
-        ],
-        confirm_field(visit),
-        h.button[visit.say("books.reconcile")],
-        kind="stacked card",
-    )
-    return h.fragment[trying, running]
-
-
-def _map(visit: Visit, upload: Upload, looked: Looked, begin: int) -> h.Node:
-    if looked.trouble is not None:
-        words = visit.say("books.unreadable")
-        return h.p(".note.bad", role="alert")[words, " ", h.span(lang="en")[looked.trouble]]
-    configured = looked.proposal is None
-    shown = [_line(visit, one) for one in looked.lines]
-    onward = f"/statements/uploads/{upload.id}?after={begin + ROWS}"
-    return h.fragment[
-        h.h2[visit.say("books.map")],
-        h.p[visit.say("books.map.configured" if configured else "books.map.proposed")],
-        _proposed(visit, looked.proposal) if looked.proposal else None,
-        h.h2[visit.say("books.rows_read")],
-        table(visit, visit.say("books.rows_read.table", first=begin + 1, last=begin + len(shown)), _LINES, shown,
-              empty=visit.say("books.rows_read.none")),
-        h.p[h.a(href=onward)[visit.say("books.next")]] if looked.more else None,
-    ]  # fmt: skip
-
-
-def _proposed(visit: Visit, proposal: Proposal) -> h.Fragment:
-    unclear = h.ul(lang="en")[[h.li[one] for one in proposal.unclear]] if proposal.unclear else None
-    return h.fragment[
-        h.pre(lang="en", tabindex="0")[as_toml(proposal)],
-        h.p(".hand")[visit.say("books.unclear")] if unclear else None,
-        unclear,
-    ]
-
-
-def _line(visit: Visit, line: Line | Unread) -> Sequence[h.Node]:
-    if isinstance(line, Unread):
-        return f"{line.row:,}", h.span(".stop", lang="en")[line.why], None, None, h.bdi[line.text[:200]], None
-    said = f"{line.kind}, {line.status}" + (f" ({line.word})" if line.word else "")
-    ids = [one for one in (line.reference, line.transaction_id, line.session_id) if one]
-    return (
-        f"{line.row:,}",
-        h.span(lang="en")[said],
-        taka(visit, line.amount),
-        moment(visit, line.at) if line.at else None,
-        h.span(".id")[" · ".join(ids)],
-        taka(visit, line.fee) if line.fee is not None else None,
-    )
-
-
-async def _look(visit: Visit, upload: Upload, begin: int) -> Looked:
-    """How the file is read. A file that cannot be read is told in `trouble`."""
-    try:
-        body = await read_body(visit.database, cipher_of(visit), upload.id)
-    except NotDecrypted as error:
-        return Looked(columns=None, trouble=str(error))
-    if body is None:
-        return Looked(columns=upload.columns)
-    account = accounts_of(visit).get(upload.account)
-    return await asyncio.to_thread(_looked, body, account.statement if account else None, begin)
-
-
-def _looked(body: bytes, columns: StatementMap | None, begin: int) -> Looked:
-    proposal = None
-    try:
-        with in_memory(body) as path:
-            statement = open_statement(path)
-            if columns is None:
-                seen = guess_headers(statement)
-                proposal = propose(seen.headers, [row for _, row in seen.rows])
-                columns = proposal.map
-            if columns is None:
-                return Looked(columns=None, proposal=proposal)
-            lines = tuple(islice(read_lines(statement, columns), begin, begin + ROWS + 1))
-            return Looked(columns=columns, proposal=proposal, lines=lines[:ROWS], more=len(lines) > ROWS)
-    except StatementError as error:
-        return Looked(columns=None, proposal=proposal, trouble=str(error))
