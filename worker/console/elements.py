@@ -79,7 +79,7 @@ def form(visit: Visit, action: str, *content: h.Node, kind: str = "stacked", fil
 
 
 def confirm_field(visit: Visit, anchor: str = "confirm") -> h.Fragment:
-    """The field for the password or a code, in the form of a route that `confirms`. 
+    """The field for the password or a code, in the form of a route that `confirms`.
 
     `anchor`: the id of the field, another one for each of several forms on a page.
     """

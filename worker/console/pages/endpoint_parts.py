@@ -23,15 +23,19 @@ _ENDPOINT_TONES = {
 }
 
 
-async def endpoints_seen(visit: Visit, merchant: str | None = None) -> tuple[Endpoint, ...]:
-    """The endpoints of the operator's merchants, or of one of them, with the ids of their rows."""
-    configured = [
+def configured_endpoints(visit: Visit, merchant: str | None = None) -> list[Endpoint]:
+    """The endpoints that the configuration gives the operator's merchants, or one of them."""
+    return [
         endpoint_of(one.id, webhook)
         for one in visit.merchants
         if merchant in (None, one.id)
         for webhook in one.webhooks
     ]
-    return await known_endpoints(visit.database, configured)
+
+
+async def endpoints_seen(visit: Visit, merchant: str | None = None) -> tuple[Endpoint, ...]:
+    """The same endpoints with the ids of their rows, by which pages and deliveries name them."""
+    return await known_endpoints(visit.database, configured_endpoints(visit, merchant))
 
 
 async def endpoint_of_path(visit: Visit) -> Endpoint | None:

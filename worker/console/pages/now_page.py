@@ -9,10 +9,10 @@ from decimal import Decimal
 import htpy as h
 from aiohttp import web
 
-from worker.config.webhook_endpoints import Endpoint, endpoints_of
 from worker.console.bars import bars
 from worker.console.elements import DHAKA, Column, age, table, taka
 from worker.console.layout import page
+from worker.console.pages.endpoint_parts import configured_endpoints
 from worker.console.visit import Visit
 from worker.postgres.reads.gateway_state import GatewayState, read_gateways
 from worker.postgres.reads.now_state import NowState, read_now
@@ -35,7 +35,7 @@ _GATEWAY_COLUMNS = (
 async def show_now(visit: Visit) -> web.StreamResponse:
     ids = [merchant.id for merchant in visit.merchants]
     accounts = [account for merchant in visit.merchants for account in merchant.accounts]
-    state = await read_now(visit.database, ids, [one.id for one in accounts], endpoints_seen(visit), visit.now)
+    state = await read_now(visit.database, ids, [one.id for one in accounts], configured_endpoints(visit), visit.now)
     gateways = await read_gateways(visit.database, accounts)
     return page(
         visit,
@@ -45,11 +45,6 @@ async def show_now(visit: Visit) -> web.StreamResponse:
         _gateways(visit, state, gateways),
         refresh=REFRESH_SECONDS,
     )
-
-
-def endpoints_seen(visit: Visit) -> Sequence[Endpoint]:
-    """The endpoints of the merchants that the operator sees."""
-    return [one for one in endpoints_of(visit.context.config) if visit.operator.sees(one.merchant)]
 
 
 def _sentences(visit: Visit, state: NowState, gateways: Sequence[GatewayState]) -> Iterator[tuple[str, h.Node]]:
