@@ -12,13 +12,13 @@ from consumers.explain.evidence import Evidence, evidence
 from schemas.payments import Case, Payment
 from schemas.proposals import Proposal, ProposalState
 from worker.console import elements
+from worker.console.acted import acted
 from worker.console.elements import Column
 from worker.console.layout import error_page, missing, page, see_other
 from worker.console.pages.decide_parts import evidence_part, path_id, person_of, preview_part
 from worker.console.payment_parts import payment_link
 from worker.console.route_table import APPROVING
 from worker.console.visit import Visit
-from worker.postgres.audit_rows import record_act
 from worker.postgres.evidence_files import read_file
 from worker.postgres.proposal_reads import outcome_of, payments_of, read_proposal, waiting_proposals
 from worker.postgres.proposal_rows import approve, reject, withdraw
@@ -118,7 +118,7 @@ async def show_file(visit: Visit) -> web.StreamResponse:
         return error_page(visit, 409, "refused", "refused.key")
     if file is None:
         return missing(visit)
-    await record_act(visit.database, person_of(visit).origin, "evidence.read", proposal)
+    await acted(visit, "evidence.read", proposal.id, merchant=proposal.merchant, payment_id=proposal.payment_id)
     answer = web.Response(body=file.body, content_type=file.media)
     answer.headers["Content-Disposition"] = f'attachment; filename="{proposal.id}.{file.suffix}"'
     return answer

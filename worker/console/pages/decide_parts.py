@@ -27,6 +27,7 @@ _COMPARED = (Column("decide.what"), Column("decide.answered"), Column("decide.ex
 
 
 def person_of(visit: Visit) -> Person:
+    """The operator as the rules of two people know them: what their role may do, and for which merchants."""
     operator = visit.operator
     return Person(
         origin=Origin(actor=operator.name, via="console", address=visit.address),
@@ -92,6 +93,7 @@ def preview_part(visit: Visit, found: Preview) -> h.Node:
 
 
 def field_words(visit: Visit, field: str) -> str:
+    """The field of a payment in words; its own name where there are none."""
     return visit.say(f"field.{field}") if f"field.{field}" in WORDING else field
 
 

@@ -18,6 +18,7 @@ from worker.postgres.reads.gateway_state import GatewayState, read_gateways
 from worker.postgres.reads.now_state import NowState, read_now
 
 REFRESH_SECONDS = 5
+_TONES = {"answering": "good", "failing": "hand", "silent": "stop"}
 _DAY_COLUMNS = (
     Column("now.day"),
     Column("now.opened", number=True),
@@ -121,8 +122,8 @@ def _gateways(visit: Visit, state: NowState, gateways: Sequence[GatewayState]) -
     ]
 
 
-TONES = {"answering": "good", "failing": "hand", "silent": "stop"}
-
-
 def health(visit: Visit, one: GatewayState) -> h.Node:
-    return h.span(class_=f"badge {TONES.get(one.health, 'quiet')}")[visit.say(f"health.{one.health.replace(' ', '_')}")]
+    """A badge that says whether the gateway answers."""
+    return h.span(class_=f"badge {_TONES.get(one.health, 'quiet')}")[
+        visit.say(f"health.{one.health.replace(' ', '_')}")
+    ]
