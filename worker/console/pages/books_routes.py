@@ -1,4 +1,4 @@
-"""The routes of statements, uploads and runs: a part of the table in `worker.console.console_routes`."""
+"""The routes of statements, uploads and runs: a part of the table `console_routes`."""
 
 from __future__ import annotations
 

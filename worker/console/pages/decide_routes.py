@@ -1,4 +1,4 @@
-"""The routes of held payments, proposals and the audit trail: a part of the table in `worker.console.console_routes`."""
+"""The routes of held payments, proposals and the audit trail: a part of the table `console_routes`."""
 
 from __future__ import annotations
 

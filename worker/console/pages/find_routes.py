@@ -1,4 +1,4 @@
-"""The routes of finding, payments and callbacks: a part of the table in `worker.console.console_routes`."""
+"""The routes of finding, payments and callbacks: a part of the table `console_routes`."""
 
 from __future__ import annotations
 

@@ -64,8 +64,6 @@ FRAME: Mapping[str, tuple[str, str]] = {
         "পাতাটি হালনাগাদ করা যায়নি। তথ্য পুরোনো হতে পারে।",
     ),
     "refresh": ("Refresh", "হালনাগাদ করুন"),
-    "language": ("Language", "ভাষা"),
-    "utc": ("UTC", "UTC"),
     "status.pending": ("pending", "অপেক্ষমাণ"),
     "status.expired": ("expired", "মেয়াদোত্তীর্ণ"),
     "status.cancelled": ("cancelled", "বাতিল"),
