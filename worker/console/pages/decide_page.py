@@ -23,8 +23,9 @@ from schemas.requests import RESOLUTION, Wrong
 from schemas.shown import PAYMENT_ID
 from schemas.words import Status
 from worker.console import elements
+from worker.console.evidence_parts import field_words
 from worker.console.layout import error_page, page, see_other
-from worker.console.pages.decide_parts import evidence_part, field_words, path_id, person_of, preview_part
+from worker.console.pages.decide_parts import evidence_part, path_id, person_of, preview_part
 from worker.console.payment_parts import payment_link
 from worker.console.route_table import may_act
 from worker.console.visit import Visit

@@ -11,10 +11,11 @@ from aiohttp import web
 
 from consumers.commands.preview import Preview
 from consumers.commands.resolve import ResolutionRefused
-from consumers.explain.evidence import Answered, Evidence
+from consumers.explain.evidence import Evidence
 from schemas.proposals import Origin, Person
 from worker.console import elements
 from worker.console.elements import Column
+from worker.console.evidence_parts import answers_part, field_words
 from worker.console.layout import error_page, missing
 from worker.console.route_table import ACTING, APPROVING
 from worker.console.visit import Visit
@@ -23,7 +24,6 @@ from worker.console.wording import WORDING
 Handler = Callable[[Visit], Awaitable[web.StreamResponse]]
 MISSING = frozenset({"no_such_payment", "no_such_proposal"})
 _CHANGES = (Column("decide.what"), Column("decide.before"), Column("decide.after"))
-_COMPARED = (Column("decide.what"), Column("decide.answered"), Column("decide.expected"), Column("decide.differs"))
 
 
 def person_of(visit: Visit) -> Person:
@@ -60,13 +60,8 @@ def path_id(visit: Visit, name: str, pattern: str) -> str:
 
 
 def evidence_part(visit: Visit, found: Evidence) -> h.Node:
-    """The newest answers beside what was expected. The sentences about other payments are in English."""
-    answers = [_answer(visit, one) for one in found.answers]
-    return h.section[
-        h.h2[visit.say("decide.evidence")],
-        answers or h.p(".quiet")[visit.say("decide.no_answer")],
-        [h.p(lang="en")[sentence] for sentence in found.others],
-    ]
+    """The newest answers beside what was expected."""
+    return h.section[h.h2[visit.say("decide.evidence")], answers_part(visit, found)]
 
 
 def preview_part(visit: Visit, found: Preview) -> h.Node:
@@ -92,11 +87,6 @@ def preview_part(visit: Visit, found: Preview) -> h.Node:
     ]
 
 
-def field_words(visit: Visit, field: str) -> str:
-    """The field of a payment in words; its own name where there are none."""
-    return visit.say(f"field.{field}") if f"field.{field}" in WORDING else field
-
-
 def value_words(visit: Visit, field: str, value: str | None) -> h.Node:
     """A value of the payment as shops see it, in words where it is one of our words or times."""
     if value is None:
@@ -108,18 +98,3 @@ def value_words(visit: Visit, field: str, value: str | None) -> h.Node:
     if field.endswith("_at"):
         return elements.moment(visit, datetime.fromisoformat(value))
     return {"True": visit.say("yes"), "False": visit.say("no")}.get(value, value)
-
-
-def _answer(visit: Visit, answered: Answered) -> h.Node:
-    rows = [
-        (
-            field_words(visit, one.what),
-            one.answered or visit.say("none"),
-            one.expected or visit.say("none"),
-            h.strong(".stop")[visit.say("decide.differs")] if one.differs else "",
-        )
-        for one in answered.compared
-    ]
-    at = f"{answered.last_at.astimezone(elements.DHAKA):%Y-%m-%d %H:%M:%S}"
-    words = visit.say("decide.row", row=answered.by, at=at) if answered.by else visit.say("decide.answered_at", at=at)
-    return elements.table(visit, words, _COMPARED, rows, empty="")

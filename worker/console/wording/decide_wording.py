@@ -1,4 +1,4 @@
-"""The texts of the pages of `decide_routes`, and the words for statuses, holds and fields that other pages use too."""
+"""The texts of the pages of `decide_routes`, and the words for fields and evidence that other pages use too."""
 
 from __future__ import annotations
 
@@ -23,6 +23,16 @@ _WORDS: Mapping[str, tuple[str, str]] = {
     "field.method": ("Method", "মাধ্যম"),
     "field.risk": ("Risk", "ঝুঁকি"),
     "field.checked_at": ("Checked at", "যাচাইয়ের সময়"),
+}
+_EVIDENCE: Mapping[str, tuple[str, str]] = {
+    "evidence.field": ("Field", "তথ্য"),
+    "evidence.answered": ("Answered", "উত্তর"),
+    "evidence.expected": ("Expected", "প্রত্যাশিত"),
+    "evidence.asked": ("Asked by", "যা দিয়ে জিজ্ঞাসা"),
+    "evidence.differs": ("differs", "মেলে না"),
+    "evidence.answer": ("Answer of {by}, {at} in Dhaka", "{by}-এর উত্তর, {at} (ঢাকা)"),
+    "evidence.gateway": ("the gateway", "গেটওয়ে"),
+    "evidence.none": ("The gateway gave no answer.", "গেটওয়ে কোনো উত্তর দেয়নি।"),
 }
 _HELD: Mapping[str, tuple[str, str]] = {
     "held.lead": (
@@ -70,13 +80,7 @@ _DECIDE: Mapping[str, tuple[str, str]] = {
         "আপনার ভূমিকা শুধু দেখার। অপারেটর বা অনুমোদনকারী সিদ্ধান্ত নেন।",
     ),
     "decide.evidence": ("What the gateway answered", "গেটওয়ে যা উত্তর দিয়েছে"),
-    "decide.answered_at": ("Answered {at}", "উত্তর {at}"),
-    "decide.row": ("Said by {row}, as of {at}", "{row} থেকে, {at}"),
-    "decide.no_answer": ("The gateway gave no answer.", "গেটওয়ে কোনো উত্তর দেয়নি।"),
     "decide.what": ("Field", "তথ্য"),
-    "decide.answered": ("Answered", "উত্তর"),
-    "decide.expected": ("Expected", "প্রত্যাশিত"),
-    "decide.differs": ("differs", "মেলে না"),
     "decide.step_one": ("1. Choose what is true", "১. যা সত্য তা বেছে নিন"),
     "decide.status": ("The payment is", "পেমেন্টটি"),
     "decide.means.pending": (
@@ -180,7 +184,7 @@ _APPROVALS: Mapping[str, tuple[str, str]] = {
     ),
     "refused.not_held": ("The payment is no longer held.", "পেমেন্ট আর আটকে নেই।"),
     "refused.lower_status": (
-        "A status never goes back. Choose the present one or a later one.",
+        "A status never falls. Choose the present one or a higher one.",
         "স্ট্যাটাস কখনো পেছনে যায় না। বর্তমানটি বা পরের কোনোটি বেছে নিন।",
     ),
     "refused.transaction_used": ("Another payment has this transaction.", "অন্য পেমেন্টে এই লেনদেন আছে।"),
@@ -225,4 +229,4 @@ _AUDIT: Mapping[str, tuple[str, str]] = {
     "audit.older": ("Older acts", "পুরোনো কাজ"),
     "audit.of": ("Acts about the payment {payment}.", "{payment} পেমেন্টের কাজ।"),
 }
-DECIDE: Mapping[str, tuple[str, str]] = {**_WORDS, **_HELD, **_DECIDE, **_APPROVALS, **_AUDIT}
+DECIDE: Mapping[str, tuple[str, str]] = {**_WORDS, **_EVIDENCE, **_HELD, **_DECIDE, **_APPROVALS, **_AUDIT}

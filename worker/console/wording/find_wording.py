@@ -1,4 +1,4 @@
-"""The texts of the pages of `find_routes`: Find, Payments, Payment; and the words for statuses and holds."""
+"""The texts of the pages of `find_routes`: Find, Payments, a payment, and a callback as it was received."""
 
 from __future__ import annotations
 
@@ -78,14 +78,6 @@ FIND: Mapping[str, tuple[str, str]] = {
     "payment.decide": ("Decide", "সিদ্ধান্ত নিন"),
     "payment.evidence": ("Why it is held", "কেন আটকে আছে"),
     "payment.held_since": ("Held since", "যখন থেকে আটকে আছে"),
-    "payment.no_answer": ("The gateway gave no answer.", "গেটওয়ে কোনো উত্তর দেয়নি।"),
-    "payment.gateway": ("the gateway", "গেটওয়ে"),
-    "payment.answer": ("Answer of {by}, {at}", "{by}-এর উত্তর, {at}"),
-    "payment.e.field": ("Field", "তথ্য"),
-    "payment.e.answered": ("Answered", "উত্তর"),
-    "payment.e.expected": ("Expected", "প্রত্যাশিত"),
-    "payment.e.asked": ("Asked by", "যা দিয়ে জিজ্ঞাসা"),
-    "payment.e.differs": ("differs", "মেলে না"),
     "payment.shop": ("Does the shop know?", "দোকান কি জানে?"),
     "payment.shop.caption": ("The newest event at each endpoint", "প্রতিটি এন্ডপয়েন্টে সর্বশেষ ইভেন্ট"),
     "payment.shop.none": (

@@ -1,4 +1,4 @@
-"""The texts around every page: navigation, sign-in, sessions, times, states and errors."""
+"""The texts around every page: navigation, sign-in, sessions, times and errors; and the words of statuses and holds."""
 
 from __future__ import annotations
 
