@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
-from zoneinfo import ZoneInfo
 
 import htpy as h
 from msgspec import Struct
 
 from worker.console.visit import Guest, Visit
+from worker.runtime.zone import DHAKA
 
-DHAKA = ZoneInfo("Asia/Dhaka")
 Cells = Sequence[h.Node]
 
 

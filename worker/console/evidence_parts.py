@@ -5,9 +5,10 @@ from __future__ import annotations
 import htpy as h
 
 from consumers.explain.evidence import Answered, Evidence
-from worker.console.elements import DHAKA, Column, table
+from worker.console.elements import Column, table
 from worker.console.visit import Visit
 from worker.console.wording import WORDING
+from worker.runtime.zone import DHAKA
 
 DIFFERS = "≠"
 _COLUMNS = (

@@ -10,12 +10,13 @@ import htpy as h
 from aiohttp import web
 
 from worker.console.bars import bars
-from worker.console.elements import DHAKA, Column, age, table, taka
+from worker.console.elements import Column, age, table, taka
 from worker.console.layout import page
 from worker.console.pages.endpoint_parts import configured_endpoints
 from worker.console.visit import Visit
 from worker.postgres.reads.gateway_state import GatewayState, read_gateways
 from worker.postgres.reads.now_state import NowState, read_now
+from worker.runtime.zone import DHAKA
 
 REFRESH_SECONDS = 5
 _TONES = {"answering": "good", "failing": "hand", "silent": "stop"}

@@ -21,13 +21,14 @@ from schemas.requests import ListQuery, Wrong, list_query
 from schemas.shown import PAYMENT_ID, PaymentView
 from schemas.words import Hold, Status
 from worker.config import Merchant
-from worker.console.elements import DHAKA, taka
+from worker.console.elements import taka
 from worker.console.layout import missing, page
 from worker.console.payment_parts import address_with, payment_rows
 from worker.console.visit import Visit
 from worker.postgres.reads.differences import read_differences
 from worker.postgres.reads.reading import PageWithSummary, Position, read_page, read_rows
 from worker.runtime.csv_cells import csv_text
+from worker.runtime.zone import DHAKA
 
 PAGE = 50
 MOST_EXPORTED = 10_000

@@ -18,7 +18,7 @@ from worker.console.layout import missing, page, see_other
 from worker.console.pages.statement_parts import accounts_of, cipher_of
 from worker.console.route_table import may_act
 from worker.console.visit import Visit
-from worker.postgres.statements.uploads import Upload, read_body, read_upload, want
+from worker.postgres.statements.uploads import Upload, read_body, read_upload, request_work
 from worker.reconciliation.statements import (
     Proposal,
     StatementError,
@@ -79,7 +79,7 @@ async def _want(visit: Visit, wanted: Literal["dry_run", "run"]) -> web.StreamRe
             columns = None
     merchants, many = [one.id for one in visit.merchants], bool(visit.field("however_many"))
     by = visit.operator.name
-    if not await want(
+    if not await request_work(
         visit.database, merchants, upload.id, wanted, by=by, columns=columns, however_many=many and wanted == "run"
     ):
         return await _upload_page(visit, upload, wrong="books.busy")
