@@ -139,7 +139,7 @@ async def request_work(
     columns: StatementMap | None = None,
     however_many: bool = False,
 ) -> Upload | None:
-    """Ask the role `reconcile` for a run over the file, read by `columns`. None during a run, or if the file is gone."""
+    """Ask the role `reconcile` for a run over the file, read by `columns`. None during a run or without the file."""
     confirmed = None if columns is None else msgspec.to_builtins(columns, builtin_types=())
     rows = await database.fetch(_WANT, upload, list(merchants), wanted, by, confirmed, however_many)
     return _upload(rows[0]) if rows else None
