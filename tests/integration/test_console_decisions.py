@@ -233,7 +233,7 @@ async def test_held_tells_the_sum_what_differs_and_who_has_each(office: Office) 
     assert "amount 15.00, expected 1500.50" in page
     assert path in page
     assert "omar proposed: completed" in page
-    assert "Your role reads" in (await vera.get(f"/held/{two}")).text
+    assert "Your role only reads" in (await vera.get(f"/held/{two}")).text
     assert "আটকে" in (await vera.get("/held?lang=bn")).text
 
 

@@ -78,7 +78,7 @@ async def test_upload_look_try_run_and_explain(console: Console, config: Config)
     assert "Reconcile</button>" not in looked.text, "it has to be tried first"
     assert (await signed.post(f"{path}/run", {"confirm": PASSWORD})).status == 409
     assert (await signed.post(f"{path}/try")).status == 303
-    assert "at work" in (await signed.get(path)).text
+    assert "being worked on" in (await signed.get(path)).text
     assert (await signed.post(f"{path}/try")).status == 409
     await work(console.database, config)
     tried = await signed.get(path)

@@ -18,8 +18,7 @@ from cyclopts import Parameter
 
 from worker.cli.command_errors import WrongUsage
 from worker.runtime.csv_cells import csv_text
-
-ZONE = "Asia/Dhaka"
+from worker.runtime.zone import ZONE
 
 Record = Mapping[str, object]
 

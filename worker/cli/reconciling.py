@@ -29,10 +29,10 @@ from worker.postgres.queue.claim_queue import PostgresBus
 from worker.postgres.server.opened import opened_as_it_is
 from worker.postgres.tokens import PostgresTokens
 from worker.reconciliation.gateway_list import ListFailed, list_lines
-from worker.reconciliation.report_of_run import ZONE
 from worker.reconciliation.run import AnotherRun, Lines, StatementScope
 from worker.reconciliation.run import reconcile_lines as judge
 from worker.reconciliation.statements import StatementError, open_statement, read_lines
+from worker.runtime.zone import ZONE
 from worker.verify.gateways import Gateways, gateways
 
 ONE_DAY = timedelta(days=1)

@@ -142,6 +142,7 @@ async def new_session(guest: Guest, operator: Operator) -> str:
 
 
 def set_session(answer: web.StreamResponse, token: str) -> None:
+    """Have the browser keep the session, for as long as one may last."""
     seconds = int(LONGEST.total_seconds())
     answer.set_cookie(COOKIE, token, max_age=seconds, path="/", secure=True, httponly=True, samesite="Strict")
 

@@ -1,4 +1,4 @@
-"""Writing into the audit trail what an operator is about to do."""
+"""The audit trail of what an operator does in the console, where the act itself writes no record in its transaction."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ async def acted(
     payment_id: str | None = None,
     why: str | None = None,
 ) -> None:
-    """Write into the audit trail what the operator is about to do."""
+    """Add a record that this operator does this. `subject`: the id of what it is done to, such as an upload."""
     origin = Origin(actor=visit.operator.name, via="console", address=visit.address)
     record = AuditRecord(
         origin=origin, action=action, merchant=merchant, payment_id=payment_id, subject=subject, why=why

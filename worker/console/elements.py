@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
-from zoneinfo import ZoneInfo
 
 import htpy as h
 from msgspec import Struct
 
 from worker.console.visit import Guest, Visit
+from worker.runtime.zone import DHAKA
 
-DHAKA = ZoneInfo("Asia/Dhaka")
 Cells = Sequence[h.Node]
 
 
@@ -78,11 +77,14 @@ def form(visit: Visit, action: str, *content: h.Node, kind: str = "stacked", fil
     return h.form(class_=kind, method="post", action=action, enctype=enctype)[token, content]
 
 
-def confirm_field(visit: Visit) -> h.Fragment:
-    """The field for the password or a code, in the form of a route that `confirms`."""
+def confirm_field(visit: Visit, anchor: str = "confirm") -> h.Fragment:
+    """The field for the password or a code, in the form of a route that `confirms`.
+
+    `anchor`: the id of the field, another one for each of several forms on a page.
+    """
     return h.fragment[
-        h.label(for_="confirm")[visit.say("confirm")],
-        h.input("#confirm", type="password", name="confirm", required=True, autocomplete="current-password"),
+        h.label(for_=anchor)[visit.say("confirm")],
+        h.input(f"#{anchor}", type="password", name="confirm", required=True, autocomplete="current-password"),
     ]
 
 
@@ -115,6 +117,11 @@ def taka(visit: Guest, amount: Decimal | None) -> str:
     groups = [head[max(0, end - 2) : end] for end in range(len(head), 0, -2)][::-1]
     sign = "-" if amount < 0 else ""
     return visit.say("taka", amount=f"{sign}{','.join([*groups, tail])}.{part}")
+
+
+def amount_of(visit: Guest, amount: Decimal, currency: str) -> str:
+    """An amount in any currency; taka are grouped, and written as in every other place."""
+    return taka(visit, amount) if currency == "BDT" else f"{amount:,.2f} {currency}"
 
 
 def age(visit: Guest, seconds: float) -> str:

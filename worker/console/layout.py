@@ -85,6 +85,16 @@ def error_page(guest: Guest, status: int, name: str, key: str | None = None, **v
     return plain_page(guest, guest.say(f"error.{name}.title"), words, h.p[link], status=status)
 
 
+def missing(guest: Guest) -> web.Response:
+    """The page that says that there is no such page, or that it is about a merchant that is not the operator's."""
+    return error_page(guest, 404, "missing")
+
+
+def see_other(path: str) -> web.Response:
+    """The answer that makes the browser open this page of ours, such as after a POST that was done."""
+    return web.Response(status=303, headers={"Location": path})
+
+
 def language_of(request: web.Request) -> str:
     """The language that the person chose here, else the browser's."""
     said = chosen(request.query.get("lang")) or chosen(request.cookies.get(LANGUAGE_COOKIE))

@@ -10,7 +10,7 @@ import htpy as h
 
 from schemas.payments import Payment
 from schemas.words import Status
-from worker.console.elements import Cells, Column, moment, table, taka
+from worker.console.elements import Cells, Column, amount_of, moment, table
 from worker.console.visit import Guest, Visit
 
 _TONES = {
@@ -31,8 +31,9 @@ PAYMENT_COLUMNS = (
 )
 
 
-def payment_link(payment_id: str, words: str) -> h.Element:
-    return h.a(".id", href=f"/payments/{quote(payment_id)}")[words]
+def payment_link(payment_id: str, words: str | None = None) -> h.Element:
+    """A link to the payment's page, by its id unless there are other words."""
+    return h.a(".id", href=f"/payments/{quote(payment_id)}")[words or payment_id]
 
 
 def page_of(visit: Visit, section: str, name: str) -> str | None:
@@ -77,7 +78,7 @@ def payment_rows(
             payment.account,
             status_words(visit, payment),
             h.span(lang="en")[differs] if differs else "",
-            taka(visit, payment.amount),
+            amount_of(visit, payment.amount, payment.currency),
         )
 
     return table(visit, caption, PAYMENT_COLUMNS, map(cells, payments), empty=empty)

@@ -21,6 +21,11 @@ APPROVING = frozenset({OperatorRole.APPROVER})
 REVEALING = frozenset({OperatorRole.AUDITOR})
 
 
+def may_act(visit: Visit) -> bool:
+    """Whether the operator's role verifies, notes, sends again, replays, uploads and proposes."""
+    return visit.operator.role in ACTING
+
+
 class Route(Struct, frozen=True, kw_only=True):
     """`path` is as aiohttp writes it. With `confirms`, the form's field `confirm` has the password or a new code.
 

@@ -51,6 +51,8 @@ class ConsoleContext(Struct, frozen=True, kw_only=True):
 
 
 class Guest(Struct, frozen=True, kw_only=True):
+    """A request by somebody whom no session names. `form`: its fields; empty but for a POST."""
+
     request: web.Request
     context: ConsoleContext
     language: str
@@ -66,7 +68,7 @@ class Guest(Struct, frozen=True, kw_only=True):
 
 
 class Visit(Guest, frozen=True, kw_only=True):
-    """`token` is the session's, as the browser's cookie has it."""
+    """A request by an operator. `token` is the session's, as the browser's cookie has it."""
 
     operator: Operator
     token: str
@@ -117,8 +119,10 @@ def is_own_path(path: str) -> bool:
 
 
 def form_token(token: str) -> str:
+    """The token that a form carries: made from the session's, which it does not give away."""
     return sha256(b"payproof-form:" + token.encode()).hexdigest()
 
 
 def token_hash(token: str) -> bytes:
+    """What the database has of a session's token."""
     return sha256(b"payproof-session:" + token.encode()).digest()

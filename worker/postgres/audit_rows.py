@@ -9,8 +9,8 @@ import asyncpg
 import msgspec
 
 from schemas.audit import AuditRecord, RecordedAct
-from schemas.proposals import Origin, Proposal
-from worker.postgres.database import Connection, Database, Reads
+from schemas.proposals import Origin
+from worker.postgres.database import Connection, Reads
 
 MOST_SHOWN = 100
 
@@ -34,15 +34,6 @@ async def add_record(connection: Connection[asyncpg.Record], record: AuditRecord
         *(by.actor, by.via, by.address, by.key, record.action, record.merchant, record.payment_id, record.subject),
         *(record.why, record.detail),
     )
-
-
-async def record_act(database: Database, origin: Origin, action: str, proposal: Proposal) -> None:
-    """Record an act about a proposal that changes nothing, such as that its file was read."""
-    record = AuditRecord(
-        origin=origin, action=action, merchant=proposal.merchant, payment_id=proposal.payment_id, subject=proposal.id
-    )
-    async with database.connection() as connection:
-        await add_record(connection, record)
 
 
 async def read_audit(

@@ -12,8 +12,7 @@ from worker.postgres.database import Database
 from worker.postgres.statements.matched import read_matched
 from worker.postgres.statements.runs import read_rows
 from worker.reconciliation.report.gathering import gather
-
-ZONE = "Asia/Dhaka"
+from worker.runtime.zone import ZONE
 
 
 async def report_of(about: ReportHeader, database: Database, run: Run) -> Report:

@@ -58,7 +58,7 @@ async def test_upload_map_dry_run_run_and_explain_a_row(
     await expect(page.get_by_role("heading", level=1)).to_have_text("Statement may 2026.csv")
     await expect(page.get_by_text("is no amount")).to_be_visible()
     await page.get_by_role("button", name="Dry run").click()
-    await expect(page.get_by_text("This statement is at work.")).to_be_visible()
+    await expect(page.get_by_text("This statement is being worked on.")).to_be_visible()
     assert await runner.reconcile_next()
     if not scripts:
         await page.get_by_role("link", name="Refresh").click()
@@ -66,7 +66,7 @@ async def test_upload_map_dry_run_run_and_explain_a_row(
     await page.get_by_label("Follow up even").check()
     await page.get_by_label("Your password, or a new 6-digit code").fill(PASSWORD)
     await page.get_by_role("button", name="Reconcile").click()
-    await expect(page.get_by_text("This statement is at work.")).to_be_visible()
+    await expect(page.get_by_text("This statement is being worked on.")).to_be_visible()
     assert await runner.reconcile_next()
     if not scripts:
         await page.get_by_role("link", name="Refresh").click()
@@ -74,7 +74,7 @@ async def test_upload_map_dry_run_run_and_explain_a_row(
     await expect(page.get_by_text("is not yet explained")).to_be_visible()
     await page.get_by_role("row", name="TX0002").get_by_role("link", name="3", exact=True).click()
     await page.get_by_label("Your explanation").fill("A test of the gateway's people.")
-    await page.get_by_role("button", name="Keep it").click()
+    await page.get_by_role("button", name="Add the explanation").click()
     await expect(page.get_by_text("A test of the gateway's people.")).to_be_visible()
     await page.get_by_role("link", name="Back to the run").click()
     await expect(page.get_by_text("omar: A test of the gateway's people.")).to_be_visible()

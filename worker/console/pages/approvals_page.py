@@ -12,12 +12,13 @@ from consumers.explain.evidence import Evidence, evidence
 from schemas.payments import Case, Payment
 from schemas.proposals import Proposal, ProposalState
 from worker.console import elements
+from worker.console.acted import acted
 from worker.console.elements import Column
-from worker.console.layout import error_page, page
-from worker.console.pages.decide_parts import evidence_part, moved, path_id, payment_link, person_of, preview_part
+from worker.console.layout import error_page, missing, page, see_other
+from worker.console.pages.decide_parts import evidence_part, path_id, person_of, preview_part
+from worker.console.payment_parts import payment_link
 from worker.console.route_table import APPROVING
 from worker.console.visit import Visit
-from worker.postgres.audit_rows import record_act
 from worker.postgres.evidence_files import read_file
 from worker.postgres.proposal_reads import outcome_of, payments_of, read_proposal, waiting_proposals
 from worker.postgres.proposal_rows import approve, reject, withdraw
@@ -93,19 +94,19 @@ async def approve_proposal(visit: Visit) -> web.StreamResponse:
     proposal = await _proposal(visit)
     await approve(visit.database, proposal.id, person_of(visit), _words(visit))
     await outcome_of(visit.database, proposal.id)
-    return moved(f"/approvals/{proposal.id}")
+    return see_other(f"/approvals/{proposal.id}")
 
 
 async def reject_proposal(visit: Visit) -> web.StreamResponse:
     proposal = await _proposal(visit)
     await reject(visit.database, proposal.id, person_of(visit), _words(visit))
-    return moved(f"/approvals/{proposal.id}")
+    return see_other(f"/approvals/{proposal.id}")
 
 
 async def withdraw_proposal(visit: Visit) -> web.StreamResponse:
     proposal = await _proposal(visit)
     await withdraw(visit.database, proposal.id, person_of(visit))
-    return moved(f"/approvals/{proposal.id}")
+    return see_other(f"/approvals/{proposal.id}")
 
 
 async def show_file(visit: Visit) -> web.StreamResponse:
@@ -116,8 +117,8 @@ async def show_file(visit: Visit) -> web.StreamResponse:
     except NotDecrypted:
         return error_page(visit, 409, "refused", "refused.key")
     if file is None:
-        return error_page(visit, 404, "missing")
-    await record_act(visit.database, person_of(visit).origin, "evidence.read", proposal)
+        return missing(visit)
+    await acted(visit, "evidence.read", proposal.id, merchant=proposal.merchant, payment_id=proposal.payment_id)
     answer = web.Response(body=file.body, content_type=file.media)
     answer.headers["Content-Disposition"] = f'attachment; filename="{proposal.id}.{file.suffix}"'
     return answer
@@ -134,7 +135,7 @@ async def _proposal(visit: Visit) -> Proposal:
 def _row(visit: Visit, proposal: Proposal, payment: Payment) -> tuple[h.Node, ...]:
     return (
         h.a(href=f"/approvals/{proposal.id}")[payment.reference],
-        elements.taka(visit, payment.amount) if payment.currency == "BDT" else f"{payment.amount:.2f}",
+        elements.amount_of(visit, payment.amount, payment.currency),
         visit.say(f"status.{proposal.status}"),
         proposal.proposed_by,
         elements.moment(visit, proposal.proposed_at),
@@ -146,8 +147,8 @@ def _facts(visit: Visit, proposal: Proposal, payment: Payment) -> h.Node:
     decided = None if proposal.alone else proposal.decided_by
     return elements.facts(
         visit,
-        ("decide.payment", payment_link(visit, payment.id)),
-        ("field.amount", elements.taka(visit, payment.amount)),
+        ("decide.payment", payment_link(payment.id)),
+        ("field.amount", elements.amount_of(visit, payment.amount, payment.currency)),
         ("approvals.wanted", h.strong[visit.say(f"status.{proposal.status}")]),
         ("field.transaction", proposal.transaction_id),
         ("approvals.by", proposal.proposed_by),
@@ -218,8 +219,7 @@ def _form(visit: Visit, proposal: Proposal, act: str, *, kind: str = "", confirm
         fields = h.fragment[
             h.label(for_=f"why-{act}")[visit.say("approvals.why")],
             h.input(f"#why-{act}", name="why", maxlength=str(LONGEST_WORDS), autocomplete="off"),
-            h.label(for_=f"confirm-{act}")[visit.say("confirm")],
-            h.input(f"#confirm-{act}", type="password", name="confirm", required=True, autocomplete="current-password"),
+            elements.confirm_field(visit, f"confirm-{act}"),
         ]
     button = h.button(class_=kind or None)[visit.say(f"approvals.{act}")]
     return elements.form(visit, f"/approvals/{proposal.id}/{act}", fields, button)

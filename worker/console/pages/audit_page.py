@@ -12,7 +12,7 @@ from schemas.shown import PAYMENT_ID
 from worker.console import elements
 from worker.console.elements import Column
 from worker.console.layout import page
-from worker.console.pages.decide_parts import payment_link
+from worker.console.payment_parts import payment_link
 from worker.console.visit import Visit
 from worker.postgres.audit_rows import MOST_SHOWN, read_audit
 
@@ -60,6 +60,6 @@ def _row(visit: Visit, act: RecordedAct) -> tuple[h.Node, ...]:
         by.actor,
         elements.moment(visit, act.at),
         ", ".join(filter(None, (by.via, by.key, by.address))),
-        payment_link(visit, act.payment_id) if act.payment_id else "",
+        payment_link(act.payment_id) if act.payment_id else "",
         act.why or "",
     )

@@ -1,10 +1,10 @@
-"""Routes of the console, as `worker.console.console_routes` gathers them."""
+"""The routes of statements, uploads and runs: a part of the table `console_routes`."""
 
 from __future__ import annotations
 
 from worker.console.pages import statement_run_page as run
-from worker.console.pages import statement_upload_page as upload
 from worker.console.pages import statements_page as statements
+from worker.console.pages import upload_page as upload
 from worker.console.route_table import ACTING, EVERYBODY, Route
 
 _UPLOAD = "/statements/uploads/{upload}"

@@ -8,7 +8,7 @@ from aiohttp import web
 from schemas.callbacks import Callback, read_claim
 from schemas.own_json import NotOurs
 from worker.console.elements import Column, facts, moment, table
-from worker.console.layout import error_page, page
+from worker.console.layout import missing, page
 from worker.console.pages.payment_page import payment_of, record, reveal_form
 from worker.console.payment_parts import payment_link
 from worker.console.visit import Visit
@@ -19,7 +19,7 @@ from worker.runtime.encryption import ArchiveCipher, NotDecrypted
 async def ask_to_reveal(visit: Visit) -> web.StreamResponse:
     payment, claim_id = await payment_of(visit), visit.request.query.get("claim", "")
     if payment is None or not await claim_is_of(visit.database, claim_id, payment.id):
-        return error_page(visit, 404, "missing")
+        return missing(visit)
     return page(
         visit,
         visit.say("callback.title"),
@@ -32,7 +32,7 @@ async def ask_to_reveal(visit: Visit) -> web.StreamResponse:
 async def reveal_callback(visit: Visit) -> web.StreamResponse:
     payment, claim_id = await payment_of(visit), visit.field("claim")
     if payment is None or not await claim_is_of(visit.database, claim_id, payment.id):
-        return error_page(visit, 404, "missing")
+        return missing(visit)
     await record(visit, payment, "callback.revealed", subject=claim_id)  # before anything is shown
     try:
         keys = visit.context.config.archive.cipher_keys

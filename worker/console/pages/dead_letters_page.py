@@ -14,9 +14,9 @@ from aiohttp import web
 
 from worker.console.acted import acted
 from worker.console.elements import Column, confirm_field, facts, form, moment, table, text_field
-from worker.console.layout import error_page, page
-from worker.console.pages.endpoint_parts import may_act, missing, to
-from worker.console.route_table import APPROVING
+from worker.console.layout import error_page, missing, page, see_other
+from worker.console.payment_parts import payment_link
+from worker.console.route_table import APPROVING, may_act
 from worker.console.visit import Visit
 from worker.dead_letters import CheckedOut, NotReplayed, account_of, not_to_be_replayed, shown_letter
 from worker.postgres.queue.dead_table import PostgresDead
@@ -67,7 +67,7 @@ async def show_dead_letter(visit: Visit) -> web.StreamResponse:
             ("dead.letter", h.code[one.id]),
             ("dead.kind", visit.say(f"dead.kind.{one.kind}", gateway=one.provider)),
             ("dead.since", moment(visit, one.since)),
-            ("deliveries.payment", _payment(one.payment_id) if one.payment_id else None),
+            ("deliveries.payment", payment_link(one.payment_id) if one.payment_id else None),
             ("dead.reason", one.reason),
         ),
         h.p(".note")[visit.say("dead.stays", why=stays)] if stays else None,
@@ -103,7 +103,7 @@ async def replay_dead_letter(visit: Visit) -> web.StreamResponse:
         await PostgresDead(visit.database).replay(opened)
     except NotReplayed as failed:
         return error_page(visit, 409, "dead_stays", "dead.stays", why=failed)
-    return to("/dead-letters")
+    return see_other("/dead-letters")
 
 
 async def drop_dead_letter(visit: Visit) -> web.StreamResponse:
@@ -114,7 +114,7 @@ async def drop_dead_letter(visit: Visit) -> web.StreamResponse:
         return error_page(visit, 422, "dead_stays", "dead.why_missing")
     await _record(visit, "dead_letter.dropped", opened, why=why[:LONGEST_REASON])
     await PostgresDead(visit.database).drop(opened)
-    return to("/dead-letters")
+    return see_other("/dead-letters")
 
 
 def _row(visit: Visit, opened: CheckedOut) -> tuple[h.Node, ...]:
@@ -123,13 +123,9 @@ def _row(visit: Visit, opened: CheckedOut) -> tuple[h.Node, ...]:
         h.a(".id", href=f"/dead-letters/{opened.tag}")[one.id],
         visit.say(f"dead.kind.{one.kind}", gateway=one.provider),
         moment(visit, one.since),
-        _payment(one.payment_id) if one.payment_id else "",
+        payment_link(one.payment_id) if one.payment_id else "",
         one.reason,
     )
-
-
-def _payment(payment_id: str) -> h.Element:
-    return h.a(".id", href=f"/payments/{payment_id}")[payment_id]
 
 
 async def _letter(visit: Visit) -> CheckedOut | None:

@@ -23,17 +23,11 @@ from schemas.requests import RESOLUTION, Wrong
 from schemas.shown import PAYMENT_ID
 from schemas.words import Status
 from worker.console import elements
-from worker.console.layout import error_page, page
-from worker.console.pages.decide_parts import (
-    evidence_part,
-    field_words,
-    moved,
-    path_id,
-    payment_link,
-    person_of,
-    preview_part,
-)
-from worker.console.route_table import ACTING
+from worker.console.evidence_parts import field_words
+from worker.console.layout import error_page, page, see_other
+from worker.console.pages.decide_parts import evidence_part, path_id, person_of, preview_part
+from worker.console.payment_parts import payment_link
+from worker.console.route_table import may_act
 from worker.console.visit import Visit
 from worker.postgres.evidence_files import EvidenceFile, FileRefused, evidence_file
 from worker.postgres.proposal_reads import outcome_of, waiting_proposals
@@ -46,7 +40,7 @@ MOST_BODY = 3 * MB
 """Of the second step's form: a file of 2 MiB and the fields around it."""
 
 
-class _Looked(Struct, frozen=True):
+class _Chosen(Struct, frozen=True):
     """What a decision is about: the payment, the keys that others have, and what was chosen."""
 
     case: Case
@@ -65,7 +59,7 @@ async def show_decide(visit: Visit) -> web.StreamResponse:
 async def show_preview(visit: Visit) -> web.StreamResponse:
     """Step two. What is wrong with the first step is said there."""
     found = await _chosen(visit)
-    if not isinstance(found, _Looked):
+    if not isinstance(found, _Chosen):
         return await _step_one(visit, found)
     case, wanted = found.case, found.wanted
     seen = await preview(case, visit.context.rules, wanted, found.others, visit.now)
@@ -93,8 +87,8 @@ async def show_preview(visit: Visit) -> web.StreamResponse:
         _title(visit, case.payment),
         elements.facts(
             visit,
-            ("decide.payment", payment_link(visit, case.payment.id)),
-            ("field.amount", elements.taka(visit, case.payment.amount)),
+            ("decide.payment", payment_link(case.payment.id)),
+            ("field.amount", elements.amount_of(visit, case.payment.amount, case.payment.currency)),
             ("decide.status", h.strong[visit.say(f"status.{wanted.status}")]),
             ("decide.reason", wanted.reason),
             ("approvals.evidence", wanted.evidence),
@@ -110,13 +104,13 @@ async def show_preview(visit: Visit) -> web.StreamResponse:
 async def act(visit: Visit) -> web.StreamResponse:
     """Propose it, or decide alone below the limit. The page that follows has the outcome, after 2 s at most."""
     found = await _chosen(visit)
-    if not isinstance(found, _Looked):
+    if not isinstance(found, _Chosen):
         return await _step_one(visit, found)
     if basis_of(found.case) != visit.field("basis"):
         raise ResolutionRefused("version_conflict", "the payment changed since it was looked at")
     seen = await preview(found.case, visit.context.rules, found.wanted, found.others, visit.now)
     if seen.already:
-        return moved(f"/held/{found.payment.id}")
+        return see_other(f"/held/{found.payment.id}")
     try:
         file = _file(visit)
     except FileRefused as refused:
@@ -127,7 +121,7 @@ async def act(visit: Visit) -> web.StreamResponse:
     made = await propose(visit.database, found.case, found.wanted, origin, file=file, cipher=cipher, alone=alone)
     if alone:
         await outcome_of(visit.database, made.id)
-    return moved(f"/approvals/{made.id}")
+    return see_other(f"/approvals/{made.id}")
 
 
 async def _step_one(visit: Visit, wrong: Sequence[Wrong] = ()) -> web.StreamResponse:
@@ -156,13 +150,12 @@ def _about(visit: Visit, payment: Payment, found: Evidence | None) -> h.Node:
     status = visit.say(f"status.{payment.status}")
     if found is None:
         return h.p(".note")[visit.say("decide.not_held"), " ", visit.say("decide.now", status=status)]
-    amount = elements.taka(visit, payment.amount)
     return elements.facts(
         visit,
-        ("decide.payment", payment_link(visit, payment.id)),
+        ("decide.payment", payment_link(payment.id)),
         ("decide.order", payment.order_ref),
         ("held.account", payment.account),
-        ("field.amount", amount if payment.currency == "BDT" else f"{payment.amount:.2f} {payment.currency}"),
+        ("field.amount", elements.amount_of(visit, payment.amount, payment.currency)),
         ("field.status", status),
         ("held.reason", h.strong[", ".join(visit.say(f"hold.{hold}") for hold in found.holds)]),
         ("decide.why", h.span(lang="en")[found.why]),
@@ -178,7 +171,7 @@ def _waits(visit: Visit, proposal: Proposal) -> h.Node:
 
 def _choice(visit: Visit, payment: Payment) -> h.Node:
     """The form of step one, for those who may propose. What was chosen before stays chosen."""
-    if visit.operator.role not in ACTING:
+    if not may_act(visit):
         return h.p(".note")[visit.say("decide.reads")]
     offered = [status for status in Status if status.rank >= payment.status.rank]
     choices = [
@@ -205,7 +198,7 @@ def _choice(visit: Visit, payment: Payment) -> h.Node:
     ]
 
 
-async def _chosen(visit: Visit) -> _Looked | list[Wrong]:
+async def _chosen(visit: Visit) -> _Chosen | list[Wrong]:
     """What the form says, about the payment as it is now; or what is wrong with the form. Raises ResolutionRefused."""
     names = ("status", "reason", "evidence", "transaction_id")
     given = {name: value for name in names if (value := visit.field(name).replace("\r\n", "\n"))}
@@ -221,7 +214,7 @@ async def _chosen(visit: Visit) -> _Looked | list[Wrong]:
     check_proposer(person_of(visit), case.payment.merchant)
     if case.payment.account not in visit.context.rules.accounts:
         raise ResolutionRefused("account_not_configured", "the account of this payment is no longer configured")
-    return _Looked(case, others, replace(wanted, version=case.payment.version))
+    return _Chosen(case, others, replace(wanted, version=case.payment.version))
 
 
 async def _snapshot(visit: Visit) -> PaymentSnapshot:

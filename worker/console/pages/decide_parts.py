@@ -1,4 +1,4 @@
-"""Parts of the pages about decisions: the person who acts, a payment's link and evidence, a preview, and refusals."""
+"""Parts of the pages about decisions: the person who acts, a payment's evidence, a preview, and refusals."""
 
 from __future__ import annotations
 
@@ -11,11 +11,12 @@ from aiohttp import web
 
 from consumers.commands.preview import Preview
 from consumers.commands.resolve import ResolutionRefused
-from consumers.explain.evidence import Answered, Evidence
+from consumers.explain.evidence import Evidence
 from schemas.proposals import Origin, Person
 from worker.console import elements
 from worker.console.elements import Column
-from worker.console.layout import error_page
+from worker.console.evidence_parts import answers_part, field_words
+from worker.console.layout import error_page, missing
 from worker.console.route_table import ACTING, APPROVING
 from worker.console.visit import Visit
 from worker.console.wording import WORDING
@@ -23,10 +24,10 @@ from worker.console.wording import WORDING
 Handler = Callable[[Visit], Awaitable[web.StreamResponse]]
 MISSING = frozenset({"no_such_payment", "no_such_proposal"})
 _CHANGES = (Column("decide.what"), Column("decide.before"), Column("decide.after"))
-_COMPARED = (Column("decide.what"), Column("decide.answered"), Column("decide.expected"), Column("decide.differs"))
 
 
 def person_of(visit: Visit) -> Person:
+    """The operator as the rules of two people know them: what their role may do, and for which merchants."""
     operator = visit.operator
     return Person(
         origin=Origin(actor=operator.name, via="console", address=visit.address),
@@ -44,7 +45,7 @@ def refusing(handler: Handler) -> Handler:
             return await handler(visit)
         except ResolutionRefused as refused:
             if refused.code in MISSING:
-                return error_page(visit, 404, "missing")
+                return missing(visit)
             return error_page(visit, 409, "refused", f"refused.{refused.code}")
 
     return handle
@@ -58,26 +59,9 @@ def path_id(visit: Visit, name: str, pattern: str) -> str:
     return given
 
 
-def moved(path: str) -> web.Response:
-    """The answer to a POST: the browser goes on to this page."""
-    return web.Response(status=303, headers={"Location": path})
-
-
-def payment_link(visit: Visit, payment_id: str, words: str | None = None) -> h.Node:
-    """The payment's page, where there is one; else its id."""
-    if "/payments/{payment_id}" not in visit.context.menu:
-        return words or h.code[payment_id]
-    return h.a(href=f"/payments/{payment_id}")[words or payment_id]
-
-
 def evidence_part(visit: Visit, found: Evidence) -> h.Node:
-    """The newest answers beside what was expected. The sentences about other payments are in English."""
-    answers = [_answer(visit, one) for one in found.answers]
-    return h.section[
-        h.h2[visit.say("decide.evidence")],
-        answers or h.p(".quiet")[visit.say("decide.no_answer")],
-        [h.p(lang="en")[sentence] for sentence in found.others],
-    ]
+    """The newest answers beside what was expected."""
+    return h.section[h.h2[visit.say("decide.evidence")], answers_part(visit, found)]
 
 
 def preview_part(visit: Visit, found: Preview) -> h.Node:
@@ -103,10 +87,6 @@ def preview_part(visit: Visit, found: Preview) -> h.Node:
     ]
 
 
-def field_words(visit: Visit, field: str) -> str:
-    return visit.say(f"field.{field}") if f"field.{field}" in WORDING else field
-
-
 def value_words(visit: Visit, field: str, value: str | None) -> h.Node:
     """A value of the payment as shops see it, in words where it is one of our words or times."""
     if value is None:
@@ -118,18 +98,3 @@ def value_words(visit: Visit, field: str, value: str | None) -> h.Node:
     if field.endswith("_at"):
         return elements.moment(visit, datetime.fromisoformat(value))
     return {"True": visit.say("yes"), "False": visit.say("no")}.get(value, value)
-
-
-def _answer(visit: Visit, answered: Answered) -> h.Node:
-    rows = [
-        (
-            field_words(visit, one.what),
-            one.answered or visit.say("none"),
-            one.expected or visit.say("none"),
-            h.strong(".stop")[visit.say("decide.differs")] if one.differs else "",
-        )
-        for one in answered.compared
-    ]
-    at = f"{answered.last_at.astimezone(elements.DHAKA):%Y-%m-%d %H:%M:%S}"
-    words = visit.say("decide.row", row=answered.by, at=at) if answered.by else visit.say("decide.answered_at", at=at)
-    return elements.table(visit, words, _COMPARED, rows, empty="")

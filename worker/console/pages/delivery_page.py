@@ -11,18 +11,17 @@ from aiohttp import web
 
 from worker.console.acted import acted
 from worker.console.elements import Column, facts, moment, table
-from worker.console.layout import page
+from worker.console.layout import missing, page, see_other
 from worker.console.pages.endpoint_parts import (
     delivery_path,
     endpoint_of_path,
     endpoint_path,
-    missing,
     name_of,
     next_words,
     resend_form,
     state_badge,
-    to,
 )
+from worker.console.payment_parts import payment_link
 from worker.console.visit import Visit
 from worker.postgres.events.delivery_reads import last_attempt, read_attempts, read_delivery
 from worker.postgres.events.event_reads import read_event
@@ -64,7 +63,7 @@ async def show_delivery(visit: Visit) -> web.StreamResponse:
             ("deliveries.state", h.fragment[state_badge(visit, delivery.state), " ", next_words(visit, delivery)]),
             ("deliveries.type", delivery.type),
             ("deliveries.event", h.a(".id", href=f"/events/{delivery.event_id}")[delivery.event_id]),
-            ("deliveries.payment", h.a(".id", href=f"/payments/{delivery.payment_id}")[delivery.payment_id]),
+            ("deliveries.payment", payment_link(delivery.payment_id)),
             ("endpoints.endpoint", h.a(href=endpoint_path(endpoint))[name_of(endpoint)]),
             ("deliveries.written", moment(visit, delivery.time)),
             ("deliveries.delivered_at", moment(visit, delivery.delivered_at) if delivery.delivered_at else None),
@@ -88,7 +87,7 @@ async def resend_delivery(visit: Visit) -> web.StreamResponse:
     await acted(visit, "event.resent", event_id, merchant=event.merchant, payment_id=event.payment_id)
     if not await resend(visit.database, endpoint.id, event_id):
         return missing(visit)
-    return to(delivery_path(endpoint, event_id))
+    return see_other(delivery_path(endpoint, event_id))
 
 
 def _last(visit: Visit, last: Mapping[str, Any]) -> h.Fragment:

@@ -12,22 +12,20 @@ from schemas.secret import SecretElsewhere
 from worker.config.webhook_endpoints import Endpoint
 from worker.console.acted import acted
 from worker.console.elements import Column, facts, form, moment, table
-from worker.console.layout import page
+from worker.console.layout import missing, page, see_other
 from worker.console.pages.endpoint_parts import (
     answer_words,
     delivery_path,
     endpoint_badge,
     endpoint_of_path,
     endpoint_path,
-    may_act,
-    missing,
     name_of,
     next_words,
     short_type,
     state_badge,
-    to,
     waits_for,
 )
+from worker.console.route_table import may_act
 from worker.console.visit import Visit
 from worker.deliver.sender import sender
 from worker.deliver.trying import trial_event
@@ -111,7 +109,7 @@ async def send_waiting(visit: Visit) -> web.StreamResponse:
     await acted(visit, "endpoint.enabled", endpoint.id, merchant=endpoint.merchant)
     await enable_endpoint(visit.database, endpoint.id, visit.now)
     visit.database.notify(Wakeup(placed=True))
-    return to(endpoint_path(endpoint))
+    return see_other(endpoint_path(endpoint))
 
 
 async def send_given_up(visit: Visit) -> web.StreamResponse:
@@ -120,7 +118,7 @@ async def send_given_up(visit: Visit) -> web.StreamResponse:
         return missing(visit)
     await acted(visit, "endpoint.given_up_resent", endpoint.id, merchant=endpoint.merchant)
     await resend_given_up(visit.database, endpoint.id)
-    return to(endpoint_path(endpoint))
+    return see_other(endpoint_path(endpoint))
 
 
 def _facts(visit: Visit, found: EndpointReport) -> h.Node:

@@ -5,12 +5,10 @@ from __future__ import annotations
 import re
 
 import htpy as h
-from aiohttp import web
 
 from worker.config.webhook_endpoints import Endpoint, endpoint_of
 from worker.console.elements import age, form
-from worker.console.layout import error_page
-from worker.console.route_table import ACTING
+from worker.console.route_table import may_act
 from worker.console.visit import Visit
 from worker.postgres.events.delivery_reads import Delivery, DeliveryState
 from worker.postgres.events.endpoint_reads import EndpointReport, EndpointState
@@ -25,34 +23,25 @@ _ENDPOINT_TONES = {
 }
 
 
-async def endpoints_seen(visit: Visit, merchant: str | None = None) -> tuple[Endpoint, ...]:
-    """The endpoints of the operator's merchants, or of one of them, with the ids of their rows."""
-    configured = [
+def configured_endpoints(visit: Visit, merchant: str | None = None) -> list[Endpoint]:
+    """The endpoints that the configuration gives the operator's merchants, or one of them."""
+    return [
         endpoint_of(one.id, webhook)
         for one in visit.merchants
         if merchant in (None, one.id)
         for webhook in one.webhooks
     ]
-    return await known_endpoints(visit.database, configured)
+
+
+async def endpoints_seen(visit: Visit, merchant: str | None = None) -> tuple[Endpoint, ...]:
+    """The same endpoints with the ids of their rows, by which pages and deliveries name them."""
+    return await known_endpoints(visit.database, configured_endpoints(visit, merchant))
 
 
 async def endpoint_of_path(visit: Visit) -> Endpoint | None:
     """The endpoint of the path; None where the operator sees none of this id."""
     wanted = visit.request.match_info["webhook_id"]
     return next((one for one in await endpoints_seen(visit) if one.id == wanted), None)
-
-
-def missing(visit: Visit) -> web.Response:
-    return error_page(visit, 404, "missing")
-
-
-def to(path: str) -> web.Response:
-    """The answer to a POST that was done: the browser opens this page."""
-    return web.Response(status=303, headers={"Location": path})
-
-
-def may_act(visit: Visit) -> bool:
-    return visit.operator.role in ACTING
 
 
 def name_of(endpoint: Endpoint) -> str:

@@ -10,18 +10,18 @@ from aiohttp import web
 
 from schemas.words import EventType
 from worker.console.elements import Column, facts, moment, table
-from worker.console.layout import page
+from worker.console.layout import missing, page
 from worker.console.pages.endpoint_parts import (
     answer_words,
     delivery_path,
     endpoints_seen,
-    missing,
     name_of,
     next_words,
     resend_form,
     short_type,
     state_badge,
 )
+from worker.console.payment_parts import payment_link
 from worker.console.visit import Visit
 from worker.postgres.events.delivery_reads import deliveries_of_event
 from worker.postgres.events.event_reads import NEWEST, LoggedEvent, newest_events, read_event
@@ -90,7 +90,7 @@ async def show_event(visit: Visit) -> web.StreamResponse:
         facts(
             visit,
             ("deliveries.event", h.code[event.id]),
-            ("deliveries.payment", h.a(".id", href=f"/payments/{event.payment_id}")[event.payment_id]),
+            ("deliveries.payment", payment_link(event.payment_id)),
             ("endpoints.merchant", event.merchant),
             ("events.account", event.account),
             ("deliveries.written", moment(visit, event.time)),

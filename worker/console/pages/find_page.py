@@ -6,7 +6,7 @@ import htpy as h
 from aiohttp import web
 
 from worker.console.elements import moment
-from worker.console.layout import page
+from worker.console.layout import page, see_other
 from worker.console.payment_parts import linked, page_of, payment_rows
 from worker.console.visit import Visit
 from worker.postgres.reads.differences import read_differences
@@ -22,7 +22,7 @@ async def show_find(visit: Visit) -> web.StreamResponse:
     scope = scope_of(config, {one.id for one in visit.merchants})
     found = await find(visit.database, typed, scope, config.contacts.hashing)
     if found.count == 1 and (only := _only_page(visit, found)):
-        return web.Response(status=303, headers={"Location": only})
+        return see_other(only)
     payments = [one.payment for one in found.payments]
     held = [one for one in payments if one.hold is not None]
     differences = await read_differences(visit.database, held, config.accounts, config.checks)

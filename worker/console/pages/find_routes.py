@@ -1,4 +1,4 @@
-"""Routes of the console, as `worker.console.console_routes` gathers them."""
+"""The routes of finding, payments and callbacks: a part of the table `console_routes`."""
 
 from __future__ import annotations
 

@@ -8,6 +8,7 @@ from aiohttp import web
 from worker.console.elements import facts, moment
 from worker.console.layout import page
 from worker.console.pages.now_page import REFRESH_SECONDS, health
+from worker.console.payment_parts import payment_link
 from worker.console.visit import Visit
 from worker.postgres.reads.gateway_state import GatewayState, read_gateways
 from worker.postgres.reads.now_state import read_callbacks
@@ -37,8 +38,9 @@ def _card(visit: Visit, one: GatewayState, callbacks: int) -> h.Element:
         else visit.say("gateways.calls", left=max(0, round(one.calls)), most=round(one.burst))
     )
     silent = one.health in ("silent", "failing")
-    payment = f"/payments/{one.last_payment_id}" if "/payments/{payment_id}" in visit.context.menu else None
-    word = one.last_word and (h.a(href=payment)[one.last_word] if payment and one.last_payment_id else one.last_word)
+    word: h.Node = one.last_word
+    if one.last_word and one.last_payment_id:
+        word = payment_link(one.last_payment_id, one.last_word)
     answered = moment(visit, one.answered_at) if one.answered_at else visit.say("gateways.never")
     return h.article(f"#{one.account}.card")[
         h.h2(".first")[one.account, " ", health(visit, one)],

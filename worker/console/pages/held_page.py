@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
+
 import htpy as h
 from aiohttp import web
 
@@ -58,8 +60,8 @@ def _lead(visit: Visit, work: WorkList, count: int) -> str:
         return visit.say("held.none")
     sums: dict[str, str] = {}
     for currency in dict.fromkeys(stake.currency for stake in work.stakes):
-        amount = sum(stake.amount for stake in work.stakes if stake.currency == currency)
-        sums[currency] = elements.taka(visit, amount) if currency == "BDT" and amount else f"{amount:.2f} {currency}"
+        amount = sum((stake.amount for stake in work.stakes if stake.currency == currency), Decimal(0))
+        sums[currency] = elements.amount_of(visit, amount, currency)
     age = elements.age(visit, (work.now - work.held[0].since).total_seconds())
     key = "held.lead.one" if count == 1 else "held.lead"
     return visit.say(key, count=count, amount=", ".join(sums.values()), age=age)
@@ -70,7 +72,7 @@ def _reasons(visit: Visit, work: WorkList) -> h.Renderable:
         (
             h.a(href=f"/held?reason={stake.hold}")[visit.say(f"hold.{stake.hold}")],
             str(stake.count),
-            elements.taka(visit, stake.amount) if stake.currency == "BDT" else f"{stake.amount:.2f} {stake.currency}",
+            elements.amount_of(visit, stake.amount, stake.currency),
         )
         for stake in work.stakes
     ]
@@ -89,7 +91,7 @@ def _row(
         h.a(href=f"/held/{payment.id}")[payment.reference],
         visit.say(f"hold.{payment.hold}"),
         h.span(lang="en")[difference],
-        elements.taka(visit, payment.amount) if payment.currency == "BDT" else f"{payment.amount:.2f}",
+        elements.amount_of(visit, payment.amount, payment.currency),
         elements.age(visit, (work.now - held.since).total_seconds()),
         who,
         payment.account,

@@ -9,15 +9,17 @@ from decimal import Decimal
 import htpy as h
 from aiohttp import web
 
-from worker.config.webhook_endpoints import Endpoint, endpoints_of
 from worker.console.bars import bars
-from worker.console.elements import DHAKA, Column, age, table, taka
+from worker.console.elements import Column, age, table, taka
 from worker.console.layout import page
+from worker.console.pages.endpoint_parts import configured_endpoints
 from worker.console.visit import Visit
 from worker.postgres.reads.gateway_state import GatewayState, read_gateways
 from worker.postgres.reads.now_state import NowState, read_now
+from worker.runtime.zone import DHAKA
 
 REFRESH_SECONDS = 5
+_TONES = {"answering": "good", "failing": "hand", "silent": "stop"}
 _DAY_COLUMNS = (
     Column("now.day"),
     Column("now.opened", number=True),
@@ -35,7 +37,7 @@ _GATEWAY_COLUMNS = (
 async def show_now(visit: Visit) -> web.StreamResponse:
     ids = [merchant.id for merchant in visit.merchants]
     accounts = [account for merchant in visit.merchants for account in merchant.accounts]
-    state = await read_now(visit.database, ids, [one.id for one in accounts], endpoints_seen(visit), visit.now)
+    state = await read_now(visit.database, ids, [one.id for one in accounts], configured_endpoints(visit), visit.now)
     gateways = await read_gateways(visit.database, accounts)
     return page(
         visit,
@@ -45,11 +47,6 @@ async def show_now(visit: Visit) -> web.StreamResponse:
         _gateways(visit, state, gateways),
         refresh=REFRESH_SECONDS,
     )
-
-
-def endpoints_seen(visit: Visit) -> Sequence[Endpoint]:
-    """The endpoints of the merchants that the operator sees."""
-    return [one for one in endpoints_of(visit.context.config) if visit.operator.sees(one.merchant)]
 
 
 def _sentences(visit: Visit, state: NowState, gateways: Sequence[GatewayState]) -> Iterator[tuple[str, h.Node]]:
@@ -126,8 +123,8 @@ def _gateways(visit: Visit, state: NowState, gateways: Sequence[GatewayState]) -
     ]
 
 
-TONES = {"answering": "good", "failing": "hand", "silent": "stop"}
-
-
 def health(visit: Visit, one: GatewayState) -> h.Node:
-    return h.span(class_=f"badge {TONES.get(one.health, 'quiet')}")[visit.say(f"health.{one.health.replace(' ', '_')}")]
+    """A badge that says whether the gateway answers."""
+    return h.span(class_=f"badge {_TONES.get(one.health, 'quiet')}")[
+        visit.say(f"health.{one.health.replace(' ', '_')}")
+    ]

@@ -17,10 +17,10 @@ from schemas.words import Source
 from worker.config.webhook_endpoints import endpoints_of
 from worker.console.acted import acted
 from worker.console.elements import confirm_field, form, text_field
-from worker.console.layout import error_page, page
+from worker.console.layout import error_page, missing, page, see_other
 from worker.console.pages import payment_sections as sections
 from worker.console.payment_parts import page_of, status_words
-from worker.console.route_table import ACTING, REVEALING
+from worker.console.route_table import REVEALING, may_act
 from worker.console.visit import Visit
 from worker.postgres.audit_rows import read_audit
 from worker.postgres.events.endpoint_rows import known_endpoints
@@ -37,12 +37,12 @@ ATTEMPTS = 20
 async def show_payment(visit: Visit) -> web.StreamResponse:
     payment = await payment_of(visit)
     if payment is None:
-        return error_page(visit, 404, "missing")
+        return missing(visit)
     config, database = visit.context.config, visit.database
     endpoints = await known_endpoints(database, endpoints_of(config))
     snapshot = await read_dossier(database, payment.id, config.account(payment.account), config.checks, endpoints)
     if snapshot is None:
-        return error_page(visit, 404, "missing")
+        return missing(visit)
     told, attempts = explain_payment(snapshot), []
     if payment.order_ref is not None:
         query = ListQuery(order=payment.order_ref, limit=ATTEMPTS)
@@ -72,7 +72,7 @@ async def verify_payment(visit: Visit) -> web.StreamResponse:
     """Ask the gateway, and wait ANSWER_SECONDS for its answer; the page shows what came."""
     payment = await payment_of(visit)
     if payment is None or not _can_be_asked(visit, payment):
-        return error_page(visit, 404, "missing")
+        return missing(visit)
     asked_at = visit.now
     claim = own_claim(Source.OPERATOR, payment.id, payment.account, payment.provider, asked_at)
     await visit.context.claims.publish([claim])
@@ -91,7 +91,7 @@ async def add_note(visit: Visit) -> web.StreamResponse:
     """A note is a record of the audit trail: nobody changes it."""
     payment, note = await payment_of(visit), visit.field("note")
     if payment is None:
-        return error_page(visit, 404, "missing")
+        return missing(visit)
     if not note or len(note) > LONGEST_NOTE or any(unicodedata.category(sign) == "Cc" for sign in note):
         return error_page(visit, 422, "note")
     await record(visit, payment, "payment.noted", why=note)
@@ -117,7 +117,7 @@ async def record(
 
 
 def to_payment(payment: Payment) -> web.Response:
-    return web.Response(status=303, headers={"Location": f"/payments/{payment.id}"})
+    return see_other(f"/payments/{payment.id}")
 
 
 def _can_be_asked(visit: Visit, payment: Payment) -> bool:
@@ -127,7 +127,7 @@ def _can_be_asked(visit: Visit, payment: Payment) -> bool:
 
 def _actions(visit: Visit, payment: Payment) -> h.Node:
     made: list[h.Node] = []
-    may = visit.operator.role in ACTING
+    may = may_act(visit)
     if may and _can_be_asked(visit, payment):
         ask = h.button[visit.say("payment.verify")]
         made.append(form(visit, f"/payments/{payment.id}/verify", ask, kind="inline"))
@@ -137,7 +137,7 @@ def _actions(visit: Visit, payment: Payment) -> h.Node:
 
 
 def _note_form(visit: Visit, payment: Payment) -> h.Node:
-    if visit.operator.role not in ACTING:
+    if not may_act(visit):
         return None
     note = text_field(visit, "payment.note", "note", required=True)
     return form(visit, f"/payments/{payment.id}/notes", note, h.button(".second")[visit.say("payment.note.add")])

@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from decimal import Decimal
 
 import htpy as h
 
 from consumers.explain.collapse import TimelineLine
-from consumers.explain.evidence import Answered, Evidence
+from consumers.explain.evidence import Evidence
 from consumers.explain.next_steps import Plan
 from consumers.explain.reached import Receiver
 from schemas.audit import RecordedAct
 from schemas.payments import Entry, Payment
 from schemas.words import EntryKind, Source
-from worker.console.elements import Column, facts, form, moment, table, taka
+from worker.console.elements import Column, amount_of, facts, form, moment, table
+from worker.console.evidence_parts import answers_part
 from worker.console.payment_parts import delivery_page_of, linked, page_of, payment_rows
-from worker.console.route_table import ACTING, REVEALING
+from worker.console.route_table import REVEALING, may_act
 from worker.console.visit import Visit
 
-DIFFERS = "≠"
 _MOST_CALLBACKS = 20
 
 
@@ -34,37 +35,8 @@ def held(visit: Visit, found: Evidence | None) -> h.Node:
             h.p(lang="en")[f"{found.why[0].upper()}{found.why[1:]}. To do: {found.to_do}."],
             since,
         ],
-        [_answer(visit, answered) for answered in found.answers] or h.p(".quiet")[visit.say("payment.no_answer")],
-        h.ul(lang="en")[[h.li[sentence] for sentence in found.others]] if found.others else None,
+        answers_part(visit, found),
     ]
-
-
-def _answer(visit: Visit, answered: Answered) -> h.Renderable:
-    columns = [Column(f"payment.e.{name}") for name in ("field", "answered", "expected", "asked")]
-
-    rows = [
-        (
-            h.span(class_="stop" if one.differs else None)[
-                f"{DIFFERS} " if one.differs else "", h.span(lang="en")[one.what], _differs(visit, one.differs)
-            ],
-            one.answered or "-",
-            one.expected or "-",
-            one.asked or "",
-        )
-        for one in answered.compared
-    ]
-    by = answered.by or visit.say("payment.gateway")
-    return table(
-        visit,
-        visit.say("payment.answer", by=by, at=f"{answered.first_at:%Y-%m-%d %H:%M:%S} UTC"),
-        columns,
-        rows,
-        empty="",
-    )
-
-
-def _differs(visit: Visit, differs: bool) -> h.Node:
-    return h.span(".hidden")[f" {visit.say('payment.e.differs')}"] if differs else None
 
 
 def receivers(visit: Visit, found: Sequence[Receiver]) -> h.Element:
@@ -89,7 +61,7 @@ def receivers(visit: Visit, found: Sequence[Receiver]) -> h.Element:
 
 def _send_again(visit: Visit, one: Receiver) -> h.Node:
     address = delivery_page_of(visit, one.endpoint, one.event_id)
-    if address is None or visit.operator.role not in ACTING:
+    if address is None or not may_act(visit):
         return None
     return form(visit, f"{address}/resend", h.button(".second")[visit.say("payment.d.again")], kind="inline")
 
@@ -108,15 +80,19 @@ def _delivery(visit: Visit, one: Receiver) -> h.Node:
 
 
 def money(visit: Visit, payment: Payment) -> h.Element:
+
+    def written(amount: Decimal) -> str:
+        return amount_of(visit, amount, payment.currency)
+
     verified = visit.say("yes" if payment.amount_verified else "no")
     return h.section(aria_labelledby="money")[
         h.h2("#money")[visit.say("payment.money")],
         facts(
             visit,
-            ("payments.amount", taka(visit, payment.amount)),
+            ("payments.amount", written(payment.amount)),
             ("payment.verified", verified),
-            ("payment.refunded", taka(visit, payment.refunded_amount) if payment.refunded_amount else None),
-            ("payment.fee", None if payment.fee is None else taka(visit, payment.fee)),
+            ("payment.refunded", written(payment.refunded_amount) if payment.refunded_amount else None),
+            ("payment.fee", None if payment.fee is None else written(payment.fee)),
             ("payment.method", payment.method),
             ("payment.risk", payment.risk),
             ("payment.description", payment.description or None),

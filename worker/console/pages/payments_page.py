@@ -21,13 +21,14 @@ from schemas.requests import ListQuery, Wrong, list_query
 from schemas.shown import PAYMENT_ID, PaymentView
 from schemas.words import Hold, Status
 from worker.config import Merchant
-from worker.console.elements import DHAKA, taka
-from worker.console.layout import error_page, page
+from worker.console.elements import taka
+from worker.console.layout import missing, page
 from worker.console.payment_parts import address_with, payment_rows
 from worker.console.visit import Visit
 from worker.postgres.reads.differences import read_differences
 from worker.postgres.reads.reading import PageWithSummary, Position, read_page, read_rows
 from worker.runtime.csv_cells import csv_text
+from worker.runtime.zone import DHAKA
 
 PAGE = 50
 MOST_EXPORTED = 10_000
@@ -51,7 +52,7 @@ class Asked(Struct, frozen=True, kw_only=True):
 async def show_payments(visit: Visit) -> web.StreamResponse:
     asked = _asked(visit)
     if asked is None:
-        return error_page(visit, 404, "missing")
+        return missing(visit)
     found = None
     if not asked.wrong:
         found = await read_page(visit.database, asked.merchant.id, asked.query, asked.after)
@@ -68,7 +69,7 @@ async def download_payments(visit: Visit) -> web.StreamResponse:
     """The list as CSV: the newest MOST_EXPORTED payments that match."""
     asked = _asked(visit)
     if asked is None or asked.wrong:
-        return error_page(visit, 404, "missing")
+        return missing(visit)
     payments = await read_rows(visit.database, asked.merchant.id, replace(asked.query, limit=MOST_EXPORTED))
     text = csv_text(PaymentView.__struct_fields__, [asdict(view(one)) for one in payments])
     named = {"Content-Disposition": 'attachment; filename="payments.csv"'}

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 import htpy as h
 from aiohttp import web
 
-from worker.config.webhook_endpoints import endpoints_of
 from worker.console.elements import Cells, Column, facts, table
 from worker.console.layout import page
+from worker.console.pages.endpoint_parts import configured_endpoints
 from worker.console.visit import Visit
 
 _OPERATORS = (Column("settings.name"), Column("settings.role"), Column("settings.merchants"))
@@ -48,9 +48,7 @@ async def show_settings(visit: Visit) -> web.StreamResponse:
         for account in merchant.accounts
     ]
     endpoints = [
-        (one.configured_id or one.host, one.merchant, ", ".join(one.types))
-        for one in endpoints_of(config)
-        if visit.operator.sees(one.merchant)
+        (one.configured_id or one.host, one.merchant, ", ".join(one.types)) for one in configured_endpoints(visit)
     ]
     return page(
         visit,

@@ -7,7 +7,7 @@ from aiohttp import web
 
 from worker.console.access import COOKIE, new_session, set_session
 from worker.console.elements import Column, form, moment, table
-from worker.console.layout import ASSETS, error_page, page, plain_page
+from worker.console.layout import ASSETS, error_page, missing, page, plain_page, see_other
 from worker.console.sign_in import TooManyFailures
 from worker.console.visit import Guest, Visit, is_own_path, token_hash
 from worker.postgres.console_sessions import end_session, end_sessions, sessions_of
@@ -20,7 +20,7 @@ async def asset(guest: Guest) -> web.StreamResponse:
     """The style sheet or the script. Their paths are named by their hashes, so a browser may keep them."""
     found = ASSETS.get(guest.request.path)
     if found is None:
-        return error_page(guest, 404, "missing")
+        return missing(guest)
     return web.Response(text=found[0], content_type=found[1], charset="utf-8", headers={"Cache-Control": _FOREVER})
 
 
@@ -44,7 +44,7 @@ async def sign_in(guest: Guest) -> web.StreamResponse:
         return _sign_in_page(guest, onward, guest.say("sign_in.busy"), status=503)
     if operator is None:
         return _sign_in_page(guest, onward, guest.say("sign_in.wrong"), status=403)
-    to = web.Response(status=303, headers={"Location": onward if is_own_path(onward) else "/"})
+    to = see_other(onward if is_own_path(onward) else "/")
     set_session(to, await new_session(guest, operator))
     return to
 
@@ -108,6 +108,6 @@ async def sign_out_everywhere(visit: Visit) -> web.StreamResponse:
 
 
 def _signed_out() -> web.Response:
-    answer = web.Response(status=303, headers={"Location": "/sign-in"})
+    answer = see_other("/sign-in")
     answer.del_cookie(COOKIE, path="/", secure=True, httponly=True, samesite="Strict")
     return answer

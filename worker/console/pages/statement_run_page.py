@@ -14,9 +14,9 @@ from schemas.report import Report, Row, Run
 from schemas.statements import LineOutcome
 from worker.console.acted import acted
 from worker.console.elements import Column, facts, form, moment, table, taka
-from worker.console.layout import error_page, page
-from worker.console.pages.statements_page import accounts_of, run_state
-from worker.console.route_table import ACTING
+from worker.console.layout import missing, page, see_other
+from worker.console.pages.statement_parts import accounts_of, run_state
+from worker.console.route_table import may_act
 from worker.console.visit import Visit
 from worker.postgres.statements.runs import read_line, read_rows, read_run
 from worker.postgres.statements.uploads import Note, add_note, read_notes
@@ -41,7 +41,7 @@ _ROWS = (
 async def show_run(visit: Visit) -> web.StreamResponse:
     run = await _run(visit)
     if run is None:
-        return error_page(visit, 404, "missing")
+        return missing(visit)
     report = await report_of(about_of(visit.context.config, run), visit.database, run)
     notes = _by_line(await read_notes(visit.database, run.id))
     here = f"/statements/runs/{run.id}"
@@ -69,7 +69,7 @@ async def show_report(visit: Visit) -> web.StreamResponse:
     """The report as it is printed, under its own policy: its style is inline."""
     run = await _run(visit)
     if run is None:
-        return error_page(visit, 404, "missing")
+        return missing(visit)
     report = await report_of(about_of(visit.context.config, run), visit.database, run)
     policy = {"Content-Security-Policy": f"{POLICY}; frame-ancestors 'none'"}
     return web.Response(text=report_page(report), content_type="text/html", charset="utf-8", headers=policy)
@@ -79,7 +79,7 @@ async def send_rows(visit: Visit) -> web.StreamResponse:
     """Every row with its outcome as CSV, as `payproof reconcile show RUN --csv` writes it."""
     run = await _run(visit)
     if run is None:
-        return error_page(visit, 404, "missing")
+        return missing(visit)
     answer = web.StreamResponse(headers={"Content-Disposition": f'attachment; filename="{run.id}.csv"'})
     answer.content_type, answer.charset = "text/csv", "utf-8"
     await answer.prepare(visit.request)
@@ -113,21 +113,21 @@ async def explain_line(visit: Visit) -> web.StreamResponse:
     """Keep a person's explanation beside a row. It changes no payment."""
     run, line = await _run(visit), visit.request.match_info["line"]
     if run is None or await read_line(visit.database, run.id, line) is None:
-        return error_page(visit, 404, "missing")
+        return missing(visit)
     words = visit.field("words")[:LONGEST_NOTE]
     if not words:
         return await _line_page(visit, wrong="books.note.empty")
     merchant = accounts_of(visit)[run.account].merchant
     await acted(visit, "statement.explained", f"{run.id} {line}", merchant=merchant, why=words)
     await add_note(visit.database, run.id, line, visit.operator.name, words)
-    return web.Response(status=303, headers={"Location": f"/statements/runs/{run.id}/lines/{line}"})
+    return see_other(f"/statements/runs/{run.id}/lines/{line}")
 
 
 async def _line_page(visit: Visit, *, wrong: str | None = None) -> web.StreamResponse:
     run, line = await _run(visit), visit.request.match_info["line"]
     row = await read_line(visit.database, run.id, line) if run else None
     if run is None or row is None:
-        return error_page(visit, 404, "missing")
+        return missing(visit)
     notes = _by_line(await read_notes(visit.database, run.id)).get(line, [])
     title = visit.say("books.line", row=line) if row.row is not None else visit.say("books.line.none")
     return page(
@@ -150,7 +150,7 @@ async def _line_page(visit: Visit, *, wrong: str | None = None) -> web.StreamRes
             for one in notes
         ]
         or h.p(".quiet")[visit.say("books.notes.none")],
-        _note_form(visit, run, line) if visit.operator.role in ACTING else None,
+        _note_form(visit, run, line) if may_act(visit) else None,
         status=422 if wrong else 200,
     )  # fmt: skip
 

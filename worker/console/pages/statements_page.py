@@ -1,4 +1,4 @@
-"""Statements: upload one, see how each row is read, try it without effect, reconcile it; and the runs."""
+"""Statements: uploading one, those that wait to be reconciled, and the runs."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from schemas.report import Run
 from schemas.statements import LineOutcome
 from worker.console.acted import acted
 from worker.console.elements import Column, form, moment, table
-from worker.console.layout import page
-from worker.console.route_table import ACTING
+from worker.console.layout import page, see_other
+from worker.console.pages.statement_parts import accounts_of, cipher_of, run_state
+from worker.console.route_table import may_act
 from worker.console.visit import Visit
 from worker.postgres.statements.runs import read_runs
 from worker.postgres.statements.uploads import Upload, keep_upload, read_uploads
-from worker.runtime.encryption import ArchiveCipher
 
 MOST_BYTES = 20 * 1024 * 1024
 ROWS = 50
@@ -30,14 +30,6 @@ _RUNS = (
     Column("books.rows", number=True), Column("books.differ", number=True), Column("books.state"),
 )  # fmt: skip
 _FINE = (LineOutcome.MATCHED, LineOutcome.DUPLICATE)
-
-
-def accounts_of(visit: Visit) -> dict[str, Account]:
-    return {account.id: account for merchant in visit.merchants for account in merchant.accounts}
-
-
-def cipher_of(visit: Visit) -> ArchiveCipher:
-    return ArchiveCipher(visit.context.config.archive.cipher_keys)
 
 
 async def show_statements(visit: Visit) -> web.StreamResponse:
@@ -60,7 +52,7 @@ async def upload_statement(visit: Visit) -> web.StreamResponse:
         by=visit.operator.name,
     )
     await acted(visit, "statement.uploaded", upload, merchant=account.merchant)
-    return web.Response(status=303, headers={"Location": f"/statements/uploads/{upload}"})
+    return see_other(f"/statements/uploads/{upload}")
 
 
 async def _statements(visit: Visit, *, wrong: str | None = None) -> web.StreamResponse:
@@ -72,7 +64,7 @@ async def _statements(visit: Visit, *, wrong: str | None = None) -> web.StreamRe
         visit.say("nav.statements"),
         h.p(".lead")[visit.say("books.lead")],
         h.p(".note.bad", role="alert")[visit.say(wrong)] if wrong else None,
-        _upload_form(visit, accounts) if visit.operator.role in ACTING else None,
+        _upload_form(visit, accounts) if may_act(visit) else None,
         h.h2[visit.say("books.waiting")],
         table(visit, visit.say("books.waiting.table"), _WAITING, [_waiting(visit, one) for one in waiting],
               empty=visit.say("books.waiting.none")),
@@ -109,15 +101,6 @@ def _run(visit: Visit, run: Run) -> Sequence[h.Node]:
     link = h.a(".id", href=f"/statements/runs/{run.id}")[run.id]
     rows = f"{sum(counts.values()):,}", f"{differ:,}"
     return link, moment(visit, run.started_at), run.account, h.bdi[run.source], *rows, run_state(visit, run)
-
-
-def run_state(visit: Visit, run: Run) -> h.Element:
-    if run.dry_run:
-        return h.span(".badge.quiet")[visit.say("books.dry")]
-    if run.stopped is not None:
-        return h.span(".badge.hand")[visit.say("books.stopped")]
-    tone, key = ("good", "books.done") if run.finished_at else ("wait", "books.unfinished")
-    return h.span(f".badge.{tone}")[visit.say(key)]
 
 
 def _state(visit: Visit, one: Upload) -> h.Element:

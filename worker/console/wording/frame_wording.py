@@ -1,4 +1,4 @@
-"""The texts around every page: navigation, sign-in, sessions, times, states and errors."""
+"""The texts around every page: navigation, sign-in, sessions, times and errors; and the words of statuses and holds."""
 
 from __future__ import annotations
 
@@ -64,8 +64,6 @@ FRAME: Mapping[str, tuple[str, str]] = {
         "পাতাটি হালনাগাদ করা যায়নি। তথ্য পুরোনো হতে পারে।",
     ),
     "refresh": ("Refresh", "হালনাগাদ করুন"),
-    "language": ("Language", "ভাষা"),
-    "utc": ("UTC", "UTC"),
     "status.pending": ("pending", "অপেক্ষমাণ"),
     "status.expired": ("expired", "মেয়াদোত্তীর্ণ"),
     "status.cancelled": ("cancelled", "বাতিল"),

@@ -28,8 +28,8 @@ NOW: Mapping[str, tuple[str, str]] = {
         "{name}: এন্ডপয়েন্টের জন্য {count}টি ইভেন্ট অপেক্ষায়, সবচেয়ে পুরোনোটি {age} ধরে।",
     ),
     "now.disabled": (
-        "{name}: the endpoint answered 410 and is disabled. It gets no events.",
-        "{name}: এন্ডপয়েন্ট ৪১০ উত্তর দিয়েছে এবং বন্ধ আছে। এটি কোনো ইভেন্ট পাচ্ছে না।",
+        "{name}: the endpoint answered 410 and is blocked. It gets no events.",
+        "{name}: এন্ডপয়েন্ট 410 উত্তর দিয়েছে এবং বন্ধ আছে। এটি কোনো ইভেন্ট পাচ্ছে না।",
     ),
     "now.day": ("Day", "দিন"),
     "now.opened": ("Opened", "খোলা"),

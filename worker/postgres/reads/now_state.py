@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from datetime import date, datetime, timedelta
 from decimal import Decimal
-from zoneinfo import ZoneInfo
 
 import asyncpg
 from msgspec import Struct
@@ -18,13 +17,13 @@ from worker.postgres.database import Connection, Reads
 from worker.postgres.events.endpoint_rows import known_endpoints
 from worker.postgres.reads.installation_state import read_endpoint_states
 from worker.postgres.watermark import Watermarks
+from worker.runtime.zone import DHAKA
 
 DAYS = 7
 MOST_SUMMED = 50_000
 MOST_HELD = 10_000
 TIMED = 50
 """Of so many of an account's newest completed payments the time from callback to outcome is measured."""
-DHAKA = ZoneInfo("Asia/Dhaka")
 
 _HELD = f"""
     SELECT count(*) AS count, coalesce(sum(amount) FILTER (WHERE currency = 'BDT'), 0) AS amount,

@@ -143,7 +143,7 @@ async def read_body(database: Reads, cipher: ArchiveCipher, upload: str) -> byte
     return cipher.decrypt(upload, rows[0]["key_id"], rows[0]["body"]) if rows else None
 
 
-async def want(
+async def request_work(
     database: Database,
     merchants: Collection[str],
     upload: str,
@@ -153,7 +153,7 @@ async def want(
     columns: StatementMap | None = None,
     however_many: bool = False,
 ) -> Upload | None:
-    """Have the statement reconciled, read by `columns`. None while it is at work, or its file is gone."""
+    """Ask the role `reconcile` for a run over the file, read by `columns`. None during a run or without the file."""
     confirmed = None if columns is None else msgspec.to_builtins(columns, builtin_types=())
     rows = await database.fetch(_WANT, upload, list(merchants), wanted, by, confirmed, however_many)
     return _upload(rows[0]) if rows else None

@@ -1,4 +1,4 @@
-"""An uploaded statement: how each row is read, the dry run, and the run."""
+"""An uploaded statement: how each row is read, the dry run without effect, and the run that reconciles it."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from msgspec import Struct
 from schemas.statements import Line, StatementMap, Unread
 from worker.console.acted import acted
 from worker.console.elements import Column, confirm_field, facts, form, moment, table, taka
-from worker.console.layout import error_page, page
-from worker.console.pages.statements_page import accounts_of, cipher_of
-from worker.console.route_table import ACTING
+from worker.console.layout import missing, page, see_other
+from worker.console.pages.statement_parts import accounts_of, cipher_of
+from worker.console.route_table import may_act
 from worker.console.visit import Visit
-from worker.postgres.statements.uploads import Upload, read_body, read_upload, want
+from worker.postgres.statements.uploads import Upload, read_body, read_upload, request_work
 from worker.reconciliation.statements import (
     Proposal,
     StatementError,
@@ -32,17 +32,17 @@ from worker.reconciliation.upload_runner import in_memory
 from worker.runtime.encryption import NotDecrypted
 
 ROWS = 50
-REFRESH_SECONDS = 2
 MOST_ROWS = 10_000
 """So many rows can be looked at; the CSV of a dry run has all."""
 
+REFRESH_SECONDS = 2
 _LINES = (
     Column("books.row"), Column("books.read_as"), Column("books.amount", number=True),
     Column("books.when"), Column("books.ids"), Column("books.fee", number=True),
 )  # fmt: skip
 
 
-class Looked(Struct, frozen=True, kw_only=True):
+class ReadFile(Struct, frozen=True, kw_only=True):
     """How a file is read: by `columns`, a configured map or a proposed one, with some of its rows."""
 
     columns: StatementMap | None
@@ -54,7 +54,7 @@ class Looked(Struct, frozen=True, kw_only=True):
 
 async def show_upload(visit: Visit) -> web.StreamResponse:
     upload = await _upload(visit)
-    return error_page(visit, 404, "missing") if upload is None else await _upload_page(visit, upload)
+    return missing(visit) if upload is None else await _upload_page(visit, upload)
 
 
 async def try_upload(visit: Visit) -> web.StreamResponse:
@@ -70,7 +70,7 @@ async def run_upload(visit: Visit) -> web.StreamResponse:
 async def _want(visit: Visit, wanted: Literal["dry_run", "run"]) -> web.StreamResponse:
     upload = await _upload(visit)
     if upload is None:
-        return error_page(visit, 404, "missing")
+        return missing(visit)
     columns = upload.columns
     if upload.at_work:
         return await _upload_page(visit, upload, wrong="books.busy")
@@ -78,19 +78,23 @@ async def _want(visit: Visit, wanted: Literal["dry_run", "run"]) -> web.StreamRe
         if upload.wanted is None or upload.run is None:
             return await _upload_page(visit, upload, wrong="books.run.untried")
     else:
-        columns = (await _look(visit, upload, 0)).columns
+        columns = (await _read_file(visit, upload, 0)).columns
         account = accounts_of(visit).get(upload.account)
         if account is not None and account.statement is not None:
             columns = None
     merchants, many = [one.id for one in visit.merchants], bool(visit.field("however_many"))
     by = visit.operator.name
-    action = "statement.reconciled" if wanted == "run" else "statement.tried"
-    await acted(visit, action, upload.id, merchant=upload.merchant)
-    if not await want(
+    await acted(
+        visit,
+        "statement.reconciled" if wanted == "run" else "statement.tried",
+        upload.id,
+        merchant=upload.merchant,
+    )
+    if not await request_work(
         visit.database, merchants, upload.id, wanted, by=by, columns=columns, however_many=many and wanted == "run"
     ):
         return await _upload_page(visit, upload, wrong="books.busy")
-    return web.Response(status=303, headers={"Location": f"/statements/uploads/{upload.id}"})
+    return see_other(f"/statements/uploads/{upload.id}")
 
 
 async def _upload(visit: Visit) -> Upload | None:
@@ -101,7 +105,7 @@ async def _upload(visit: Visit) -> Upload | None:
 async def _upload_page(visit: Visit, upload: Upload, *, wrong: str | None = None) -> web.StreamResponse:
     after = visit.request.query.get("after", "0")
     begin = min(int(after), MOST_ROWS) if after.isascii() and after.isdecimal() and len(after) < 9 else 0
-    looked = None if upload.at_work else await _look(visit, upload, begin)
+    read = None if upload.at_work else await _read_file(visit, upload, begin)
     return page(
         visit,
         visit.say("books.upload.title", name=upload.name),
@@ -114,8 +118,8 @@ async def _upload_page(visit: Visit, upload: Upload, *, wrong: str | None = None
             ("books.size", visit.say("books.kb", count=f"{max(1, upload.size // 1024):,}")),
             ("books.sha", h.span(".id")[upload.sha256]),
         ),
-        _steps(visit, upload, looked) if looked and visit.operator.role in ACTING else None,
-        _map(visit, upload, looked, begin) if looked else None,
+        _steps(visit, upload, read) if read and may_act(visit) else None,
+        _map(visit, upload, read, begin) if read else None,
         status=409 if wrong else 200,
         refresh=REFRESH_SECONDS if upload.at_work else None,
     )
@@ -136,8 +140,8 @@ def _news(visit: Visit, upload: Upload) -> h.Node:
     return h.p(".note.fine", role="status")[visit.say(key), " ", link]
 
 
-def _steps(visit: Visit, upload: Upload, looked: Looked) -> h.Node:
-    if not upload.kept or looked.columns is None:
+def _steps(visit: Visit, upload: Upload, read: ReadFile) -> h.Node:
+    if not upload.kept or read.columns is None:
         return None
     trying = form(
         visit, f"/statements/uploads/{upload.id}/try",
@@ -161,21 +165,21 @@ def _steps(visit: Visit, upload: Upload, looked: Looked) -> h.Node:
     return h.fragment[trying, running]
 
 
-def _map(visit: Visit, upload: Upload, looked: Looked, begin: int) -> h.Node:
-    if looked.trouble is not None:
+def _map(visit: Visit, upload: Upload, read: ReadFile, begin: int) -> h.Node:
+    if read.trouble is not None:
         words = visit.say("books.unreadable")
-        return h.p(".note.bad", role="alert")[words, " ", h.span(lang="en")[looked.trouble]]
-    configured = looked.proposal is None
-    shown = [_line(visit, one) for one in looked.lines]
+        return h.p(".note.bad", role="alert")[words, " ", h.span(lang="en")[read.trouble]]
+    configured = read.proposal is None
+    shown = [_line(visit, one) for one in read.lines]
     onward = f"/statements/uploads/{upload.id}?after={begin + ROWS}"
     return h.fragment[
         h.h2[visit.say("books.map")],
         h.p[visit.say("books.map.configured" if configured else "books.map.proposed")],
-        _proposed(visit, looked.proposal) if looked.proposal else None,
+        _proposed(visit, read.proposal) if read.proposal else None,
         h.h2[visit.say("books.rows_read")],
         table(visit, visit.say("books.rows_read.table", first=begin + 1, last=begin + len(shown)), _LINES, shown,
               empty=visit.say("books.rows_read.none")),
-        h.p[h.a(href=onward)[visit.say("books.next")]] if looked.more else None,
+        h.p[h.a(href=onward)[visit.say("books.next")]] if read.more else None,
     ]  # fmt: skip
 
 
@@ -203,20 +207,20 @@ def _line(visit: Visit, line: Line | Unread) -> Sequence[h.Node]:
     )
 
 
-async def _look(visit: Visit, upload: Upload, begin: int) -> Looked:
+async def _read_file(visit: Visit, upload: Upload, begin: int) -> ReadFile:
     """How the file is read. A file that cannot be read is told in `trouble`."""
     account = accounts_of(visit).get(upload.account)
     async with visit.heavy():
         try:
             body = await read_body(visit.database, cipher_of(visit), upload.id)
         except NotDecrypted as error:
-            return Looked(columns=None, trouble=str(error))
+            return ReadFile(columns=None, trouble=str(error))
         if body is None:
-            return Looked(columns=upload.columns)
-        return await asyncio.to_thread(_looked, body, account.statement if account else None, begin)
+            return ReadFile(columns=upload.columns)
+        return await asyncio.to_thread(_read, body, account.statement if account else None, begin)
 
 
-def _looked(body: bytes, columns: StatementMap | None, begin: int) -> Looked:
+def _read(body: bytes, columns: StatementMap | None, begin: int) -> ReadFile:
     proposal = None
     try:
         with in_memory(body) as path:
@@ -226,8 +230,8 @@ def _looked(body: bytes, columns: StatementMap | None, begin: int) -> Looked:
                 proposal = propose(seen.headers, [row for _, row in seen.rows])
                 columns = proposal.map
             if columns is None:
-                return Looked(columns=None, proposal=proposal)
+                return ReadFile(columns=None, proposal=proposal)
             lines = tuple(islice(read_lines(statement, columns), begin, begin + ROWS + 1))
-            return Looked(columns=columns, proposal=proposal, lines=lines[:ROWS], more=len(lines) > ROWS)
+            return ReadFile(columns=columns, proposal=proposal, lines=lines[:ROWS], more=len(lines) > ROWS)
     except StatementError as error:
-        return Looked(columns=None, proposal=proposal, trouble=str(error))
+        return ReadFile(columns=None, proposal=proposal, trouble=str(error))
