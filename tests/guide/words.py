@@ -330,6 +330,7 @@ LOGS = {
     "queue.silent": "A queue of RabbitMQ does not answer, like a queue that lost its leader.",
     "reconcile.beat_failed": "A process could not say that it is still at work on a statement. After a minute another begins it again.",
     "reconcile.done": "A statement that somebody uploaded was compared; `run` is what came of it.",
+    "reconcile.failed": "A statement could not be reconciled by a fault of ours. It is begun again a minute later, five times at most.",
     "reconcile.interrupted": "The database or the broker was away while a statement was reconciled. It is begun again after a minute.",
     "reconcile.refused": "A statement that somebody uploaded could not be reconciled. Its page says why.",
     "relay.unavailable": "The database is away, so events wait. Tried again.",
