@@ -103,7 +103,7 @@ SECONDED = (
     "trigger resolutions resolutions_follow_approval BEFORE INSERT ON public.resolutions FOR EACH ROW EXECUTE FUNCTION "
     "resolutions_follow_approval()"
 )
-SECONDING = "function resolutions_follow_approval() c26fb8b1c1220d9e5515a0cf161cb4da"
+SECONDING = "function resolutions_follow_approval() b150a5c0b8d4dd3097b2afad29d4aeb3"
 """A trigger that asks nothing of a resolution without a proposal, by a login that may write one.
 
 A program of an earlier release names no proposal, and its workers had no right to write resolutions at all.

@@ -30,7 +30,7 @@ from worker.process import ROLES
 
 HEARD_SECONDS = 20
 ARCHIVE = '[archive]\nkeys = ["file:KEYS/archive-key"]\n\n'
-SHOPS = (r"(?m)^keys = \[\{ name = .*$", 'api_keys = ["file:KEYS/shop-api-key"]')
+SHOPS = (r'(?m)^(keys = \[\{ name = "shop", key = )"[^"]*"', r'\1"file:KEYS/shop-api-key"')
 WEBHOOKS = (r"(?m)^secret = .*$", 'secret = "file:KEYS/shop-webhook-secret"')
 OF_ACCOUNTS = re.compile(r'(?m)^(api_key|client_id|business_id|webhook_secret) = "(.*)"$')
 REFUSALS = ("InsufficientPrivilege", "permission denied", "ACCESS_REFUSED", "AccessRefused", "SecretElsewhere")
