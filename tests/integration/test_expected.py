@@ -11,6 +11,7 @@ from hashlib import sha256
 from typing import Any
 
 import aio_pika
+import msgspec
 import pytest
 from aio_pika.abc import AbstractChannel, AbstractIncomingMessage
 from msgspec import Struct
@@ -26,10 +27,9 @@ from worker.amqp.dead_queue import dead_at_broker
 from worker.amqp.messages import CODE, FIELD, REASON
 from worker.amqp.topology import DEAD, EVENTS, EXPECTED, claims_queue
 from worker.broker import Broker, broker_of
-from worker.cli.dead import _told
 from worker.cli.dead_letter_stores import open_dead_letters
 from worker.config import Config
-from worker.dead_letters import CheckedOut, DeadLetter, check_out, list_all
+from worker.dead_letters import CheckedOut, DeadLetter, check_out, list_all, shown_letter
 from worker.deliver.relay import Relay
 from worker.postgres.database import Database, connect
 from worker.postgres.events.publish_cursor import start_publishing
@@ -399,7 +399,7 @@ async def test_a_letter_is_listed_shown_and_replayed_when_the_configuration_is_m
         assert (letter.id, letter.kind, letter.place, letter.payment_id) == ("order-1", "expected", "broker", None)
         assert letter.reason == "merchant: there is no such merchant"
         assert letter.since is not None
-        shown = [_told(one) async for one in found.open(found.find("order"))]
+        shown = [msgspec.json.encode(shown_letter(one)).decode() async for one in found.open(found.find("order"))]
         assert '"reference":"order-7831-a1"' in shown[0]
         assert "Rahim" not in shown[0]
         assert await found.replay(found.letters) == 0
