@@ -8,7 +8,7 @@ import pytest
 from rich.console import Console
 from rich.text import Text
 
-from worker.terminal_text import lasted, print_line, printable_line
+from worker.console import lasted, print_line, printable_line
 
 
 @pytest.mark.parametrize(

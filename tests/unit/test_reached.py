@@ -12,7 +12,7 @@ def test_a_rule_reaches_the_tests_that_import_it_directly_or_through_others() ->
 
 
 def test_those_that_import_it_themselves_come_first() -> None:
-    found = reached(["worker/terminal_text.py"])
+    found = reached(["worker/console.py"])
     assert found[0] == "tests/unit/test_lines.py"
     assert len(found) > 1
 

@@ -16,7 +16,7 @@ from rich.console import Console
 from rich.text import Text
 
 from worker.cli.command_errors import CommandFailed, WrongUsage
-from worker.terminal_text import agreed
+from worker.console import agreed
 
 if TYPE_CHECKING:
     from worker.cli.dead_letter_stores import DeadLetters

@@ -17,6 +17,7 @@ from consumers.ports.unavailable import DatabaseUnavailable, error_name
 from worker.amqp.diagnose import diagnose as diagnose_broker
 from worker.cli.configured import configuration
 from worker.config import Config
+from worker.console import print_line
 from worker.ops.doctor.address import public_url
 from worker.ops.doctor.findings import Finding, broker_findings, file_findings, secret_findings
 from worker.ops.doctor.gateway_check import NewTokens, examine_gateway
@@ -28,7 +29,6 @@ from worker.postgres.server.embedded import EmbeddedError
 from worker.postgres.server.opened import opened_as_it_is
 from worker.postgres.server.schema import SchemaNewer, SchemaOlder
 from worker.postgres.server.session_check import WrongPooler, expect_urls
-from worker.terminal_text import print_line
 from worker.verify.gateways import gateways
 
 _STYLES = {"ok": "green", "!!": "yellow", "no": "red"}

@@ -16,12 +16,12 @@ from rich.table import Table
 
 from worker.cli.command_errors import CommandFailed
 from worker.config.webhook_endpoints import Endpoint
+from worker.console import lasted, print_whole
 from worker.postgres.database import Database
 from worker.postgres.events.endpoint_rows import EndpointOverview, list_endpoints
 from worker.postgres.events.orphans import MovedDeliveries, Orphan
 from worker.postgres.events.replay import Progress as Done
 from worker.postgres.events.replay import Replay, replay_progress
-from worker.terminal_text import lasted, print_whole
 
 MANY = 20
 LOOK_SECONDS = 1.0

@@ -13,7 +13,7 @@ from worker.cli.command_errors import CommandFailed
 from worker.cli.payment_commands import as_json
 from worker.cli.payment_rows import print_rows, row_of
 from worker.cli.show_evidence import WIDTH, print_evidence
-from worker.terminal_text import print_line
+from worker.console import print_line
 
 if TYPE_CHECKING:
     from consumers.explain.collapse import TimelineLine

@@ -17,6 +17,7 @@ from rich.text import Text
 
 from schemas.statements import Line, StatementMap, Unread
 from worker.cli.command_errors import WrongUsage
+from worker.console import printable_line
 from worker.reconciliation.report.amounts import plain_amount
 from worker.reconciliation.statements import (
     Look,
@@ -29,7 +30,6 @@ from worker.reconciliation.statements import (
     read_lines,
 )
 from worker.reconciliation.statements.headers import mapped_headers, normalized
-from worker.terminal_text import printable_line
 
 ROWS = 5
 LONGEST = 60

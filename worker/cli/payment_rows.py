@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.table import Table
 
 from schemas.payments import Payment
-from worker.terminal_text import lasted, print_whole
+from worker.console import lasted, print_whole
 
 COLUMNS = ("payment", "opened (UTC)", "account", "reference", "status", "hold", "amount")
 

@@ -13,7 +13,7 @@ from rich.text import Text
 
 from schemas.report import Run
 from schemas.statements import LineOutcome
-from worker.terminal_text import print_whole, printable_line
+from worker.console import print_whole, printable_line
 
 COLUMNS = ("run", "at (UTC)", "account", "statement", "rows", "not matched", "how")
 _FINE = (LineOutcome.MATCHED, LineOutcome.DUPLICATE)

@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from worker.terminal_text import lasted, print_line, print_whole, printable_line
+from worker.console import lasted, print_line, print_whole, printable_line
 
 if TYPE_CHECKING:
     from consumers.explain.evidence import Answered, Evidence

@@ -181,9 +181,9 @@ def drop_waiting(
 ) -> int:
     """Give up what waits for an endpoint that is not configured any more."""
     from worker.cli.configured import configuration
+    from worker.console import agreed
     from worker.postgres.events.orphans import drop_deliveries
     from worker.postgres.server.opened import opened_as_it_is
-    from worker.terminal_text import agreed
 
     if not yes and not sys.stdin.isatty():
         raise WrongUsage("--yes is needed where nobody can be asked")

@@ -11,10 +11,10 @@ from rich.text import Text
 
 from schemas.report import Report, Row
 from schemas.statements import LineOutcome
+from worker.console import print_line, printable_line
 from worker.reconciliation.report.amounts import taka
 from worker.reconciliation.report.outcome_words import WORDS_OF_OUTCOMES
 from worker.reconciliation.report.told import difference, headline, period, remarks, steps
-from worker.terminal_text import print_line, printable_line
 
 FEW = 3
 _STYLES = {"good": "green", "hand": "yellow", "stop": "red", "quiet": "dim"}
