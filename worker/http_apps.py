@@ -16,7 +16,6 @@ from worker.api.problems import problems
 from worker.api.routes import routes
 from worker.config import Config
 from worker.config.operators import Operators
-from worker.console.console_app import console_app
 from worker.ingress.byte_budgets import ByteBudgets
 from worker.ingress.ingress import ingress_of
 from worker.ingress.returns import Returns
@@ -68,6 +67,8 @@ async def console_of(
     config: Config, operators: Operators, database: Database, claims: ClaimPublisher
 ) -> AsyncIterator[web.Application]:
     """The console, with a small pool of its own: its pages take no connection from callbacks."""
+    from worker.console.console_app import console_app  # noqa: PLC0415 - a process without a console imports no page
+
     async with database.reading(writes=True) as own:
         yield console_app(config, operators, own, claims)
 

@@ -8,8 +8,11 @@ time at which its event is seen come from one clock.
 from __future__ import annotations
 
 import asyncio
+import resource
 import secrets
 import statistics
+import subprocess
+import sys
 import time
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -26,6 +29,8 @@ from tests.processes import directory
 from worker.playground.sandbox.sandbox_app import make_app
 from worker.playground.sandbox.sandbox_config import SandboxConfig
 
+LIBRARIES = "aiohttp.web, aio_pika, asyncpg, cryptography.x509, msgspec"
+IMPORTS = 3
 PAYMENTS = 30
 PAGES = 200
 SETTINGS = '[checks]\npending = ["1h"]\nclaimed = ["300ms", "1h"]\n'
@@ -34,11 +39,13 @@ SETTINGS = '[checks]\npending = ["1h"]\nclaimed = ["300ms", "1h"]\n'
 class Figures(Struct, frozen=True, kw_only=True):
     """Seconds and bytes. `latencies` has one value for each payment, `pages` one for each request of a page, in order.
 
-    `ready_cpu` is the processor time until it was ready, which other work on the machine does not stretch.
+    `ready_cpu` is the processor time until it was ready. Other work on the machine stretches it less than `ready`.
+    `imports_cpu` is what the same machine needed just before to import the libraries alone: a yardstick for it.
     """
 
     ready: float
     ready_cpu: float
+    imports_cpu: float
     idle: int
     after: int
     latencies: Sequence[float]
@@ -48,7 +55,7 @@ class Figures(Struct, frozen=True, kw_only=True):
         pages = "; ".join(f"{name} {_median_and_most(seconds)}" for name, seconds in self.pages.items())
         return (
             f"ready {self.ready:.2f} s after it was started, on an empty directory, with {self.ready_cpu:.2f} s of "
-            "processor time\n"
+            f"processor time (importing the libraries takes {self.imports_cpu:.2f} s)\n"
             f"idle at {self.idle / 2**20:.0f} MB RSS, at {self.after / 2**20:.0f} MB after "
             f"{len(self.latencies)} payments\n"
             f"from the gateway's reply to the event in /v1/events: {_median_and_most(self.latencies)}\n"
@@ -76,6 +83,7 @@ async def measure(payments: int = PAYMENTS) -> Figures:
         async with _gateways(system, replies):
             await asyncio.to_thread(system.configure)
             try:
+                imports_cpu = await asyncio.to_thread(_imports_cpu)
                 ready = await asyncio.to_thread(system.start_service)
                 ready_cpu = cpu_seconds(family(system.service.pid))
                 idle = _rss(system.service.pid)
@@ -85,7 +93,27 @@ async def measure(payments: int = PAYMENTS) -> Figures:
                     pages = await _pages(system, stage)
             finally:
                 await asyncio.to_thread(system.stop)
-    return Figures(ready=ready, ready_cpu=ready_cpu, idle=idle, after=after, latencies=latencies, pages=pages)
+    return Figures(
+        ready=ready,
+        ready_cpu=ready_cpu,
+        imports_cpu=imports_cpu,
+        idle=idle,
+        after=after,
+        latencies=latencies,
+        pages=pages,
+    )
+
+
+def _imports_cpu() -> float:
+    """The processor time of a Python that imports the libraries of the service: the least of IMPORTS times."""
+    return min(_import_once() for _ in range(IMPORTS))
+
+
+def _import_once() -> float:
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    subprocess.run([sys.executable, "-c", f"import {LIBRARIES}"], check=True)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
 
 @asynccontextmanager

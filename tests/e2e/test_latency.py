@@ -14,8 +14,11 @@ import pytest
 
 from tests.e2e.measure import Figures, measure
 
-READY_CPU_SECONDS = 2.5
-"""Then an idle machine with a slow disk is ready within 5 seconds."""
+READY_IMPORTS = 7
+"""The processor time of a start, in times of importing the libraries alone.
+
+Then an idle machine with a slow disk is ready within 5 seconds. A machine that is busy is slower at both.
+"""
 IDLE_BYTES = 120 * 2**20
 EVENT_SECONDS = 0.050
 
@@ -42,4 +45,4 @@ def test_it_idles_under_120_mb(figures: Figures) -> None:
 
 @pytest.mark.alone
 def test_it_is_ready_within_5_seconds(figures: Figures) -> None:
-    assert figures.ready_cpu < READY_CPU_SECONDS
+    assert figures.ready_cpu < READY_IMPORTS * figures.imports_cpu
