@@ -103,10 +103,10 @@ SECONDED = (
     "trigger resolutions resolutions_follow_approval BEFORE INSERT ON public.resolutions FOR EACH ROW EXECUTE FUNCTION "
     "resolutions_follow_approval()"
 )
-SECONDING = "function resolutions_follow_approval() b150a5c0b8d4dd3097b2afad29d4aeb3"
+SECONDING = "function resolutions_follow_approval() 9f53747fedff4c45940587ae31122a33"
 """A trigger that asks nothing of a resolution without a proposal, by a login that may write one.
 
-A program of an earlier release names no proposal, and its workers had no right to write resolutions at all.
+A program of an earlier release names no proposal and no approver, and its workers had no right to write resolutions at all.
 """
 
 _OWNED = "FOR EACH ROW WHEN ({}) EXECUTE FUNCTION payments_own_their_keys()"

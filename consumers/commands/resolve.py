@@ -67,7 +67,7 @@ async def resolve_payment(
 ) -> Payment:
     """Resolve a held payment and return it. The same resolution again changes nothing.
 
-    `origin` is who decides and from where, for the audit trail; without it, the request's actor by the API. Raises
+    `origin` is who decides and from where, for the audit trail; without it, the request's actor by a command. Raises
     ResolutionRefused; SecondPersonNeeded where the resolution would apply and one person may not decide alone.
     """
     async with ledger.batch([payment_id]) as batch:
@@ -79,7 +79,7 @@ async def resolve_payment(
             raise SecondPersonNeeded(case)
         await batch.audit(
             AuditRecord(
-                origin=origin or Origin(actor=wanted.actor, via="api"),
+                origin=origin or Origin(actor=wanted.actor, via="command"),
                 action="payment.resolved",
                 merchant=case.payment.merchant,
                 payment_id=payment_id,

@@ -43,10 +43,17 @@ def same_person(one: str, other: str) -> bool:
     return _plain(one) == _plain(other)
 
 
+def key_actor(key: str, word: str) -> str:
+    """Who acts by the API: the key. `word` is the name that its caller gave, which proves nothing."""
+    return f"key:{key} ({word})"
+
+
 def proposed_by(proposal: Proposal, name: str) -> bool:
     """Whether this person proposed it: by the name, by the API key, or by the user of the shell that it came from."""
     shell = (proposal.proposed_from or "").partition("@")[0] if proposal.proposed_via == "command" else ""
-    return any(same_person(one, name) for one in (proposal.proposed_by, proposal.proposed_key or "", shell) if one)
+    key = proposal.proposed_key or ""
+    word = proposal.proposed_by.removeprefix(f"key:{key} (").removesuffix(")") if key else proposal.proposed_by
+    return any(same_person(one, name) for one in (word, key, shell) if one)
 
 
 def check_approval(proposal: Proposal, case: Case | None, person: Person) -> None:

@@ -29,6 +29,12 @@ create table proposals (
     refusal text,
     -- Two people: who approves or rejects is not who proposed, nor the name of the key that vouched for them. Where one
     -- person may decide, that person is both, and the worker that applies it sees that the payment is below the limit.
+    -- A name of the console is of these signs alone, so it has one spelling beside its case. A key is no person.
+    check (decided_by ~ '^[A-Za-z0-9][A-Za-z0-9._@+-]{0,99}$'),
+    check (proposed_via <> 'console' or proposed_by ~ '^[A-Za-z0-9][A-Za-z0-9._@+-]{0,99}$'),
+    check ((proposed_via = 'api') = (proposed_key is not null)),
+    check ((proposed_via = 'api') = starts_with(proposed_by, 'key:')),
+    check (starts_with(proposed_by, 'key:' || proposed_key || ' (')),
     check (alone = (lower(btrim(decided_by)) = lower(btrim(proposed_by)))),
     check (lower(btrim(decided_by)) <> lower(btrim(proposed_key))),
     check (not alone or proposed_via = 'console'),
@@ -40,12 +46,28 @@ create table proposals (
 comment on table proposals is 'Resolutions that one person proposed and another decides about; a row changes along its states alone, and is deleted with the whole payment alone';
 comment on column proposals.version is 'Of the payment that was looked at; approved and applied to this version alone';
 comment on column proposals.basis is 'A digest of the version, the holds and every answer of the payment that was looked at';
+comment on column proposals.proposed_by is 'An operator of the console; by the API the key, key:NAME (the caller''s word); by a command the caller''s word';
 comment on column proposals.proposed_key is 'The name of the API key that vouches for proposed_by';
 comment on column proposals.alone is 'One person decides: the payment is below the limit from which two do. The worker refuses it where it is not';
 comment on column proposals.state is 'open, approved; ended: applied, refused by the rules of money, rejected, withdrawn, lapsed as the payment changed';
 create unique index proposals_waiting on proposals (payment_id) where state in ('open', 'approved');
 comment on index proposals_waiting is 'A payment has one proposal at a time that waits';
 create index proposals_payment on proposals (payment_id, proposed_at);
+
+-- Whether a process of this group is at work: its login is a member. The owner of the tables may act for every group, as
+-- in a shop of one, whose processes have one login.
+create function works_as(kind text) returns boolean language sql stable as $$
+    select exists (
+        select from pg_roles r where r.rolname in ('payproof_' || kind,
+                (select c.relowner::regrole::text from pg_class c where c.oid = 'proposals'::regclass))
+            and pg_has_role(session_user, r.oid, 'member'))
+$$;
+comment on function works_as(text) is 'Where an act comes from is told by the login that writes it, and not by the words of the program';
+
+create function may_come_from(via text) returns boolean language sql stable as $$
+    select case via when 'console' then works_as('console') when 'api' then works_as('ingress')
+        when 'command' then works_as('ingress') when 'worker' then works_as('worker') else false end
+$$;
 
 create function proposals_are_decided_once() returns trigger language plpgsql as $$
 begin
@@ -59,6 +81,10 @@ begin
     elsif tg_op = 'INSERT' then
         if new.state <> 'open' then
             raise exception 'proposal % begins as %', new.id, new.state using errcode = 'check_violation';
+        elsif not may_come_from(new.proposed_via) then
+            raise exception '% proposes nothing by %', session_user, new.proposed_via using errcode = 'insufficient_privilege';
+        elsif not exists (select from payments p where p.id = new.payment_id and p.merchant = new.merchant) then
+            raise exception '% has no payment %', new.merchant, new.payment_id using errcode = 'check_violation';
         end if;
         new.proposed_at := clock_timestamp();
         return new;
@@ -70,9 +96,17 @@ begin
             old.proposed_by, old.proposed_via, old.proposed_key, old.proposed_from, old.proposed_at, old.alone) then
         raise exception 'proposal % would become another', old.id using errcode = 'check_violation';
     end if;
+    if not (case when new.state in ('applied', 'refused') then works_as('worker')
+            when new.state = 'lapsed' then true else works_as('console') end) then
+        raise exception '% makes no proposal %', session_user, new.state using errcode = 'insufficient_privilege';
+    end if;
     if (old.state, new.state) not in (('open', 'approved'), ('open', 'rejected'), ('open', 'withdrawn'), ('open', 'lapsed'),
             ('approved', 'applied'), ('approved', 'refused')) then
         raise exception 'proposal % is % and would become %', old.id, old.state, new.state using errcode = 'check_violation';
+    end if;
+    if new.state = 'approved' and not exists (
+            select from payments p where p.id = new.payment_id and p.version = new.version and p.holds <> '{}') then
+        raise exception 'proposal % is stale', new.id using errcode = 'check_violation';
     end if;
     if old.state = 'approved' and (new.decided_by, new.decided_from, new.decided_why, new.decided_at)
         is distinct from (old.decided_by, old.decided_from, old.decided_why, old.decided_at) then
@@ -90,8 +124,8 @@ create trigger proposals_are_never_emptied before truncate on proposals
 create table audit (
     id bigint generated always as identity primary key,
     at timestamptz not null default clock_timestamp(),
-    actor text not null,
-    via text not null,
+    actor text not null check (actor <> ''),
+    via text not null check (via in ('api', 'command', 'console', 'worker')),
     address text,
     key text,
     action text not null,
@@ -99,10 +133,18 @@ create table audit (
     payment_id text,
     subject text,
     why text,
-    detail jsonb not null default '{}'
+    detail jsonb not null default '{}',
+    -- A key is no person, and a process of ours is none either.
+    check ((via = 'api') = (key is not null)),
+    check ((via = 'api') = starts_with(actor, 'key:')),
+    check (starts_with(actor, 'key:' || key || ' (')),
+    check (via <> 'worker' or actor = 'payproof'),
+    check (via = 'console' or action not in ('proposal.approved', 'proposal.rejected', 'proposal.withdrawn')),
+    check (via = 'worker' or action not in ('proposal.applied', 'proposal.refused', 'proposal.lapsed'))
 );
 comment on table audit is 'Who did what, when, from where and why. Records are added; nobody changes or deletes one, the owner of the tables neither';
 comment on column audit.via is 'api, command or console; worker: a process of ours, which goes on with what a person decided';
+comment on column audit.actor is 'An operator of the console; by the API the key, key:NAME (the caller''s word); by a command the caller''s word';
 comment on column audit.subject is 'What it was done to beside the payment, such as a proposal';
 create index audit_payment on audit (payment_id, id) where payment_id is not null;
 create index audit_merchant on audit (merchant, id) where merchant is not null;
@@ -110,6 +152,10 @@ create index audit_merchant on audit (merchant, id) where merchant is not null;
 create function audit_only_grows() returns trigger language plpgsql as $$
 begin
     if tg_op = 'INSERT' then
+        -- A proposal lapses in the process that finds the payment changed.
+        if not (may_come_from(new.via) or new.action = 'proposal.lapsed') then
+            raise exception '% writes no record by %', session_user, new.via using errcode = 'insufficient_privilege';
+        end if;
         new.at := clock_timestamp();
         return new;
     end if;
@@ -146,8 +192,8 @@ $$;
 create trigger evidence_stays before update or delete on evidence for each row execute function evidence_stays();
 create trigger evidence_is_never_emptied before truncate on evidence for each statement execute function evidence_stays();
 
--- A worker resolves by an approved proposal alone. A resolution that names one is what was proposed and approved.
--- Earlier programs name none, and resolve by a login of ingress or of the owner.
+-- A worker resolves by an approved proposal alone, and once. A resolution that names one is what was proposed and approved;
+-- one that names none says nothing of a second person. Earlier programs name none, and resolve by a login of ingress or of the owner.
 create function resolutions_follow_approval() returns trigger language plpgsql as $$
 begin
     if new.resolution ->> 'proposal_id' is not null then
@@ -161,7 +207,15 @@ begin
                 and (case when p.alone then null else p.decided_by end)
                     is not distinct from new.resolution ->> 'approved_by') then
             raise exception 'the resolution of % is not what was approved', new.payment_id using errcode = 'check_violation';
+        elsif not works_as('worker') then
+            raise exception '% applies no proposal', session_user using errcode = 'insufficient_privilege';
+        elsif exists (
+            select from resolutions r where r.payment_id = new.payment_id
+                and r.resolution ->> 'proposal_id' = new.resolution ->> 'proposal_id') then
+            raise exception 'proposal % is applied already', new.resolution ->> 'proposal_id' using errcode = 'check_violation';
         end if;
+    elsif new.resolution ->> 'approved_by' is not null then
+        raise exception 'nobody approved the resolution of %', new.payment_id using errcode = 'check_violation';
     elsif exists (select from pg_roles where rolname = 'payproof_ingress')
         and not pg_has_role(current_user, 'payproof_ingress', 'usage')
         and not pg_has_role(current_user, (select relowner from pg_class where oid = tg_relid), 'usage') then
@@ -191,7 +245,10 @@ insert into access (relation, ingress, worker, reader, console) values
     ('proposals', 'select, insert, update (state, ended_at)', 'select, update (state, ended_at, refusal_code, refusal)',
         'select', 'select, insert, update (state, ended_at, decided_by, decided_from, decided_why, decided_at)'),
     ('evidence', '', '', 'select (proposal_id, name, media, size, digest, at)', 'select, insert'),
-    ('audit', 'insert', 'insert', 'select', 'select, insert');
+    -- Without its id: nobody chooses a record's place in the trail.
+    ('audit', 'insert (actor, via, address, key, action, merchant, payment_id, subject, why, detail)',
+        'insert (actor, via, address, key, action, merchant, payment_id, subject, why, detail)', 'select',
+        'select, insert (actor, via, address, key, action, merchant, payment_id, subject, why, detail)');
 update access set worker = 'select, insert' where relation = 'resolutions';
 select grant_access();
 
@@ -212,4 +269,6 @@ drop table audit;
 drop function evidence_stays();
 drop function proposals_are_decided_once();
 drop function audit_only_grows();
+drop function may_come_from(text);
+drop function works_as(text);
 select grant_access();

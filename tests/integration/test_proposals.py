@@ -125,9 +125,9 @@ async def test_one_proposes_by_the_api_another_approves_and_the_event_is_written
     assert (payment["status"], payment["hold"], payment["version"]) == ("completed", None, 3)
     entries = (await desk.get(f"/v1/payments/{payment_id}/timeline")).body["entries"]
     (resolution,) = [one for one in entries if one["kind"] == "resolution"]
-    assert (resolution["actor"], resolution["approved_by"]) == ("rahim", "karima")
+    assert (resolution["actor"], resolution["approved_by"]) == ("key:all (rahim)", "karima")
     assert await desk.trail(payment_id) == [
-        ("rahim", "proposal.made"),
+        ("key:all (rahim)", "proposal.made"),
         ("karima", "proposal.approved"),
         ("payproof", "proposal.applied"),
     ]
@@ -156,7 +156,8 @@ async def test_below_the_limit_one_person_decides_and_it_is_in_the_trail(desk: D
         payment_id = await desk.held("order-1")
         assert (await shops.post(f"/v1/payments/{payment_id}/resolve", WISH)).status == 200
     (record,) = await read_audit(desk.console, ["shop"], payment_id=payment_id)
-    assert (record.origin.actor, record.action, record.why) == ("rahim", "payment.resolved", WISH["reason"])
+    assert (record.origin.actor, record.action) == ("key:all (rahim)", "payment.resolved")
+    assert record.why == WISH["reason"]
     assert record.origin.address == "127.0.0.1"
     assert record.detail == {"version": 2, "status": "completed"}
     assert await read_audit(desk.console, ["other"]) == [], "another merchant's operator sees nothing of it"
@@ -293,6 +294,10 @@ async def test_a_fault_of_ours_keeps_no_other_waiting_and_ends_after_a_few_tries
 
 # -- SQL ---------------------------------------------------------------------------------------------------------------
 
+MADE = "id, payment_id, merchant, version, basis, status, reason, proposed_by, proposed_via, proposed_key"
+FOREIGN = "'other'"
+OTHER = "'prop_2 payment_id, merchant, version, '', 'failed', 'x', 'karima'"
+
 FORGED = [
     "UPDATE proposals SET state = 'approved', decided_by = 'rahim', decided_at = now()",
     "UPDATE proposals SET state = 'approved', decided_by = ' Rahim', decided_at = now()",
@@ -316,6 +321,20 @@ FORGED = [
     "UPDATE audit SET actor = 'another'",
     "DELETE FROM audit",
     "TRUNCATE audit",
+    "UPDATE proposals SET state = 'approved', decided_by = 'r\u0430him', decided_at = now()",
+    "UPDATE proposals SET state = 'approved', decided_by = 'rahim\u200b', decided_at = now()",
+    "UPDATE proposals SET state = 'approved', decided_by = 'key:shop', decided_at = now()",
+    f"INSERT INTO proposals ({MADE}) SELECT {OTHER}, 'api', NULL FROM proposals",
+    f"INSERT INTO proposals ({MADE}) SELECT {OTHER}, 'api', 'shop' FROM proposals",
+    f"INSERT INTO proposals ({MADE}) SELECT {OTHER.replace('merchant', FOREIGN)}, 'command', NULL FROM proposals",
+    "INSERT INTO audit (actor, via, action) VALUES ('karima', 'api', 'payment.resolved')",
+    "INSERT INTO audit (actor, via, key, action) VALUES ('karima', 'api', 'shop', 'payment.resolved')",
+    "INSERT INTO audit (actor, via, action) VALUES ('karima', 'worker', 'proposal.applied')",
+    "INSERT INTO audit (actor, via, action) VALUES ('karima', 'command', 'proposal.approved')",
+    (
+        "INSERT INTO resolutions (payment_id, at, resolution) SELECT payment_id, now(), jsonb_build_object('status',"
+        " 'completed', 'actor', 'rahim', 'reason', 'x', 'approved_by', 'karima') FROM proposals"
+    ),
     (
         "INSERT INTO resolutions (payment_id, at, resolution) SELECT payment_id, now(), jsonb_build_object('status',"
         " 'completed', 'actor', 'rahim', 'approved_by', 'karima', 'proposal_id', id) FROM proposals"
@@ -359,12 +378,24 @@ NOT_THEIRS = {
         "UPDATE proposals SET state = 'approved', decided_by = 'karima', decided_at = now()",
         "SELECT actor FROM audit",
         "SELECT body FROM evidence",
+        f"INSERT INTO proposals ({MADE}) SELECT {OTHER}, 'console', NULL FROM proposals",
+        "UPDATE proposals SET state = 'withdrawn', ended_at = now()",
+        "INSERT INTO audit (actor, via, action) VALUES ('karima', 'console', 'proposal.approved')",
+        "INSERT INTO audit (actor, via, action) VALUES ('payproof', 'worker', 'proposal.applied')",
+        "INSERT INTO audit (id, actor, via, action) OVERRIDING SYSTEM VALUE VALUES (1, 'payproof', 'worker', 'a')",
+        "UPDATE audit SET actor = 'karima'",
+        "DELETE FROM audit",
     ],
     "worker": [
         "UPDATE proposals SET state = 'approved', decided_by = 'karima', decided_at = now()",
         "INSERT INTO proposals (id) VALUES ('a')",
         "INSERT INTO resolutions (payment_id, at, resolution) VALUES ('a', now(), '{}')",
         "SELECT body FROM evidence",
+        "INSERT INTO audit (actor, via, action) VALUES ('karima', 'console', 'proposal.approved')",
+        "INSERT INTO audit (actor, via, action) VALUES ('karima', 'command', 'payment.resolved')",
+        "INSERT INTO audit (actor, via, key, action) VALUES ('key:shop (a)', 'api', 'shop', 'payment.resolved')",
+        "UPDATE audit SET actor = 'karima'",
+        "UPDATE proposals SET state = 'withdrawn', ended_at = now()",
     ],
     "console": [
         "INSERT INTO resolutions (payment_id, at, resolution) VALUES ('a', now(), '{}')",
@@ -373,9 +404,61 @@ NOT_THEIRS = {
         "UPDATE evidence SET body = ''",
         "DELETE FROM evidence",
         "DELETE FROM audit",
+        "UPDATE proposals SET state = 'applied', ended_at = now()",
+        f"INSERT INTO proposals ({MADE}) SELECT {OTHER.replace('karima', 'key:a (b)')}, 'api', 'a' FROM proposals",
+        "INSERT INTO audit (actor, via, key, action) VALUES ('key:shop (a)', 'api', 'shop', 'payment.resolved')",
     ],
     "reader": ["INSERT INTO audit (actor, via, action) VALUES ('a', 'b', 'c')", "SELECT body FROM evidence"],
 }
+
+
+def forged_again(proposal: Proposal) -> str:
+    return (
+        "INSERT INTO resolutions (payment_id, at, resolution) SELECT payment_id, now(), jsonb_build_object("
+        "'status', status, 'actor', proposed_by, 'reason', reason, 'approved_by', decided_by, 'proposal_id', id) FROM proposals"
+        f" WHERE id = '{proposal.id}'"
+    )
+
+
+@pytest.mark.parametrize("group", ["ingress", "worker"])
+async def test_what_was_approved_is_applied_once_and_by_a_worker(desk: Desk, dsn: str, group: str) -> None:
+    proposal = await desk.proposed(await desk.held("order-1"))
+    await approve(desk.console, proposal.id, by("karima"))
+    session = await asyncpg.connect(as_user(dsn, f"app_{group}"))
+    try:
+        if group == "ingress":
+            with pytest.raises(asyncpg.InsufficientPrivilegeError, match="applies no proposal"):
+                await session.execute(forged_again(proposal))
+            return
+        with pytest.raises(asyncpg.CheckViolationError, match="not what was approved"):
+            await session.execute(forged_again(proposal).replace("reason, 'app", "'other', 'app"))
+        await session.execute(forged_again(proposal))
+        with pytest.raises(asyncpg.CheckViolationError, match="applied already"):
+            await session.execute(forged_again(proposal))
+    finally:
+        await session.close()
+
+
+async def test_a_stale_proposal_is_not_approved_in_sql_either(desk: Desk, dsn: str) -> None:
+    payment_id = await desk.held("order-1")
+    await desk.proposed(payment_id)
+    await resolve_payment(
+        desk.api.ledger, RULES, payment_id, ResolutionRequest(status=Status.FAILED, actor="owner", reason="x")
+    )
+    session = await asyncpg.connect(as_user(dsn, "app_console"))
+    try:
+        with pytest.raises(asyncpg.CheckViolationError, match="is stale"):
+            await session.execute("UPDATE proposals SET state = 'approved', decided_by = 'karima', decided_at = now()")
+    finally:
+        await session.close()
+
+
+@pytest.mark.parametrize("name", ["RAHIM", " rahim ", "\uff52ahim", "all"])
+async def test_who_asked_by_the_api_does_not_approve_under_another_spelling(desk: Desk, name: str) -> None:
+    payment_id = await desk.held("order-1")
+    got = await desk.post(f"/v1/payments/{payment_id}/resolve", WISH)
+    assert got.body["proposed_by"] == "key:all (rahim)", "no person is named as if they had signed in"
+    assert await refused(approve(desk.console, got.body["proposal_id"], by(name))) == "own_proposal"
 
 
 @pytest.mark.parametrize("group", NOT_THEIRS)

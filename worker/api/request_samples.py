@@ -9,6 +9,7 @@ from typing import Any
 
 import msgspec
 
+from consumers.commands.two_people import key_actor
 from consumers.money.write_event import event_entry
 from schemas.words import EventType
 from worker.api.samples import EXAMPLE_URL, EXPECTED_SAMPLE, sample
@@ -77,7 +78,7 @@ def accepted_sample() -> dict[str, Any]:
         "state": "open",
         "version": asked["version"],
         "status": asked["status"],
-        "proposed_by": asked["actor"],
+        "proposed_by": key_actor("back-office", asked["actor"]),
         "proposed_at": event["time"],
     }
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from aiohttp import web
+from msgspec.structs import replace
 
 from consumers.commands.resolve import ResolutionRefused, ResolutionRequest
+from consumers.commands.two_people import key_actor
 from schemas.payments import Payment, view
 from schemas.proposals import Origin, Proposal
 from schemas.requests import RESOLUTION
@@ -39,10 +41,11 @@ class Asking:
         found = read_fields(RESOLUTION, await read_body(request))
         wanted = ResolutionRequest(**{**found, "status": Status(found["status"])})
         try:
-            origin = Origin(
-                actor=wanted.actor, via="api", address=self._api.address(request), key=caller_of(request).key.name
-            )
-            api = self._api
+            api, key = self._api, caller_of(request).key.name
+            actor = key_actor(key, wanted.actor)
+            if api.rules.second_person_from is not None:  # the same resolution again is known by its actor
+                wanted = replace(wanted, actor=actor)
+            origin = Origin(actor=actor, via="api", address=api.address(request), key=key)
             decided = await decide(api.database, api.ledger, api.rules, payment.id, wanted, origin)
         except ResolutionRefused as refused:
             raise Problem(409, refused.code, str(refused), field=refused.field) from None
