@@ -106,7 +106,7 @@ SECONDED = (
 SECONDING = "function resolutions_follow_approval() 9f53747fedff4c45940587ae31122a33"
 """A trigger that asks nothing of a resolution without a proposal, by a login that may write one.
 
-A program of an earlier release names no proposal and no approver, and its workers had no right to write resolutions at all.
+A program of an earlier release names no proposal and no approver. Its workers had no right to write resolutions.
 """
 
 _OWNED = "FOR EACH ROW WHEN ({}) EXECUTE FUNCTION payments_own_their_keys()"

@@ -44,7 +44,7 @@ comment on table statement_notes is 'How a person explains a difference of a run
 comment on column statement_notes.line is 'The row''s number, or the id of a payment that the statement does not name';
 
 insert into access (relation, ingress, worker, reader, console) values
-    ('statement_uploads', '', 'select, update (beaten_at, tries, done_at, run, failed, body), delete', '',
+    ('statement_uploads', 'select (wanted, wanted_at, beaten_at, done_at)', 'select, update (beaten_at, tries, done_at, run, failed, body), delete', 'select (wanted, wanted_at, beaten_at, done_at)',
         'select, insert, update (columns, wanted, however_many, wanted_by, wanted_at, beaten_at, tries, done_at, run, failed)'),
     ('statement_notes', '', 'select', 'select', 'select, insert');
 insert into retention_runs (task) values ('statement_uploads');

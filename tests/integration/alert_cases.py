@@ -62,6 +62,7 @@ LAST_POLL = 'payproof_role_last_poll_timestamp_seconds{role="sweep", '
 LAST_RUN = "payproof_retention_last_run_timestamp_seconds{"
 FLOOD = 'payproof_callbacks_total{provider="ipay", source="return", result="limited"}'
 FORGED = 'payproof_callbacks_total{provider="moneybag", source="webhook", result="forged"}'
+SIGN_INS = 'payproof_console_sign_ins_total{outcome="%s"}'
 HELD = 'payproof_payments_held{provider="ipay", hold="%s"}'
 
 CASES: dict[str, Case] = {
@@ -95,6 +96,13 @@ CASES: dict[str, Case] = {
     "PayproofGatewayErrors": Case(questions("no_reply", "3", "9"), questions("no_reply", "1", "9")),
     "PayproofKeyRefused": Case(questions("key_refused", "1", "0"), questions("not_found", "1", "0")),
     "PayproofNoCallbacks": Case(callbacks(THEN_NONE), callbacks(STILL_SOME), "26h"),
+    "PayproofApprovalNotApplied": gauge("payproof_oldest_approved_proposal_seconds", "130", "100"),
+    "PayproofProposalWaits": gauge("payproof_oldest_open_proposal_seconds", "14500", "14300"),
+    "PayproofStatementWaits": gauge("payproof_oldest_waiting_statement_seconds", "310", "290"),
+    "PayproofSignInsFail": Case(
+        {SIGN_INS % "wrong_password": "0+1x60", SIGN_INS % "slowed": "0+2x60"},
+        {SIGN_INS % "wrong_code": "0+1x60", SIGN_INS % "succeeded": "0+9x60"},
+    ),
     "PayproofClaimsPileUp": gauge('payproof_claims_waiting{provider="ipay"}', "600", "300"),
     "PayproofSpoolNotEmpty": Case(
         {'payproof_claims_in_spool{provider="ipay"}': "2x60"},

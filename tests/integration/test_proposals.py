@@ -296,7 +296,7 @@ async def test_a_fault_of_ours_keeps_no_other_waiting_and_ends_after_a_few_tries
 
 MADE = "id, payment_id, merchant, version, basis, status, reason, proposed_by, proposed_via, proposed_key"
 FOREIGN = "'other'"
-OTHER = "'prop_2 payment_id, merchant, version, '', 'failed', 'x', 'karima'"
+OTHER = "'prop_2', payment_id, merchant, version, '', 'failed', 'x', 'karima'"
 
 FORGED = [
     "UPDATE proposals SET state = 'approved', decided_by = 'rahim', decided_at = now()",
@@ -415,8 +415,8 @@ NOT_THEIRS = {
 def forged_again(proposal: Proposal) -> str:
     return (
         "INSERT INTO resolutions (payment_id, at, resolution) SELECT payment_id, now(), jsonb_build_object("
-        "'status', status, 'actor', proposed_by, 'reason', reason, 'approved_by', decided_by, 'proposal_id', id) FROM proposals"
-        f" WHERE id = '{proposal.id}'"
+        "'status', status, 'actor', proposed_by, 'reason', reason, 'approved_by', decided_by, 'proposal_id', id)"
+        f" FROM proposals WHERE id = '{proposal.id}'"
     )
 
 

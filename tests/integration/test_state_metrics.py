@@ -48,6 +48,20 @@ MUCH = (
 """These rows need no keys, and nothing here looks one up."""
 
 
+WAITING = (
+    """ALTER TABLE proposals DISABLE TRIGGER ALL""",
+    """INSERT INTO proposals (id, payment_id, merchant, version, basis, status, reason, proposed_by, proposed_via,
+           proposed_at, state, decided_by, decided_at)
+       SELECT i::text, i::text, 'shop', 1, '', 'completed', 'x', 'a', 'console', clock_timestamp() - interval '1 h',
+           CASE i WHEN 1 THEN 'open' ELSE 'approved' END, CASE i WHEN 2 THEN 'b' END,
+           CASE i WHEN 2 THEN clock_timestamp() - interval '10 min' END
+       FROM generate_series(1, 2) AS i""",
+    """INSERT INTO statement_uploads (id, merchant, account, name, sha256, size, uploaded_by, wanted, wanted_at)
+       SELECT 'upl_' || lpad(i::text, 26, '0'), 'shop', 'a', 'a', 'a', i, 'a', 'run',
+           clock_timestamp() - make_interval(mins => 5 * i) FROM generate_series(1, 3) AS i""",
+)
+
+
 @pytest.fixture
 async def crowded(database: Database) -> Database:
     async with database.connection() as connection:
@@ -68,6 +82,7 @@ async def crowded(database: Database) -> Database:
         (state._STOPPED, ()),
         (state._ENDPOINTS, ([ENDPOINT], [START])),
         (state._ORPHANS, ([],)),
+        (state._DECISIONS, ()),
     ],
 )
 async def test_no_table_that_grows_is_read_as_a_whole(crowded: Database, query: str, about: tuple[object, ...]) -> None:
@@ -87,6 +102,20 @@ async def test_what_waits_is_told_with_its_age_and_counted_up_to_a_bound(crowded
     assert found.orphans == {}
     assert (await state.read_state(crowded, accounts, [])).orphans == {ENDPOINT: 1000}
     assert sum(found.queued.values()) <= state.MOST
+
+
+async def test_what_two_people_or_a_statement_wait_for_is_told_with_its_age(database: Database) -> None:
+    none = await state.read_state(database, [], [])
+    assert (none.open_proposal, none.approved_proposal, none.statement) == (0, 0, 0)
+    for statement in WAITING:
+        await database.execute(statement)
+    found = await state.read_state(database, [], [])
+    told = (found.open_proposal, found.approved_proposal, found.statement)
+    assert told == pytest.approx((3600, 600, 900), abs=60)
+    await database.execute("UPDATE statement_uploads SET beaten_at = clock_timestamp() WHERE size = 1")
+    assert (await state.read_state(database, [], [])).statement == 0, (
+        "a process is at work; the other has its turn next"
+    )
 
 
 async def test_the_oldest_snapshot_is_told_in_transactions(dsn: str, database: Database) -> None:

@@ -128,6 +128,7 @@ class StateMetrics(Collector):
             yield from _of_accounts(self._state.accounts)
             yield from _of_endpoints(self._state.endpoints)
             yield _of_retention(self._state.retention)
+            yield from _of_decisions(self._state)
             orphaned = _gauge(
                 "payproof_deliveries_orphaned", "Webhooks that wait for an endpoint in no configuration", "endpoint"
             )
@@ -236,6 +237,29 @@ def _of_endpoints(endpoints: Sequence[EndpointState]) -> Iterator[GaugeMetricFam
         ):
             family.add_metric([one.endpoint], value)
     yield from (disabled, breaker_open, waiting, given_up, oldest)
+
+
+def _of_decisions(state: DatabaseState) -> Iterator[GaugeMetricFamily]:
+    for name, says, seconds in (
+        (
+            "payproof_oldest_open_proposal_seconds",
+            "Age of the oldest proposal that nobody decided about",
+            state.open_proposal,
+        ),
+        (
+            "payproof_oldest_approved_proposal_seconds",
+            "How long the oldest approved proposal has waited for a worker",
+            state.approved_proposal,
+        ),
+        (
+            "payproof_oldest_waiting_statement_seconds",
+            "How long the oldest uploaded statement has waited while no process reconciles any",
+            state.statement,
+        ),
+    ):
+        gauge = _gauge(name, says)
+        gauge.add_metric([], seconds)
+        yield gauge
 
 
 def _of_retention(succeeded: Mapping[str, float]) -> GaugeMetricFamily:

@@ -61,6 +61,20 @@ _STOPPED = f"""
     JOIN payments p ON p.id = f.payment_id AND NOT coalesce(p.lease_until IS NULL AND p.asked_at > f.last_at, false)
     GROUP BY p.provider
 """  # noqa: S608
+_DECISIONS = f"""
+    WITH waiting AS (
+        SELECT state, coalesce(decided_at, proposed_at) AS since FROM proposals
+        WHERE state IN ('open', 'approved') ORDER BY payment_id LIMIT {MOST}),
+    uploads AS (
+        SELECT wanted_at, coalesce(beaten_at > clock_timestamp() - interval '1 min', false) AS at_work
+        FROM statement_uploads WHERE wanted IS NOT NULL AND done_at IS NULL ORDER BY wanted_at LIMIT {MOST})
+    SELECT
+        extract(epoch FROM clock_timestamp() - min(since) FILTER (WHERE state = 'open'))::float8 AS open,
+        extract(epoch FROM clock_timestamp() - min(since) FILTER (WHERE state = 'approved'))::float8 AS approved,
+        (SELECT CASE WHEN NOT bool_or(at_work) THEN extract(epoch FROM clock_timestamp() - min(wanted_at)) END::float8
+         FROM uploads) AS statement
+    FROM waiting
+"""  # noqa: S608
 _RETENTION = "SELECT task, extract(epoch FROM succeeded_at)::float8 AS succeeded FROM retention_runs"
 _ENDPOINTS = f"""
     SELECT e.id, e.failures, e.disabled_at IS NOT NULL AS disabled, due.waiting, due.due_since,
@@ -106,7 +120,9 @@ class DatabaseState(Struct, frozen=True, kw_only=True):
     position, and of the oldest that is not at the broker yet. `newest`: Unix time of the newest event in the log.
     `dead`: dead letters. `archive_bytes`: the size of the archive on disk. `snapshot`: how many transactions have begun
     since the oldest snapshot that is still held. `lost`: events that a failover lost. `retention`: Unix time of the
-    last good run of each task. `orphans`: how many deliveries wait for each endpoint that is not in the configuration.
+    last good run of each task. In seconds, how long they have waited: `open_proposal` the oldest that nobody decided
+    about, `approved_proposal` the oldest that no worker applied, `statement` the oldest upload while no process
+    reconciles any. `orphans`: how many deliveries wait for each endpoint that is not in the configuration.
     """
 
     held: Mapping[tuple[str, str], int]
@@ -124,6 +140,9 @@ class DatabaseState(Struct, frozen=True, kw_only=True):
     snapshot: int
     lost: int
     retention: Mapping[str, float]
+    open_proposal: float
+    approved_proposal: float
+    statement: float
 
 
 async def read_state(
@@ -140,6 +159,8 @@ async def read_state(
         queue = await _queue(connection, providers, marks, now)
         log = await connection.fetchrow(_LOG, BROKER)
         assert log is not None, "a query over one row has one row"
+        decisions = await connection.fetchrow(_DECISIONS)
+        assert decisions is not None, "an aggregate has one row"
         ids = [one.id for one in await known_endpoints(connection, endpoints)]
         return DatabaseState(
             stopped={row["provider"]: row["count"] for row in await connection.fetch(_STOPPED)},
@@ -157,6 +178,9 @@ async def read_state(
             snapshot=log["snapshot"],
             lost=log["lost"],
             retention={row["task"]: row["succeeded"] for row in await connection.fetch(_RETENTION)},
+            open_proposal=decisions["open"] or 0,
+            approved_proposal=decisions["approved"] or 0,
+            statement=decisions["statement"] or 0,
         )
 
 
