@@ -203,6 +203,17 @@ class EntryKind(StrEnum):
     RESOLUTION = "resolution"
 
 
+class SignInOutcome(StrEnum):
+    """How a sign-in to the console, or a confirmation, ended."""
+
+    SUCCEEDED = "succeeded"
+    UNKNOWN_NAME = "unknown_name"
+    WRONG_PASSWORD = "wrong_password"  # noqa: S105 - a reason
+    WRONG_CODE = "wrong_code"
+    WRONG_CONFIRMATION = "wrong_confirmation"
+    SLOWED = "slowed"
+
+
 class OperatorRole(StrEnum):
     """What an operator of the console may do.
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import re
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from functools import cache
 from typing import Any
@@ -22,7 +22,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from schemas.secret import Secret
-from schemas.words import OperatorRole
+from schemas.words import OperatorRole, SignInOutcome
 from tests.integration.shops import CONFIG
 from tests.local_server import serving
 from worker.config import Config
@@ -144,12 +144,16 @@ class Console:
 
 @asynccontextmanager
 async def running_console(
-    database: Database, *, config: Config = CONFIG, console: config_console.Console | None = None
+    database: Database,
+    *,
+    config: Config = CONFIG,
+    console: config_console.Console | None = None,
+    count_sign_in: Callable[[SignInOutcome], object] = lambda _: None,
 ) -> AsyncIterator[Console]:
     """A console on a port of its own, in the test's loop, with OPERATORS unless others are given."""
     whole = replace(config, console=console or config_console.Console(operators=OPERATORS))
     operators = Operators(whole.console)
-    app = console_app(whole, operators, database, PostgresBus(database))
+    app = console_app(whole, operators, database, PostgresBus(database), count_sign_in)
     async with serving(app) as url:
         yield Console(url, database, operators, app)
 

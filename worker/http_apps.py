@@ -64,13 +64,13 @@ def public_app(
 
 @asynccontextmanager
 async def console_of(
-    config: Config, operators: Operators, database: Database, claims: ClaimPublisher
+    config: Config, operators: Operators, database: Database, claims: ClaimPublisher, metrics: Metrics
 ) -> AsyncIterator[web.Application]:
     """The console, with a small pool of its own: its pages take no connection from callbacks."""
     from worker.console.console_app import console_app  # noqa: PLC0415 - a process without a console imports no page
 
     async with database.reading(writes=True) as own:
-        yield console_app(config, operators, own, claims)
+        yield console_app(config, operators, own, claims, metrics.sign_in)
 
 
 def ops_app(ops: Ops) -> web.Application:

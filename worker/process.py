@@ -104,7 +104,9 @@ async def run_roles(
         parts.append(wakeups_part(shared, parts))
         console = None
         if "console" in roles and _has_console(config, roles):
-            console = await stack.enter_async_context(console_of(config, shared.operators, database, shared.queue))
+            console = await stack.enter_async_context(
+                console_of(config, shared.operators, database, shared.queue, shared.metrics)
+            )
         if config.settings.database_url is None:
             parts.append(ProcessPart("postgres", partial(keep_postgres, database, config.settings.data_dir)))
         await _run_parts(shared, parts, public, console, stop)

@@ -260,7 +260,7 @@ LOGS = {
     "api_key.refused": "A request came with a key that no merchant has. Further ones of an address that sends many are only counted.",
     "console.failed": "A page of the console failed: our fault.",
     "console.unavailable": "The database did not answer a page of the console, or too late. The person is told to try again.",
-    "operator.refused": "A sign-in or a confirmation failed: a wrong name, password or code. Many of them: somebody guesses.",
+    "operator.refused": "A sign-in or a confirmation failed; `reason` says whether by the name, the password or the code. Many of them: somebody guesses.",
     "operator.signed_in": "An operator signed in to the console.",
     "operators.not_read": "The configuration has problems, so the operators stay as they were.",
     "operators.read": "`[console]` was read anew, on SIGHUP.",

@@ -94,7 +94,7 @@ async def _enter(guest: Guest, routes: Routes) -> web.StreamResponse:
     if request.method == "POST" and not _is_of(form, token):
         raise Denied(403, "forged")
     visit = Visit(request=request, context=context, language=guest.language, form=form, operator=operator, token=token)
-    if route.confirms and not await context.sign_in.confirmed(operator, str(form.get("confirm", ""))):
+    if route.confirms and not await context.sign_in.confirmed(operator, str(form.get("confirm", "")), visit.address):
         raise Denied(403, "confirm", "confirm.wrong")
     answer = await route.handler(visit)
     if cookie:
@@ -138,6 +138,7 @@ async def new_session(guest: Guest, operator: Operator) -> str:
     token = secrets.token_urlsafe(TOKEN_BYTES)
     database, address = guest.context.database, guest.address
     await begin_session(database, token_hash(token), operator.name, credentials_of(operator), address)
+    await guest.context.sign_in_record.succeeded(operator, address)
     return token
 
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 
 from aiohttp import web
 
 from consumers.ports.bus import ClaimPublisher
+from schemas.words import SignInOutcome
 from worker.config import Config, rules_of
 from worker.config.operators import Operators
 from worker.console.access import entering
@@ -14,14 +16,22 @@ from worker.console.console_routes import ROUTES
 from worker.console.layout import HEADERS
 from worker.console.route_table import Route
 from worker.console.sign_in import SignIn
+from worker.console.sign_in_record import SignInRecord
 from worker.console.visit import HEAVY_AT_ONCE, ConsoleContext
 from worker.ingress.rate_limits import RateLimits
 from worker.postgres.database import Database
 from worker.runtime.http_listener import guarded
 
 
-def console_app(config: Config, operators: Operators, database: Database, claims: ClaimPublisher) -> web.Application:
-    """`database` is the console's own small pool."""
+def console_app(
+    config: Config,
+    operators: Operators,
+    database: Database,
+    claims: ClaimPublisher,
+    count_sign_in: Callable[[SignInOutcome], object] = lambda _: None,
+) -> web.Application:
+    """`database` is the console's own small pool. `count_sign_in` is called with how each sign-in ended."""
+    record = SignInRecord(database, count_sign_in)
     menu = {one.path: one.roles for one in ROUTES if isinstance(one, Route) and one.method == "GET"}
     context = ConsoleContext(
         config=config,
@@ -29,7 +39,8 @@ def console_app(config: Config, operators: Operators, database: Database, claims
         operators=operators,
         database=database,
         claims=claims,
-        sign_in=SignIn(operators, database),
+        sign_in=SignIn(operators, database, record),
+        sign_in_record=record,
         senders=RateLimits(config.settings.trusted_proxies),
         heavy=asyncio.Semaphore(HEAVY_AT_ONCE),
         menu=menu,

@@ -9,9 +9,11 @@ from datetime import datetime
 
 import structlog
 
+from schemas.words import SignInOutcome
 from worker.config.console import Operator
 from worker.config.operators import Operators
 from worker.console.passwords import DIGITS, Passwords, step_of
+from worker.console.sign_in_record import SignInRecord
 from worker.console.slowing import LONGEST_BY_ADDRESS, LONGEST_BY_NAME, Slowing
 from worker.postgres.console_sessions import use_code
 from worker.postgres.database import Database
@@ -34,8 +36,8 @@ class SignIn:
     So a stranger who fails in an operator's name keeps nobody from a decision.
     """
 
-    def __init__(self, operators: Operators, database: Database) -> None:
-        self._operators, self._database = operators, database
+    def __init__(self, operators: Operators, database: Database, record: SignInRecord) -> None:
+        self._operators, self._database, self._record = operators, database, record
         self._passwords = Passwords()
         self.by_name, self.by_address = Slowing(LONGEST_BY_NAME), Slowing(LONGEST_BY_ADDRESS)
         self.confirming = Slowing(LONGEST_BY_NAME)
@@ -45,24 +47,32 @@ class SignIn:
 
         Raises TooManyFailures, and TimeoutError where too many sign in at once.
         """
-        keys = self._try(name, address)
         operator = self._operators.named(name)
+        try:
+            keys = self._try(name, address)
+        except TooManyFailures:
+            await self._record.failed(SignInOutcome.SLOWED, operator, address)
+            raise
         phc = operator.password.reveal() if operator is not None and operator.password is not None else None
         right = await self._passwords.right(password, phc)
         if operator is None or not right or not await self._uses(operator, code):
-            log.warning("operator.refused", at="sign_in")
+            reason = SignInOutcome.WRONG_CODE if right else SignInOutcome.WRONG_PASSWORD
+            reason = SignInOutcome.UNKNOWN_NAME if operator is None else reason
+            log.warning("operator.refused", at="sign_in", reason=reason.value)
+            await self._record.failed(reason, operator, address)
             return None
         self._succeeded(keys)
         log.info("operator.signed_in", operator=operator.name)
         return operator
 
-    async def confirmed(self, operator: Operator, secret: str) -> bool:
+    async def confirmed(self, operator: Operator, secret: str, address: str) -> bool:
         """Whether the secret is the operator's password, or a code that was not used before.
 
         Raises TooManyFailures, and TimeoutError.
         """
         name = operator.name.lower()
         if (wait := self.confirming.wait(name)) > 0:
+            await self._record.failed(SignInOutcome.SLOWED, operator, address)
             raise TooManyFailures(wait)
         self.confirming.failed(name)
         plain = secret.replace(" ", "")
@@ -73,7 +83,9 @@ class SignIn:
         if right:
             self.confirming.succeeded(name)
         else:
-            log.warning("operator.refused", at="confirmation", operator=operator.name)
+            reason = SignInOutcome.WRONG_CONFIRMATION
+            log.warning("operator.refused", at="confirmation", operator=operator.name, reason=reason.value)
+            await self._record.failed(reason, operator, address)
         return right
 
     async def _uses(self, operator: Operator, code: str) -> bool:

@@ -20,6 +20,7 @@ from worker.config.console import Operator
 from worker.config.operators import Operators
 from worker.console.form_files import FormFile
 from worker.console.sign_in import SignIn
+from worker.console.sign_in_record import SignInRecord
 from worker.console.wording import say
 from worker.ingress.rate_limits import RateLimits
 from worker.postgres.database import Database
@@ -41,6 +42,7 @@ class ConsoleContext(Struct, frozen=True, kw_only=True):
     database: Database
     claims: ClaimPublisher
     sign_in: SignIn
+    sign_in_record: SignInRecord
     senders: RateLimits
     heavy: asyncio.Semaphore
     menu: Mapping[str, Collection[OperatorRole]]

@@ -25,7 +25,7 @@ from consumers.account import Account
 from schemas.answers import Trouble
 from schemas.callbacks import Omission
 from schemas.payments import Change, Payment
-from schemas.words import Authenticity, EventType, Hold, QuestionKind, Source, Status
+from schemas.words import Authenticity, EventType, Hold, QuestionKind, SignInOutcome, Source, Status
 from worker.telemetry.old_names import Registry
 
 GATEWAY_SECONDS = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20, 40)
@@ -89,6 +89,11 @@ class Metrics:
         self.keys_refused = self._counter(
             "payproof_api_keys_refused_total", "Requests of the API with a key that no merchant has"
         )
+        self.sign_ins = self._counter(
+            "payproof_console_sign_ins_total", "Sign-ins and confirmations at the console, by how they ended", "outcome"
+        )
+        for outcome in SignInOutcome:
+            self.sign_ins.labels(outcome.value)
 
     def _count_payments(self) -> None:
         self.callbacks = self._counter(
@@ -167,6 +172,9 @@ class Metrics:
             self.holds.labels(provider, after.hold.value).inc()
         if after.refunded_amount > before.refunded_amount:
             self.refunded.labels(provider).inc(float(after.refunded_amount - before.refunded_amount))
+
+    def sign_in(self, outcome: SignInOutcome) -> None:
+        self.sign_ins.labels(outcome.value).inc()
 
     def drop(self, provider: str, count: int) -> None:
         """Count kept claims that gave way to others."""

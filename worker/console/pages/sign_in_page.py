@@ -6,6 +6,7 @@ import htpy as h
 from aiohttp import web
 
 from worker.console.access import COOKIE, new_session, set_session
+from worker.console.acted import acted
 from worker.console.elements import Column, form, moment, table
 from worker.console.layout import ASSETS, error_page, missing, page, plain_page, see_other
 from worker.console.sign_in import TooManyFailures
@@ -98,11 +99,13 @@ async def show_sessions(visit: Visit) -> web.StreamResponse:
 
 
 async def sign_out(visit: Visit) -> web.StreamResponse:
+    await acted(visit, "operator.signed_out")
     await end_session(visit.database, token_hash(visit.token))
     return _signed_out()
 
 
 async def sign_out_everywhere(visit: Visit) -> web.StreamResponse:
+    await acted(visit, "operator.signed_out_everywhere")
     await end_sessions(visit.database, visit.operator.name)
     return _signed_out()
 
