@@ -31,6 +31,7 @@ FRAME: Expected = {
 
 FIND: Expected = {
     ("GET", "/find"): ALL,
+    ("POST", "/find"): ALL,
     ("GET", "/payments"): ALL,
     ("GET", "/payments.csv"): ALL,
     ("GET", "/payments/{payment}"): ALL,

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import csv
+import html
 import io
+import re
 from collections.abc import AsyncIterator
 from decimal import Decimal
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, unquote_plus, urlencode
 
 import pytest
 from msgspec.structs import replace
@@ -20,6 +22,7 @@ from tests.integration.shops import CONFIG, Shops, serving
 from worker.config.shapes import Archive, Contacts
 from worker.postgres.database import Database
 from worker.postgres.ledger.postgres_ledger import PostgresLedger
+from worker.runtime.contacts import normalised
 from worker.runtime.encryption import ArchiveCipher, key_of, new_archive_key
 
 ARCHIVE_KEY, CONTACTS_KEY = new_archive_key(), new_archive_key()
@@ -55,9 +58,11 @@ async def some(shops: Shops) -> list[dict[str, Any]]:
 async def test_one_hit_is_opened_and_several_are_listed(keyed: Shops, console: Console) -> None:
     done, _, first, second = await some(keyed)
     vera = await console.signed_in("vera")
-    for typed in ("DONE-1", done["payment_id"].upper(), "s-1", "+88" + PHONE, f"{done['payment_id']}.1"):
+    for typed in ("DONE-1", done["payment_id"].upper(), "s-1", f"{done['payment_id']}.1"):
         answer = await vera.get(f"/find?q={quote(typed)}")
         assert (answer.status, answer.location) == (303, f"/payments/{done['payment_id']}"), typed
+        answer = await vera.post("/find", {"q": typed})
+        assert (answer.status, answer.location) == (303, f"/find?{urlencode({'q': typed})}"), "an id has a link"
     several = await vera.get("/find?q=saris")
     assert several.status == 200
     assert first["payment_id"] in several.text
@@ -67,10 +72,43 @@ async def test_one_hit_is_opened_and_several_are_listed(keyed: Shops, console: C
     assert (await vera.get("/find")).status == 200
 
 
+@pytest.mark.parametrize("typed", [PHONE, f"+88{PHONE}", "+44 20 7946 0000", "Rahim@Example.com", "১৭১২৩৪৫৬৭৮"])
+async def test_a_buyers_number_or_address_stands_in_no_address(keyed: Shops, console: Console, typed: str) -> None:
+    done, *_ = await some(keyed)
+    vera = await console.signed_in("vera")
+    answer = await vera.post("/find", {"q": typed})
+    if normalised(typed) == normalised(PHONE):
+        assert (answer.status, answer.location) == (303, f"/payments/{done['payment_id']}")
+    else:
+        assert (answer.status, answer.location) == (200, None), "nothing was found, and the same answer says so"
+    for path in ("/find", "/payments"):
+        answer = await vera.get(f"{path}?{urlencode({'q': typed})}")
+        assert answer.status == 422
+        assert f'value="{typed}"' in answer.text, "the form is filled; a person sends it"
+        for address in re.findall(r'(?:href|action)="([^"]*)"', answer.text):
+            assert typed not in unquote_plus(html.unescape(address)), address
+        answer = await console.nobody().get(f"{path}?{urlencode({'q': typed})}")
+        assert answer.location == f"/sign-in?next={quote(path, safe='')}"
+
+
+async def test_the_number_of_an_order_has_a_link_though_it_is_of_digits(keyed: Shops, console: Console) -> None:
+    payment = await keyed.opened(reference="100234")
+    vera = await console.signed_in("vera")
+    answer = await vera.get("/find?q=100234")
+    assert answer.location == f"/payments/{payment['payment_id']}"
+    answer = await vera.post("/find", {"q": "100234"})
+    assert answer.location == f"/payments/{payment['payment_id']}", "it might be a number, so it is answered at once"
+
+
+async def test_a_search_needs_the_token_of_its_session(keyed: Shops, console: Console) -> None:
+    vera = await console.signed_in("vera")
+    assert (await vera.post("/find", {"q": PHONE, "token": ""})).status == 403
+
+
 async def test_without_a_key_find_says_that_it_finds_no_buyer(keyed: Shops, database: Database) -> None:
     await some(keyed)
     async with running_console(database) as console:
-        answer = await (await console.signed_in("vera")).get(f"/find?q={PHONE}")
+        answer = await (await console.signed_in("vera")).post("/find", {"q": PHONE})
     assert "[contacts] keys are not set" in answer.text
 
 
@@ -78,7 +116,9 @@ async def test_an_operator_of_one_merchant_sees_nothing_of_another(keyed: Shops,
     done, *_ = await some(keyed)
     theirs = await console.signed_in("onlyother")
     for typed in ("Done-1", done["payment_id"], PHONE):
-        assert "Nothing has the id" in (await theirs.get(f"/find?q={typed}")).text
+        answer = await theirs.post("/find", {"q": typed})
+        answer = answer if answer.location is None else await theirs.get(answer.location)
+        assert "Nothing has the id" in answer.text
     for path in ("", "/callback"):
         assert (await theirs.get(f"/payments/{done['payment_id']}{path}")).status in (403, 404)
     for path in ("/verify", "/notes"):

@@ -25,6 +25,7 @@ from worker.console.route_table import KB, OpenRoute, Route
 from worker.console.sign_in import TooManyFailures
 from worker.console.visit import ConsoleContext, Guest, Visit, form_token, token_hash
 from worker.postgres.console_sessions import LONGEST, begin_session, find_session
+from worker.runtime.contacts import is_personal
 from worker.runtime.peer_addresses import is_in, read_address
 
 COOKIE = "__Host-payproof"
@@ -193,7 +194,8 @@ def _to_sign_in(request: web.Request) -> web.StreamResponse:
         return web.Response(status=401)
     if request.headers.get("Sec-Fetch-Site") == "cross-site":
         return web.Response(text='<!doctype html><meta http-equiv="refresh" content="0">', content_type="text/html")
-    return web.Response(status=303, headers={"Location": f"/sign-in?next={quote(request.path_qs, safe='')}"})
+    onward = request.path if any(map(is_personal, request.query.values())) else request.path_qs
+    return web.Response(status=303, headers={"Location": f"/sign-in?next={quote(onward, safe='')}"})
 
 
 def _whole(seconds: float) -> int:

@@ -14,6 +14,7 @@ from worker.console.stylesheet import STYLE
 from worker.console.visit import Guest, Visit, is_own_path
 from worker.console.wording import LANGUAGES, NAMES
 from worker.ingress.pages.language import chosen, preferred
+from worker.runtime.contacts import is_personal
 
 LANGUAGE_COOKIE = "__Host-language"
 YEAR_SECONDS = 365 * 24 * 3600
@@ -128,7 +129,8 @@ def _brand() -> h.Element:
 def _header(visit: Visit) -> h.Element:
     name, role = visit.operator.name, visit.say(f"role.{visit.operator.role}")
     search = (
-        h.form(".search", action="/find", method="get", role="search")[
+        h.form(".search", action="/find", method="post", role="search")[
+            h.input(type="hidden", name="token", value=visit.form_token),
             h.label(".hidden", for_="q")[visit.say("search")],
             h.input(
                 "#q", type="search", name="q", placeholder=visit.say("search"), maxlength="200", autocomplete="off"
@@ -173,7 +175,7 @@ def _may(visit: Visit, path: str) -> bool:
 def _languages(guest: Guest) -> h.Element:
     """A link that shows the same page in the other language. An answer to a POST has no such page."""
     [other] = [one for one in LANGUAGES if one != guest.language]
-    query = {**guest.request.query, "lang": other}
+    query = {name: value for name, value in guest.request.query.items() if not is_personal(value)} | {"lang": other}
     path = str(guest.request.rel_url.with_query(query))
     if guest.request.method != "GET" or not is_own_path(path):
         path = f"/?lang={other}"

@@ -45,6 +45,18 @@ def is_contact(typed: str) -> bool:
     return normalised(typed) is not None
 
 
+def is_personal(typed: str) -> bool:
+    """Whether it is an e-mail address, a mobile number of Bangladesh or a number with a country's code.
+
+    It does not belong in the address of a page. Other digits may be the number of an order.
+    """
+    text = normalised(typed)
+    if text is None or text.startswith("email:"):
+        return text is not None
+    mobile = text.startswith(f"phone:{COUNTRY}1") and len(text) == len(f"phone:{COUNTRY}") + _MOBILE
+    return mobile or typed.strip().startswith("+")
+
+
 def normalised(text: str) -> str | None:
     """`email:` or `phone:` and the text in the form that all its spellings share; None where it is neither.
 

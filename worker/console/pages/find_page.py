@@ -7,14 +7,31 @@ from aiohttp import web
 
 from worker.console.elements import moment
 from worker.console.layout import page, see_other
-from worker.console.payment_parts import linked, page_of, payment_rows
+from worker.console.payment_parts import address_with, linked, page_of, payment_rows
 from worker.console.visit import Visit
 from worker.postgres.reads.differences import read_differences
 from worker.postgres.reads.find import LONGEST_ID, MOST_FOUND, Found, find, scope_of
+from worker.runtime.contacts import is_contact, is_personal
 
 
 async def show_find(visit: Visit) -> web.StreamResponse:
+    """A link to an id. A buyer's number or address is refused in an address; the form is filled with it."""
     typed = visit.request.query.get("q", "").strip()
+    if typed and is_personal(typed):
+        words = h.p(".note.bad", role="alert")[visit.say("find.not_in_address")]
+        return page(visit, visit.say("nav.find"), words, _form(visit, typed), status=422)
+    return await _answer(visit, typed)
+
+
+async def find_typed(visit: Visit) -> web.StreamResponse:
+    """An id leads to its link. What may be a buyer's number or address is answered here, and stands in no address."""
+    typed = visit.field("q")[:LONGEST_ID]
+    if typed and not is_contact(typed):
+        return see_other(address_with("/find", {"q": typed}))
+    return await _answer(visit, typed)
+
+
+async def _answer(visit: Visit, typed: str) -> web.StreamResponse:
     title = visit.say("nav.find")
     if not typed:
         return page(visit, title, _form(visit, ""), h.p(".quiet")[visit.say("find.explain")])
@@ -40,7 +57,8 @@ def _only_page(visit: Visit, found: Found) -> str | None:
 
 
 def _form(visit: Visit, typed: str) -> h.Element:
-    return h.form(".stacked", action="/find", method="get", role="search", aria_label=visit.say("find.form"))[
+    return h.form(".stacked", action="/find", method="post", role="search", aria_label=visit.say("find.form"))[
+        h.input(type="hidden", name="token", value=visit.form_token),
         h.label(for_="find")[visit.say("find.label")],
         h.input("#find", type="search", name="q", value=typed, maxlength=str(LONGEST_ID), autocomplete="off"),
         h.button[visit.say("search.button")],

@@ -7,6 +7,7 @@ from worker.console.route_table import ACTING, EVERYBODY, REVEALING, Route
 
 FIND: tuple[Route, ...] = (
     Route(method="GET", path="/find", roles=EVERYBODY, handler=find_page.show_find),
+    Route(method="POST", path="/find", roles=EVERYBODY, handler=find_page.find_typed),
     Route(method="GET", path="/payments", roles=EVERYBODY, handler=payments_page.show_payments),
     Route(method="GET", path="/payments.csv", roles=EVERYBODY, handler=payments_page.download_payments),
     Route(method="GET", path="/payments/{payment}", roles=EVERYBODY, handler=payment_page.show_payment),

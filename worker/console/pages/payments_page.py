@@ -27,6 +27,7 @@ from worker.console.payment_parts import address_with, payment_rows
 from worker.console.visit import Visit
 from worker.postgres.reads.differences import read_differences
 from worker.postgres.reads.reading import PageWithSummary, Position, read_page, read_rows
+from worker.runtime.contacts import is_personal
 from worker.runtime.csv_cells import csv_text
 from worker.runtime.zone import DHAKA
 
@@ -88,6 +89,8 @@ def _asked(visit: Visit) -> Asked | None:
     found = _SHAPE.read_query(filters.items(), wrong)
     if "account" in found and found["account"] not in {one.id for one in merchant.accounts}:
         wrong.append(Wrong("account", visit.say("payments.no_account")))
+    if is_personal(given.get("q", "")):
+        wrong.append(Wrong("q", visit.say("find.not_in_address")))
     names = {"from": "since", "to": "until"}
     query = ListQuery(limit=PAGE, **{names.get(name, name): value for name, value in found.items()})
     after = _CURSOR.fullmatch(visit.request.query.get("after", ""))

@@ -14,6 +14,10 @@ FIND: Mapping[str, tuple[str, str]] = {
         "A payment, order, reference, session, transaction, event, endpoint or run. Capital letters do not matter.",
         "পেমেন্ট, অর্ডার, রেফারেন্স, সেশন, লেনদেন, ইভেন্ট, এন্ডপয়েন্ট বা স্টেটমেন্টের ফল। বড় ও ছোট হাতের অক্ষরে পার্থক্য নেই।",
     ),
+    "find.not_in_address": (
+        "Search for a phone number or an e-mail address with the form of Find: the address of a page is kept in logs.",
+        "ফোন নম্বর বা ইমেইল ঠিকানা “খুঁজুন” পাতার ফর্ম দিয়ে খুঁজুন: ওয়েব ঠিকানা লগে ও ব্রাউজারের ইতিহাসে থেকে যায়।",
+    ),
     "find.payments": ("Payments found: {count}", "পাওয়া পেমেন্ট: {count}"),
     "find.most": ("The newest {count} payments found", "পাওয়া সর্বশেষ {count}টি পেমেন্ট"),
     "find.nothing": ("Nothing has the id {typed}.", "{typed} আইডির কিছু পাওয়া যায়নি।"),
