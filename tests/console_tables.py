@@ -11,6 +11,7 @@ ALL = frozenset({"viewer", "operator", "approver", "auditor"})
 ACTING = frozenset({"operator", "approver"})
 APPROVING = frozenset({"approver"})
 REVEALING = frozenset({"auditor"})
+EXAMINING = frozenset({"operator", "approver", "auditor"})
 NOBODY = frozenset[str]()
 """No sign-in is needed."""
 
@@ -53,7 +54,7 @@ DECIDE: Expected = {
     ("POST", _HELD): ACTING,
     ("GET", "/approvals"): ALL,
     ("GET", _PROPOSAL): ALL,
-    ("GET", f"{_PROPOSAL}/file"): ALL,
+    ("GET", f"{_PROPOSAL}/file"): EXAMINING,
     ("POST", f"{_PROPOSAL}/approve"): APPROVING,
     ("POST", f"{_PROPOSAL}/reject"): APPROVING,
     ("POST", f"{_PROPOSAL}/withdraw"): ACTING,

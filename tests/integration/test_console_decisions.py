@@ -12,7 +12,9 @@ import aiohttp
 import pytest
 from msgspec.structs import replace
 
-from schemas.proposals import ProposalState
+from consumers.commands.resolve import ResolutionRequest
+from consumers.commands.two_people import key_actor
+from schemas.proposals import Origin, ProposalState
 from schemas.words import Status
 from tests.consoles import OPERATORS, PASSWORD, Answer, Console, Signed, running_console
 from tests.integration.shops import CONFIG, RULES, Shops
@@ -22,6 +24,8 @@ from worker.postgres.audit_rows import read_audit
 from worker.postgres.database import Database
 from worker.postgres.ledger.postgres_ledger import PostgresLedger
 from worker.postgres.proposal_reads import proposals_of
+from worker.postgres.proposal_rows import propose
+from worker.postgres.reads.snapshots import read_for_decision
 from worker.verify.approvals import Approvals
 
 CHOICE = {"status": "completed", "reason": "The panel shows it", "evidence": "page 3"}
@@ -195,6 +199,33 @@ async def test_a_file_is_kept_with_the_proposal_and_given_out_to_be_saved(office
     assert "a page of the statement" in got.text
     acts = [one.action for one in await read_audit(office.shops.database, None, payment_id=payment_id)]
     assert acts[0] == "evidence.read"
+    vera, aziz = await office.console.signed_in("vera"), await office.console.signed_in("aziz")
+    assert (await aziz.get(f"{path}/file")).status == 200
+    assert (await vera.get(f"{path}/file")).status == 403, "it may hold a buyer's data"
+    page = (await vera.get(path)).text
+    assert f"{path}/file" not in page
+    assert "for the roles operator, approver and auditor" in page
+
+
+async def test_approvals_say_which_way_a_proposal_came_and_when_nobody_can_approve_it(office: Office) -> None:
+    ids = [await office.held(reference) for reference in ("order-1", "order-2")]
+    abida, anis = await office.console.signed_in("abida"), await office.console.signed_in("anis")
+    await office.proposed(abida, ids[0])
+    read = await read_for_decision(office.shops.database, ids[1])
+    assert read is not None
+    wish = ResolutionRequest(status=Status.COMPLETED, actor="abida", reason="x")
+    by = Origin(actor=key_actor("all", "abida"), via="api", key="all", address="10.0.0.1")
+    made = await propose(office.shops.database, read[0], wish, by)
+    office.approvals.stop()  # a worker that runs lets it lapse within seconds
+    text = (await anis.get("/approvals")).text
+    assert "console, 127.0.0.1" in text
+    assert "key:all (abida)" in text
+    assert "API, key all" in text
+    assert "nobody can approve it" not in text
+    payment = (await office.shops.get(f"/v1/payments/{ids[1]}")).body
+    await office.shops.answered(payment, Status.COMPLETED, amount=Decimal("1.00"), currency="USD")
+    for there in ("/approvals", f"/approvals/{made.id}"):
+        assert "nobody can approve it" in (await anis.get(there)).text, there
 
 
 async def test_an_operator_of_another_merchant_sees_nothing_and_decides_nothing(office: Office) -> None:

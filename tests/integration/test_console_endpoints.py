@@ -63,6 +63,9 @@ async def test_the_pages_show_what_waits_and_what_the_endpoint_said(scene: Scene
     assert "of-the-shop" not in one + listed, "a query may hold a token"
     delivery = (await signed.get(f"{scene.path}/deliveries/{event_id}")).text
     assert "HTTP 500" in delivery
+    assert "no &amp; never" not in delivery, "it may hold a buyer's data"
+    assert "the roles operator, approver and auditor see it" in delivery
+    delivery = (await (await scene.console.signed_in("omar")).get(f"{scene.path}/deliveries/{event_id}")).text
     assert "<b>no" not in delivery, "what an endpoint answers is shown as text"
     assert "<b>no & never</b>" in unescape(delivery)
     assert "webhook-signature: v1," in delivery

@@ -19,11 +19,18 @@ EVERYBODY = frozenset(OperatorRole)
 ACTING = frozenset({OperatorRole.OPERATOR, OperatorRole.APPROVER})
 APPROVING = frozenset({OperatorRole.APPROVER})
 REVEALING = frozenset({OperatorRole.AUDITOR})
+EXAMINING = ACTING | REVEALING
+"""Who decides and who audits may see what may hold a buyer's data: a file of evidence, and a shop's answers."""
 
 
 def may_act(visit: Visit) -> bool:
     """Whether the operator's role verifies, notes, sends again, replays, uploads and proposes."""
     return visit.operator.role in ACTING
+
+
+def may_examine(visit: Visit) -> bool:
+    """Whether the operator's role sees files of evidence and what endpoints answered."""
+    return visit.operator.role in EXAMINING
 
 
 class Route(Struct, frozen=True, kw_only=True):

@@ -7,7 +7,7 @@ from aiohttp import web
 
 from consumers.commands.preview import Preview, preview
 from consumers.commands.resolve import ResolutionRefused
-from consumers.commands.two_people import check_approval, proposed_by, request_of, same_person
+from consumers.commands.two_people import basis_of, check_approval, proposed_by, request_of, same_person
 from consumers.explain.evidence import Evidence, evidence
 from schemas.payments import Case, Payment
 from schemas.proposals import Proposal, ProposalState
@@ -17,7 +17,7 @@ from worker.console.elements import Column
 from worker.console.layout import error_page, missing, page, see_other
 from worker.console.pages.decide_parts import evidence_part, path_id, person_of, preview_part
 from worker.console.payment_parts import payment_link
-from worker.console.route_table import APPROVING
+from worker.console.route_table import APPROVING, may_examine
 from worker.console.visit import Visit
 from worker.postgres.evidence_files import read_file
 from worker.postgres.proposal_reads import outcome_of, payments_of, read_proposal, waiting_proposals
@@ -39,8 +39,10 @@ _COLUMNS = (
     Column("field.amount", number=True),
     Column("approvals.wanted"),
     Column("approvals.by"),
+    Column("approvals.from"),
     Column("approvals.at"),
     Column("approvals.reason"),
+    Column("approvals.state"),
 )
 
 
@@ -66,12 +68,12 @@ async def show_proposal(visit: Visit) -> web.StreamResponse:
         raise ResolutionRefused("no_such_payment", "there is no such payment")
     case, others, _ = read
     seen: Preview | None = None
-    stale = False
-    if proposal.state is ProposalState.OPEN:
+    dead = _dead(visit, proposal, case.payment, case)
+    if proposal.state is ProposalState.OPEN and dead is None:
         try:
             seen = await preview(case, visit.context.rules, request_of(proposal), others, visit.now)
-        except ResolutionRefused:
-            stale = True
+        except ResolutionRefused as refused:
+            dead = visit.say(f"refused.{refused.code}")
     account = config.account(case.payment.account)
     snapshot = await read_dossier(visit.database, proposal.payment_id, account, config.checks)
     found = evidence(snapshot) if snapshot is not None else None
@@ -81,7 +83,7 @@ async def show_proposal(visit: Visit) -> web.StreamResponse:
         h.p(".lead")[h.span(class_=TONES.get(proposal.state, "quiet"))[visit.say(f"state.{proposal.state}")]],
         _now(visit, case.payment) if proposal.state.ended else None,
         _facts(visit, proposal, case.payment),
-        h.p(".note.bad")[visit.say("refused.version_conflict")] if stale else None,
+        h.p(".note.bad")[dead] if dead else None,
         preview_part(visit, seen) if seen is not None else None,
         _evidence(visit, found) if proposal.state is ProposalState.OPEN else None,
         _acts(visit, proposal, case),
@@ -138,9 +140,27 @@ def _row(visit: Visit, proposal: Proposal, payment: Payment) -> tuple[h.Node, ..
         elements.amount_of(visit, payment.amount, payment.currency),
         visit.say(f"status.{proposal.status}"),
         proposal.proposed_by,
+        _origin(visit, proposal),
         elements.moment(visit, proposal.proposed_at),
         proposal.reason,
+        h.span(".stop")[dead] if (dead := _dead(visit, proposal, payment)) else visit.say(f"state.{proposal.state}"),
     )
+
+
+def _origin(visit: Visit, proposal: Proposal) -> str:
+    """By which way it came: the database compared it with the login that wrote it."""
+    name = proposal.proposed_key or proposal.proposed_from or visit.say("none")
+    return visit.say(f"approvals.via.{proposal.proposed_via}", name=name)
+
+
+def _dead(visit: Visit, proposal: Proposal, payment: Payment, case: Case | None = None) -> str | None:
+    """In words why nobody can approve an open proposal any more; None where it can be approved."""
+    if proposal.state is not ProposalState.OPEN:
+        return None
+    if payment.hold is None:
+        return visit.say("approvals.resolved")
+    changed = payment.version != proposal.version or (case is not None and basis_of(case) != proposal.basis)
+    return visit.say("approvals.dead") if changed else None
 
 
 def _facts(visit: Visit, proposal: Proposal, payment: Payment) -> h.Node:
@@ -152,7 +172,7 @@ def _facts(visit: Visit, proposal: Proposal, payment: Payment) -> h.Node:
         ("approvals.wanted", h.strong[visit.say(f"status.{proposal.status}")]),
         ("field.transaction", proposal.transaction_id),
         ("approvals.by", proposal.proposed_by),
-        ("approvals.from", proposal.proposed_key or proposal.proposed_from),
+        ("approvals.from", _origin(visit, proposal)),
         ("approvals.at", elements.moment(visit, proposal.proposed_at)),
         ("approvals.reason", proposal.reason),
         ("approvals.evidence", _of_evidence(visit, proposal)),
@@ -174,6 +194,8 @@ def _of_evidence(visit: Visit, proposal: Proposal) -> h.Node:
     text = h.span[proposal.evidence]
     if "file SHA-256 " not in proposal.evidence:
         return text
+    if not may_examine(visit):
+        return h.fragment[text, " ", h.span(".quiet")[visit.say("approvals.file.not_shown")]]
     return h.fragment[text, " ", h.a(href=f"/approvals/{proposal.id}/file")[visit.say("approvals.file")]]
 
 

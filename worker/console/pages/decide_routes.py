@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from worker.console.pages import approvals_page, audit_page, decide_page, held_page
 from worker.console.pages.decide_parts import refusing
-from worker.console.route_table import ACTING, APPROVING, EVERYBODY, Route
+from worker.console.route_table import ACTING, APPROVING, EVERYBODY, EXAMINING, Route
 
 _HELD = "/held/{payment_id}"
 _PROPOSAL = "/approvals/{proposal_id}"
@@ -23,7 +23,7 @@ DECIDE: tuple[Route, ...] = (
     ),
     Route(method="GET", path="/approvals", roles=EVERYBODY, handler=approvals_page.show_approvals),
     Route(method="GET", path=_PROPOSAL, roles=EVERYBODY, handler=refusing(approvals_page.show_proposal)),
-    Route(method="GET", path=f"{_PROPOSAL}/file", roles=EVERYBODY, handler=refusing(approvals_page.show_file)),
+    Route(method="GET", path=f"{_PROPOSAL}/file", roles=EXAMINING, handler=refusing(approvals_page.show_file)),
     Route(
         method="POST",
         path=f"{_PROPOSAL}/approve",

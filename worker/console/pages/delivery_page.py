@@ -22,6 +22,7 @@ from worker.console.pages.endpoint_parts import (
     state_badge,
 )
 from worker.console.payment_parts import payment_link
+from worker.console.route_table import may_examine
 from worker.console.visit import Visit
 from worker.postgres.events.delivery_reads import last_attempt, read_attempts, read_delivery
 from worker.postgres.events.event_reads import read_event
@@ -106,7 +107,9 @@ def _last(visit: Visit, last: Mapping[str, Any]) -> h.Fragment:
         h.h3[visit.say("attempts.headers")],
         h.pre[headers],
         h.h3[visit.say("attempts.body" if body is not None or not shown else "attempts.bytes")],
-        h.pre[shown] if shown else h.p(".quiet")[visit.say("attempts.empty")],
+        (h.pre[shown] if shown else h.p(".quiet")[visit.say("attempts.empty")])
+        if may_examine(visit)
+        else h.p(".quiet")[visit.say("attempts.not_shown")],
     ]
 
 

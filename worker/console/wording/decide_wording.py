@@ -139,6 +139,22 @@ _APPROVALS: Mapping[str, tuple[str, str]] = {
     "approvals.by": ("Proposed by", "প্রস্তাবকারী"),
     "approvals.at": ("Proposed at", "প্রস্তাবের সময়"),
     "approvals.from": ("From", "যেখান থেকে"),
+    "approvals.state": ("State", "অবস্থা"),
+    "approvals.via.api": ("API, key {name}", "API, কী {name}"),
+    "approvals.via.command": ("command line, {name}", "কমান্ড লাইন, {name}"),
+    "approvals.via.console": ("console, {name}", "কনসোল, {name}"),
+    "approvals.dead": (
+        "The payment changed since this was proposed, so nobody can approve it. It lapses by itself; propose anew.",
+        "প্রস্তাবের পর পেমেন্ট বদলে গেছে, তাই কেউ এটি অনুমোদন করতে পারবেন না। এটির মেয়াদ নিজেই শেষ হবে; নতুন করে প্রস্তাব করুন।",
+    ),
+    "approvals.resolved": (
+        "The payment is no longer held, so there is nothing to decide. It lapses by itself.",
+        "পেমেন্ট আর আটকে নেই, তাই সিদ্ধান্তের কিছু নেই। এটির মেয়াদ নিজেই শেষ হবে।",
+    ),
+    "approvals.file.not_shown": (
+        "Its file is for the roles operator, approver and auditor.",
+        "এর ফাইল অপারেটর, অনুমোদনকারী ও নিরীক্ষক ভূমিকার জন্য।",
+    ),
     "approvals.reason": ("Why", "কেন"),
     "approvals.evidence": ("Evidence", "প্রমাণ"),
     "approvals.file": ("The file", "ফাইল"),

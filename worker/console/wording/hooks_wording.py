@@ -96,6 +96,10 @@ HOOKS: Mapping[str, tuple[str, str]] = {
     "attempts.headers": ("Headers that were sent", "পাঠানো হেডার"),
     "attempts.body": ("The first 2 KB of the answer", "উত্তরের প্রথম ২ KB"),
     "attempts.bytes": ("The answer is not text; it is shown in base64", "উত্তরটি টেক্সট নয়; base64-এ দেখানো"),
+    "attempts.not_shown": (
+        "It may hold a buyer's data; the roles operator, approver and auditor see it.",
+        "এতে ক্রেতার তথ্য থাকতে পারে; অপারেটর, অনুমোদনকারী ও নিরীক্ষক ভূমিকা এটি দেখতে পারে।",
+    ),
     "attempts.empty": ("The answer had no body.", "উত্তরে কোনো বডি ছিল না।"),
     "dead.none": ("No dead letters. Nothing was put aside.", "কোনো ডেড লেটার নেই। কিছুই সরিয়ে রাখা হয়নি।"),
     "dead.some": (
