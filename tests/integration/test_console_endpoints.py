@@ -17,6 +17,7 @@ from tests.logins import LOGINS, as_user, make_logins
 from worker.config import Webhook
 from worker.postgres.audit_rows import read_audit
 from worker.postgres.database import Database, connect
+from worker.postgres.events.endpoint_rows import enable_endpoint
 
 
 class Scene:
@@ -110,6 +111,27 @@ async def test_all_that_waits_and_all_that_was_given_up_is_sent_again(scene: Sce
     await operator.post(f"{scene.path}/send-given-up")
     await scene.sending.turn()
     assert sorted(scene.hook.taken) == sorted([*events, *events])
+
+
+@pytest.mark.alone
+async def test_an_endpoint_with_half_a_million_waiting_events_is_enabled(scene: Scene, database: Database) -> None:
+    """In portions, below the time that the database gives a statement of the console."""
+    endpoint_id = scene.path.rpartition("/")[2]
+    await database.execute(
+        """INSERT INTO deliveries (endpoint, event_id, place, next_at)
+           SELECT $1, 'pay_' || i || '.1', i, clock_timestamp() + interval '2 h' FROM generate_series(1, 500000) AS i""",
+        endpoint_id,
+    )
+    await database.execute("UPDATE endpoints SET disabled_at = clock_timestamp() WHERE id = $1", endpoint_id)
+    await database.execute("ANALYZE deliveries")
+    async with database.reading(writes=True) as own:
+        assert await enable_endpoint(own, endpoint_id, own.clock.now())
+    (row,) = await database.fetch(
+        "SELECT count(*) AS n FROM deliveries WHERE endpoint = $1 AND next_at > clock_timestamp()", endpoint_id
+    )
+    assert row["n"] == 0
+    (row,) = await database.fetch("SELECT disabled_at FROM endpoints WHERE id = $1", endpoint_id)
+    assert row["disabled_at"] is None
 
 
 async def test_a_test_event_is_sent_and_its_answer_shown(scene: Scene) -> None:

@@ -107,7 +107,8 @@ async def send_waiting(visit: Visit) -> web.StreamResponse:
     if endpoint is None:
         return missing(visit)
     await acted(visit, "endpoint.enabled", endpoint.id, merchant=endpoint.merchant)
-    await enable_endpoint(visit.database, endpoint.id, visit.now)
+    async with visit.heavy():
+        await enable_endpoint(visit.database, endpoint.id, visit.now)
     visit.database.notify(Wakeup(placed=True))
     return see_other(endpoint_path(endpoint))
 

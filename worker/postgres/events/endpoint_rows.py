@@ -14,13 +14,20 @@ from datetime import datetime, timedelta
 import asyncpg
 from msgspec import Struct
 
+from consumers.timing import TIMING
 from consumers.webhook_policy import Health
 from worker.config.webhook_endpoints import Endpoint, EndpointRow, identified
+from worker.postgres.command_tag import rows_changed
 from worker.postgres.database import Connection, Database
+from worker.postgres.wakeups import Wakeup
 
 SUCCESS_NOTED_EVERY = timedelta(seconds=10)
 BEGINNING_LOCK = 7_242_020
 """Processes that begin at the same time take turns, so that an endpoint gets one row."""
+
+PORTION = 2_000
+MOST_PORTIONS = 500
+"""A million deliveries are made due by a person who enables an endpoint; further ones keep their time."""
 
 _ROWS = "SELECT id, merchant, configured_id FROM endpoints"
 _GIVEN = "unnest($1::text[], $2::text[], $3::text[], $4::text[]) AS c (id, merchant, url, configured_id)"
@@ -38,6 +45,10 @@ _MOVE = f"""
     WHERE e.id = c.id AND e.url <> c.url RETURNING e.id
 """  # noqa: S608
 _DUE_NOW = "UPDATE deliveries SET next_at = $2 WHERE endpoint = ANY($1) AND next_at > $2"
+_PORTION_DUE = """
+    UPDATE deliveries SET next_at = $2 WHERE endpoint = $1 AND event_id IN (
+        SELECT event_id FROM deliveries WHERE endpoint = $1 AND next_at > $3 ORDER BY next_at, place LIMIT $4)
+"""
 _LOCK = "SELECT place, url, failures, shut_until, disabled_at FROM endpoints WHERE id = $1 FOR NO KEY UPDATE"
 _ENQUEUE = """
     WITH batch AS (
@@ -177,13 +188,26 @@ async def note_success(
 
 
 async def enable_endpoint(database: Database, endpoint: str, now: datetime) -> Health | None:
-    """Enable the endpoint, and make all its waiting deliveries due. Returns its former health; None if unknown."""
+    """Enable the endpoint, and make its waiting deliveries due. Returns its former health; None if unknown.
+
+    They are made due in portions, each in a short transaction, and sent meanwhile. So behind the first portion no
+    delivery is touched that may be under way: those whose time is within a lease come by themselves.
+    """
     async with database.connection() as connection, connection.transaction():
         row = await connection.fetchrow(_LOCK, endpoint)
         if row is None:
             return None
         await save_health(connection, endpoint, Health())
-        await connection.execute(_DUE_NOW, [endpoint], now)
+        done = rows_changed(await connection.execute(_PORTION_DUE, endpoint, now, now, PORTION))
+    for _ in range(MOST_PORTIONS - 1):
+        if done < PORTION:
+            break
+        database.notify(Wakeup(placed=True))
+        async with database.connection() as connection, connection.transaction():
+            await lock_endpoint(connection, endpoint)
+            at = database.clock.now()
+            bound = at + TIMING.delivery_lease
+            done = rows_changed(await connection.execute(_PORTION_DUE, endpoint, at, bound, PORTION))
     return _health(row)
 
 
