@@ -12,7 +12,8 @@
 # of its URL, such as ?cafile=PATH.
 #
 # A drawn secret stays, because the engines keep their passwords and the database holds callbacks that the archive's key
-# encrypted. Without the folder `drawn` no process can log in any more, and those callbacks cannot be read.
+# encrypted, and hashes of buyers' numbers under the contacts' key. Without the folder `drawn` no process can log in any more,
+# those callbacks cannot be read, and payments until then are not found by a buyer's number.
 set -eu
 umask 022
 cd "$1"
@@ -73,6 +74,7 @@ END
 [ -s owner/postgres-password ] || hexadecimal | keep owner/postgres-password
 [ -s drawn/rabbitmq-password ] || hexadecimal | keep drawn/rabbitmq-password
 [ -s drawn/archive-key ] || head -c 32 /dev/urandom | base64 | keep drawn/archive-key
+[ -s drawn/contacts-key ] || head -c 32 /dev/urandom | base64 | keep drawn/contacts-key
 [ -s drawn/shop-api-key ] || hexadecimal | keep drawn/shop-api-key
 [ -s drawn/shop-webhook-secret ] || printf 'whsec_%s' "$(head -c 24 /dev/urandom | base64)" | keep drawn/shop-webhook-secret
 
@@ -96,5 +98,6 @@ done
 definitions "$@" | keep broker/definitions.json
 
 give archive-key owner consume reconcile console
+give contacts-key ingress console
 give shop-api-key ingress shop
 give shop-webhook-secret ingress deliver shop

@@ -169,12 +169,12 @@ def test_each_folder_holds_what_its_service_uses_and_no_more() -> None:
         files = {path for path in drawn(place) if not path.startswith(("drawn/", "owner/", "broker/", "shop/"))}
     login = {"username", "password", "database-url"}
     held = {
-        "ingress": {*login, "amqp-url", "shop-api-key", "shop-webhook-secret"},
+        "ingress": {*login, "amqp-url", "contacts-key", "shop-api-key", "shop-webhook-secret"},
         "consume": {*login, "amqp-url", "archive-key"},
         "relay": {*login, "amqp-url"},
         "deliver": {*login, "shop-webhook-secret"},
         "reconcile": {*login, "archive-key"},
-        "console": {*login, "archive-key"},
+        "console": {*login, "archive-key", "contacts-key"},
     }
     assert files == {f"{folder}/{name}" for folder, names in held.items() for name in names}
 

@@ -119,7 +119,8 @@ async def test_an_endpoint_with_half_a_million_waiting_events_is_enabled(scene: 
     endpoint_id = scene.path.rpartition("/")[2]
     await database.execute(
         """INSERT INTO deliveries (endpoint, event_id, place, next_at)
-           SELECT $1, 'pay_' || i || '.1', i, clock_timestamp() + interval '2 h' FROM generate_series(1, 500000) AS i""",
+           SELECT $1, 'pay_' || i || '.1', i, clock_timestamp() + interval '2 h'
+           FROM generate_series(1, 500000) AS i""",
         endpoint_id,
     )
     await database.execute("UPDATE endpoints SET disabled_at = clock_timestamp() WHERE id = $1", endpoint_id)

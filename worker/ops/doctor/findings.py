@@ -6,11 +6,13 @@ A finding names the place of a secret, and never prints the secret.
 from __future__ import annotations
 
 import resource
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
+from hashlib import sha256
 from typing import Literal
 
 from msgspec import Struct
 
+from schemas.secret import ElsewhereSecret, Secret
 from schemas.words import Scope
 from worker.amqp.diagnose import Diagnosis
 from worker.amqp.message_size import MAX_MESSAGE
@@ -19,9 +21,13 @@ from worker.config import Config
 from worker.config.consistency import is_loopback
 from worker.config.shapes import LISTED_KEYS_MAY
 from worker.postgres.server.identity import NOT_AS_ROOT, is_root
+from worker.runtime.encryption import key_of
 
 FILES_BESIDE_CONNECTIONS = 200
 """Files that a process opens besides: connections to the database, the broker, gateways and endpoints, and its log."""
+
+LEAST_DISTINCT = 16
+"""Different bytes of a key. Of 32 random bytes fewer are different once in 10,000,000,000,000,000 drawings."""
 
 Mark = Literal["ok", "!!", "no"]
 """`no` is wrong, and the command ends with 1. `!!` is a warning: it may be meant so."""
@@ -120,6 +126,26 @@ def secret_findings(config: Config) -> Iterator[Finding]:
         words = "callbacks are stored as received, with what they tell of buyers, and without encryption"
         to_do = 'payproof key --archive prints a key; set [archive] keys = ["env:PAYPROOF_ARCHIVE_KEY"]'
         yield Finding("!!", "archive.keys", words, to_do)
+    yield from _contact_findings(config.contacts.keys)
     if config.settings.database_url is None and is_root():
         words = "the embedded PostgreSQL runs as a user lent to it, but payproof itself runs as root"
         yield Finding("!!", "user", words, NOT_AS_ROOT)
+
+
+def _contact_findings(keys: Sequence[Secret]) -> Iterator[Finding]:
+    """Findings about the keys of buyers' hashes. Each is told by a mark, to compare it with that of another process."""
+    if not keys:
+        words = "no payment is found by a buyer's phone number or e-mail address"
+        to_do = 'payproof key --archive prints a key; set [contacts] keys = ["env:PAYPROOF_CONTACTS_KEY"]'
+        yield Finding("ok", "contacts.keys", words, to_do)
+    for index, secret in enumerate(keys):
+        if isinstance(secret, ElsewhereSecret):
+            continue
+        key, use = key_of(secret.reveal()), "hashes and finds" if index == 0 else "finds what an earlier one hashed"
+        mark = sha256(b"payproof-contacts:" + key).hexdigest()[:8]
+        if len(set(key)) < LEAST_DISTINCT:
+            to_do = "payproof key --archive prints a random one; put it first, and keep this one behind it"
+            yield Finding("!!", f"contacts.keys[{index}]", "can be guessed: it is not 32 random bytes", to_do)
+        else:
+            words = f"{use}; its mark is {mark}, and must be the same where ingress and console run"
+            yield Finding("ok", f"contacts.keys[{index}]", words)
