@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import aiohttp
@@ -16,6 +17,7 @@ from schemas.checks import Checks
 from schemas.secret import Secret
 from tests.consoles import PASSWORD, Answer, Console, Signed, form_token, running_console
 from tests.integration.shops import CONFIG
+from tests.integration.test_statement_workbooks import HEADERS, ROW, changed, workbook
 from worker.config import Config
 from worker.config.shapes import Archive
 from worker.console.access import COOKIE
@@ -175,3 +177,43 @@ async def test_any_page_of_the_rows_is_answered(console: Console, after: str) ->
     answer = await signed.get(f"{path}?after={after}")
     assert answer.status == 200
     assert ("order-59" in answer.text) == (after == "50")
+
+
+def far_cells() -> bytes:
+    far = b'<row r="1048576"><c r="XFD1048576"><v>1</v></c></row></sheetData>'
+    return changed(workbook([HEADERS, ROW]), lambda xml: xml.replace(b"</sheetData>", far))
+
+
+def bomb() -> bytes:
+    rows = b"<row></row>" * (3 << 20)
+    return changed(workbook([HEADERS, ROW]), lambda xml: xml.replace(b"</sheetData>", rows + b"</sheetData>"))
+
+
+def long_sheet() -> bytes:
+    """Ten million rows, of random digits so that it is not refused as a bomb before it is read."""
+    digits = os.urandom(1 << 20).hex()
+    rows = "".join(f"<row><c><v>{digits[n % (1 << 20) : n % (1 << 20) + 2]}</v></c></row>" for n in range(400_000))
+    content = (rows * 25).encode() + b"</sheetData>"
+    return changed(workbook([HEADERS, ROW]), lambda xml: xml.replace(b"</sheetData>", content))
+
+
+def deep() -> bytes:
+    inner = b"<a>" * 2_000_000 + os.urandom(1 << 18).hex().encode() + b"</a>" * 2_000_000
+    return changed(workbook([HEADERS, ROW]), lambda xml: xml.replace(b"</sheetData>", inner + b"</sheetData>"))
+
+
+@pytest.mark.parametrize("hostile", [far_cells, bomb, long_sheet, deep])
+async def test_a_hostile_workbook_keeps_nobody_from_other_pages(console: Console, hostile: Callable[[], bytes]) -> None:
+    content = await asyncio.to_thread(hostile)
+    assert len(content) < MOST_BYTES
+    signed = await console.signed_in("omar")
+    path = await uploaded(signed, content)
+    looks = [asyncio.create_task(signed.get(path)) for _ in range(3)]
+    answered = 0
+    while not all(look.done() for look in looks):
+        assert (await signed.get("/session")).status == 200
+        answered += 1
+    assert answered > 1
+    for look in looks:
+        assert look.result().status in (200, 503), "looked at, refused in words, or told to come again"
+    assert (await signed.get(path)).status == 200, "and the console is there"

@@ -43,6 +43,7 @@ def console_app(
         sign_in_record=record,
         senders=RateLimits(config.settings.trusted_proxies),
         heavy=asyncio.Semaphore(HEAVY_AT_ONCE),
+        looks=asyncio.Semaphore(1),
         menu=menu,
     )
     app = web.Application(middlewares=[entering(context, {(one.method, one.path): one for one in ROUTES})])

@@ -32,7 +32,8 @@ HEAVY_WAIT_SECONDS, HEAVY_SECONDS = 20.0, 120.0
 class ConsoleContext(Struct, frozen=True, kw_only=True):
     """What every page may use. `database` is the console's own small pool; claims go by `claims`.
 
-    `heavy` is for large files and long downloads: few at once, or they would take all memory and connections.
+    `heavy` is for large files and long downloads: few at once, or they would take all memory and connections. `looks`
+    is for a look at an uploaded statement: one at a time, in a process of its own that has 192 MiB at most.
     `menu`: the roles that may open a page, by its path.
     """
 
@@ -45,6 +46,7 @@ class ConsoleContext(Struct, frozen=True, kw_only=True):
     sign_in_record: SignInRecord
     senders: RateLimits
     heavy: asyncio.Semaphore
+    looks: asyncio.Semaphore
     menu: Mapping[str, Collection[OperatorRole]]
 
     def address(self, request: web.Request) -> str:
@@ -80,15 +82,16 @@ class Visit(Guest, frozen=True, kw_only=True):
         return self.context.database
 
     @asynccontextmanager
-    async def heavy(self) -> AsyncIterator[None]:
+    async def heavy(self, turns: asyncio.Semaphore | None = None) -> AsyncIterator[None]:
         """A turn for what takes much memory or a connection for long. Raises TimeoutError where none is free."""
+        turns = self.context.heavy if turns is None else turns
         async with asyncio.timeout(HEAVY_WAIT_SECONDS):
-            await self.context.heavy.acquire()
+            await turns.acquire()
         try:
             async with asyncio.timeout(HEAVY_SECONDS):
                 yield
         finally:
-            self.context.heavy.release()
+            turns.release()
 
     @property
     def now(self) -> datetime:

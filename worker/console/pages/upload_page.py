@@ -20,6 +20,7 @@ from worker.console.route_table import may_act
 from worker.console.visit import Visit
 from worker.postgres.statements.uploads import Upload, read_body, read_upload, request_work
 from worker.reconciliation.statements import (
+    FIRST_ROWS,
     Proposal,
     StatementError,
     as_toml,
@@ -210,7 +211,7 @@ def _line(visit: Visit, line: Line | Unread) -> Sequence[h.Node]:
 async def _read_file(visit: Visit, upload: Upload, begin: int) -> ReadFile:
     """How the file is read. A file that cannot be read is told in `trouble`."""
     account = accounts_of(visit).get(upload.account)
-    async with visit.heavy():
+    async with visit.heavy(visit.context.looks):
         try:
             body = await read_body(visit.database, cipher_of(visit), upload.id)
         except NotDecrypted as error:
@@ -224,7 +225,7 @@ def _read(body: bytes, columns: StatementMap | None, begin: int) -> ReadFile:
     proposal = None
     try:
         with in_memory(body) as path:
-            statement = open_statement(path)
+            statement = open_statement(path, FIRST_ROWS)
             if columns is None:
                 seen = guess_headers(statement)
                 proposal = propose(seen.headers, [row for _, row in seen.rows])

@@ -10,9 +10,9 @@ from worker.reconciliation.statements.guessing import Look, Proposal, guess_head
 from worker.reconciliation.statements.lines import read_lines
 from worker.reconciliation.statements.open_file import open_statement
 from worker.reconciliation.statements.pasting import as_toml
-from worker.reconciliation.statements.tables import StatementError, StatementFile
+from worker.reconciliation.statements.tables import FIRST_ROWS, StatementError, StatementFile
 
 __all__ = [
-    "Look", "Proposal", "StatementError", "StatementFile", "as_toml", "guess_headers", "open_statement", "propose",
-    "read_lines",
+    "FIRST_ROWS", "Look", "Proposal", "StatementError", "StatementFile", "as_toml", "guess_headers", "open_statement",
+    "propose", "read_lines",
 ]  # fmt: skip

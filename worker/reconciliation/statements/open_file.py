@@ -9,7 +9,7 @@ from pathlib import Path
 
 from worker.reconciliation.statements.decoding import encoding_of
 from worker.reconciliation.statements.separated import separated_tables
-from worker.reconciliation.statements.tables import StatementError, StatementFile
+from worker.reconciliation.statements.tables import WHOLE_FILE, Bounds, StatementError, StatementFile
 from worker.reconciliation.statements.workbook import workbook_tables
 
 _HEAD_BYTES = 8192
@@ -27,17 +27,17 @@ _OLE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
 _EXPORT = "export the statement as CSV or XLSX"
 
 
-def open_statement(path: Path) -> StatementFile:
-    """The file's kind, and the tables that it may be read as. Raises StatementError."""
+def open_statement(path: Path, bounds: Bounds = WHOLE_FILE) -> StatementFile:
+    """The file's kind, and the tables that it may be read as. `bounds`: of a workbook. Raises StatementError."""
     try:
         if not path.is_file():
             raise StatementError("it is no file" if path.exists() else "there is no such file")
         with path.open("rb") as file:
             head = file.read(_HEAD_BYTES)
         if head.startswith(_ZIP):
-            return StatementFile(path=path, form="XLSX", tables=workbook_tables(path, form="XLSX"))
+            return StatementFile(path=path, form="XLSX", tables=workbook_tables(path, form="XLSX", bounds=bounds))
         if head.startswith(_OLE):
-            return StatementFile(path=path, form="XLS", tables=workbook_tables(path, form="XLS"))
+            return StatementFile(path=path, form="XLS", tables=workbook_tables(path, form="XLS", bounds=bounds))
         _refuse_others(head)
         return StatementFile(path=path, form="CSV", tables=separated_tables(path))
     except OSError as error:

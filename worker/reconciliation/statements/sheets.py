@@ -1,4 +1,4 @@
-"""The program that reads one workbook for its parent, bounded by the kernel: `sheets PATH FORM [SHEET]`.
+"""The program that reads one workbook for its parent, bounded by the kernel: `sheets PATH FORM MEMORY SECONDS [SHEET]`.
 
 A file of two cells, A1 and the last of the sheet, makes any reader of workbooks ask for hundreds of gigabytes, and die.
 So this runs as a process of its own, and only this process dies.
@@ -13,6 +13,7 @@ import math
 import resource
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from datetime import UTC, date, datetime, time
 from decimal import Decimal
 from itertools import islice
@@ -33,8 +34,6 @@ from worker.reconciliation.statements.hollow import Hollow, hollow_cells
 from worker.reconciliation.statements.tables import HEAD, StatementError
 from worker.reconciliation.statements.zip_archive import check_workbook
 
-MEMORY = 1536 << 20
-SECONDS = 120
 _BATCH = 500
 PASSWORD = "the workbook is protected by a password; save it without one"  # noqa: S105 - words for a person
 DAMAGED = "the workbook is damaged and cannot be read; fetch it again, or save it as CSV"
@@ -43,9 +42,15 @@ Cell = str | datetime
 
 
 def run_reader() -> None:
-    for limit, most in ((resource.RLIMIT_AS, MEMORY), (resource.RLIMIT_CPU, SECONDS), (resource.RLIMIT_CORE, 0)):
+    path, form, memory, seconds, *sheet = sys.argv[1:]
+    for limit, most in (
+        (resource.RLIMIT_AS, int(memory)),
+        (resource.RLIMIT_CPU, int(seconds)),
+        (resource.RLIMIT_CORE, 0),
+    ):
         resource.setrlimit(limit, (most, most))
-    path, form, *sheet = sys.argv[1:]
+    with suppress(OSError):  # if memory ends all the same, this process goes before its parent
+        Path("/proc/self/oom_score_adj").write_text("1000")
     try:
         if sheet:
             _send_rows(Path(path), form, int(sheet[0]))

@@ -22,6 +22,20 @@ TableRow = tuple[int, list[str]]
 Rows = Iterator[TableRow | Unread]
 
 
+class Bounds(Struct, frozen=True):
+    """What the process that reads a workbook may use: bytes of memory, and seconds of processor time."""
+
+    memory: int
+    seconds: int
+
+
+WHOLE_FILE = Bounds(1536 << 20, 120)
+"""To read a statement to its end."""
+
+FIRST_ROWS = Bounds(192 << 20, 20)
+"""To look at its first rows beside other work: it fits beside a process in 512 MiB."""
+
+
 class StatementError(Exception):
     """The file as a whole cannot be read. The message is for an accountant and names the place."""
 

@@ -17,7 +17,7 @@ from typing import IO, Any
 
 import msgspec
 
-from worker.reconciliation.statements.tables import DateCell, Rows, StatementError, Table
+from worker.reconciliation.statements.tables import WHOLE_FILE, Bounds, DateCell, Rows, StatementError, Table
 
 _OUR_PACKAGES = str(Path(__file__).resolve().parents[3])
 _TOO_MUCH = "the workbook takes more memory or time than a statement may, or is damaged; save its sheet as CSV"
@@ -25,26 +25,26 @@ _PASSWORD = "the workbook is protected by a password; save it without one"  # no
 _ENCRYPTED = "EncryptedPackage".encode("utf-16-le")
 
 
-def workbook_tables(path: Path, *, form: str) -> tuple[Table, ...]:
+def workbook_tables(path: Path, *, form: str, bounds: Bounds = WHOLE_FILE) -> tuple[Table, ...]:
     """The visible sheets. Raises StatementError."""
     if form == "XLS" and _is_encrypted(path):
         raise StatementError(_PASSWORD)
-    heads = next((frame["heads"] for frame in _frames(path, form) if "heads" in frame), None)
+    heads = next((frame["heads"] for frame in _frames(path, form, bounds) if "heads" in frame), None)
     if not heads:
         raise StatementError("the workbook has no visible sheet" if heads == [] else _TOO_MUCH)
     return tuple(
         Table(
             name=f'the sheet "{name}"',
             head=tuple(enumerate(map(_cells, rows), start=1)),
-            rows=partial(_rows, path, form, index),
+            rows=partial(_rows, path, form, bounds, index),
         )
         for index, name, rows in heads
     )
 
 
-def _rows(path: Path, form: str, index: int) -> Rows:
+def _rows(path: Path, form: str, bounds: Bounds, index: int) -> Rows:
     number = 0
-    for frame in _frames(path, form, str(index)):
+    for frame in _frames(path, form, bounds, str(index)):
         if "end" in frame:
             return
         for row in frame["rows"]:
@@ -61,7 +61,7 @@ def _moment(cell: datetime) -> DateCell:
     return DateCell(cell.replace(tzinfo=None).isoformat())
 
 
-def _frames(path: Path, form: str, *sheet: str) -> Iterator[dict[str, Any]]:
+def _frames(path: Path, form: str, bounds: Bounds, *sheet: str) -> Iterator[dict[str, Any]]:
     """Yield the frames of the process until it ends. A cut frame means that the process died, and ends them too."""
     command = [
         sys.executable,
@@ -70,6 +70,8 @@ def _frames(path: Path, form: str, *sheet: str) -> Iterator[dict[str, Any]]:
         "worker.reconciliation.statements.sheets",
         str(path.absolute()),
         form,
+        str(bounds.memory),
+        str(bounds.seconds),
         *sheet,
     ]
     found = os.pathsep.join(filter(None, (_OUR_PACKAGES, os.environ.get("PYTHONPATH"))))
