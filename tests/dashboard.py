@@ -234,6 +234,22 @@ ROWS = {
             "s",
             {"{{account}}": same("payproof_oldest_overdue_check_seconds", "account", where=HERE)},
         ),
+        Panel(
+            "Proposals and statements that wait",
+            "Age of the oldest: without a decision, approved and not applied, uploaded while nobody reconciles.",
+            "s",
+            {
+                "open": same("payproof_oldest_open_proposal_seconds"),
+                "approved": same("payproof_oldest_approved_proposal_seconds"),
+                "statement": same("payproof_oldest_waiting_statement_seconds"),
+            },
+        ),
+        Panel(
+            "Sign-ins to the console, a minute",
+            "By how they ended.",
+            "short",
+            {"{{outcome}}": f"sum by (outcome) (rate(payproof_console_sign_ins_total{RATE})) * 60"},
+        ),
         Panel("Dead letters", "By where they lie.", "short", {"{{place}}": same("payproof_dead_letters", "place")}),
         Panel(
             "Payments expected by message, a minute",

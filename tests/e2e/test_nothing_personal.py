@@ -15,7 +15,7 @@ from tests.consoles import PASSWORD, Signed, totp_key
 from tests.e2e.buyers import WEBHOOK_SECRET, Payproof
 from tests.e2e.conftest import SETTINGS
 from tests.e2e.test_decided_by_two import OF_OPERATORS
-from tests.harness import System, free_ports, staged
+from tests.harness import Child, System, free_ports, staged
 from tests.processes import directory, until
 from worker.runtime.encryption import new_archive_key
 
@@ -37,6 +37,8 @@ class Installed:
         (port,) = free_ports(1)
         self.system, self.console_url = system, f"http://127.0.0.1:{port}"
         system.settings["PAYPROOF_CONSOLE_LISTEN"] = f"127.0.0.1:{port}"
+        log = system.place / "payproof.log"
+        system.service = Child("payproof", "worker.cli", "serve", log=log, settings=system.settings)
 
     def told(self) -> str:
         """The service's log. The gateways and the shop of the sandbox are not ours: they may tell what they get."""

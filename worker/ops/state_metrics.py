@@ -240,26 +240,15 @@ def _of_endpoints(endpoints: Sequence[EndpointState]) -> Iterator[GaugeMetricFam
 
 
 def _of_decisions(state: DatabaseState) -> Iterator[GaugeMetricFamily]:
-    for name, says, seconds in (
-        (
-            "payproof_oldest_open_proposal_seconds",
-            "Age of the oldest proposal that nobody decided about",
-            state.open_proposal,
-        ),
-        (
-            "payproof_oldest_approved_proposal_seconds",
-            "How long the oldest approved proposal has waited for a worker",
-            state.approved_proposal,
-        ),
-        (
-            "payproof_oldest_waiting_statement_seconds",
-            "How long the oldest uploaded statement has waited while no process reconciles any",
-            state.statement,
-        ),
-    ):
-        gauge = _gauge(name, says)
-        gauge.add_metric([], seconds)
-        yield gauge
+    unseconded = _gauge("payproof_oldest_open_proposal_seconds", "Age of the oldest proposal that nobody decided about")
+    approved = _gauge("payproof_oldest_approved_proposal_seconds", "How long an approved proposal waits for a worker")
+    statement = _gauge(
+        "payproof_oldest_waiting_statement_seconds", "How long an uploaded statement waits while nobody reconciles any"
+    )
+    unseconded.add_metric([], state.open_proposal)
+    approved.add_metric([], state.approved_proposal)
+    statement.add_metric([], state.statement)
+    yield from (unseconded, approved, statement)
 
 
 def _of_retention(succeeded: Mapping[str, float]) -> GaugeMetricFamily:

@@ -222,7 +222,7 @@ async def _read_file(visit: Visit, upload: Upload, begin: int) -> ReadFile:
 
 
 def _read(body: bytes, columns: StatementMap | None, begin: int) -> ReadFile:
-    proposal = None
+    proposal, configured = None, columns
     try:
         with in_memory(body) as path:
             statement = open_statement(path, FIRST_ROWS)
@@ -235,4 +235,5 @@ def _read(body: bytes, columns: StatementMap | None, begin: int) -> ReadFile:
             lines = tuple(islice(read_lines(statement, columns), begin, begin + ROWS + 1))
             return ReadFile(columns=columns, proposal=proposal, lines=lines[:ROWS], more=len(lines) > ROWS)
     except StatementError as error:
-        return ReadFile(columns=None, proposal=proposal, trouble=str(error))
+        # By a configured map the role `reconcile` reads a file that is too large for a look, or says what is wrong.
+        return ReadFile(columns=configured, proposal=proposal, trouble=str(error))
