@@ -9,6 +9,7 @@ import asyncio
 import getpass
 import os
 import sys
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
@@ -18,7 +19,7 @@ from rich.text import Text
 from schemas.words import Status
 from worker.cli.command_errors import CommandFailed, WrongUsage
 from worker.cli.list_output import LISTED, ListOptions, print_list
-from worker.terminal_text import agreed, print_line
+from worker.terminal_text import agreed, print_line, printable_line
 
 if TYPE_CHECKING:
     from consumers.commands.preview import Preview
@@ -33,6 +34,16 @@ COLUMNS = (
     *("id", "payment_id", "merchant", "version", "status", "transaction_id", "reason", "evidence", "state"),
     *("proposed_by", "proposed_via", "proposed_key", "proposed_from", "proposed_at", "decided_by", "decided_at"),
 )
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Shown:
+    """What a person sees before they decide. `differs`: what differs, in words; empty where the payment is not held."""
+
+    payment: Payment
+    preview: Preview
+    differs: str
+    two_people: bool
 
 
 def resolve_payment_command(
@@ -63,7 +74,7 @@ def resolve_payment_command(
 
     config = configuration()
 
-    async def look() -> tuple[Payment, Preview]:
+    async def look() -> _Shown:
         async with opened_as_it_is(config) as database:
             return await _looked_at(config, database, payment_id, replace(wanted, version=version))
 
@@ -72,14 +83,14 @@ def resolve_payment_command(
             # What was shown is what is decided on: another version by now is refused.
             return await _decided(config, database, payment, replace(wanted, version=payment.version))
 
-    payment, found = asyncio.run(look())
-    if found.already:
-        print(_outcome(payment))
+    shown = asyncio.run(look())
+    if shown.preview.already:
+        print(_outcome(shown.payment))
         return 0
-    _print_preview(payment, found)
-    if not yes and not agreed("Decide so?"):
+    _print_preview(shown)
+    if not yes and not agreed("Propose it?" if shown.two_people else "Decide so?"):
         raise CommandFailed("nothing was changed")
-    decided = asyncio.run(act(payment))
+    decided = asyncio.run(act(shown.payment))
     print(_outcome(decided))
     return 0
 
@@ -140,12 +151,13 @@ def _wanted(
 
 async def _looked_at(
     config: Config, database: Database, payment_id: str, wanted: ResolutionRequest
-) -> tuple[Payment, Preview]:
+) -> _Shown:
     from consumers.commands.preview import preview
-    from consumers.commands.resolve import ResolutionRefused
+    from consumers.commands.resolve import ResolutionRefused, needs_second_person
     from worker.cli.payment_commands import configured_account
     from worker.cli.payment_meant import payment_meant
     from worker.config import rules_of
+    from worker.postgres.reads.differences import read_differences
     from worker.postgres.reads.snapshots import read_for_decision
 
     payment = await payment_meant(config, database, payment_id)
@@ -154,10 +166,18 @@ async def _looked_at(
     if read is None:
         raise CommandFailed(f"there is no payment {payment_id}")
     case, others, now = read
+    rules = rules_of(config)
     try:
-        return case.payment, await preview(case, rules_of(config), wanted, others, now)
+        found = await preview(case, rules, wanted, others, now)
     except ResolutionRefused as error:
         raise CommandFailed(f"{error.code}: {error}") from None
+    differences = await read_differences(database, [case.payment], config.accounts, config.checks)
+    return _Shown(
+        payment=case.payment,
+        preview=found,
+        differs=differences[payment.id],
+        two_people=needs_second_person(case, rules.second_person_from),
+    )
 
 
 async def _decided(
@@ -176,12 +196,16 @@ async def _decided(
         raise CommandFailed(f"{error.code}: {error}") from None
 
 
-def _print_preview(payment: Payment, found: Preview) -> None:
+def _print_preview(shown: _Shown) -> None:
+    payment, found = shown.payment, shown.preview
     print(f"{payment.id}, {payment.amount:.2f} {payment.currency}, is {payment.status}, held: {payment.hold}")
+    Console(highlight=False).print(printable_line(Text(f"What differs: {shown.differs}")), soft_wrap=True)
     for one in found.changes:
         print(f"  {one.field}: {_said(one.before)} becomes {_said(one.after)}")
     told = f"{found.event}, version {found.version}" if found.event is not None else "nothing"
     print(f"The shop will be told {told}.")
+    if shown.two_people:
+        print("Two people decide about this amount: this proposes it, and another person approves it in the console.")
 
 
 def _outcome(decided: Payment | Proposal) -> str:
