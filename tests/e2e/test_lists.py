@@ -26,6 +26,7 @@ LISTS = {
     ("held",): ("payment_id", "held_since", "difference", "to_do"),
     ("find", "FORMULA"): ("kind", "id", "found_by"),
     ("gateways",): ("account", "health", "probed_at", "last_word"),
+    ("audit",): ("id", "at", "actor", "action", "why"),
     ("dead", "list"): ("id", "provider", "reason"),
     ("webhooks", "list"): ("id", "url", "waiting"),
     ("reconcile", "list"): ("id", "account", "rows", "not_matched"),
@@ -63,7 +64,11 @@ def commands_named(of: App, *path: str) -> Iterator[tuple[str, ...]]:
 
 
 def test_no_list_command_lacks_the_options() -> None:
-    lists = {words for words in commands_named(app) if words[-1] in ("list", "proposals", "held", "find", "gateways")}
+    lists = {
+        words
+        for words in commands_named(app)
+        if words[-1] in ("list", "proposals", "held", "find", "gateways", "audit")
+    }
     tested = {words if words[0] != "find" else words[:1] for words in LISTS}
     assert lists == {words for words in tested if "--hold" not in words}
 

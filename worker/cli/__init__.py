@@ -17,6 +17,7 @@ from cyclopts import App, CycloptsError, Parameter
 from rich.console import Console
 
 from worker.cli.archived_callback import archive
+from worker.cli.audit_command import audit
 from worker.cli.bench import bench
 from worker.cli.command_errors import FAILURES, WrongUsage, explain_failure, only_failure
 from worker.cli.dead import dead
@@ -42,6 +43,7 @@ app.command(explain)
 app.command(find)
 app.command(held)
 app.command(gateways)
+app.command(audit)
 app.command(dead)
 app.command(webhooks)
 app.command(reconcile)

@@ -149,9 +149,7 @@ def _wanted(
     return ResolutionRequest(**{**found, "status": status})
 
 
-async def _looked_at(
-    config: Config, database: Database, payment_id: str, wanted: ResolutionRequest
-) -> _Shown:
+async def _looked_at(config: Config, database: Database, payment_id: str, wanted: ResolutionRequest) -> _Shown:
     from consumers.commands.preview import preview
     from consumers.commands.resolve import ResolutionRefused, needs_second_person
     from worker.cli.payment_commands import configured_account
