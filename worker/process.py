@@ -148,7 +148,8 @@ async def _run_parts(
         servers = await _listen(shared, public, console, missing)
         settings, public_url = shared.config.settings, shared.rules.public_url
         listen = f"{settings.listen[0]}:{settings.listen[1]}"
-        log.info("process.ready", roles=sorted(shared.roles), listen=listen, public_url=public_url)
+        pages = None if console is None else f"{settings.console_listen[0]}:{settings.console_listen[1]}"
+        log.info("process.ready", roles=sorted(shared.roles), listen=listen, console=pages, public_url=public_url)
         await stop.wait()
         log.info("process.stopping")
         for server in servers:

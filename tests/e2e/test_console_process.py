@@ -75,6 +75,7 @@ async def signs_in(installed: Installed, name: str) -> Signed:
 
 
 async def test_the_console_is_on_its_own_listener_and_operators_are_read_anew_on_sighup(installed: Installed) -> None:
+    assert f'"console":"{installed.url.removeprefix("http://")}"' in installed.child.log.read_text()
     vera = await signs_in(installed, "vera")
     assert "Now" in (await vera.get("/")).text
     async with aiohttp.ClientSession() as http:
@@ -91,6 +92,7 @@ async def test_the_console_is_on_its_own_listener_and_operators_are_read_anew_on
     installed.system.config.write_text("no toml [")
     os.kill(installed.child.pid, signal.SIGHUP)
     await until(lambda: '"operators.not_read"' in log.read_text(), what="the configuration is refused")
+    assert "`payproof doctor` says what is wrong" in log.read_text()
     assert (await omar.get("/")).status == 200, "the operators stay as they were"
     assert installed.child.running
     said = log.read_text()

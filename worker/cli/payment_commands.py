@@ -69,9 +69,19 @@ def list_payments_command(
         raise WrongUsage(f"--hold: {hold} is none of any, none, {', '.join(Hold)}")
     query = _query(
         {
-            "q": q, "status": status, "hold": hold, "account": account, "provider": provider, "order": order,
-            "reference": reference, "transaction_id": transaction_id, "session_id": session_id,
-            "from": from_, "to": to, "amount_min": amount_min, "amount_max": amount_max,
+            "q": q,
+            "status": status,
+            "hold": hold,
+            "account": account,
+            "provider": provider,
+            "order": order,
+            "reference": reference,
+            "transaction_id": transaction_id,
+            "session_id": session_id,
+            "from": from_,
+            "to": to,
+            "amount_min": amount_min,
+            "amount_max": amount_max,
         },
         limit,
     )

@@ -12,6 +12,10 @@ from worker.config.console import Console, Operator
 
 log = structlog.get_logger()
 
+TO_DO = (
+    "`payproof doctor` says what is wrong with each; mend it, and send SIGHUP again. The operators stay as they were"
+)
+
 
 class Operators:
     """`console` is `[console]` of the configuration as it was last read."""
@@ -27,7 +31,8 @@ class Operators:
         try:
             console = load().console
         except ConfigError as error:
-            log.error("operators.not_read", problems=[one.path for one in error.problems])  # noqa: TRY400
+            problems = [one.path for one in error.problems]
+            log.error("operators.not_read", problems=problems, to_do=TO_DO)  # noqa: TRY400
         else:
             self.console = console
             log.info("operators.read", operators=len(console.operators))
