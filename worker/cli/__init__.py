@@ -30,6 +30,7 @@ from worker.cli.operator_command import operator
 from worker.cli.payment_commands import payments
 from worker.cli.reconcile import reconcile
 from worker.cli.sandbox_command import sandbox
+from worker.cli.status_command import status
 from worker.cli.webhook_commands import webhooks
 
 app = App(
@@ -37,6 +38,7 @@ app = App(
     help="A browser redirect is a hint. Payproof turns it into proof.",
     version=lambda: version("payproof"),
 )
+app.command(status)
 app.command(payments)
 app.command(events)
 app.command(explain)

@@ -10,6 +10,7 @@ import getpass
 import os
 import sys
 from dataclasses import dataclass
+from datetime import datetime
 from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
@@ -100,28 +101,32 @@ def list_proposals(
     merchant: Annotated[str | None, Parameter(help="Of one merchant; of all, unless given.")] = None,
     listed: ListOptions = LISTED,
 ) -> int:
-    """List the proposals that wait for a second person, the oldest first. They are approved in the console."""
+    """List the proposals that wait for a second person, or to be applied, oldest first. The console approves them."""
     from msgspec.structs import asdict
 
     from worker.cli.configured import configuration, merchant_meant
     from worker.postgres.proposal_reads import waiting_proposals
     from worker.postgres.server.opened import opened_as_it_is
 
-    async def read() -> list[Proposal]:
+    async def read() -> tuple[list[Proposal], datetime]:
         config = configuration()
         ids = [one.id for one in config.merchants] if merchant is None else [merchant_meant(config, merchant)]
         async with opened_as_it_is(config) as database:
-            return await waiting_proposals(database, ids)
+            return await waiting_proposals(database, ids), database.clock.now()
 
-    waiting = asyncio.run(read())
-    print_list(listed, COLUMNS, [asdict(one) for one in waiting], lambda: _print_waiting(waiting, listed))
+    waiting, now = asyncio.run(read())
+    print_list(listed, COLUMNS, [asdict(one) for one in waiting], lambda: _print_waiting(waiting, now, listed))
     return 0
 
 
-def _print_waiting(waiting: list[Proposal], listed: ListOptions) -> None:
+def _print_waiting(waiting: list[Proposal], now: datetime, listed: ListOptions) -> None:
+    from worker.runtime.idle_roles import nobody_takes
+
     for one in waiting:
         at = f"{listed.time(one.proposed_at)} ({listed.tz})"
         says = f"{one.proposed_by} proposed at {at} to resolve it as {one.status}: {one.reason}"
+        if one.decided_at is not None:
+            says += f"; {one.decided_by} approved. {nobody_takes('consume', one.decided_at, now) or ''}".rstrip()
         print_line(
             Console(highlight=False), Text(one.payment_id, "bold"), Text(f"{one.state}: {says} ({one.id})"), width=30
         )
