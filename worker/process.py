@@ -60,9 +60,8 @@ def serve_roles(config: Config, roles: Collection[str], signals: StopSignals) ->
     async def run() -> None:
         stop, operators = asyncio.Event(), Operators(config.console)
         signals.set(stop)
-        if _has_console(config, roles):
-            again = partial(load, os.environ, roles=roles)
-            asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, operators.read_anew, again)
+        again = partial(load, os.environ, roles=roles) if _has_console(config, roles) else None
+        asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, operators.read_anew, again)
         async with AsyncExitStack() as stack:
             database = await run_unless(stop, _open(config, roles, stack))
             if database is None:

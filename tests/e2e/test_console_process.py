@@ -102,7 +102,7 @@ async def test_the_console_is_on_its_own_listener_and_operators_are_read_anew_on
 
 
 async def test_without_operators_a_process_of_all_roles_has_no_console() -> None:
-    """It is served where it was chosen by name, and says how to add them."""
+    """Where it was chosen by name it is served, and says how to add them. SIGHUP for the first ones asks for a restart."""
     with directory() as place:
         system = System(place)
         system.configure()
@@ -119,6 +119,9 @@ async def test_without_operators_a_process_of_all_roles_has_no_console() -> None
                 else:
                     with pytest.raises(aiohttp.ClientConnectorError):
                         await nobody.get("/sign-in")
+                    os.kill(child.pid, signal.SIGHUP)
+                    await until(lambda: "restart it" in child.log.read_text(), what="SIGHUP ends no process")  # noqa: B023
+                    assert child.running
             finally:
                 await asyncio.to_thread(child.stop)
         system.stop()

@@ -17,6 +17,9 @@ TO_DO = (
 )
 
 
+NO_CONSOLE = "this process shows no console, as it had no operators when it started, or has not the role: restart it"
+
+
 class Operators:
     """`console` is `[console]` of the configuration as it was last read."""
 
@@ -26,8 +29,14 @@ class Operators:
     def named(self, name: str) -> Operator | None:
         return self.console.operator(name)
 
-    def read_anew(self, load: Callable[[], Config]) -> None:
-        """Take `[console]` from the configuration as `load` reads it. A configuration with problems changes nothing."""
+    def read_anew(self, load: Callable[[], Config] | None) -> None:
+        """Take `[console]` from the configuration as `load` reads it. A configuration with problems changes nothing.
+
+        `load` is None in a process that shows no console: it goes on, and says that it has to be restarted.
+        """
+        if load is None:
+            log.error("operators.not_read", problems=["console.operators"], to_do=NO_CONSOLE)
+            return
         try:
             console = load().console
         except ConfigError as error:
