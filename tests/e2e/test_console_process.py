@@ -102,7 +102,7 @@ async def test_the_console_is_on_its_own_listener_and_operators_are_read_anew_on
 
 
 async def test_without_operators_a_process_of_all_roles_has_no_console() -> None:
-    """Where it was chosen by name it is served, and says how to add them. SIGHUP for the first ones asks for a restart."""
+    """Chosen by name it is served, and says how to add them. SIGHUP ends no process, and asks for a restart."""
     with directory() as place:
         system = System(place)
         system.configure()
