@@ -60,9 +60,8 @@ def serve_roles(config: Config, roles: Collection[str], signals: StopSignals) ->
     async def run() -> None:
         stop, operators = asyncio.Event(), Operators(config.console)
         signals.set(stop)
-        if _has_console(config, roles):
-            again = partial(load, os.environ, roles=roles)
-            asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, operators.read_anew, again)
+        again = partial(load, os.environ, roles=roles) if _has_console(config, roles) else None
+        asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, operators.read_anew, again)
         async with AsyncExitStack() as stack:
             database = await run_unless(stop, _open(config, roles, stack))
             if database is None:
@@ -150,7 +149,8 @@ async def _run_parts(
         servers = await _listen(shared, public, console, missing)
         settings, public_url = shared.config.settings, shared.rules.public_url
         listen = f"{settings.listen[0]}:{settings.listen[1]}"
-        log.info("process.ready", roles=sorted(shared.roles), listen=listen, public_url=public_url)
+        pages = None if console is None else f"{settings.console_listen[0]}:{settings.console_listen[1]}"
+        log.info("process.ready", roles=sorted(shared.roles), listen=listen, console=pages, public_url=public_url)
         await stop.wait()
         log.info("process.stopping")
         for server in servers:

@@ -75,6 +75,7 @@ async def signs_in(installed: Installed, name: str) -> Signed:
 
 
 async def test_the_console_is_on_its_own_listener_and_operators_are_read_anew_on_sighup(installed: Installed) -> None:
+    assert f'"console":"{installed.url.removeprefix("http://")}"' in installed.child.log.read_text()
     vera = await signs_in(installed, "vera")
     assert "Now" in (await vera.get("/")).text
     async with aiohttp.ClientSession() as http:
@@ -91,6 +92,7 @@ async def test_the_console_is_on_its_own_listener_and_operators_are_read_anew_on
     installed.system.config.write_text("no toml [")
     os.kill(installed.child.pid, signal.SIGHUP)
     await until(lambda: '"operators.not_read"' in log.read_text(), what="the configuration is refused")
+    assert "`payproof doctor` says what is wrong" in log.read_text()
     assert (await omar.get("/")).status == 200, "the operators stay as they were"
     assert installed.child.running
     said = log.read_text()
@@ -100,7 +102,7 @@ async def test_the_console_is_on_its_own_listener_and_operators_are_read_anew_on
 
 
 async def test_without_operators_a_process_of_all_roles_has_no_console() -> None:
-    """It is served where it was chosen by name, and says how to add them."""
+    """Chosen by name it is served, and says how to add them. SIGHUP ends no process, and asks for a restart."""
     with directory() as place:
         system = System(place)
         system.configure()
@@ -117,6 +119,9 @@ async def test_without_operators_a_process_of_all_roles_has_no_console() -> None
                 else:
                     with pytest.raises(aiohttp.ClientConnectorError):
                         await nobody.get("/sign-in")
+                    os.kill(child.pid, signal.SIGHUP)
+                    await until(lambda: "restart it" in child.log.read_text(), what="SIGHUP ends no process")  # noqa: B023
+                    assert child.running
             finally:
                 await asyncio.to_thread(child.stop)
         system.stop()

@@ -47,11 +47,19 @@ async def test_the_command_proposes_and_the_running_service_applies_what_another
     words = ("payments", "resolve", payment_id, "--status", "completed", "--reason", "in the panel", "--actor", "abida")
     ended = await payproof_says(payproof, *words, "--yes")
     assert ended.code == 0, ended
+    assert [line.startswith("What differs: The last claim of success came at ") for line in ended.lines].count(
+        True
+    ) == 1
     assert "The shop will be told payment.completed, version 3." in ended.lines
+    assert ended.lines[-2].startswith("Two people decide about this amount: this proposes it")
     assert ended.lines[-1].startswith(f"{payment_id} stays held: proposed as prop_")
     (waiting,) = [json.loads(line) for line in (await payproof_says(payproof, "payments", "proposals", "--json")).lines]
     assert (waiting["payment_id"], waiting["proposed_by"], waiting["state"]) == (payment_id, "abida", "open")
     assert "abida proposed at" in (await payproof_says(payproof, "payments", "proposals")).out
+    (listed,) = [json.loads(line) for line in (await payproof_says(payproof, "held", "--json")).lines]
+    has = ("proposal_id", "proposed_status", "proposed_by", "approved_by")
+    assert [listed[name] for name in has] == [waiting["id"], "completed", "abida", None]
+    assert "abida proposed completed" in (await payproof_says(payproof, "payments", "list", "--hold", "any")).out
     await payproof.settled(payment_id, "pending", "unverifiable")
     async with embedded(payproof.system.place / "data") as url, connect(url, size=2) as database:
         await approve(database, waiting["id"], ANIS)

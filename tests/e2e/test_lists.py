@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 from collections.abc import Iterator
 from datetime import datetime
 
@@ -26,6 +27,7 @@ LISTS = {
     ("held",): ("payment_id", "held_since", "difference", "to_do"),
     ("find", "FORMULA"): ("kind", "id", "found_by"),
     ("gateways",): ("account", "health", "probed_at", "last_word"),
+    ("audit",): ("id", "at", "actor", "action", "why"),
     ("dead", "list"): ("id", "provider", "reason"),
     ("webhooks", "list"): ("id", "url", "waiting"),
     ("reconcile", "list"): ("id", "account", "rows", "not_matched"),
@@ -63,7 +65,11 @@ def commands_named(of: App, *path: str) -> Iterator[tuple[str, ...]]:
 
 
 def test_no_list_command_lacks_the_options() -> None:
-    lists = {words for words in commands_named(app) if words[-1] in ("list", "proposals", "held", "find", "gateways")}
+    lists = {
+        words
+        for words in commands_named(app)
+        if words[-1] in ("list", "proposals", "held", "find", "gateways", "audit")
+    }
     tested = {words if words[0] != "find" else words[:1] for words in LISTS}
     assert lists == {words for words in tested if "--hold" not in words}
 
@@ -135,3 +141,42 @@ async def test_held_says_what_differs_and_gateways_whether_they_answer(payproof:
     assert (ipay["health"], ipay["failures"], ipay["last_payment_id"]) == ("answering", 0, buyer.payment["payment_id"])
     assert ipay["last_word"].startswith("completed (its word: ")
     assert "cannot be asked" in {one["health"] for one in states.values()}
+
+
+async def test_status_says_what_needs_a_person_and_the_money_of_the_last_days(payproof: Payproof) -> None:
+    await with_a_held_payment(payproof)
+    text = (await told(payproof, ("status",))).out
+    assert re.search(
+        r"^held +\d+ payments, worth \d+\.\d\d BDT; the oldest was opened .* ago \(payproof held\)$", text, re.MULTILINE
+    )
+    assert text.index("held") < text.index("opened on (Asia/Dhaka)") < text.index("callback to outcome")
+    seen = json.loads((await told(payproof, ("status",), "--json", "--merchant", "shop")).out)
+    held = [json.loads(line) for line in (await told(payproof, ("held",), "--json")).lines]
+    assert seen["held"]["count"] == len(held)
+    assert "cannot be asked" in seen["gateways"].values()
+    nobody = await payproof_says(payproof, "status", "--merchant", "nobody")
+    assert (nobody.code, nobody.out, nobody.err) == (2, "", "--merchant: nobody is none of shop\n")
+
+
+async def test_the_audit_trail_is_listed_by_payment_and_from_an_act_on(payproof: Payproof) -> None:
+    payment_id = await with_a_held_payment(payproof)
+    decided = (
+        "payments",
+        "resolve",
+        payment_id,
+        "--status",
+        "failed",
+        "--reason",
+        "not in the panel",
+        "--actor",
+        "rahim",
+    )
+    assert (await payproof_says(payproof, *decided, "--yes")).code == 0
+    (act,) = [json.loads(line) for line in (await told(payproof, ("audit",), "--json", "--payment", payment_id)).lines]
+    assert (act["actor"], act["via"], act["action"], act["why"]) == (
+        *("rahim", "command", "payment.resolved", "not in the panel"),
+    )
+    line = f"rahim (command, {act['address']}): payment.resolved {payment_id}: not in the panel"
+    assert line in (await told(payproof, ("audit",))).out
+    older = (await told(payproof, ("audit",), "--json", "--before", str(act["id"]))).lines
+    assert all(json.loads(one)["id"] < act["id"] for one in older)

@@ -262,7 +262,7 @@ LOGS = {
     "console.unavailable": "The database did not answer a page of the console, or too late. The person is told to try again.",
     "operator.refused": "A sign-in or a confirmation failed; `reason` says whether by the name, the password or the code. Many of them: somebody guesses.",
     "operator.signed_in": "An operator signed in to the console.",
-    "operators.not_read": "The configuration has problems, so the operators stay as they were.",
+    "operators.not_read": "The configuration has problems, or the process shows no console: the operators stay as they were. See `to_do`.",
     "operators.read": "`[console]` was read anew, on SIGHUP.",
     "archive.full": "The archive has reached `[archive] max_size`. Callbacks are stored as digests.",
     "archive.has_room": "The archive is below `[archive] max_size` again. Callbacks are stored whole.",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import AsyncIterator
+from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -26,6 +27,7 @@ from worker.postgres.ledger.postgres_ledger import PostgresLedger
 from worker.postgres.proposal_reads import proposals_of
 from worker.postgres.proposal_rows import propose
 from worker.postgres.reads.snapshots import read_for_decision
+from worker.runtime import idle_roles
 from worker.verify.approvals import Approvals
 
 CHOICE = {"status": "completed", "reason": "The panel shows it", "evidence": "page 3"}
@@ -110,6 +112,19 @@ async def test_one_proposes_cannot_approve_it_and_another_does(office: Office) -
         assert act in trail
     assert "127.0.0.1" in trail
     assert "seen too" in trail
+
+
+async def test_what_nobody_applies_is_said_with_what_to_do(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
+    office.approvals.stop()
+    payment_id = await office.held()
+    abida, anis = await office.console.signed_in("abida"), await office.console.signed_in("anis")
+    path = await office.proposed(abida, payment_id)
+    assert (await anis.post(f"{path}/approve", {"confirm": PASSWORD})).status == 303
+    waits = (await anis.get(path)).text
+    assert "It is approved, and about to be applied." in waits
+    assert "No process" not in waits
+    monkeypatch.setattr(idle_roles, "PATIENCE", timedelta(seconds=1))  # the page has waited 2 s for the outcome
+    assert "No process with the role consume has taken it for " in (await anis.get(path)).text
 
 
 async def test_another_rejects_it_and_its_proposer_withdraws_another(office: Office) -> None:

@@ -10,6 +10,7 @@ from msgspec.structs import replace
 from schemas.secret import Secret
 from tests.console_rows import silence, some_days
 from tests.consoles import Console, running_console
+from tests.integration.endpoints import happen
 from tests.integration.shops import CONFIG
 from worker.config.shapes import Webhook
 from worker.config.webhook_endpoints import endpoints_of
@@ -61,6 +62,16 @@ async def test_a_silent_gateway_and_an_endpoint_that_waits_are_told(console: Con
     gateways = (await (await console.signed_in("vera")).get("/gateways")).text
     assert gateways.index("shop-one") < gateways.index("shop-bag"), "the silent one comes first"
     assert "Probed at" in gateways
+
+
+async def test_events_wait_also_while_no_process_makes_deliveries_of_them(console: Console, database: Database) -> None:
+    """Nobody runs the role `deliver` here. Now counts what Endpoints counts."""
+    await begin_endpoints(database, endpoints_of(HOOKED))
+    await happen(database, merchant="shop")
+    await happen(database, merchant="shop")
+    signed = await console.signed_in("vera")
+    assert "erp: 2 events wait for the endpoint" in (await signed.get("/")).text
+    assert "Events that wait: 2" in (await signed.get("/endpoints")).text
 
 
 async def test_an_operator_of_one_merchant_sees_nothing_of_another(console: Console, database: Database) -> None:

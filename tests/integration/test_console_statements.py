@@ -81,6 +81,10 @@ async def test_upload_look_try_run_and_explain(console: Console, config: Config)
     assert (await signed.post(f"{path}/run", {"confirm": PASSWORD})).status == 409
     assert (await signed.post(f"{path}/try")).status == 303
     assert "being worked on" in (await signed.get(path)).text
+    await console.database.execute("UPDATE statement_uploads SET wanted_at = wanted_at - interval '1 min'")
+    idle = (await signed.get(path)).text
+    assert "No process with the role reconcile has taken it for 6" in idle
+    assert "being worked on" not in idle
     assert (await signed.post(f"{path}/try")).status == 409
     await work(console.database, config)
     tried = await signed.get(path)

@@ -44,34 +44,26 @@ def test_without_operators_nobody_is_in_the_console_and_one_person_decides(tmp_p
     console = read(tmp_path, GOOD).console
     assert console.operators == ()
     assert console.second_person_limit is None
-    assert not console.needs_second_person(Decimal(10**9))
 
 
 def test_with_operators_two_people_decide_from_the_first_taka(tmp_path: Path) -> None:
     console = read(tmp_path, GOOD + PAIR).console
     assert console.second_person_limit == Decimal("0.00")
-    assert console.needs_second_person(Decimal("0.00"))
-    assert console.needs_second_person(None)
     rahim = console.operator("Rahim")
     assert rahim is not None
     assert rahim.sees("shop")
     assert rahim.totp_key == b"m" * 20
 
 
-@pytest.mark.parametrize(
-    ("written", "below", "at"), [("5000", "4999.99", "5000.00"), ("5000.50", "5000.49", "5000.50")]
-)
-def test_the_amount_from_which_two_people_decide_counts_itself(
-    tmp_path: Path, written: str, below: str, at: str
-) -> None:
+@pytest.mark.parametrize("written", ["5000", "5000.50"])
+def test_the_limit_is_the_amount_as_it_is_written(tmp_path: Path, written: str) -> None:
     console = read(tmp_path, f'{GOOD}[console]\nsecond_person_from = "{written}"\n{PAIR}').console
-    assert not console.needs_second_person(Decimal(below))
-    assert console.needs_second_person(Decimal(at))
+    assert console.second_person_limit == Decimal(written)
 
 
 def test_a_shop_of_one_person_says_never(tmp_path: Path) -> None:
     text = f'{GOOD}[console]\nsecond_person_from = "never"\n{operator("rahim")}'
-    assert not read(tmp_path, text).console.needs_second_person(None)
+    assert read(tmp_path, text).console.second_person_limit is None
 
 
 @pytest.mark.parametrize(

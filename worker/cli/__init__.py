@@ -17,6 +17,7 @@ from cyclopts import App, CycloptsError, Parameter
 from rich.console import Console
 
 from worker.cli.archived_callback import archive
+from worker.cli.audit_command import audit
 from worker.cli.bench import bench
 from worker.cli.command_errors import FAILURES, WrongUsage, explain_failure, only_failure
 from worker.cli.dead import dead
@@ -29,6 +30,7 @@ from worker.cli.operator_command import operator
 from worker.cli.payment_commands import payments
 from worker.cli.reconcile import reconcile
 from worker.cli.sandbox_command import sandbox
+from worker.cli.status_command import status
 from worker.cli.webhook_commands import webhooks
 
 app = App(
@@ -36,12 +38,14 @@ app = App(
     help="A browser redirect is a hint. Payproof turns it into proof.",
     version=lambda: version("payproof"),
 )
+app.command(status)
 app.command(payments)
 app.command(events)
 app.command(explain)
 app.command(find)
 app.command(held)
 app.command(gateways)
+app.command(audit)
 app.command(dead)
 app.command(webhooks)
 app.command(reconcile)

@@ -45,10 +45,6 @@ class ListOptions:
         except (ZoneInfoNotFoundError, ValueError, OSError):
             raise WrongUsage(f"--tz: {self.tz} is no time zone; such as Asia/Dhaka, or UTC") from None
 
-    @property
-    def for_person(self) -> bool:
-        return not (self.json or self.csv)
-
     def time(self, at: datetime | None) -> str:
         """A time for a table, in the zone of its head; empty for None."""
         return "" if at is None else f"{at.astimezone(self.zone):%Y-%m-%d %H:%M:%S}"

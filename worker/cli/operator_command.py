@@ -18,7 +18,9 @@ def operator(
     name: str,
     *,
     role: Annotated[OperatorRole, Parameter(help="What the person may do.")],
-    merchant: Annotated[list[str] | None, Parameter(help="Of these merchants alone; may be given again.")] = None,
+    merchant: Annotated[
+        list[str] | None, Parameter(help="Of these merchants alone; may be given again.", negative=())
+    ] = None,
 ) -> int:
     """Make an operator of the console: ask for a password twice, and print the lines for payproof.toml.
 

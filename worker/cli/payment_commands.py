@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import App, Parameter
@@ -24,6 +25,7 @@ from worker.cli.show_evidence import print_evidence
 
 if TYPE_CHECKING:
     from consumers.account import Account
+    from schemas.requests import ListQuery
     from worker.config import Config
 
 payments = App(name="payments", help="List, show, verify and resolve payments.")
@@ -35,46 +37,67 @@ payments.command(list_proposals, name="proposals")
 def list_payments_command(
     *,
     merchant: Annotated[str | None, Parameter(help="Needed where there are several.")] = None,
+    q: Annotated[str | None, Parameter(name="--id", help="Any id of it, capitals or not.")] = None,
     status: Status | None = None,
     hold: Annotated[str | None, Parameter(help="A reason, any or none.")] = None,
     account: str | None = None,
+    provider: Annotated[str | None, Parameter(help="The gateway's name.")] = None,
     reference: str | None = None,
     order: str | None = None,
+    transaction_id: str | None = None,
+    session_id: str | None = None,
+    from_: Annotated[str | None, Parameter(name="--from", help="Opened from this day in Dhaka, or time, on.")] = None,
+    to: Annotated[str | None, Parameter(help="Opened up to this day, or before this time.")] = None,
+    amount_min: str | None = None,
+    amount_max: str | None = None,
     limit: Annotated[int, Parameter(help="1 to 100.", validator=Number(gte=1, lte=100))] = 20,
     listed: ListOptions = LISTED,
 ) -> int:
     """List payments, newest first, with the sums of all matches. --hold any, or a reason, is the work list."""
     from msgspec.structs import asdict
 
-    from schemas.requests import ListQuery
     from schemas.shown import PaymentView
     from worker.cli.configured import configuration, merchant_meant
     from worker.cli.held_command import COLUMNS as HELD_COLUMNS
-    from worker.cli.held_command import work_records
-    from worker.cli.payment_rows import print_page, print_work
-    from worker.postgres.reads.differences import read_differences
+    from worker.cli.held_command import held_records
+    from worker.cli.payment_rows import print_held, print_page
+    from worker.postgres.reads.held_list import HeldList, read_held
     from worker.postgres.reads.reading import PageWithSummary, read_page
-    from worker.postgres.reads.work_list import WorkList, read_work
     from worker.postgres.server.opened import opened_as_it_is
 
     if hold is not None and hold not in {*Hold, "any", "none"}:
         raise WrongUsage(f"--hold: {hold} is none of any, none, {', '.join(Hold)}")
-    query = ListQuery(status=status, hold=hold, account=account, reference=reference, order=order, limit=limit)
+    query = _query(
+        {
+            "q": q,
+            "status": status,
+            "hold": hold,
+            "account": account,
+            "provider": provider,
+            "order": order,
+            "reference": reference,
+            "transaction_id": transaction_id,
+            "session_id": session_id,
+            "from": from_,
+            "to": to,
+            "amount_min": amount_min,
+            "amount_max": amount_max,
+        },
+        limit,
+    )
 
-    async def read() -> tuple[PageWithSummary | WorkList, dict[str, str]]:
+    async def read() -> PageWithSummary | HeldList:
         config = configuration()
         whose = merchant_meant(config, merchant)
         _warn_of_account(config, whose, account)
         async with opened_as_it_is(config) as database:
             if hold not in (None, "none"):
-                work = await read_work(database, whose, query)
-                payments = [one.payment for one in work.held]
-                return work, await read_differences(database, payments, config.accounts, config.checks)
-            return await read_page(database, whose, query, None), {}
+                return await read_held(database, [whose], query, config.accounts, config.checks)
+            return await read_page(database, whose, query, None)
 
-    found, differences = asyncio.run(read())
-    if isinstance(found, WorkList):
-        print_list(listed, HELD_COLUMNS, work_records(found, differences), lambda: print_work(found, differences))
+    found = asyncio.run(read())
+    if isinstance(found, HeldList):
+        print_list(listed, HELD_COLUMNS, held_records(found), lambda: print_held(found))
         return 0
     records = [asdict(view(payment)) for payment in found.payments]
     print_list(listed, PaymentView.__struct_fields__, records, lambda: print_page(found, listed))
@@ -150,6 +173,19 @@ async def _verify(payment_id: str) -> Payment:
                 "(payproof explain tells), or no `payproof serve` is running; the question stays queued"
             ) from None
         return payment
+
+
+def _query(given: Mapping[str, str | None], limit: int) -> ListQuery:
+    """The query of these filters. Raises WrongUsage with every option that is wrong."""
+    from worker.postgres.reads.list_filters import read_filters
+
+    query, wrong = read_filters({name: value for name, value in given.items() if value is not None}, limit)
+    if wrong:
+        options = {"q": "id"}
+        raise WrongUsage(
+            "\n".join(f"--{options.get(one.field, one.field).replace('_', '-')}: {one.message}" for one in wrong)
+        )
+    return query
 
 
 def _warn_of_account(config: Config, merchant: str, account: str | None) -> None:

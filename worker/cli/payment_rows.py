@@ -6,7 +6,7 @@ An id is never cut off: a part of it cannot be copied and used.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
@@ -57,25 +57,37 @@ def print_page(page: PageWithSummary, listed: ListOptions) -> None:
 
 
 if TYPE_CHECKING:
+    from schemas.proposals import Proposal
+    from worker.postgres.reads.held_list import HeldList
     from worker.postgres.reads.reading import PageWithSummary
-    from worker.postgres.reads.work_list import WorkList
 
-_WORK_COLUMNS = ("payment", "held for", "account", "reference", "status", "hold", "amount", "what differs")
+_HELD_COLUMNS = (
+    "payment",
+    "held for",
+    "account",
+    "reference",
+    "status",
+    "hold",
+    "amount",
+    "what differs",
+    "who has it",
+)
 
 
-def print_work(work: WorkList, differences: Mapping[str, str]) -> None:
-    """A row for each payment with what differs, by its id in `differences`.
+def print_held(found: HeldList) -> None:
+    """A row for each payment with what differs and who has it.
 
     Then a line for each reason with the money at stake, and the sum of all that match.
     """
     from consumers.explain.hold_words import TO_DO
 
-    rows = []
+    rows, work = [], found.work
     for held in work.held:
         payment_id, _, *rest = row_of(held.payment, LISTED)
-        differs = printable_line(Text(differences.get(payment_id, ""))).plain
-        rows.append((payment_id, lasted(work.now - held.since), *rest, differs))
-    print_rows(rows, _WORK_COLUMNS)
+        said = found.differences.get(payment_id, ""), _who_has(found.proposals.get(payment_id))
+        cells = (printable_line(Text(words)).plain for words in said)
+        rows.append((payment_id, lasted(work.now - held.since), *rest, *cells))
+    print_rows(rows, _HELD_COLUMNS)
     total: dict[str, Decimal] = defaultdict(Decimal)
     for stake in work.stakes:
         total[stake.currency] += stake.amount
@@ -84,3 +96,11 @@ def print_work(work: WorkList, differences: Mapping[str, str]) -> None:
     shown = "" if count == len(work.held) else f", the oldest {len(work.held)} are shown"
     money = " and ".join(f"{amount:.2f} {currency}" for currency, amount in total.items()) or "nothing"
     print(f"{count} held{shown}; {money} at stake")
+
+
+def _who_has(proposal: Proposal | None) -> str:
+    """Who proposed to resolve a payment as what, and who approved it; empty where nobody did."""
+    if proposal is None:
+        return ""
+    approved = f", {proposal.decided_by} approved" if proposal.state == "approved" else ""
+    return f"{proposal.proposed_by} proposed {proposal.status}{approved}"

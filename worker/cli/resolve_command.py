@@ -9,6 +9,8 @@ import asyncio
 import getpass
 import os
 import sys
+from dataclasses import dataclass
+from datetime import datetime
 from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
@@ -18,7 +20,7 @@ from rich.text import Text
 from schemas.words import Status
 from worker.cli.command_errors import CommandFailed, WrongUsage
 from worker.cli.list_output import LISTED, ListOptions, print_list
-from worker.terminal_text import agreed, print_line
+from worker.terminal_text import agreed, print_line, printable_line
 
 if TYPE_CHECKING:
     from consumers.commands.preview import Preview
@@ -33,6 +35,16 @@ COLUMNS = (
     *("id", "payment_id", "merchant", "version", "status", "transaction_id", "reason", "evidence", "state"),
     *("proposed_by", "proposed_via", "proposed_key", "proposed_from", "proposed_at", "decided_by", "decided_at"),
 )
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Shown:
+    """What a person sees before they decide. `differs`: what differs, in words; empty where the payment is not held."""
+
+    payment: Payment
+    preview: Preview
+    differs: str
+    two_people: bool
 
 
 def resolve_payment_command(
@@ -63,7 +75,7 @@ def resolve_payment_command(
 
     config = configuration()
 
-    async def look() -> tuple[Payment, Preview]:
+    async def look() -> _Shown:
         async with opened_as_it_is(config) as database:
             return await _looked_at(config, database, payment_id, replace(wanted, version=version))
 
@@ -72,14 +84,14 @@ def resolve_payment_command(
             # What was shown is what is decided on: another version by now is refused.
             return await _decided(config, database, payment, replace(wanted, version=payment.version))
 
-    payment, found = asyncio.run(look())
-    if found.already:
-        print(_outcome(payment))
+    shown = asyncio.run(look())
+    if shown.preview.already:
+        print(_outcome(shown.payment))
         return 0
-    _print_preview(payment, found)
-    if not yes and not agreed("Decide so?"):
+    _print_preview(shown)
+    if not yes and not agreed("Propose it?" if shown.two_people else "Decide so?"):
         raise CommandFailed("nothing was changed")
-    decided = asyncio.run(act(payment))
+    decided = asyncio.run(act(shown.payment))
     print(_outcome(decided))
     return 0
 
@@ -89,28 +101,32 @@ def list_proposals(
     merchant: Annotated[str | None, Parameter(help="Of one merchant; of all, unless given.")] = None,
     listed: ListOptions = LISTED,
 ) -> int:
-    """List the proposals that wait for a second person, the oldest first. They are approved in the console."""
+    """List the proposals that wait for a second person, or to be applied, oldest first. The console approves them."""
     from msgspec.structs import asdict
 
     from worker.cli.configured import configuration, merchant_meant
     from worker.postgres.proposal_reads import waiting_proposals
     from worker.postgres.server.opened import opened_as_it_is
 
-    async def read() -> list[Proposal]:
+    async def read() -> tuple[list[Proposal], datetime]:
         config = configuration()
         ids = [one.id for one in config.merchants] if merchant is None else [merchant_meant(config, merchant)]
         async with opened_as_it_is(config) as database:
-            return await waiting_proposals(database, ids)
+            return await waiting_proposals(database, ids), database.clock.now()
 
-    waiting = asyncio.run(read())
-    print_list(listed, COLUMNS, [asdict(one) for one in waiting], lambda: _print_waiting(waiting, listed))
+    waiting, now = asyncio.run(read())
+    print_list(listed, COLUMNS, [asdict(one) for one in waiting], lambda: _print_waiting(waiting, now, listed))
     return 0
 
 
-def _print_waiting(waiting: list[Proposal], listed: ListOptions) -> None:
+def _print_waiting(waiting: list[Proposal], now: datetime, listed: ListOptions) -> None:
+    from worker.runtime.idle_roles import nobody_takes
+
     for one in waiting:
         at = f"{listed.time(one.proposed_at)} ({listed.tz})"
         says = f"{one.proposed_by} proposed at {at} to resolve it as {one.status}: {one.reason}"
+        if one.decided_at is not None:
+            says += f"; {one.decided_by} approved. {nobody_takes('consume', one.decided_at, now) or ''}".rstrip()
         print_line(
             Console(highlight=False), Text(one.payment_id, "bold"), Text(f"{one.state}: {says} ({one.id})"), width=30
         )
@@ -138,14 +154,13 @@ def _wanted(
     return ResolutionRequest(**{**found, "status": status})
 
 
-async def _looked_at(
-    config: Config, database: Database, payment_id: str, wanted: ResolutionRequest
-) -> tuple[Payment, Preview]:
+async def _looked_at(config: Config, database: Database, payment_id: str, wanted: ResolutionRequest) -> _Shown:
     from consumers.commands.preview import preview
-    from consumers.commands.resolve import ResolutionRefused
+    from consumers.commands.resolve import ResolutionRefused, needs_second_person
     from worker.cli.payment_commands import configured_account
     from worker.cli.payment_meant import payment_meant
     from worker.config import rules_of
+    from worker.postgres.reads.differences import read_differences
     from worker.postgres.reads.snapshots import read_for_decision
 
     payment = await payment_meant(config, database, payment_id)
@@ -154,10 +169,18 @@ async def _looked_at(
     if read is None:
         raise CommandFailed(f"there is no payment {payment_id}")
     case, others, now = read
+    rules = rules_of(config)
     try:
-        return case.payment, await preview(case, rules_of(config), wanted, others, now)
+        found = await preview(case, rules, wanted, others, now)
     except ResolutionRefused as error:
         raise CommandFailed(f"{error.code}: {error}") from None
+    differences = await read_differences(database, [case.payment], config.accounts, config.checks)
+    return _Shown(
+        payment=case.payment,
+        preview=found,
+        differs=differences[payment.id],
+        two_people=needs_second_person(case, rules.second_person_from),
+    )
 
 
 async def _decided(
@@ -176,12 +199,16 @@ async def _decided(
         raise CommandFailed(f"{error.code}: {error}") from None
 
 
-def _print_preview(payment: Payment, found: Preview) -> None:
+def _print_preview(shown: _Shown) -> None:
+    payment, found = shown.payment, shown.preview
     print(f"{payment.id}, {payment.amount:.2f} {payment.currency}, is {payment.status}, held: {payment.hold}")
+    Console(highlight=False).print(printable_line(Text(f"What differs: {shown.differs}")), soft_wrap=True)
     for one in found.changes:
         print(f"  {one.field}: {_said(one.before)} becomes {_said(one.after)}")
     told = f"{found.event}, version {found.version}" if found.event is not None else "nothing"
     print(f"The shop will be told {told}.")
+    if shown.two_people:
+        print("Two people decide about this amount: this proposes it, and another person approves it in the console.")
 
 
 def _outcome(decided: Payment | Proposal) -> str:

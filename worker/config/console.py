@@ -92,11 +92,6 @@ class Console(Struct, frozen=True, kw_only=True):
         """The amount in taka from which a second person decides. None: never, or nobody is configured."""
         return None if self.second_person_from == NEVER or not self.operators else Decimal(self.second_person_from)
 
-    def needs_second_person(self, amount: Decimal | None) -> bool:
-        """Whether a resolution about this amount is proposed and approved. An unknown amount needs it as well."""
-        limit = self.second_person_limit
-        return limit is not None and (amount is None or amount >= limit)
-
 
 class Notes(Protocol):
     """Where problems are noted. `literals` are the paths of secrets that the file itself holds."""

@@ -12,6 +12,13 @@ from worker.config.console import Console, Operator
 
 log = structlog.get_logger()
 
+TO_DO = (
+    "`payproof doctor` says what is wrong with each; mend it, and send SIGHUP again. The operators stay as they were"
+)
+
+
+NO_CONSOLE = "this process shows no console, as it had no operators when it started, or has not the role: restart it"
+
 
 class Operators:
     """`console` is `[console]` of the configuration as it was last read."""
@@ -22,12 +29,19 @@ class Operators:
     def named(self, name: str) -> Operator | None:
         return self.console.operator(name)
 
-    def read_anew(self, load: Callable[[], Config]) -> None:
-        """Take `[console]` from the configuration as `load` reads it. A configuration with problems changes nothing."""
+    def read_anew(self, load: Callable[[], Config] | None) -> None:
+        """Take `[console]` from the configuration as `load` reads it. A configuration with problems changes nothing.
+
+        `load` is None in a process that shows no console: it goes on, and says that it has to be restarted.
+        """
+        if load is None:
+            log.error("operators.not_read", problems=["console.operators"], to_do=NO_CONSOLE)
+            return
         try:
             console = load().console
         except ConfigError as error:
-            log.error("operators.not_read", problems=[one.path for one in error.problems])  # noqa: TRY400
+            problems = [one.path for one in error.problems]
+            log.error("operators.not_read", problems=problems, to_do=TO_DO)  # noqa: TRY400
         else:
             self.console = console
             log.info("operators.read", operators=len(console.operators))

@@ -1,4 +1,4 @@
-"""The frame of every page: navigation, search, language and sign-out; and pages that say what is wrong."""
+"""The frame of every page: navigation, search, language, who is signed in; and pages that say what is wrong."""
 
 from __future__ import annotations
 

@@ -24,6 +24,7 @@ from worker.postgres.proposal_reads import outcome_of, payments_of, read_proposa
 from worker.postgres.proposal_rows import approve, reject, withdraw
 from worker.postgres.reads.snapshots import read_dossier, read_for_decision
 from worker.runtime.encryption import ArchiveCipher, NotDecrypted
+from worker.runtime.idle_roles import nobody_takes
 
 PROPOSAL_ID = "prop_[0-9a-f]{24}"
 REFRESH_SECONDS = 5
@@ -81,6 +82,7 @@ async def show_proposal(visit: Visit) -> web.StreamResponse:
         visit,
         visit.say("approvals.title", reference=case.payment.reference),
         h.p(".lead")[h.span(class_=TONES.get(proposal.state, "quiet"))[visit.say(f"state.{proposal.state}")]],
+        _unapplied(visit, proposal),
         _now(visit, case.payment) if proposal.state.ended else None,
         _facts(visit, proposal, case.payment),
         h.p(".note.bad")[dead] if dead else None,
@@ -180,6 +182,14 @@ def _facts(visit: Visit, proposal: Proposal, payment: Payment) -> h.Node:
         ("approvals.decided_why", proposal.decided_why),
         ("refused", _refusal(visit, proposal)),
     )
+
+
+def _unapplied(visit: Visit, proposal: Proposal) -> h.Node:
+    """That nobody applies what was approved, and what to do; nothing for as long as that is to be expected."""
+    if proposal.state is not ProposalState.APPROVED or proposal.decided_at is None:
+        return None
+    words = nobody_takes("consume", proposal.decided_at, visit.now)
+    return words and h.p(".note.bad", role="alert", lang="en")[words]
 
 
 def _now(visit: Visit, payment: Payment) -> h.Node:

@@ -14,9 +14,8 @@ from worker.console import elements
 from worker.console.elements import Column
 from worker.console.layout import page
 from worker.console.visit import Visit
-from worker.postgres.proposal_reads import waiting_proposals
-from worker.postgres.reads.differences import read_differences
-from worker.postgres.reads.work_list import HeldPayment, WorkList, read_work_of_all
+from worker.postgres.reads.held_list import read_held
+from worker.postgres.reads.work_list import HeldPayment, WorkList
 
 MOST_SHOWN = 100
 REFRESH_SECONDS = 10
@@ -35,12 +34,12 @@ _REASONS = (Column("held.reason"), Column("held.count", number=True), Column("he
 async def show_held(visit: Visit) -> web.StreamResponse:
     ids, reason = [one.id for one in visit.merchants], visit.request.query.get("reason")
     hold = reason if reason in {*Hold} else "any"
-    work = await read_work_of_all(visit.database, ids, ListQuery(hold=hold, limit=MOST_SHOWN))
-    config, payments = visit.context.config, [one.payment for one in work.held]
-    differences = await read_differences(visit.database, payments, config.accounts, config.checks)
-    waiting = {one.payment_id: one for one in await waiting_proposals(visit.database, ids)}
+    config, query = visit.context.config, ListQuery(hold=hold, limit=MOST_SHOWN)
+    found = await read_held(visit.database, ids, query, config.accounts, config.checks)
+    work = found.work
     rows = [
-        _row(visit, work, one, differences.get(one.payment.id, ""), waiting.get(one.payment.id)) for one in work.held
+        _row(visit, work, one, found.differences.get(one.payment.id, ""), found.proposals.get(one.payment.id))
+        for one in work.held
     ]
     count = sum(stake.count for stake in work.stakes)
     return page(

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from datetime import date, datetime, timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
 
 import htpy as h
@@ -15,9 +15,8 @@ from aiohttp import web
 from msgspec import Struct
 from msgspec.structs import asdict, replace
 
-from consumers.providers import PROVIDERS
 from schemas.payments import view
-from schemas.requests import ListQuery, Wrong, list_query
+from schemas.requests import ListQuery, Wrong
 from schemas.shown import PAYMENT_ID, PaymentView
 from schemas.words import Hold, Status
 from worker.config import Merchant
@@ -26,6 +25,7 @@ from worker.console.layout import missing, page
 from worker.console.payment_parts import address_with, payment_rows
 from worker.console.visit import Visit
 from worker.postgres.reads.differences import read_differences
+from worker.postgres.reads.list_filters import read_filters
 from worker.postgres.reads.reading import PageWithSummary, Position, read_page, read_rows
 from worker.runtime.contacts import is_personal
 from worker.runtime.csv_cells import csv_text
@@ -33,7 +33,6 @@ from worker.runtime.zone import DHAKA
 
 PAGE = 50
 MOST_EXPORTED = 10_000
-_SHAPE = list_query(sorted(PROVIDERS))
 _TEXTS = ("q", "reference", "order", "transaction_id", "session_id")
 _NAMES = (*_TEXTS, "merchant", "status", "hold", "account", "from", "to", "amount_min", "amount_max")
 _CURSOR = re.compile(rf"([0-9]{{1,17}})\.({PAYMENT_ID})", re.ASCII)
@@ -84,15 +83,11 @@ def _asked(visit: Visit) -> Asked | None:
     merchant = next((one for one in visit.merchants if named in (None, one.id)), None)
     if merchant is None:
         return None
-    filters = {name: _moment(name, value) for name, value in given.items() if name != "merchant"}
-    wrong: list[Wrong] = []
-    found = _SHAPE.read_query(filters.items(), wrong)
-    if "account" in found and found["account"] not in {one.id for one in merchant.accounts}:
+    query, wrong = read_filters({name: value for name, value in given.items() if name != "merchant"}, PAGE)
+    if query.account is not None and query.account not in {one.id for one in merchant.accounts}:
         wrong.append(Wrong("account", visit.say("payments.no_account")))
     if is_personal(given.get("q", "")):
         wrong.append(Wrong("q", visit.say("find.not_in_address")))
-    names = {"from": "since", "to": "until"}
-    query = ListQuery(limit=PAGE, **{names.get(name, name): value for name, value in found.items()})
     after = _CURSOR.fullmatch(visit.request.query.get("after", ""))
     return Asked(
         merchant=merchant,
@@ -101,18 +96,6 @@ def _asked(visit: Visit) -> Asked | None:
         wrong=tuple(wrong),
         after=None if after is None else (_EPOCH + timedelta(microseconds=int(after[1])), after[2]),
     )
-
-
-def _moment(name: str, value: str) -> str:
-    """A day as the time at which it begins in Dhaka, or ends for `to`. A time, and what is no day, is left as it is."""
-    if name not in ("from", "to"):
-        return value
-    try:
-        day = date.fromisoformat(value) if len(value) == len("2026-01-31") else None
-        begins = None if day is None else day + timedelta(days=name == "to")
-    except (ValueError, OverflowError):
-        return value
-    return value if begins is None else datetime(begins.year, begins.month, begins.day, tzinfo=DHAKA).isoformat()
 
 
 def _views(visit: Visit, asked: Asked) -> h.Element:

@@ -31,6 +31,7 @@ from worker.reconciliation.statements import (
 )
 from worker.reconciliation.upload_runner import in_memory
 from worker.runtime.encryption import NotDecrypted
+from worker.runtime.idle_roles import nobody_takes
 
 ROWS = 50
 MOST_ROWS = 10_000
@@ -130,6 +131,8 @@ def _news(visit: Visit, upload: Upload) -> h.Node:
     link = h.a(href=f"/statements/runs/{upload.run}")[visit.say("books.see_run")] if upload.run else None
     if upload.at_work:
         again = h.a(href=f"/statements/uploads/{upload.id}")[visit.say("refresh")]
+        if not upload.tries and upload.wanted_at and (idle := nobody_takes("reconcile", upload.wanted_at, visit.now)):
+            return h.p(".note.bad", role="alert")[h.span(lang="en")[idle], " ", again]
         return h.p(".note", role="status")[visit.say("books.working"), " ", again]
     if upload.failed is not None:
         return h.p(".note.bad", role="alert")[visit.say("books.failed.why"), " ", h.span(lang="en")[upload.failed]]

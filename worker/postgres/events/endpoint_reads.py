@@ -1,4 +1,4 @@
-"""How the configured endpoints are: for the API, the commands and the console."""
+"""How the configured endpoints are: for the API, the console and `payproof status`."""
 
 from __future__ import annotations
 

@@ -7,7 +7,6 @@ search of the answers reads whole tables: it is for a person at a terminal, neve
 
 from __future__ import annotations
 
-import re
 from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Literal
@@ -17,7 +16,6 @@ from msgspec import Struct
 
 from schemas.payments import Payment
 from schemas.report import Run
-from schemas.shown import PAYMENT_ID
 from worker.config import Config
 from worker.config.webhook_endpoints import without_query
 from worker.postgres.database import Connection, Reads
@@ -90,7 +88,6 @@ _ENDPOINT = """
     SELECT id, configured_id, merchant, url FROM endpoints
     WHERE merchant = ANY($2) AND (id = $1 OR configured_id = $1 OR url = $3) ORDER BY merchant, id
 """
-_EVENT_ID = re.compile(rf"({PAYMENT_ID})\.[0-9]{{1,9}}", re.ASCII)
 
 
 class FindScope(Struct, frozen=True):

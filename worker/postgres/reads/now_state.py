@@ -14,9 +14,7 @@ from msgspec import Struct
 
 from worker.config.webhook_endpoints import Endpoint
 from worker.postgres.database import Connection, Reads
-from worker.postgres.events.endpoint_rows import known_endpoints
-from worker.postgres.reads.installation_state import read_endpoint_states
-from worker.postgres.watermark import Watermarks
+from worker.postgres.events.endpoint_reads import EndpointState, read_endpoints
 from worker.runtime.zone import DHAKA
 
 DAYS = 7
@@ -82,7 +80,7 @@ class DayOfAccount(Struct, frozen=True, kw_only=True):
 
 
 class WaitingEndpoint(Struct, frozen=True, kw_only=True):
-    """An endpoint that does not have all of its events. `oldest`: age in seconds of the oldest event to send."""
+    """An endpoint that does not have all of its events. `oldest`: age in seconds of the oldest event that waits."""
 
     endpoint: Endpoint
     disabled: bool
@@ -146,10 +144,13 @@ async def _days(
 async def _waiting(
     connection: Connection[asyncpg.Record], endpoints: Sequence[Endpoint], now: datetime
 ) -> list[WaitingEndpoint]:
-    known = {one.id: one for one in await known_endpoints(connection, endpoints)}
-    states = await read_endpoint_states(connection, list(known), Watermarks(), now)
     return [
-        WaitingEndpoint(endpoint=known[one.endpoint], disabled=one.disabled, waiting=one.waiting, oldest=one.oldest)
-        for one in states
-        if one.waiting or one.disabled or one.oldest
+        WaitingEndpoint(
+            endpoint=one.endpoint,
+            disabled=one.state is EndpointState.BLOCKED,
+            waiting=one.waiting,
+            oldest=(now - one.oldest_waiting).total_seconds() if one.oldest_waiting else 0.0,
+        )
+        for one in await read_endpoints(connection, endpoints)
+        if one.waiting or one.state is EndpointState.BLOCKED
     ]

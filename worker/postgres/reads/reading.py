@@ -66,7 +66,7 @@ async def read_page(
         database.connection() as connection,
         connection.transaction(isolation="repeatable_read", readonly=True),
     ):
-        where, values = await _matching(connection, merchant, query)
+        where, values = await conditions(connection, merchant, query)
         paged, bound = where, [*values]
         if after is not None:
             paged += f" AND (opened_at, id) < (${len(bound) + 1}, ${len(bound) + 2})"
@@ -95,12 +95,12 @@ async def read_rows(database: Reads, merchant: str, query: ListQuery) -> list[Pa
         database.connection() as connection,
         connection.transaction(isolation="repeatable_read", readonly=True),
     ):
-        where, values = await _matching(connection, merchant, query)
+        where, values = await conditions(connection, merchant, query)
         rows = await connection.fetch(_page_sql(where, query.limit), *values)
     return [payment_of(row) for row in rows]
 
 
-async def _matching(connection: Connection[asyncpg.Record], merchant: str, query: ListQuery) -> tuple[str, list[Any]]:
+async def conditions(connection: Connection[asyncpg.Record], merchant: str, query: ListQuery) -> tuple[str, list[Any]]:
     """As `matching`, with the payments that `q` finds."""
     found = None if query.q is None else await find_payments(connection, query.q, [merchant], thorough=False)
     return matching(merchant, query, None if found is None else [one.id for one in found])
