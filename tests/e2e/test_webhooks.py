@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from datetime import UTC, datetime
 from typing import Any
 
@@ -93,6 +94,7 @@ async def test_deliveries_are_listed_and_one_event_is_sent_again(payproof: Paypr
     payment_id = (await payproof.opened("ipay")).payment["payment_id"]
     await delivered(payproof, payment_id)
     listed = await says(payproof, "deliveries", endpoint(payproof))
+    assert re.search(r"^wh_\w+ at 127\.0\.0\.1: (open|shut).*; deliveries shown: \d+$", listed.lines[-1])
     assert listed.code == 0
     (row,) = [line for line in listed.lines if payment_id in line]
     assert row.split()[:2] == [f"{payment_id}.1", "payment.opened"]

@@ -142,12 +142,10 @@ def verify(payment_id: str) -> int:
 async def _verify(payment_id: str) -> Payment:
     from consumers.checks.planned_questions import can_ask
     from consumers.timing import TIMING
-    from schemas.words import Source
     from worker.cli.configured import configuration
     from worker.postgres.queue.claim_queue import PostgresBus
-    from worker.postgres.reads.reading import read_payment
     from worker.postgres.server.opened import opened_as_it_is
-    from worker.verify.own_claims import own_claim
+    from worker.verify.ask_now import ask_now
 
     config = configuration()
     async with opened_as_it_is(config) as database:
@@ -159,19 +157,13 @@ async def _verify(payment_id: str) -> Payment:
             raise CommandFailed(
                 f"{payment.id} is {payment.status}; no id is known yet that its gateway can be asked by"
             )
-        asked_at, seconds = database.clock.now(), TIMING.verify_wait.total_seconds()
-        claim = own_claim(Source.OPERATOR, payment.id, payment.account, payment.provider, asked_at)
-        await PostgresBus(database).publish([claim])
-        try:
-            async with asyncio.timeout(seconds):
-                while not (payment.checked_at and payment.checked_at > asked_at):
-                    await asyncio.sleep(0.2)
-                    payment = await read_payment(database, payment.merchant, payment.id) or payment
-        except TimeoutError:
+        seconds = TIMING.verify_wait.total_seconds()
+        payment, answered = await ask_now(database, PostgresBus(database), payment, seconds)
+        if not answered:
             raise CommandFailed(
                 f"{payment.id} is {payment.status}; no answer came within {seconds:.0f} s: the gateway gave none "
                 "(payproof explain tells), or no `payproof serve` is running; the question stays queued"
-            ) from None
+            )
         return payment
 
 

@@ -56,7 +56,9 @@ def list_deliveries(
     """List an endpoint's deliveries, newest event first; those that wait: the next one first."""
     from worker.cli.configured import configuration
     from worker.cli.delivery_rows import DELIVERY_COLUMNS, delivery_record, print_deliveries
+    from worker.cli.endpoints import state_of
     from worker.postgres.events.delivery_reads import DeliveryState, read_deliveries
+    from worker.postgres.events.endpoint_rows import list_endpoints
     from worker.postgres.server.opened import opened_as_it_is
 
     shown = (DeliveryState.WAITING, DeliveryState.GIVEN_UP)
@@ -75,7 +77,13 @@ def list_deliveries(
                 )
             now, found = database.clock.now(), page.deliveries
             records = [delivery_record(meant, one) for one in found]
-            print_list(listed, DELIVERY_COLUMNS, records, lambda: print_deliveries(found, now, listed))
+            known = {one.id: state_of(one, now, listed) for one in await list_endpoints(database)}
+
+            def table() -> None:
+                print_deliveries(found, now, listed)
+                print(f"{meant.label} at {meant.host}: {known.get(meant.id, 'new')}; deliveries shown: {len(found)}")
+
+            print_list(listed, DELIVERY_COLUMNS, records, table)
 
     asyncio.run(run())
     return 0

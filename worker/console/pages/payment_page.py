@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import unicodedata
 
 import htpy as h
@@ -13,7 +12,6 @@ from consumers.explain.explain import explain_payment
 from schemas.payments import Payment
 from schemas.requests import ListQuery
 from schemas.shown import is_payment_id
-from schemas.words import Source
 from worker.config.webhook_endpoints import endpoints_of
 from worker.console.acted import acted
 from worker.console.elements import confirm_field, form, text_field
@@ -26,10 +24,9 @@ from worker.postgres.audit_rows import read_audit
 from worker.postgres.events.endpoint_rows import known_endpoints
 from worker.postgres.reads.reading import read_page, read_payment
 from worker.postgres.reads.snapshots import read_dossier
-from worker.verify.own_claims import own_claim
+from worker.verify.ask_now import ask_now
 
 ANSWER_SECONDS = 2.0
-LOOK_SECONDS = 0.1
 LONGEST_NOTE = 500
 ATTEMPTS = 20
 
@@ -73,17 +70,8 @@ async def verify_payment(visit: Visit) -> web.StreamResponse:
     payment = await payment_of(visit)
     if payment is None or not _can_be_asked(visit, payment):
         return missing(visit)
-    asked_at = visit.now
-    claim = own_claim(Source.OPERATOR, payment.id, payment.account, payment.provider, asked_at)
-    await visit.context.claims.publish([claim])
     await record(visit, payment, "payment.verified")
-    try:
-        async with asyncio.timeout(ANSWER_SECONDS):
-            while not (payment.checked_at and payment.checked_at > asked_at):
-                await asyncio.sleep(LOOK_SECONDS)
-                payment = await read_payment(visit.database, payment.merchant, payment.id) or payment
-    except TimeoutError:
-        pass  # the question stays queued, and the page shows the answer when it is there
+    await ask_now(visit.database, visit.context.claims, payment, ANSWER_SECONDS)
     return to_payment(payment)
 
 
