@@ -33,6 +33,7 @@ def console_app(config: Config, operators: Operators, database: Database, claims
         senders=RateLimits(config.settings.trusted_proxies),
         heavy=asyncio.Semaphore(HEAVY_AT_ONCE),
         menu=menu,
+        providers=[],
     )
     app = web.Application(middlewares=[entering(context, {(one.method, one.path): one for one in ROUTES})])
     for one in ROUTES:
