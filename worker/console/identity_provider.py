@@ -91,14 +91,14 @@ class Person(Struct, frozen=True, kw_only=True):
 
 
 class Provider:
-    """`clock` is monotonic."""
+    """Speaks with the provider of one configuration."""
 
-    def __init__(self, oidc: Oidc, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, oidc: Oidc) -> None:
         self.oidc = oidc
         self._tls = ssl.create_default_context()
         self._turns = asyncio.Semaphore(CALLS_AT_ONCE)
-        self._discovery = _Kept(self._fetch_discovery, clock)
-        self._keys = _Kept(self._fetch_keys, clock)
+        self._discovery = _Kept(self._fetch_discovery)
+        self._keys = _Kept(self._fetch_keys)
 
     async def address(self, flow: Flow, redirect_uri: str) -> str:
         """Where the browser is sent. To confirm an act, the provider has to ask the person to sign in again."""
@@ -242,8 +242,8 @@ def standard_word(text: object) -> str:
 class _Kept(Generic[_Value]):
     """A value that is fetched by one at a time, and kept. A failure is kept too, for seconds."""
 
-    def __init__(self, fetch: Callable[[], Awaitable[_Value]], clock: Callable[[], float]) -> None:
-        self._fetch, self._clock = fetch, clock
+    def __init__(self, fetch: Callable[[], Awaitable[_Value]]) -> None:
+        self._fetch = fetch
         self._lock = asyncio.Lock()
         self._value: _Value | None = None
         self._fetched_at = self._failed_at = -math.inf
@@ -252,16 +252,16 @@ class _Kept(Generic[_Value]):
     async def get(self, youngest: float) -> _Value:
         """The value if it is younger than so many seconds, else a new one. Raises ProviderSilent."""
         async with self._lock:
-            if self._value is not None and self._clock() - self._fetched_at < youngest:
+            if self._value is not None and time.monotonic() - self._fetched_at < youngest:
                 return self._value
-            if self._clock() - self._failed_at < FAILED_SECONDS:
+            if time.monotonic() - self._failed_at < FAILED_SECONDS:
                 raise ProviderSilent(*self._failure.args)
             try:
                 value = await self._fetch()
             except ProviderSilent as error:
-                self._failed_at, self._failure = self._clock(), error
+                self._failed_at, self._failure = time.monotonic(), error
                 raise
-            self._value, self._fetched_at = value, self._clock()
+            self._value, self._fetched_at = value, time.monotonic()
             return value
 
 

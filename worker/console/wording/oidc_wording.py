@@ -56,7 +56,7 @@ OIDC: Mapping[str, tuple[str, str]] = {
         "অথবা খালি রাখুন: আবার {host}-এ সাইন ইন করুন (নতুন ট্যাবে), তারপর এখানে ফিরে আসুন",
     ),
     "confirm.elsewhere": (
-        "You have not confirmed this act, or did so too long ago. Nothing was changed. Go back, confirm it, and repeat it.",
+        "You have not confirmed this act, or did so too long ago. Nothing was changed. Go back and confirm it first.",
         "আপনি কাজটি নিশ্চিত করেননি, অথবা সেই নিশ্চয়তা আগে ব্যবহার হয়েছে। কিছুই বদলানো হয়নি। ফিরে গিয়ে নিশ্চিত করে আবার চেষ্টা করুন।",
     ),
 }
