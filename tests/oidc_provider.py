@@ -11,6 +11,7 @@ import hashlib
 import hmac
 import json
 import secrets
+import ssl
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Mapping
@@ -19,14 +20,18 @@ from functools import cache
 from typing import Any
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
+import aiohttp
 from aiohttp import web
 from joserfc import jwt
 from joserfc.jwk import ECKey, RSAKey
 from msgspec import Struct
 
 from schemas.secret import Secret
+from tests.consoles import Answer
 from tests.local_server import serving
 from worker.config.oidc import Claim, Oidc
+from worker.console.access import COOKIE
+from worker.console.visit import form_token
 
 CLIENT, CLIENT_SECRET = "the-console", "the secret of the client & more"
 PERSON = {"sub": "s-Abida", "email": "abida@shop.example", "email_verified": True, "preferred_username": "abida"}
@@ -51,7 +56,7 @@ class Grant(Struct, frozen=True):
 
 
 Forge = Callable[["TestProvider", dict[str, Any]], str]
-Answer = Callable[[web.Request], Any]
+Handler = Callable[[web.Request], Any]
 
 
 class TestProvider:
@@ -72,7 +77,7 @@ class TestProvider:
         self.claims: dict[str, Any] = {}
         self.discovery: dict[str, Any] = {}
         self.forge: Forge | None = None
-        self.answers: dict[str, Answer] = {}
+        self.answers: dict[str, Handler] = {}
         self.asked: list[dict[str, str]] = []
         self.calls = Counter[str]()
         self.grants: dict[str, Grant] = {}
@@ -117,7 +122,7 @@ class TestProvider:
             return self.forge(self, claims)
         return jwt.encode({"alg": self.alg, "kid": self.key.kid}, claims, self.key, algorithms=[self.alg])
 
-    def _answering(self, usual: Answer) -> Answer:
+    def _answering(self, usual: Handler) -> Handler:
         async def answer(request: web.Request) -> web.StreamResponse:
             self.calls[request.path] += 1
             made = self.answers.get(request.path, usual)(request)
@@ -184,10 +189,51 @@ class TestProvider:
         return request.headers.get("Authorization") == f"Basic {basic}" and "client_secret" not in form
 
 
+class Browser:
+    """Keeps cookies, and sends none that is strict along with an answer that comes from the provider's site."""
+
+    def __init__(self, url: str) -> None:
+        self.url, self.cookies, self.strict = url, dict[str, str](), set[str]()
+
+    async def get(self, path: str, *, from_provider: bool = False) -> Answer:
+        return await self._request("GET", path, None, from_provider=from_provider)
+
+    async def post(self, path: str, **fields: str) -> Answer:
+        return await self._request("POST", path, {"token": form_token(self.cookies.get(COOKIE, "")), **fields})
+
+    async def _request(
+        self, method: str, path: str, form: dict[str, str] | None, *, from_provider: bool = False
+    ) -> Answer:
+        sent = {n: v for n, v in self.cookies.items() if not (from_provider and n in self.strict)}
+        headers = {"Cookie": "; ".join(f"{name}={value}" for name, value in sent.items()), "Origin": self.url}
+        async with (
+            aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar()) as http,
+            http.request(method, f"{self.url}{path}", headers=headers, data=form, allow_redirects=False) as got,
+        ):
+            for name, cookie in got.cookies.items():
+                assert cookie["secure"]
+                assert cookie["httponly"] or name == "__Host-language"
+                assert cookie["path"] == "/"
+                self.cookies[name] = cookie.value
+                (self.strict.add if cookie["samesite"] == "Strict" else self.strict.discard)(name)
+                if cookie["max-age"] == "0":
+                    del self.cookies[name]
+            return Answer(got.status, await got.text(), dict(got.headers), got.headers.get("Location"))
+
+    async def begin(self, path: str = "/sign-in/oidc?next=/session") -> str:
+        """Be sent to the provider. Returns its address."""
+        answer = await self.get(path)
+        assert answer.status == 303, answer.text
+        return answer.location or ""
+
+    async def sign_in(self, provider: TestProvider) -> Answer:
+        return await self.get(provider.answer_to(await self.begin()), from_provider=True)
+
+
 @asynccontextmanager
-async def provider_running() -> AsyncIterator[TestProvider]:
+async def provider_running(tls: ssl.SSLContext | None = None) -> AsyncIterator[TestProvider]:
     provider = TestProvider()
-    async with serving(provider.app()) as url:
+    async with serving(provider.app(), tls) as url:
         provider.url = url.replace("127.0.0.1", "localhost")
         yield provider
 

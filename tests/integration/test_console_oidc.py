@@ -11,7 +11,6 @@ from functools import partial
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
-import aiohttp
 import pytest
 from aiohttp import web
 
@@ -22,6 +21,7 @@ from tests.oidc_provider import (
     CLIENT,
     CLIENT_SECRET,
     LONGER_THAN_ANY_BOUND,
+    Browser,
     Forge,
     TestProvider,
     by_foreign_key,
@@ -39,7 +39,6 @@ from worker.console import identity_provider
 from worker.console.access import COOKIE
 from worker.console.oidc_doctor import provider_findings
 from worker.console.oidc_flow import CONFIRMED_COOKIE, FLOW_COOKIE
-from worker.console.visit import form_token
 from worker.postgres.database import Database
 
 
@@ -57,47 +56,6 @@ OPERATORS = (
 )
 ACT = "/held/nothing"
 """A route that confirms. There is no such payment, so an operator who confirmed is told that."""
-
-
-class Browser:
-    """Keeps cookies. To an answer that comes from the provider's site, it sends none that is strict."""
-
-    def __init__(self, url: str) -> None:
-        self.url, self.cookies, self.strict = url, dict[str, str](), set[str]()
-
-    async def get(self, path: str, *, from_provider: bool = False) -> Answer:
-        return await self._request("GET", path, None, from_provider=from_provider)
-
-    async def post(self, path: str, **fields: str) -> Answer:
-        return await self._request("POST", path, {"token": form_token(self.cookies.get(COOKIE, "")), **fields})
-
-    async def _request(
-        self, method: str, path: str, form: dict[str, str] | None, *, from_provider: bool = False
-    ) -> Answer:
-        sent = {n: v for n, v in self.cookies.items() if not (from_provider and n in self.strict)}
-        headers = {"Cookie": "; ".join(f"{name}={value}" for name, value in sent.items()), "Origin": self.url}
-        async with (
-            aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar()) as http,
-            http.request(method, f"{self.url}{path}", headers=headers, data=form, allow_redirects=False) as got,
-        ):
-            for name, cookie in got.cookies.items():
-                assert cookie["secure"]
-                assert cookie["httponly"] or name == "__Host-language"
-                assert cookie["path"] == "/"
-                self.cookies[name] = cookie.value
-                (self.strict.add if cookie["samesite"] == "Strict" else self.strict.discard)(name)
-                if cookie["max-age"] == "0":
-                    del self.cookies[name]
-            return Answer(got.status, await got.text(), dict(got.headers), got.headers.get("Location"))
-
-    async def begin(self, path: str = "/sign-in/oidc?next=/session") -> str:
-        """Be sent to the provider. Returns its address."""
-        answer = await self.get(path)
-        assert answer.status == 303, answer.text
-        return answer.location or ""
-
-    async def sign_in(self, provider: TestProvider) -> Answer:
-        return await self.get(provider.answer_to(await self.begin()), from_provider=True)
 
 
 @pytest.fixture
