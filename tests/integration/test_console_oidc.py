@@ -510,7 +510,7 @@ async def test_another_session_cannot_use_the_proof(console: Console, provider: 
     assert is_done(await owner.post(ACT))
 
 
-@pytest.mark.parametrize("auth_time", [None, 0, -600, 3600, True, math.inf])
+@pytest.mark.parametrize("auth_time", [None, 0, -600, 3600, True, math.inf, pytest.param(10**400, id="huge")])
 async def test_a_sign_in_from_before_confirms_nothing(
     console: Console, provider: TestProvider, auth_time: object
 ) -> None:

@@ -11,55 +11,45 @@ import math
 import ssl
 import time
 import warnings
-from collections.abc import AsyncIterator, Awaitable, Callable
-from datetime import datetime, timedelta
-from typing import Any, Generic, TypeVar, cast
+from collections.abc import Awaitable, Callable
+from datetime import datetime
+from typing import Any, Generic, TypeVar
 
 import httpx
 import msgspec
 from authlib.deprecate import AuthlibDeprecationWarning
-from authlib.oidc.core import CodeIDToken
-from joserfc import jwt
 from joserfc.errors import InvalidKeyIdError, JoseError
-from joserfc.jwk import JWKRegistry, Key, KeySet
-from joserfc.jws import JWSRegistry
+from joserfc.jwk import KeySet
 from msgspec import Struct
 
 from worker.config.oidc import Oidc, wrong_address
+from worker.console.bounded_answers import BoundedTransport, TooLarge
+from worker.console.id_tokens import (
+    Person,
+    ProviderRefused,
+    checked_claims,
+    name_of,
+    number_of,
+    signing_key,
+    what_is_wrong,
+)
 from worker.console.oidc_flow import Flow
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore", AuthlibDeprecationWarning)  # it asks for httpx's successor, which few have yet
     from authlib.integrations.httpx_client import AsyncOAuth2Client, OAuthError
 
-ALGORITHMS = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512")
-"""Signatures by a private key alone: with any other, whoever reads the public keys could sign."""
 SECONDS = 8.0
-MOST_BYTES = 256 * 1024
 CALLS_AT_ONCE = 4
 KEPT_SECONDS = 3600.0
 ANEW_SECONDS = 60.0
 """An unknown key is looked for in keys that are fetched anew, but not more often than this."""
 FAILED_SECONDS = 5.0
-LEEWAY = timedelta(seconds=60)
-"""By so much the provider's clock and ours may differ."""
-FRESH_LEEWAY = timedelta(seconds=30)
-"""By so much a sign-in may seem to be older than the question, where it has to be newer."""
-OLDEST_TOKEN = timedelta(minutes=10)
-
 _Value = TypeVar("_Value")
 
 
 class ProviderSilent(Exception):
     """The provider gave no answer that can be used. The message is for the log."""
-
-
-class ProviderRefused(Exception):
-    """What the provider said proves nothing. The message is for the log."""
-
-
-class NotFresh(ProviderRefused):
-    """The provider did not say that the person signed in just now."""
 
 
 class Discovery(Struct, frozen=True):
@@ -81,13 +71,6 @@ class Discovery(Struct, frozen=True):
 
 class _Keys(Struct, frozen=True):
     keys: list[dict[str, Any]]
-
-
-class Person(Struct, frozen=True, kw_only=True):
-    """Whom an ID token proves. `name`: the configured claim; None where there is none that can be believed."""
-
-    name: str | None
-    signed_in_at: float | None
 
 
 class Provider:
@@ -125,7 +108,7 @@ class Provider:
             raise ProviderRefused("iss of the answer")
         text = await self._exchange(discovery, flow, code, redirect_uri)
         claims = await self._claims(text, flow.nonce, now)
-        return Person(name=_name(claims, self.oidc.claim), signed_in_at=_number(claims.get("auth_time")))
+        return Person(name=name_of(claims, self.oidc.claim), signed_in_at=number_of(claims.get("auth_time")))
 
     async def discovery(self) -> Discovery:
         return await self._discovery.get(KEPT_SECONDS)
@@ -159,23 +142,13 @@ class Provider:
         """The claims of an ID token that is ours, by its signature and by each claim that says so."""
         try:
             try:
-                claims = _verified(text, await self.keys())
+                return checked_claims(text, await self.keys(), self.oidc, nonce, now)
             except InvalidKeyIdError:
-                claims = _verified(text, await self._keys.get(ANEW_SECONDS))
-            wanted = {
-                "iss": {"essential": True, "value": self.oidc.issuer},
-                "aud": {"essential": True, "value": self.oidc.client_id},
-            }
-            params = {"nonce": nonce, "client_id": self.oidc.client_id}
-            token = CodeIDToken(claims, {}, options=wanted, params=params)
-            token.validate(now=int(now.timestamp()), leeway=int(LEEWAY.total_seconds()))
+                return checked_claims(text, await self._keys.get(ANEW_SECONDS), self.oidc, nonce, now)
         except JoseError as error:
-            raise ProviderRefused(f"ID token: {_what_is_wrong(error)}") from None
+            raise ProviderRefused(f"ID token: {what_is_wrong(error)}") from None
         except (ValueError, TypeError, KeyError, RecursionError):
             raise ProviderRefused("ID token: unreadable") from None
-        if claims["iat"] < (now - OLDEST_TOKEN - LEEWAY).timestamp():
-            raise ProviderRefused("ID token: too old")
-        return claims
 
     async def _fetch_discovery(self) -> Discovery:
         found = await self._fetch(f"{self.oidc.issuer.rstrip('/')}/.well-known/openid-configuration", Discovery)
@@ -189,7 +162,7 @@ class Provider:
     async def _fetch_keys(self) -> KeySet:
         discovery = await self.discovery()
         found = await self._fetch(discovery.jwks_uri, _Keys)
-        keys = [key for one in found.keys if (key := _key(one)) is not None]
+        keys = [key for one in found.keys if (key := signing_key(one)) is not None]
         if not keys:
             raise ProviderSilent("keys: none that signs")
         return KeySet(keys)
@@ -216,21 +189,12 @@ class Provider:
             scope=self.oidc.scope,
             redirect_uri=redirect_uri,
             code_challenge_method="S256",
-            transport=_Bounded(self._tls),
+            transport=BoundedTransport(self._tls),
             headers={"Accept-Encoding": "identity"},
             timeout=SECONDS,
             follow_redirects=False,
             trust_env=False,
         )
-
-
-def check_fresh(person: Person, asked_at: datetime, now: datetime) -> None:
-    """Raises NotFresh unless the person signed in at the provider after they were asked to."""
-    earliest, latest = (asked_at - FRESH_LEEWAY).timestamp(), (now + LEEWAY).timestamp()
-    if person.signed_in_at is None:
-        raise NotFresh("auth_time: missing")
-    if not earliest <= person.signed_in_at <= latest:
-        raise NotFresh("auth_time: not after the question")
 
 
 def standard_word(text: object) -> str:
@@ -265,87 +229,11 @@ class _Kept(Generic[_Value]):
             return value
 
 
-class _TooLarge(httpx.TransportError):
-    pass
-
-
-class _Bounded(httpx.AsyncBaseTransport):
-    """Reads no more than MOST_BYTES of an answer, and no compressed one."""
-
-    def __init__(self, tls: ssl.SSLContext) -> None:
-        self._inner = httpx.AsyncHTTPTransport(verify=tls)
-
-    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        answer = await self._inner.handle_async_request(request)
-        if "Content-Encoding" in answer.headers:
-            await answer.aclose()
-            raise _TooLarge("compressed")
-        answer.stream = _BoundedStream(cast("httpx.AsyncByteStream", answer.stream))
-        return answer
-
-    async def aclose(self) -> None:
-        await self._inner.aclose()
-
-
-class _BoundedStream(httpx.AsyncByteStream):
-    def __init__(self, inner: httpx.AsyncByteStream) -> None:
-        self._inner = inner
-
-    async def __aiter__(self) -> AsyncIterator[bytes]:
-        left = MOST_BYTES
-        async for chunk in self._inner:
-            left -= len(chunk)
-            if left < 0:
-                raise _TooLarge("too large")
-            yield chunk
-
-    async def aclose(self) -> None:
-        await self._inner.aclose()
-
-
-def _verified(text: str, keys: KeySet) -> dict[str, Any]:
-    """The claims, if one of these keys signed them. Raises JoseError, and InvalidKeyIdError for an unknown key."""
-    registry = JWSRegistry(algorithms=ALGORITHMS, strict_check_header=False)
-    return jwt.decode(text, keys, registry=registry).claims
-
-
-def _key(data: dict[str, Any]) -> Key | None:
-    """A public key that signs; None for any other, of which a set may have some."""
-    if data.get("kty") not in ("RSA", "EC") or data.get("use", "sig") != "sig":
-        return None
-    try:
-        return JWKRegistry.import_key(data)
-    except (JoseError, ValueError, TypeError, KeyError):
-        return None
-
-
-def _name(claims: dict[str, Any], claim: str) -> str | None:
-    """The person's name. An e-mail address is believed only where the provider has verified it."""
-    name = claims.get(claim)
-    if not isinstance(name, str) or (claim == "email" and claims.get("email_verified") is not True):
-        return None
-    return name
-
-
-def _number(value: object) -> float | None:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-        return None
-    return float(value)
-
-
-def _what_is_wrong(error: JoseError) -> str:
-    """The error's code, and the name of a registered claim."""
-    claim = getattr(error, "claim", None)
-    return (
-        f"{error.error} {claim}" if claim in ("iss", "aud", "azp", "exp", "nbf", "iat", "nonce", "sub") else error.error
-    )
-
-
 def _why(error: Exception) -> str:
     match error:
         case TimeoutError() | httpx.TimeoutException():
             return f"no answer within {SECONDS:g} s"
-        case _TooLarge():
+        case TooLarge():
             return str(error)
         case httpx.HTTPStatusError():
             return f"status {error.response.status_code}"

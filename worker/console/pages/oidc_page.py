@@ -25,7 +25,8 @@ from worker.postgres.console_confirmations import USE_WITHIN, Asked, ask_confirm
 from worker.postgres.console_sessions import find_session
 
 if TYPE_CHECKING:
-    from worker.console.identity_provider import Person, Provider
+    from worker.console.id_tokens import Person
+    from worker.console.identity_provider import Provider
 
 log = structlog.get_logger()
 
@@ -94,7 +95,7 @@ async def _signed_in(guest: Guest, provider: Provider, flow: Flow) -> web.Stream
 
 
 async def _confirmed(guest: Guest, provider: Provider, flow: Flow) -> web.StreamResponse:
-    from worker.console.identity_provider import NotFresh, check_fresh  # noqa: PLC0415 - its packages are an extra
+    from worker.console.id_tokens import NotFresh, check_fresh  # noqa: PLC0415 - its packages are an extra
 
     database = guest.context.database
     asked = await asked_confirmation(database, flow.id_hash)
@@ -127,11 +128,8 @@ async def _of_session(guest: Guest, asked: Asked) -> Operator | None:
 
 async def _proved(guest: Guest, provider: Provider, flow: Flow) -> tuple[Operator, Person]:
     """The operator whom the provider's answer proves. Raises _Failed."""
-    from worker.console.identity_provider import (  # noqa: PLC0415 - its packages are an extra
-        ProviderRefused,
-        ProviderSilent,
-        standard_word,
-    )
+    from worker.console.id_tokens import ProviderRefused  # noqa: PLC0415 - its packages are an extra
+    from worker.console.identity_provider import ProviderSilent, standard_word  # noqa: PLC0415 - and here
 
     query, context = guest.request.query, guest.context
     try:
