@@ -211,6 +211,8 @@ class SignInOutcome(StrEnum):
     WRONG_PASSWORD = "wrong_password"  # noqa: S105 - a reason
     WRONG_CODE = "wrong_code"
     WRONG_CONFIRMATION = "wrong_confirmation"
+    NOT_PROVED = "not_proved"
+    """By the answer of the identity provider."""
     SLOWED = "slowed"
 
 

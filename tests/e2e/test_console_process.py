@@ -6,17 +6,21 @@ import asyncio
 import base64
 import os
 import signal
+import ssl
 import time
 from collections.abc import Iterator
 
 import aiohttp
 import pytest
+import trustme
 from cryptography.hazmat.primitives.hashes import SHA1
 from cryptography.hazmat.primitives.twofactor.totp import TOTP
 
 from tests.consoles import PASSWORD, Signed, password_hash, totp_key
 from tests.harness import READY_SECONDS, Child, System, free_ports
+from tests.oidc_provider import CLIENT, CLIENT_SECRET, Browser, TestProvider, provider_running
 from tests.processes import directory, loud, until
+from tests.tls import authority
 
 OPERATOR = """
 [[console.operators]]
@@ -32,6 +36,15 @@ def operator_lines(name: str) -> str:
     return OPERATOR.format(name=name, password=password_hash(name), totp=totp)
 
 
+PROVIDER = """
+[console.oidc]
+issuer = "{issuer}"
+client_id = "{client}"
+client_secret = "{secret}"
+[[console.operators]]
+name = "abida@shop.example"
+role = "viewer"
+"""
 ALONE = '[console]\nsecond_person_from = "never"\n'
 
 
@@ -44,12 +57,14 @@ class Installed:
         system.configure()
         self.rest = system.config.read_text()
         self.configure("vera")
-        settings = system.settings | {"PAYPROOF_CONSOLE_LISTEN": f"127.0.0.1:{port}"}
+        self.tls = authority(system.place)
+        own = {"PAYPROOF_CONSOLE_LISTEN": f"127.0.0.1:{port}", "SSL_CERT_FILE": str(self.tls.authority)}
+        settings = system.settings | own
         self.child = Child("all", "worker.cli", "serve", log=system.place / "all.log", settings=settings)
 
-    def configure(self, *names: str) -> None:
+    def configure(self, *names: str, more: str = "") -> None:
         head, _, merchants = self.rest.partition("[[merchants]]")
-        lines = "".join(operator_lines(name) for name in names)
+        lines = "".join(operator_lines(name) for name in names) + more
         self.system.config.write_text(f"{head}{ALONE}{lines}\n[[merchants]]{merchants}")
 
 
@@ -99,6 +114,35 @@ async def test_the_console_is_on_its_own_listener_and_operators_are_read_anew_on
     for never in (PASSWORD, omar.token, vera.token, "argon2id"):
         assert never not in said
     assert [line for line in loud(said) if "operators.not_read" not in str(line)] == []
+
+
+async def test_people_sign_in_at_a_provider_over_tls_that_sighup_brought(installed: Installed) -> None:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(installed.tls.certificate, installed.tls.key)
+    stranger = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    trustme.CA().issue_cert("localhost").configure_cert(stranger)
+    async with provider_running(context) as provider, provider_running(stranger) as other:
+        await by(installed, provider)
+        browser = Browser(installed.url)
+        assert (await browser.sign_in(provider)).status == 303
+        assert "abida@shop.example" in (await browser.get("/session")).text
+        await by(installed, other)
+        answer = await Browser(installed.url).get("/sign-in/oidc")
+        assert answer.status == 503, "nobody we trust says that it is the provider"
+        assert not other.calls
+    said = installed.child.log.read_text()
+    assert "discovery: no connection" in said
+    assert "Authlib" not in said
+    assert CLIENT_SECRET not in said
+
+
+async def by(installed: Installed, provider: TestProvider) -> None:
+    """Have people sign in at this provider from now on."""
+    log = installed.child.log
+    before = log.read_text().count('"operators.read"')
+    installed.configure(more=PROVIDER.format(issuer=provider.url, client=CLIENT, secret=CLIENT_SECRET))
+    os.kill(installed.child.pid, signal.SIGHUP)
+    await until(lambda: log.read_text().count('"operators.read"') > before, what="the provider is read")
 
 
 async def test_without_operators_a_process_of_all_roles_has_no_console() -> None:

@@ -114,6 +114,7 @@ REFUSED = {
         "DELETE FROM dead",
         "INSERT INTO facts VALUES ('pay', 'key', '{}')",
         "SELECT token_hash FROM console_sessions",
+        "SELECT id_hash FROM console_confirmations",
         "SELECT last_attempt FROM deliveries",
         "SELECT resend_delivery('wh', 'pay')",
     ],
@@ -131,6 +132,7 @@ REFUSED = {
         "DELETE FROM queue",
         "DELETE FROM archive",
         "DELETE FROM console_codes",
+        "UPDATE console_confirmations SET asked_at = clock_timestamp()",
     ],
 }
 

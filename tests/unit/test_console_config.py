@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.kdf.argon2 import Argon2id
 
 from schemas.secret import ElsewhereSecret
 from tests.unit.test_config import ENVIRON, GOOD, PROVIDERS, problems, read
-from worker.config import load
+from worker.config import ConfigError, load
 from worker.config.operators import Operators
 from worker.ops.doctor.findings import console_findings
 
@@ -183,3 +183,92 @@ def test_operators_are_read_anew_and_a_broken_configuration_changes_nothing(tmp_
     assert operators.named("third") is not None
     operators.read_anew(lambda: read(tmp_path, GOOD + PAIR))
     assert operators.named("third") is None
+
+
+def provider(**values: str) -> str:
+    lines = {
+        "issuer": '"https://login.example.com/realms/shop"',
+        "client_id": '"payproof"',
+        "client_secret": '"env:OIDC_SECRET"',
+        **values,
+    }
+    return "[console.oidc]\n" + "".join(f"{key} = {value}\n" for key, value in lines.items() if value)
+
+
+BARE = operator("rahim@shop.example", password="", totp="") + operator("karima@shop.example", password="", totp="")
+
+
+def test_with_a_provider_an_operator_needs_no_secret_here(tmp_path: Path) -> None:
+    console = read(tmp_path, GOOD + provider() + BARE, OIDC_SECRET="s3cret").console
+    assert console.oidc is not None
+    assert console.oidc.client_secret.reveal() == "s3cret"
+    assert (console.oidc.claim, console.oidc.scope, console.oidc.host) == ("email", "openid email", "login.example.com")
+    assert "s3cret" not in repr(console)
+
+
+@pytest.mark.parametrize(
+    "issuer", ["http://localhost:9000", "http://127.0.0.1:9000/realms/shop", "https://[2001:db8::1]"]
+)
+def test_an_issuer_by_https_or_on_loopback(tmp_path: Path, issuer: str) -> None:
+    read(tmp_path, GOOD + provider(issuer=f'"{issuer}"') + BARE, OIDC_SECRET="s3cret")
+
+
+@pytest.mark.parametrize(
+    ("values", "key"),
+    [
+        ({"issuer": ""}, "issuer"),
+        ({"issuer": '"http://login.example.com"'}, "issuer"),
+        ({"issuer": '"login.example.com"'}, "issuer"),
+        ({"issuer": '"https://login.example.com/?realm=shop"'}, "issuer"),
+        ({"issuer": '"https://user@login.example.com"'}, "issuer"),
+        ({"issuer": '"https://login.example.com/#shop"'}, "issuer"),
+        ({"client_id": '""'}, "client_id"),
+        ({"client_id": '"two words"'}, "client_id"),
+        ({"client_secret": ""}, "client_secret"),
+        ({"client_secret": '"env:NONE"'}, "client_secret"),
+        ({"claim": '"name"'}, "claim"),
+        ({"scopes": '"openid"'}, "scopes"),
+    ],
+)
+def test_a_provider_that_cannot_be_used_is_refused_at_the_key(tmp_path: Path, values: dict[str, str], key: str) -> None:
+    found = problems(tmp_path, GOOD + provider(**values) + PAIR, OIDC_SECRET="s3cret")
+    assert list(found) == [f"console.oidc.{key}"]
+
+
+def test_a_provider_and_a_proxy_do_not_both_sign_people_in(tmp_path: Path) -> None:
+    proxy = '[console.proxy]\nheader = "X-Forwarded-User"\npeers = ["10.0.0.5"]\n'
+    found = problems(tmp_path, GOOD + proxy + provider() + PAIR, OIDC_SECRET="s3cret")
+    assert list(found) == ["console.oidc"]
+    assert "console.proxy" in found["console.oidc"]
+
+
+def test_a_password_needs_a_code_with_a_provider_too(tmp_path: Path) -> None:
+    found = problems(tmp_path, GOOD + provider() + PAIR + operator("third", totp=""), OIDC_SECRET="s3cret")
+    assert list(found) == ["console.operators[2].totp"]
+
+
+def test_a_client_secret_in_the_file_is_told_and_only_the_console_needs_it(tmp_path: Path) -> None:
+    config = read(tmp_path, GOOD + provider(client_secret='"s3cret"') + BARE)
+    assert config.literal_secrets == ("console.oidc.client_secret",)
+    path = tmp_path / "payproof.toml"
+    path.write_text(GOOD + provider() + BARE)
+    oidc = load({**ENVIRON, "PAYPROOF_CONFIG": str(path)}, roles=("consume",), providers=PROVIDERS).console.oidc
+    assert oidc is not None
+    assert isinstance(oidc.client_secret, ElsewhereSecret)
+
+
+def test_without_the_extra_the_console_is_refused_with_the_command_that_installs_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "payproof.toml"
+    path.write_text(GOOD + provider() + BARE)
+    environ = {**ENVIRON, "PAYPROOF_CONFIG": str(path), "OIDC_SECRET": "s3cret"}
+    load(environ, roles=("console",), providers=PROVIDERS)
+    monkeypatch.setattr("worker.config.oidc.EXTRA", ("authlib", "no_such_package"))
+    with pytest.raises(ConfigError) as caught:
+        load(environ, roles=("ingress", "console"), providers=PROVIDERS)
+    (problem,) = caught.value.problems
+    assert problem.path == "console.oidc"
+    assert "pip install 'payproof[oidc]'" in problem.message
+    load(environ, roles=("ingress",), providers=PROVIDERS)
+    load(environ, providers=PROVIDERS)

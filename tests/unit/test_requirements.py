@@ -38,7 +38,8 @@ def test_each_package_of_the_image_has_hashes(name: str) -> None:
 
 
 def test_each_package_that_payproof_needs_is_listed_in_a_version_that_it_takes() -> None:
-    _fits(tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["dependencies"], "requirements.txt")
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    _fits([*project["dependencies"], *project["optional-dependencies"]["oidc"]], "requirements.txt")
 
 
 def test_each_package_that_builds_the_image_is_listed_in_a_version_that_is_asked_for() -> None:

@@ -20,7 +20,7 @@ from worker.api.context import Api
 from worker.api.idempotency import once
 from worker.api.problems import ApiReply, Problem, invalid, json_reply
 from worker.config import Config, Merchant
-from worker.config.consistency import is_loopback, split_url
+from worker.config.url_parts import is_loopback, split_url
 from worker.postgres.reads.reading import read_payment
 from worker.requests.payment_request import (
     TO_BLAME,

@@ -62,6 +62,11 @@ async def _findings(config: Config, roles: Collection[str]) -> AsyncIterator[Fin
     for found in (one for findings in configured for one in findings(config)):
         yield found
     yield await public_url(config)
+    if config.console.oidc is not None and "console" in roles:
+        from worker.console.oidc_doctor import provider_findings  # its packages are an extra
+
+        for found in await provider_findings(config.console.oidc):
+            yield found
     if config.settings.amqp_url is not None:
         names = {account.provider.name for account in config.accounts}
         for found in broker_findings(await diagnose_broker(config.settings.amqp_url, names)):

@@ -20,6 +20,7 @@ from worker.config.config_problems import ConfigError, ConfigProblem
 from worker.config.consistency import DocumentRules, rules_for
 from worker.config.environment import config_path, read_settings
 from worker.config.keys import hashed, is_hashed
+from worker.config.oidc import missing_extra
 from worker.config.read_toml import BAD, Reader, WrittenNumber, type_info
 from worker.config.secret_use import used
 from worker.config.secrets import Secrets
@@ -49,6 +50,7 @@ def load(
     """Read the environment and the file that it names. `providers` are the gateways' classes by their names.
 
     With `roles`, a secret that none of them uses may be missing; it then raises SecretElsewhere when it is revealed.
+    An extra's packages are looked for only where one of them uses it.
     Raises ConfigError with every problem that was found; no message holds a secret.
     """
     problems: list[ConfigProblem] = []
@@ -66,6 +68,8 @@ def load(
     )
     file = reader.read(type_info(File), document, "")
     problems += reader.problems
+    if file is not BAD and file.console.oidc is not None and "console" in (roles or ()) and (wrong := missing_extra()):
+        problems.append(ConfigProblem("console.oidc", wrong))
     if problems or file is BAD:
         raise ConfigError(problems)
     return _config(file, settings, tuple(reader.literals))

@@ -7,11 +7,8 @@ from __future__ import annotations
 
 import base64
 import binascii
-import ipaddress
-import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Annotated, Any
-from urllib.parse import urlsplit
 
 from msgspec import Meta, Struct
 from msgspec.structs import asdict
@@ -38,6 +35,7 @@ from worker.config.shapes import (
     Webhook,
 )
 from worker.config.statement import check_map
+from worker.config.url_parts import is_loopback, split_url
 from worker.runtime.encryption import key_of
 
 MIN_WEBHOOK_KEY = 24
@@ -188,29 +186,6 @@ def rules_for(rules: DocumentRules) -> dict[type, Any]:
         File: check_merchants,
         **CONSOLE_RULES,
     }
-
-
-def split_url(url: str) -> tuple[str, str]:
-    """The scheme and the host without its port, both in lower case.
-
-    Both are empty unless the text is an http or https URL in printable ASCII, without user, password and fragment.
-    """
-    try:
-        parts = urlsplit(url)
-        _ = parts.port
-    except ValueError:
-        return "", ""
-    plain = re.fullmatch(r"[!-~]+", url) and not parts.fragment and "@" not in parts.netloc
-    return (parts.scheme, parts.hostname or "") if plain and parts.scheme in ("http", "https") else ("", "")
-
-
-def is_loopback(host: str) -> bool:
-    if host == "localhost" or host.endswith(".localhost"):
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 def _here(secrets: Iterable[Secret]) -> Iterator[tuple[int, Secret]]:

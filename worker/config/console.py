@@ -1,7 +1,7 @@
 """`[console]`: the people who may use the console, what each may do, and from which amount two of them decide.
 
-A password is kept as its Argon2id hash alone. With an identity proxy, sign-in is the proxy's, so an operator may have
-no password here.
+A password is kept as its Argon2id hash alone. With an identity proxy or an OpenID Connect provider, sign-in is theirs,
+so an operator may have no password here.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from msgspec import Meta, Struct
 
 from schemas.secret import ElsewhereSecret, Secret
 from schemas.words import OperatorRole
+from worker.config.oidc import Oidc, check_oidc
 
 NEVER = "never"
 APPROVERS = 2
@@ -81,6 +82,7 @@ class Console(Struct, frozen=True, kw_only=True):
 
     second_person_from: Limit = "0.00"
     proxy: Proxy | None = None
+    oidc: Oidc | None = None
     operators: tuple[Operator, ...] = ()
 
     def operator(self, name: str) -> Operator | None:
@@ -115,13 +117,15 @@ def check_operator(notes: Notes, values: Mapping[str, Any], path: str) -> None:
 
 
 def check_console(notes: Notes, values: Mapping[str, Any], path: str) -> None:
-    """Note operators of one name or one secret, those who cannot sign in, and wrong addresses of a proxy."""
+    """Note operators of one name or one secret, those who cannot sign in, and two who would sign people in."""
     operators: Sequence[Operator] = values.get("operators", ())
-    proxied = values.get("proxy") is not None
+    proxied, by_provider = values.get("proxy") is not None, values.get("oidc") is not None
+    if proxied and by_provider:
+        notes.note(f"{path}.oidc", "and console.proxy would both sign people in; keep one of them")
     first: dict[tuple[str, object], str] = {}
     for index, operator in enumerate(operators):
         place = f"{path}.operators[{index}]"
-        for key, message in _sign_in(operator, proxied=proxied):
+        for key, message in _sign_in(operator, proxied=proxied, by_provider=by_provider):
             notes.note(f"{place}.{key}", message)
         for key, value in _distinct(operator):
             if (other := first.setdefault((key, value), place)) != place:
@@ -188,7 +192,11 @@ def totp_key(text: str) -> bytes:
     return key
 
 
-def _sign_in(operator: Operator, *, proxied: bool) -> Iterator[tuple[str, str]]:
+def _sign_in(operator: Operator, *, proxied: bool, by_provider: bool) -> Iterator[tuple[str, str]]:
+    if by_provider:
+        if operator.password is not None and operator.totp is None:
+            yield "totp", "is missing; nobody signs in by a password alone"
+        return
     if operator.password is None and not proxied:
         yield "password", "is missing; `payproof operator` prints it"
     if operator.totp is None and not (proxied and operator.role is OperatorRole.VIEWER):
@@ -202,4 +210,9 @@ def _distinct(operator: Operator) -> Iterator[tuple[str, object]]:
             yield key, secret.reveal()
 
 
-CONSOLE_RULES: dict[type, Any] = {Operator: check_operator, Proxy: check_proxy, Console: check_console}
+CONSOLE_RULES: dict[type, Any] = {
+    Operator: check_operator,
+    Proxy: check_proxy,
+    Oidc: check_oidc,
+    Console: check_console,
+}

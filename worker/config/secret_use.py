@@ -9,6 +9,7 @@ _USED_BY = (
     (r"archive\.keys", {"consume", "console", "reconcile"}),
     (r"contacts\.keys", {"ingress", "console"}),  # the one stores hashes, the other finds by them
     (r"console\.operators\[\d+\]\.", {"console"}),
+    (r"console\.oidc\.", {"console"}),
     (r"merchants\[\d+\]\.(api_keys|keys)", {"ingress"}),
     (r"merchants\[\d+\]\.webhooks\[\d+\]\.secret", {"ingress", "deliver"}),  # it signs returns too
     (r"merchants\[\d+\]\.webhooks\[\d+\]\.previous_secrets", {"deliver"}),

@@ -16,7 +16,7 @@ from msgspec.structs import replace
 from schemas.secret import Secret
 from schemas.words import EventType
 from worker.config import Config, Webhook
-from worker.config.consistency import split_url
+from worker.config.url_parts import split_url
 
 
 class Endpoint(Struct, frozen=True, kw_only=True):

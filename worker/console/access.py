@@ -21,6 +21,7 @@ from worker.config.console import Operator
 from worker.config.operators import credentials_of
 from worker.console.form_files import read_files
 from worker.console.layout import error_page, language_of
+from worker.console.oidc_flow import used_confirmation
 from worker.console.route_table import KB, OpenRoute, Route
 from worker.console.sign_in import TooManyFailures
 from worker.console.visit import ConsoleContext, Guest, Visit, form_token, token_hash
@@ -95,12 +96,22 @@ async def _enter(guest: Guest, routes: Routes) -> web.StreamResponse:
     if request.method == "POST" and not _is_of(form, token):
         raise Denied(403, "forged")
     visit = Visit(request=request, context=context, language=guest.language, form=form, operator=operator, token=token)
-    if route.confirms and not await context.sign_in.confirmed(operator, str(form.get("confirm", "")), visit.address):
-        raise Denied(403, "confirm", "confirm.wrong")
+    if route.confirms:
+        await _confirm(visit)
     answer = await route.handler(visit)
     if cookie:
         set_session(answer, token)
     return answer
+
+
+async def _confirm(visit: Visit) -> None:
+    """Raises Denied unless the operator confirms this act: by password, by a new code, or by a new sign-in."""
+    given, by_provider = str(visit.form.get("confirm", "")), visit.context.operators.console.oidc is not None
+    if by_provider and not given:
+        if not await used_confirmation(visit):
+            raise Denied(403, "confirm", "confirm.elsewhere")
+    elif not await visit.context.sign_in.confirmed(visit.operator, given, visit.address):
+        raise Denied(403, "confirm", "confirm.wrong")
 
 
 async def _session(guest: Guest) -> tuple[Operator, str, bool] | None:

@@ -45,6 +45,7 @@ def console_app(
         heavy=asyncio.Semaphore(HEAVY_AT_ONCE),
         looks=asyncio.Semaphore(1),
         menu=menu,
+        providers=[],
     )
     app = web.Application(middlewares=[entering(context, {(one.method, one.path): one for one in ROUTES})])
     for one in ROUTES:

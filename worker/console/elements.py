@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
+from urllib.parse import quote
 
 import htpy as h
 from msgspec import Struct
@@ -77,14 +78,29 @@ def form(visit: Visit, action: str, *content: h.Node, kind: str = "stacked", fil
     return h.form(class_=kind, method="post", action=action, enctype=enctype)[token, content]
 
 
-def confirm_field(visit: Visit, anchor: str = "confirm") -> h.Fragment:
-    """The field for the password or a code, in the form of a route that `confirms`.
+def confirm_field(visit: Visit, action: str, anchor: str = "confirm") -> h.Fragment:
+    """The field for the password or a code, in the form of a route that `confirms`; `action` is the form's.
 
+    With an identity provider there is also a way to sign in there again, in another tab: the form stays as it is.
     `anchor`: the id of the field, another one for each of several forms on a page.
     """
+    oidc, operator = visit.context.operators.console.oidc, visit.operator
+    own = oidc is None or operator.password is not None or operator.totp is not None
+    words = visit.say("confirm" if oidc is None or operator.password is not None else "confirm.code")
     return h.fragment[
-        h.label(for_=anchor)[visit.say("confirm")],
-        h.input(f"#{anchor}", type="password", name="confirm", required=True, autocomplete="current-password"),
+        own
+        and (
+            h.label(for_=anchor)[words],
+            h.input(
+                f"#{anchor}", type="password", name="confirm", required=oidc is None, autocomplete="current-password"
+            ),
+        ),
+        oidc is not None
+        and h.p[
+            h.a(href=f"/confirm?act={quote(action, safe='')}", target="_blank", rel="noopener")[
+                visit.say("confirm.or_provider" if own else "confirm.provider", host=oidc.host)
+            ]
+        ],
     ]
 
 

@@ -173,10 +173,10 @@ def _may(visit: Visit, path: str) -> bool:
 
 
 def _languages(guest: Guest) -> h.Element:
-    """A link that shows the same page in the other language. An answer to a POST has no such page."""
+    """A link that shows the same page in the other language. An answer to a POST, or of a provider, has none."""
     [other] = [one for one in LANGUAGES if one != guest.language]
     query = {name: value for name, value in guest.request.query.items() if not is_personal(value)} | {"lang": other}
     path = str(guest.request.rel_url.with_query(query))
-    if guest.request.method != "GET" or not is_own_path(path):
+    if guest.request.method != "GET" or "code" in guest.request.query or not is_own_path(path):
         path = f"/?lang={other}"
     return h.a(".language", href=path, lang=other, hreflang=other)[NAMES[other]]

@@ -65,6 +65,17 @@ class SignIn:
         log.info("operator.signed_in", operator=operator.name)
         return operator
 
+    def begins(self, address: str) -> str:
+        """Count a failure of this address before it is one. Returns the key under which a success is noted.
+
+        Raises TooManyFailures.
+        """
+        key = _key_of(address)
+        if (wait := self.by_address.wait(key)) > 0:
+            raise TooManyFailures(wait)
+        self.by_address.failed(key)
+        return key
+
     async def confirmed(self, operator: Operator, secret: str, address: str) -> bool:
         """Whether the secret is the operator's password, or a code that was not used before.
 
@@ -98,8 +109,7 @@ class SignIn:
 
     def _try(self, name: str, address: str) -> tuple[str, str]:
         """Count a failure before it is one: of many requests at once, none passes uncounted."""
-        sender = read_address(address)
-        keys = name.lower()[:100], address if sender is None else sender_key(sender)
+        keys = name.lower()[:100], _key_of(address)
         wait = max(self.by_name.wait(keys[0]), self.by_address.wait(keys[1]))
         if wait > 0:
             raise TooManyFailures(wait)
@@ -110,3 +120,8 @@ class SignIn:
     def _succeeded(self, keys: tuple[str, str]) -> None:
         self.by_name.succeeded(keys[0])
         self.by_address.succeeded(keys[1])
+
+
+def _key_of(address: str) -> str:
+    sender = read_address(address)
+    return address if sender is None else sender_key(sender)

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Collection, Mapping
 from contextlib import asynccontextmanager
 from datetime import datetime
 from hashlib import sha256
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from aiohttp import web
 from msgspec import Struct
@@ -25,6 +25,9 @@ from worker.console.wording import say
 from worker.ingress.rate_limits import RateLimits
 from worker.postgres.database import Database
 
+if TYPE_CHECKING:
+    from worker.console.identity_provider import Provider
+
 HEAVY_AT_ONCE = 2
 HEAVY_WAIT_SECONDS, HEAVY_SECONDS = 20.0, 120.0
 
@@ -34,7 +37,7 @@ class ConsoleContext(Struct, frozen=True, kw_only=True):
 
     `heavy` is for large files and long downloads: few at once, or they would take all memory and connections. `looks`
     is for a look at an uploaded statement: one at a time, in a process of its own that has 192 MiB at most.
-    `menu`: the roles that may open a page, by its path.
+    `menu`: the roles that may open a page, by its path. `providers` has the identity provider in use.
     """
 
     config: Config
@@ -48,6 +51,19 @@ class ConsoleContext(Struct, frozen=True, kw_only=True):
     heavy: asyncio.Semaphore
     looks: asyncio.Semaphore
     menu: Mapping[str, Collection[OperatorRole]]
+    providers: list[Provider]
+
+    @property
+    def provider(self) -> Provider | None:
+        """The identity provider that is configured now; None where there is none."""
+        oidc = self.operators.console.oidc
+        if oidc is None:
+            return None
+        if not self.providers or self.providers[0].oidc != oidc:
+            from worker.console.identity_provider import Provider  # noqa: PLC0415 - its packages are an extra
+
+            self.providers[:] = [Provider(oidc)]
+        return self.providers[0]
 
     def address(self, request: web.Request) -> str:
         """Where the request comes from, behind trusted proxies."""
@@ -101,6 +117,10 @@ class Visit(Guest, frozen=True, kw_only=True):
     def merchants(self) -> tuple[Merchant, ...]:
         """The merchants that this operator sees. No page reads anything of another."""
         return tuple(one for one in self.context.config.merchants if self.operator.sees(one.id))
+
+    @property
+    def session_hash(self) -> bytes:
+        return token_hash(self.token)
 
     @property
     def form_token(self) -> str:

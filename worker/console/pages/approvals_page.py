@@ -247,14 +247,15 @@ def _acts(visit: Visit, proposal: Proposal, case: Case) -> h.Node:
 
 def _form(visit: Visit, proposal: Proposal, act: str, *, kind: str = "", confirms: bool = False) -> h.Node:
     fields: h.Node = None
+    action = f"/approvals/{proposal.id}/{act}"
     if confirms:
         fields = h.fragment[
             h.label(for_=f"why-{act}")[visit.say("approvals.why")],
             h.input(f"#why-{act}", name="why", maxlength=str(LONGEST_WORDS), autocomplete="off"),
-            elements.confirm_field(visit, f"confirm-{act}"),
+            elements.confirm_field(visit, action, f"confirm-{act}"),
         ]
     button = h.button(class_=kind or None)[visit.say(f"approvals.{act}")]
-    return elements.form(visit, f"/approvals/{proposal.id}/{act}", fields, button)
+    return elements.form(visit, action, fields, button)
 
 
 def _words(visit: Visit) -> str | None:

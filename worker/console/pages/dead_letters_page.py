@@ -83,7 +83,7 @@ async def show_dead_letter(visit: Visit) -> web.StreamResponse:
                 visit,
                 f"{path}/drop",
                 text_field(visit, "dead.why", "why", required=True),
-                confirm_field(visit),
+                confirm_field(visit, f"{path}/drop"),
                 h.button(".danger")[visit.say("dead.drop")],
             ),
         )

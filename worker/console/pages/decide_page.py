@@ -78,7 +78,7 @@ async def show_preview(visit: Visit) -> web.StreamResponse:
         kept,
         h.label(for_="file")[visit.say("decide.file")],
         h.input("#file", type="file", name="file", accept=".pdf,.png,.jpg,.jpeg,.txt,.csv"),
-        elements.confirm_field(visit),
+        elements.confirm_field(visit, f"/held/{case.payment.id}"),
         h.button[visit.say("decide.propose" if two else "decide.do_it")],
         files=True,
     )

@@ -137,4 +137,5 @@ def reveal_form(visit: Visit, payment: Payment, claim_id: str) -> h.Node:
         return None
     hidden = h.input(type="hidden", name="claim", value=claim_id)
     button = h.button[visit.say("callback.reveal")]
-    return form(visit, f"/payments/{payment.id}/callback", hidden, confirm_field(visit), button)
+    action = f"/payments/{payment.id}/callback"
+    return form(visit, action, hidden, confirm_field(visit, action), button)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from urllib.parse import quote
+
 import htpy as h
 from aiohttp import web
 
@@ -58,6 +60,7 @@ def _sign_in_page(guest: Guest, onward: str, wrong: str | None = None, *, status
         ("password", "sign_in.password", "password", "current-password"),
         ("code", "sign_in.code", "text", "one-time-code"),
     )
+    console, own = guest.context.operators.console, onward if is_own_path(onward) else "/"
     inputs = [
         (
             h.label(for_=name)[guest.say(key)],
@@ -74,12 +77,22 @@ def _sign_in_page(guest: Guest, onward: str, wrong: str | None = None, *, status
         )
         for name, key, kind, known_as in fields
     ]
-    onward_field = h.input(type="hidden", name="next", value=onward if is_own_path(onward) else "/")
+    onward_field = h.input(type="hidden", name="next", value=own)
+    by_password = console.oidc is None or any(one.password is not None for one in console.operators)
     return plain_page(
         guest,
         guest.say("sign_in"),
         h.p(".note.bad", role="alert")[wrong] if wrong else None,
-        h.form(".stacked.card", method="post", action="/sign-in")[onward_field, inputs, h.button[guest.say("sign_in")]],
+        console.oidc is not None
+        and h.p[
+            h.a(".button", href=f"/sign-in/oidc?next={quote(own, safe='')}")[
+                guest.say("oidc.sign_in", host=console.oidc.host)
+            ]
+        ],
+        by_password
+        and h.form(".stacked.card", method="post", action="/sign-in")[
+            onward_field, inputs, h.button[guest.say("sign_in")]
+        ],
         status=status,
     )
 

@@ -162,7 +162,7 @@ def _steps(visit: Visit, upload: Upload, read: ReadFile) -> h.Node:
             " ",
             visit.say("books.however_many"),
         ],
-        confirm_field(visit),
+        confirm_field(visit, f"/statements/uploads/{upload.id}/run"),
         h.button[visit.say("books.reconcile")],
         kind="stacked card",
     )

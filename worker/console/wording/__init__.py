@@ -14,10 +14,11 @@ from worker.console.wording.find_wording import FIND
 from worker.console.wording.frame_wording import FRAME
 from worker.console.wording.hooks_wording import HOOKS
 from worker.console.wording.now_wording import NOW
+from worker.console.wording.oidc_wording import OIDC
 
 LANGUAGES = ("en", "bn")
 NAMES = {"en": "English", "bn": "বাংলা"}
-WORDING: Mapping[str, tuple[str, str]] = MappingProxyType({**FRAME, **NOW, **FIND, **DECIDE, **HOOKS, **BOOKS})
+WORDING: Mapping[str, tuple[str, str]] = MappingProxyType({**FRAME, **NOW, **FIND, **DECIDE, **HOOKS, **BOOKS, **OIDC})
 
 
 def say(language: str, key: str, **values: object) -> str:

@@ -11,7 +11,7 @@ import socket
 from urllib.parse import urlsplit
 
 from worker.config import Config
-from worker.config.consistency import is_loopback
+from worker.config.url_parts import is_loopback
 from worker.ops.doctor.findings import Finding
 
 SUBJECT = "PAYPROOF_PUBLIC_URL"

@@ -18,8 +18,8 @@ from worker.amqp.diagnose import Diagnosis
 from worker.amqp.message_size import MAX_MESSAGE
 from worker.amqp.topology import DEAD, EXPECTED
 from worker.config import Config
-from worker.config.consistency import is_loopback
 from worker.config.shapes import LISTED_KEYS_MAY
+from worker.config.url_parts import is_loopback
 from worker.postgres.server.identity import NOT_AS_ROOT, is_root
 from worker.runtime.encryption import key_of
 

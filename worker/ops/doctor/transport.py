@@ -12,7 +12,7 @@ from asyncpg.connect_utils import SSLMode
 from msgspec import Struct
 
 from worker.config import Settings
-from worker.config.consistency import is_loopback
+from worker.config.url_parts import is_loopback
 from worker.ops.doctor.findings import Finding
 from worker.postgres.driver_errors import DRIVER_ERRORS
 from worker.postgres.server.connection_parameters import connection_parameters
