@@ -8,11 +8,12 @@ from worker.console.pages.decide_routes import DECIDE
 from worker.console.pages.find_routes import FIND
 from worker.console.pages.hooks_routes import HOOKS
 from worker.console.route_table import EVERYBODY, OpenRoute, Route
+from worker.console.sign_in_form import MOST_KEPT
 
 ROUTES: tuple[Route | OpenRoute, ...] = (
     OpenRoute(method="GET", path="/assets/{name}", handler=sign_in_page.asset),
     OpenRoute(method="GET", path="/sign-in", handler=sign_in_page.show_sign_in),
-    OpenRoute(method="POST", path="/sign-in", handler=sign_in_page.sign_in),
+    OpenRoute(method="POST", path="/sign-in", handler=sign_in_page.sign_in, max_body=4 * MOST_KEPT),
     Route(method="GET", path="/session", roles=EVERYBODY, handler=sign_in_page.show_sessions),
     Route(method="POST", path="/sign-out", roles=EVERYBODY, handler=sign_in_page.sign_out),
     Route(method="POST", path="/sign-out-everywhere", roles=EVERYBODY, handler=sign_in_page.sign_out_everywhere),
