@@ -24,11 +24,13 @@ from schemas.words import EntryKind, Risk, Said, Status
 class Explanation(Struct, frozen=True, kw_only=True):
     """The explanation of a payment.
 
-    `summary` answers the question. `story`: the timeline, with repetitions in one line. `standing`: the present state.
+    `summary` answers the question; `paid` is its part about the money alone. `story`: the timeline, with repetitions in
+    one line. `standing`: the present state.
     `plans`: the next steps. `deliveries`: whether the newest event reached each endpoint.
     """
 
     summary: str
+    paid: str
     evidence: Evidence | None
     story: tuple[TimelineLine, ...]
     standing: str
@@ -38,8 +40,10 @@ class Explanation(Struct, frozen=True, kw_only=True):
 
 def explain_payment(snapshot: PaymentSnapshot) -> Explanation:
     payment = snapshot.payment
+    paid = f"{_paid(snapshot)}{_risk(payment)}"
     return Explanation(
-        summary=f"{_paid(snapshot)}{_risk(payment)} {delivery_sentence(snapshot.entries, snapshot.receivers)}",
+        summary=f"{paid} {delivery_sentence(snapshot.entries, snapshot.receivers)}",
+        paid=paid,
         evidence=evidence(snapshot),
         story=tuple(collapse_rounds(list(timeline_lines(payment, snapshot.entries, snapshot.left_out)))),
         standing=where_it_stands(payment),

@@ -259,7 +259,7 @@ async def test_a_session_of_another_person_is_not_used_for_whom_the_proxy_names(
 
 
 async def test_a_form_that_is_too_large_is_refused_in_words(console: Console) -> None:
-    answer = await console.nobody().post("/sign-in", {"name": "x" * 20_000, "password": "", "code": ""})
+    answer = await console.nobody().post("/sign-in", {"name": "x" * 300_000, "password": "", "code": ""})
     assert answer.status == 413
     assert "too large" in answer.text
 

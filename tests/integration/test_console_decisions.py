@@ -108,7 +108,7 @@ async def test_one_proposes_cannot_approve_it_and_another_does(office: Office) -
     after = await office.payment(payment_id)
     assert (after["status"], after["hold"], after["version"]) == ("completed", None, 3)
     trail = (await (await office.console.signed_in("vera")).get("/audit")).text
-    for act in ("proposal.made", "proposal.approved", "proposal.applied"):
+    for act in ("proposed a resolution", "approved it", "applied it"):
         assert act in trail
     assert "127.0.0.1" in trail
     assert "seen too" in trail
@@ -276,7 +276,7 @@ async def test_held_tells_the_sum_what_differs_and_who_has_each(office: Office) 
     path = await office.proposed(omar, one)
     page = (await vera.get("/held")).text
     assert "2 payments are held, BDT 3,001.00 in all" in page
-    assert "amount 15.00, expected 1500.50" in page
+    assert "Amount 15.00, expected 1500.50" in page
     assert path in page
     assert "omar proposed: completed" in page
     assert "Your role only reads" in (await vera.get(f"/held/{two}")).text

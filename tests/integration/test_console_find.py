@@ -133,7 +133,7 @@ async def test_the_filters_of_the_api_are_a_form_and_csv_is_exactly_that_list(ke
     vera = await console.signed_in("vera")
     everything = await vera.get("/payments?merchant=shop")
     assert "4 payments: 1 completed for BDT 100.00, 0 failed." in everything.text
-    assert "amount 1.00, expected 200.00" in everything.text
+    assert "Amount 1.00, expected 200.00" in everything.text
     for query, found in {
         "status=completed": ["Done-1"],
         "hold=any": ["held-1"],

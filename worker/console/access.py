@@ -24,6 +24,7 @@ from worker.console.layout import error_page, language_of
 from worker.console.oidc_flow import used_confirmation
 from worker.console.route_table import KB, OpenRoute, Route
 from worker.console.sign_in import TooManyFailures
+from worker.console.sign_in_form import MOST_KEPT, kept_fields, not_confirmed_page, sign_in_page
 from worker.console.visit import ConsoleContext, Guest, Visit, form_token, token_hash
 from worker.postgres.console_sessions import LONGEST, begin_session, find_session
 from worker.runtime.contacts import is_personal
@@ -31,6 +32,8 @@ from worker.runtime.peer_addresses import is_in, read_address
 
 COOKIE = "__Host-payproof"
 TOKEN_BYTES = 32
+RETRY_SECONDS = 5
+"""After so long a page is asked for again, where the database did not answer."""
 Routes = Mapping[tuple[str, str], Route | OpenRoute]
 
 SLOWEST = 128 * KB
@@ -54,10 +57,11 @@ def entering(context: ConsoleContext, routes: Routes) -> Middleware:
     async def enter(request: web.Request, handler: Handler) -> web.StreamResponse:
         del handler  # those of the table are called, and no others
         guest = Guest(request=request, context=context, language=language_of(request), form={})
+        known = [guest]
         try:
-            return await _enter(guest, routes)
+            return await _enter(guest, routes, known)
         except Denied as denied:
-            return error_page(guest, denied.status, denied.name, denied.key, **denied.values)
+            return error_page(known[-1], denied.status, denied.name, denied.key, **denied.values)
         except web.HTTPBadRequest:
             return error_page(guest, 400, "forged")
         except web.HTTPRequestEntityTooLarge:
@@ -68,15 +72,18 @@ def entering(context: ConsoleContext, routes: Routes) -> Middleware:
             return answer
         except (DatabaseUnavailable, TimeoutError) as error:
             log.warning("console.unavailable", error=error_name(error))
-            return error_page(guest, 503, "unavailable")
+            answer = error_page(known[-1], 503, "unavailable")
+            answer.headers["Retry-After"] = str(RETRY_SECONDS)
+            return answer
         except Exception:
             log.exception("console.failed")
-            return error_page(guest, 500, "failed")
+            return error_page(known[-1], 500, "failed")
 
     return enter
 
 
-async def _enter(guest: Guest, routes: Routes) -> web.StreamResponse:
+async def _enter(guest: Guest, routes: Routes, known: list[Guest]) -> web.StreamResponse:
+    """`known` gets the visit once it is known whose it is: an error is then told within the console's frame."""
     request, context = guest.request, guest.context
     resource = request.match_info.route.resource
     route = routes.get((request.method, resource.canonical)) if resource is not None else None
@@ -88,30 +95,29 @@ async def _enter(guest: Guest, routes: Routes) -> web.StreamResponse:
     if not context.operators.console.operators:
         raise Denied(503, "no_operators")
     if (found := await _session(guest)) is None:
-        return _to_sign_in(request)
+        return await _to_sign_in(guest, route)
     operator, token, cookie = found
+    known.append(visit_of(guest, operator, token))
     if operator.role not in route.roles:
         raise Denied(403, "role", role=guest.say(f"role.{operator.role}"))
     form = await _form(request, route.max_body) if request.method == "POST" else {}
     if request.method == "POST" and not _is_of(form, token):
         raise Denied(403, "forged")
-    visit = Visit(request=request, context=context, language=guest.language, form=form, operator=operator, token=token)
-    if route.confirms:
-        await _confirm(visit)
+    visit = visit_of(_with(guest, form), operator, token)
+    if route.confirms and (wrong := await _confirmed(visit)) is not None:
+        return not_confirmed_page(visit, request.path, wrong)
     answer = await route.handler(visit)
     if cookie:
         set_session(answer, token)
     return answer
 
 
-async def _confirm(visit: Visit) -> None:
-    """Raises Denied unless the operator confirms this act: by password, by a new code, or by a new sign-in."""
+async def _confirmed(visit: Visit) -> str | None:
+    """None where the operator confirms this act: by password, new code or new sign-in. Else the key of what is wrong."""
     given, by_provider = str(visit.form.get("confirm", "")), visit.context.operators.console.oidc is not None
     if by_provider and not given:
-        if not await used_confirmation(visit):
-            raise Denied(403, "confirm", "confirm.elsewhere")
-    elif not await visit.context.sign_in.confirmed(visit.operator, given, visit.address):
-        raise Denied(403, "confirm", "confirm.wrong")
+        return None if await used_confirmation(visit) else "confirm.elsewhere"
+    return None if await visit.context.sign_in.confirmed(visit.operator, given, visit.address) else "confirm.wrong"
 
 
 async def _session(guest: Guest) -> tuple[Operator, str, bool] | None:
@@ -185,6 +191,18 @@ def _is_of(form: Mapping[str, Any], token: str) -> bool:
     return isinstance(given, str) and secrets.compare_digest(given.encode(), form_token(token).encode())
 
 
+def visit_of(guest: Guest, operator: Operator, token: str) -> Visit:
+    """The request as that of this operator, in the session of this token."""
+    return Visit(
+        request=guest.request,
+        context=guest.context,
+        language=guest.language,
+        form=guest.form,
+        operator=operator,
+        token=token,
+    )
+
+
 def _with(guest: Guest, form: Mapping[str, Any]) -> Guest:
     return Guest(request=guest.request, context=guest.context, language=guest.language, form=form)
 
@@ -194,19 +212,24 @@ def _is_navigation(request: web.Request) -> bool:
     return request.headers.get("Sec-Fetch-Mode", "navigate") == "navigate"
 
 
-def _to_sign_in(request: web.Request) -> web.StreamResponse:
-    """Send a person to sign in.
+async def _to_sign_in(guest: Guest, route: Route) -> web.StreamResponse:
+    """Send a person to sign in. What was typed into a form of ours goes with them.
 
     A link on another site is opened once more from here: with the first request the browser sent no strict cookie.
     """
+    request = guest.request
     if request.method != "GET":
-        raise Denied(401, "signed_out")
+        if not _from_own_page(request) or (request.content_length or MOST_KEPT + 1) > MOST_KEPT:
+            raise Denied(401, "signed_out")
+        kept = kept_fields(await _form(request, MOST_KEPT), request.path, confirms=route.confirms)
+        return sign_in_page(guest, "/", guest.say("again.kept"), status=401, kept=kept)
     if not _is_navigation(request):
         return web.Response(status=401)
     if request.headers.get("Sec-Fetch-Site") == "cross-site":
         return web.Response(text='<!doctype html><meta http-equiv="refresh" content="0">', content_type="text/html")
     onward = request.path if any(map(is_personal, request.query.values())) else request.path_qs
-    return web.Response(status=303, headers={"Location": f"/sign-in?next={quote(onward, safe='')}"})
+    ended = "ended=yes&" if COOKIE in request.cookies else ""
+    return web.Response(status=303, headers={"Location": f"/sign-in?{ended}next={quote(onward, safe='')}"})
 
 
 def _whole(seconds: float) -> int:

@@ -9,8 +9,11 @@ import htpy as h
 WIDTH, HEIGHT, GAP = 700.0, 100.0, 0.25
 
 
-def bars(values: Sequence[float], labels: Sequence[str]) -> h.Node:
-    """One bar a value, from left to right; nothing where all are zero. A label is shown under the pointer."""
+def bars(values: Sequence[float], labels: Sequence[str], below: Sequence[str]) -> h.Node:
+    """One bar a value, from left to right; nothing where all are zero. A label is shown under the pointer.
+
+    `below`: what stands below each bar.
+    """
     most = max(values, default=0.0)
     if most <= 0:
         return None
@@ -25,5 +28,6 @@ def bars(values: Sequence[float], labels: Sequence[str]) -> h.Node:
         )[h.title[label]]
         for index, (value, label) in enumerate(zip(values, labels, strict=True))
     ]
-    svg = h.svg(".wait", viewBox=f"0 0 {WIDTH:g} {HEIGHT:g}", preserveAspectRatio="none", aria_hidden="true")
-    return h.figure[svg[drawn]]
+    base = h.line(x1="0", x2=f"{WIDTH:g}", y1=f"{HEIGHT:g}", y2=f"{HEIGHT:g}")
+    svg = h.svg(".wait", viewBox=f"0 0 {WIDTH:g} {HEIGHT:g}", preserveAspectRatio="none")
+    return h.figure(aria_hidden="true")[svg[drawn, base], h.div(".axis")[[h.span[words] for words in below]]]

@@ -9,11 +9,12 @@ from worker.console.pages.decide_routes import DECIDE
 from worker.console.pages.find_routes import FIND
 from worker.console.pages.hooks_routes import HOOKS
 from worker.console.route_table import EVERYBODY, OpenRoute, Route
+from worker.console.sign_in_form import MOST_KEPT
 
 ROUTES: tuple[Route | OpenRoute, ...] = (
     OpenRoute(method="GET", path="/assets/{name}", handler=sign_in_page.asset),
     OpenRoute(method="GET", path="/sign-in", handler=sign_in_page.show_sign_in),
-    OpenRoute(method="POST", path="/sign-in", handler=sign_in_page.sign_in),
+    OpenRoute(method="POST", path="/sign-in", handler=sign_in_page.sign_in, max_body=4 * MOST_KEPT),
     OpenRoute(method="GET", path="/sign-in/oidc", handler=oidc_page.begin_sign_in),
     OpenRoute(method="GET", path=CALLBACK, handler=oidc_page.come_back),
     Route(method="GET", path="/confirm", roles=EVERYBODY, handler=oidc_page.begin_confirmation),

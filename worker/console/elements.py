@@ -105,12 +105,27 @@ def confirm_field(visit: Visit, action: str, anchor: str = "confirm") -> h.Fragm
 
 
 def text_field(
-    visit: Guest, key: str, name: str, value: str = "", *, kind: str = "text", required: bool = False
+    visit: Guest,
+    key: str,
+    name: str,
+    value: str = "",
+    *,
+    kind: str = "text",
+    required: bool = False,
+    most: int | None = None,
 ) -> h.Fragment:
-    """A field with its label, by the key of the label's words."""
+    """A field with its label, by the key of the label's words. `most`: its length in characters."""
     return h.fragment[
         h.label(for_=name)[visit.say(key)],
-        h.input(f"#{name}", type=kind, name=name, value=value or None, required=required, autocomplete="off"),
+        h.input(
+            f"#{name}",
+            type=kind,
+            name=name,
+            value=value or None,
+            required=required,
+            maxlength=None if most is None else str(most),
+            autocomplete="off",
+        ),
     ]
 
 

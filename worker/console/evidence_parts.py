@@ -6,6 +6,7 @@ import htpy as h
 
 from consumers.explain.evidence import Answered, Evidence
 from worker.console.elements import Column, table
+from worker.console.told_sentences import in_bangla, told
 from worker.console.visit import Visit
 from worker.console.wording import WORDING
 from worker.runtime.zone import DHAKA
@@ -20,10 +21,10 @@ _COLUMNS = (
 
 
 def answers_part(visit: Visit, found: Evidence) -> h.Node:
-    """A table of each answer. The sentences about other payments are those of `payproof explain`, in English."""
+    """A table of each answer, and sentences about other payments."""
     return [
         [_answer(visit, one) for one in found.answers] or h.p(".quiet")[visit.say("evidence.none")],
-        h.ul(lang="en")[[h.li[sentence] for sentence in found.others]] if found.others else None,
+        h.ul[[h.li[told(visit, sentence)] for sentence in found.others]] if found.others else None,
     ]
 
 
@@ -33,14 +34,12 @@ def field_words(visit: Visit, field: str) -> str:
 
 
 def _answer(visit: Visit, answered: Answered) -> h.Renderable:
-    differs = h.span(".hidden")[f" {visit.say('evidence.differs')}"]
+    differs = h.span(".badge.stop.differs")[f"{DIFFERS}\u2002{visit.say('evidence.differs')}"]
     rows = [
         (
-            h.span(".stop")[f"{DIFFERS} ", field_words(visit, one.what), differs]
-            if one.differs
-            else field_words(visit, one.what),
-            one.answered or visit.say("none"),
-            one.expected or visit.say("none"),
+            field_words(visit, one.what),
+            h.fragment[_value(visit, one.answered), (" ", differs) if one.differs else None],
+            _value(visit, one.expected),
             one.asked or "",
         )
         for one in answered.compared
@@ -48,3 +47,9 @@ def _answer(visit: Visit, answered: Answered) -> h.Renderable:
     by = answered.by or visit.say("evidence.gateway")
     at = f"{answered.last_at.astimezone(DHAKA):%Y-%m-%d %H:%M:%S}"
     return table(visit, visit.say("evidence.answer", by=by, at=at), _COLUMNS, rows, empty="")
+
+
+def _value(visit: Visit, text: str | None) -> str:
+    if text is None:
+        return visit.say("none")
+    return (in_bangla(text) if visit.language == "bn" else None) or text

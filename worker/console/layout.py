@@ -81,9 +81,13 @@ def plain_page(guest: Guest, title: str, *content: h.Node, status: int = 200) ->
 
 def error_page(guest: Guest, status: int, name: str, key: str | None = None, **values: object) -> web.Response:
     """A page that says what is wrong, with the words of `error.NAME`, or with those of another key."""
-    link = h.a(href="/")[guest.say("nav.now")]
-    words = h.p(role="alert")[guest.say(key or f"error.{name}", **values)]
-    return plain_page(guest, guest.say(f"error.{name}.title"), words, h.p[link], status=status)
+    request, title = guest.request, guest.say(f"error.{name}.title")
+    again = h.p[h.a(href=request.path_qs)[guest.say("refresh")]] if status == 503 and request.method == "GET" else None
+    words = h.p(".note.bad", role="alert")[guest.say(key or f"error.{name}", **values)]
+    content = (words, again, h.p[h.a(href="/")[guest.say("nav.now")]])
+    if isinstance(guest, Visit):
+        return page(guest, title, content, status=status)
+    return plain_page(guest, title, content, status=status)
 
 
 def missing(guest: Guest) -> web.Response:
@@ -144,7 +148,9 @@ def _header(visit: Visit) -> h.Element:
         _brand(),
         h.details(".menu")[h.summary[visit.say("menu")], h.nav(aria_label=visit.say("menu"))[_links(visit)]],
         search,
-        h.a(".who", href="/session")[visit.say("account", name=name, role=role)],
+        h.a(".who", href="/session", aria_label=visit.say("account", name=name, role=role))[
+            name, h.span(".role")[f"({role})"]
+        ],
         _languages(visit),
     ]
 

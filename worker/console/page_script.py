@@ -46,8 +46,10 @@ SCRIPT = """\
       main().prepend(note);
     } else if (!is) note?.remove();
   };
+  const typed = () => [...main().querySelectorAll("input:not([type=hidden]), textarea")]
+    .some((one) => one.value !== one.defaultValue || one.checked !== one.defaultChecked);
   const again = async () => {
-    if (!document.hidden && !(typing() && main().contains(document.activeElement))) {
+    if (!document.hidden && !typed() && !(typing() && main().contains(document.activeElement))) {
       try {
         const answer = await fetch(location.href, { signal: AbortSignal.timeout(seconds * 1000) });
         if (answer.status === 401) { location.reload(); return; }

@@ -11,7 +11,9 @@ import htpy as h
 from schemas.payments import Payment
 from schemas.words import Status
 from worker.console.elements import Cells, Column, amount_of, moment, table
+from worker.console.told_sentences import told
 from worker.console.visit import Guest, Visit
+from worker.console.wording import WORDING
 
 _TONES = {
     Status.COMPLETED: "good",
@@ -77,11 +79,16 @@ def payment_rows(
             moment(visit, payment.opened_at),
             payment.account,
             status_words(visit, payment),
-            h.span(lang="en")[differs] if differs else "",
+            told(visit, differs) if differs else "",
             amount_of(visit, payment.amount, payment.currency),
         )
 
     return table(visit, caption, PAYMENT_COLUMNS, map(cells, payments), empty=empty)
+
+
+def act_words(visit: Guest, action: str) -> str:
+    """An action of the audit trail in words; its own name where there are none."""
+    return visit.say(f"act.{action}") if f"act.{action}" in WORDING else action
 
 
 def address_with(path: str, query: Mapping[str, str]) -> str:

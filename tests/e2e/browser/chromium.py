@@ -99,8 +99,9 @@ class Windows:
         return await context.new_page()
 
     async def close(self) -> None:
-        for context in self._contexts:
-            await context.close()
+        """Close all windows: before their server ends, since a page that refreshes itself would complain."""
+        while self._contexts:
+            await self._contexts.pop().close()
 
     async def snap(self, page: Page, name: str) -> None:
         """Save a picture of the whole page in the directory PAYPROOF_SCREENSHOTS, if it is set, named by the test."""

@@ -39,13 +39,14 @@ class Desk:
 
 
 @pytest.fixture
-async def desk(database: Database) -> AsyncIterator[Desk]:
+async def desk(database: Database, windows: Windows) -> AsyncIterator[Desk]:
     rules = replace(RULES, second_person_from=Decimal("0.00"))
     approvals = Approvals(database, PostgresLedger(database), rules)
     async with serving(database, rules=rules) as shops, running_console(database) as console:
         database._wakeups.on_wakeup = approvals.on_wakeup
         running = asyncio.create_task(approvals.run())
         yield Desk(console, shops)
+        await windows.close()
         approvals.stop()
         await running
 

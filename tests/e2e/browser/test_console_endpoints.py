@@ -46,7 +46,7 @@ class Scene:
 
 
 @pytest.fixture
-async def scene(database: Database) -> AsyncIterator[Scene]:
+async def scene(database: Database, windows: Windows) -> AsyncIterator[Scene]:
     async with hooking(Hook(500)) as hook:
         config = configured(Webhook(id="main", url=hook.url, secret=Secret(SECRET)))
         deliver = Deliver(database, endpoints_of(config), Metrics(), private=True)
@@ -55,6 +55,7 @@ async def scene(database: Database) -> AsyncIterator[Scene]:
         async with asyncio.TaskGroup() as group, running_console(database, config=config) as console:
             group.create_task(deliver.run())
             yield Scene(console, deliver, database, hook, f"/endpoints/{endpoint.id}")
+            await windows.close()
             deliver.stop()
 
 

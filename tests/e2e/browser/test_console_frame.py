@@ -14,9 +14,10 @@ from worker.postgres.database import Database
 
 
 @pytest.fixture
-async def console(database: Database) -> AsyncIterator[Console]:
+async def console(database: Database, windows: Windows) -> AsyncIterator[Console]:
     async with running_console(database) as console:
         yield console
+        await windows.close()
 
 
 @pytest.mark.parametrize("scripts", [True, False], ids=["with scripts", "without"])

@@ -15,10 +15,11 @@ from worker.postgres.database import Database
 
 
 @pytest.fixture
-async def console(database: Database) -> AsyncIterator[Console]:
+async def console(database: Database, windows: Windows) -> AsyncIterator[Console]:
     await some_days(database, held=2)
     async with running_console(database) as console:
         yield console
+        await windows.close()
 
 
 async def test_a_gateway_that_falls_silent_is_seen_within_ten_seconds(

@@ -26,9 +26,10 @@ PHONE = "01712345678"
 
 
 @pytest.fixture
-async def console(database: Database) -> AsyncIterator[Console]:
+async def console(database: Database, windows: Windows) -> AsyncIterator[Console]:
     async with running_console(database, config=KEYED) as console:
         yield console
+        await windows.close()
 
 
 @pytest.fixture
@@ -75,7 +76,7 @@ async def test_payments_are_filtered_by_the_form_and_the_address_is_the_view(
     await page.goto(page.url)
     await expect(page.get_by_role("table").get_by_role("link")).to_have_text("order-7831-a3")
     await page.get_by_role("navigation", name="Lists for every day").get_by_role("link", name="Held").click()
-    await expect(page.get_by_role("table")).to_contain_text("amount 900.00, expected 123456.50")
+    await expect(page.get_by_role("table")).to_contain_text("Amount 900.00, expected 123456.50")
     async with page.expect_download() as download:
         await page.get_by_role("link", name="Download this list as CSV").click()
     assert (await download.value).suggested_filename == "payments.csv"

@@ -27,9 +27,10 @@ ROWS = "Order ID,Transaction ID,Amount,Fee,Date,Status\n" + "".join(
 
 
 @pytest.fixture
-async def console(database: Database) -> AsyncIterator[Console]:
+async def console(database: Database, windows: Windows) -> AsyncIterator[Console]:
     async with running_console(database) as console:
         yield console
+        await windows.close()
 
 
 @pytest.fixture

@@ -239,8 +239,10 @@ def _acts(visit: Visit, proposal: Proposal, case: Case) -> h.Node:
     return h.section[
         h.h2[visit.say("approvals.decide")],
         h.div(".cards")[
-            h.div(".card")[approving],
-            h.div(".card")[_form(visit, proposal, "reject", kind="danger", confirms=True)],
+            h.div(".card")[h.h3[visit.say("approvals.approve")], approving],
+            h.div(".card")[
+                h.h3[visit.say("approvals.reject")], _form(visit, proposal, "reject", kind="danger", confirms=True)
+            ],
         ],
     ]
 

@@ -12,7 +12,7 @@ from schemas.shown import PAYMENT_ID
 from worker.console import elements
 from worker.console.elements import Column
 from worker.console.layout import page
-from worker.console.payment_parts import payment_link
+from worker.console.payment_parts import act_words, payment_link
 from worker.console.visit import Visit
 from worker.postgres.audit_rows import MOST_SHOWN, read_audit
 
@@ -51,9 +51,9 @@ async def show_audit(visit: Visit) -> web.StreamResponse:
 
 
 def _row(visit: Visit, act: RecordedAct) -> tuple[h.Node, ...]:
-    what: h.Node = h.code[act.action]
+    what: h.Node = act_words(visit, act.action)
     if act.action.startswith("proposal.") and act.subject is not None:
-        what = h.a(href=f"/approvals/{act.subject}")[act.action]
+        what = h.a(href=f"/approvals/{act.subject}")[what]
     by = act.origin
     return (
         what,

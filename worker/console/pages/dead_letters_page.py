@@ -82,7 +82,7 @@ async def show_dead_letter(visit: Visit) -> web.StreamResponse:
             form(
                 visit,
                 f"{path}/drop",
-                text_field(visit, "dead.why", "why", required=True),
+                text_field(visit, "dead.why", "why", required=True, most=LONGEST_REASON),
                 confirm_field(visit, f"{path}/drop"),
                 h.button(".danger")[visit.say("dead.drop")],
             ),

@@ -23,11 +23,11 @@ from schemas.requests import RESOLUTION, Wrong
 from schemas.shown import PAYMENT_ID
 from schemas.words import Status
 from worker.console import elements
-from worker.console.evidence_parts import field_words
 from worker.console.layout import error_page, page, see_other
 from worker.console.pages.decide_parts import evidence_part, path_id, person_of, preview_part
 from worker.console.payment_parts import payment_link
 from worker.console.route_table import may_act
+from worker.console.told_sentences import told
 from worker.console.visit import Visit
 from worker.postgres.evidence_files import EvidenceFile, FileRefused, evidence_file
 from worker.postgres.proposal_reads import outcome_of, waiting_proposals
@@ -131,16 +131,11 @@ async def _step_one(visit: Visit, wrong: Sequence[Wrong] = ()) -> web.StreamResp
     return page(
         visit,
         _title(visit, payment),
-        [
-            h.p(".note.bad", role="alert")[
-                visit.say("decide.wrong", field=field_words(visit, one.field), words=one.message)
-            ]
-            for one in wrong
-        ],
+        h.p(".note.bad", role="alert")[visit.say("decide.wrong", count=len(wrong))] if wrong else None,
         _about(visit, payment, found),
         [_waits(visit, one) for one in waiting],
         evidence_part(visit, found) if found is not None else None,
-        _choice(visit, payment) if found is not None and not waiting else None,
+        _choice(visit, payment, wrong) if found is not None and not waiting else None,
         h.p[h.a(href="/held")[visit.say("decide.held_list")]],
         status=422 if wrong else 200,
     )
@@ -158,8 +153,8 @@ def _about(visit: Visit, payment: Payment, found: Evidence | None) -> h.Node:
         ("field.amount", elements.amount_of(visit, payment.amount, payment.currency)),
         ("field.status", status),
         ("held.reason", h.strong[", ".join(visit.say(f"hold.{hold}") for hold in found.holds)]),
-        ("decide.why", h.span(lang="en")[found.why]),
-        ("decide.do", h.span(lang="en")[found.to_do]),
+        ("decide.why", told(visit, found.why)),
+        ("decide.do", told(visit, found.to_do)),
         ("decide.since", elements.moment(visit, found.since)),
     )
 
@@ -169,16 +164,23 @@ def _waits(visit: Visit, proposal: Proposal) -> h.Node:
     return h.p(".note")[h.a(href=f"/approvals/{proposal.id}")[words]]
 
 
-def _choice(visit: Visit, payment: Payment) -> h.Node:
+def _choice(visit: Visit, payment: Payment, wrong: Sequence[Wrong]) -> h.Node:
     """The form of step one, for those who may propose. What was chosen before stays chosen."""
     if not may_act(visit):
         return h.p(".note")[visit.say("decide.reads")]
+    problems = {one.field: one.message for one in wrong}
+
+    def problem(name: str) -> h.Node:
+        return h.p(".stop", id=f"{name}-wrong", lang="en")[problems[name]] if name in problems else None
+
+    def described(name: str) -> dict[str, str]:
+        return {"aria_describedby": f"{name}-wrong", "aria_invalid": "true"} if name in problems else {}
+
     offered = [status for status in Status if status.rank >= payment.status.rank]
     choices = [
         h.label(".choice")[
             h.input(type="radio", name="status", value=one, required=True, checked=visit.field("status") == one),
-            visit.say(f"status.{one}"),
-            h.span(".quiet")[f" – {visit.say(f'decide.means.{one}')}"],
+            h.span[h.b[visit.say(f"status.{one}")], h.span(".quiet")[f" – {visit.say(f'decide.means.{one}')}"]],
         ]
         for one in offered
     ]
@@ -187,12 +189,19 @@ def _choice(visit: Visit, payment: Payment) -> h.Node:
         elements.form(
             visit,
             f"/held/{payment.id}/preview",
-            h.fieldset[h.legend[visit.say("decide.status")], choices],
+            h.fieldset[h.legend[visit.say("decide.status")], choices, problem("status")],
             h.label(for_="reason")[visit.say("decide.reason")],
-            h.textarea("#reason", name="reason", required=True, maxlength="500")[visit.field("reason")],
+            h.textarea("#reason", name="reason", required=True, maxlength="500", **described("reason"))[
+                visit.field("reason")
+            ],
+            problem("reason"),
             h.label(for_="evidence")[visit.say("decide.text")],
-            h.textarea("#evidence", name="evidence", maxlength="3800")[visit.field("evidence")],
+            h.textarea("#evidence", name="evidence", maxlength="3800", **described("evidence"))[
+                visit.field("evidence")
+            ],
+            problem("evidence"),
             elements.text_field(visit, "decide.transaction", "transaction_id", visit.field("transaction_id")),
+            problem("transaction_id"),
             h.button[visit.say("decide.see")],
         ),
     ]

@@ -9,6 +9,7 @@ import htpy as h
 from worker.config.webhook_endpoints import Endpoint, endpoint_of
 from worker.console.elements import age, form
 from worker.console.route_table import may_act
+from worker.console.told_sentences import in_bangla
 from worker.console.visit import Visit
 from worker.postgres.events.delivery_reads import Delivery, DeliveryState
 from worker.postgres.events.endpoint_reads import EndpointReport, EndpointState
@@ -48,6 +49,11 @@ def name_of(endpoint: Endpoint) -> str:
     return endpoint.configured_id or endpoint.id
 
 
+def endpoint_name(endpoint: Endpoint) -> h.Fragment:
+    """An endpoint in a table: its name as a link to its page, and its host."""
+    return h.fragment[h.a(href=endpoint_path(endpoint))[name_of(endpoint)], " ", h.small[endpoint.host]]
+
+
 def endpoint_path(endpoint: Endpoint) -> str:
     return f"/endpoints/{endpoint.id}"
 
@@ -63,7 +69,9 @@ def state_badge(visit: Visit, state: DeliveryState) -> h.Element:
 def answer_words(visit: Visit, answer: str | None) -> str:
     """An answer in a table: its status, or why there was none."""
     status = re.fullmatch(r"it answered (\d+)", answer or "", re.ASCII)
-    return visit.say("attempts.status", status=status[1]) if status else answer or ""
+    if status:
+        return visit.say("attempts.status", status=status[1])
+    return (in_bangla(answer or "") if visit.language == "bn" else None) or answer or ""
 
 
 def short_type(kind: str) -> str:

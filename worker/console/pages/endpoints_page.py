@@ -10,9 +10,8 @@ from worker.console.layout import page
 from worker.console.pages.endpoint_parts import (
     answer_words,
     endpoint_badge,
-    endpoint_path,
+    endpoint_name,
     endpoints_seen,
-    name_of,
     waits_for,
 )
 from worker.console.visit import Visit
@@ -66,7 +65,7 @@ def _lead(visit: Visit, found: list[EndpointReport]) -> str:
 def _row(visit: Visit, found: EndpointReport) -> tuple[h.Node, ...]:
     endpoint = found.endpoint
     return (
-        h.fragment[h.a(href=endpoint_path(endpoint))[name_of(endpoint)], h.br, h.small[endpoint.host]],
+        endpoint_name(endpoint),
         endpoint.merchant,
         endpoint_badge(visit, found.state),
         str(found.waiting),

@@ -128,7 +128,9 @@ def _catalogue(visit: Visit, merchant: str, shown: EventType | None) -> h.Elemen
         for kind in EventType
     ]
     every = h.p[_link(visit.say("events.all"), merchant, None, current=shown is None)]
-    return h.details(open=shown is not None)[h.summary[visit.say("events.catalogue")], every, h.dl(".facts")[pairs]]
+    return h.details(open=shown is not None)[
+        h.summary[visit.say("events.catalogue")], every, h.dl(".facts.wide")[pairs]
+    ]
 
 
 def _link(

@@ -8,7 +8,6 @@ from aiohttp import web
 from worker.console.elements import facts, moment
 from worker.console.layout import page
 from worker.console.pages.now_page import REFRESH_SECONDS, health
-from worker.console.payment_parts import payment_link
 from worker.console.visit import Visit
 from worker.postgres.reads.gateway_state import GatewayState, read_gateways
 from worker.postgres.reads.now_state import read_callbacks
@@ -40,7 +39,7 @@ def _card(visit: Visit, one: GatewayState, callbacks: int) -> h.Element:
     silent = one.health in ("silent", "failing")
     word: h.Node = one.last_word
     if one.last_word and one.last_payment_id:
-        word = payment_link(one.last_payment_id, one.last_word)
+        word = h.a(href=f"/payments/{one.last_payment_id}", lang="en")[one.last_word]
     answered = moment(visit, one.answered_at) if one.answered_at else visit.say("gateways.never")
     return h.article(f"#{one.account}.card")[
         h.h2(".first")[one.account, " ", health(visit, one)],

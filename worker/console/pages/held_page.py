@@ -13,6 +13,7 @@ from schemas.words import Hold
 from worker.console import elements
 from worker.console.elements import Column
 from worker.console.layout import page
+from worker.console.told_sentences import told
 from worker.console.visit import Visit
 from worker.postgres.reads.held_list import read_held
 from worker.postgres.reads.work_list import HeldPayment, WorkList
@@ -89,7 +90,7 @@ def _row(
     return (
         h.a(href=f"/held/{payment.id}")[payment.reference],
         visit.say(f"hold.{payment.hold}"),
-        h.span(lang="en")[difference],
+        told(visit, difference),
         elements.amount_of(visit, payment.amount, payment.currency),
         elements.age(visit, (work.now - held.since).total_seconds()),
         who,

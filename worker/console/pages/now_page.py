@@ -12,7 +12,7 @@ from aiohttp import web
 from worker.console.bars import bars
 from worker.console.elements import Column, age, table, taka
 from worker.console.layout import page
-from worker.console.pages.endpoint_parts import configured_endpoints
+from worker.console.pages.endpoint_parts import configured_endpoints, endpoint_path, name_of
 from worker.console.visit import Visit
 from worker.postgres.reads.gateway_state import GatewayState, read_gateways
 from worker.postgres.reads.now_state import NowState, read_now
@@ -42,7 +42,7 @@ async def show_now(visit: Visit) -> web.StreamResponse:
     return page(
         visit,
         visit.say("nav.now"),
-        [h.p(class_=f"lead {tone}")[words] for tone, words in _sentences(visit, state, gateways)],
+        [h.p(class_=f"lead mark {tone}")[h.span[words]] for tone, words in _sentences(visit, state, gateways)],
         _money(visit, state),
         _gateways(visit, state, gateways),
         refresh=REFRESH_SECONDS,
@@ -59,7 +59,10 @@ def _sentences(visit: Visit, state: NowState, gateways: Sequence[GatewayState]) 
             amount=taka(visit, held.amount),
             age=age(visit, (now - held.oldest).total_seconds()),
         )
-        yield "hand", (words, " ", h.a(href="/held")[visit.say("nav.held")] if "/held" in visit.context.menu else None)
+        yield (
+            "hand",
+            (words, " ", h.a(href="/held")[visit.say("now.see_held")] if "/held" in visit.context.menu else None),
+        )
     for one in silent:
         since = (
             visit.say("now.since_never")
@@ -67,17 +70,18 @@ def _sentences(visit: Visit, state: NowState, gateways: Sequence[GatewayState]) 
             else visit.say("now.since", age=age(visit, (now - one.answered_at).total_seconds()))
         )
         key = "now.silent" if one.health == "silent" else "now.failing"
-        link = h.a(href="/gateways")[visit.say("nav.gateways")]
+        link = h.a(href=f"/gateways#{one.account}")[visit.say("now.see_gateway")]
         yield (
             "stop" if one.health == "silent" else "hand",
             (visit.say(key, account=one.account, since=since), " ", link),
         )
     for waiting in state.waiting:
-        name = waiting.endpoint.configured_id or waiting.endpoint.host
+        name, link = name_of(waiting.endpoint), h.a(href=endpoint_path(waiting.endpoint))[visit.say("now.see_endpoint")]
         if waiting.disabled:
-            yield "stop", visit.say("now.disabled", name=name)
+            yield "stop", (visit.say("now.disabled", name=name), " ", link)
         elif waiting.waiting:
-            yield "hand", visit.say("now.waiting", name=name, count=waiting.waiting, age=age(visit, waiting.oldest))
+            words = visit.say("now.waiting", name=name, count=waiting.waiting, age=age(visit, waiting.oldest))
+            yield "hand", (words, " ", link)
     if not held.count and not silent and not state.waiting:
         yield "good", visit.say("now.well")
 
@@ -99,8 +103,12 @@ def _money(visit: Visit, state: NowState) -> h.Node:
     labels = [f"{cell[0]}: {cell[3]}" for cell in cells]
     return h.section[
         h.h2[visit.say("now.money_by_day")],
-        bars([float(amount) for amount in amounts], labels),
-        table(visit, visit.say("now.days_caption"), _DAY_COLUMNS, cells[::-1], empty=visit.say("none"), narrow=True),
+        h.div(".beside")[
+            bars([float(amount) for amount in amounts], labels, [f"{day:%d}" for day in shown]),
+            table(
+                visit, visit.say("now.days_caption"), _DAY_COLUMNS, cells[::-1], empty=visit.say("none"), narrow=True
+            ),
+        ],
     ]
 
 

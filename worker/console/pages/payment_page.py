@@ -19,6 +19,7 @@ from worker.console.layout import error_page, missing, page, see_other
 from worker.console.pages import payment_sections as sections
 from worker.console.payment_parts import page_of, status_words
 from worker.console.route_table import REVEALING, may_act
+from worker.console.told_sentences import told
 from worker.console.visit import Visit
 from worker.postgres.audit_rows import read_audit
 from worker.postgres.events.endpoint_rows import known_endpoints
@@ -40,7 +41,7 @@ async def show_payment(visit: Visit) -> web.StreamResponse:
     snapshot = await read_dossier(database, payment.id, config.account(payment.account), config.checks, endpoints)
     if snapshot is None:
         return missing(visit)
-    told, attempts = explain_payment(snapshot), []
+    explained, attempts = explain_payment(snapshot), []
     if payment.order_ref is not None:
         query = ListQuery(order=payment.order_ref, limit=ATTEMPTS)
         attempts = [
@@ -50,14 +51,14 @@ async def show_payment(visit: Visit) -> web.StreamResponse:
     return page(
         visit,
         payment.reference,
-        h.p(".lead", lang="en")[told.summary],
         h.p[status_words(visit, snapshot.payment)],
+        h.p(".lead")[told(visit, explained.paid)],
+        sections.receivers(visit, endpoints, explained.deliveries),
         _actions(visit, snapshot.payment),
-        sections.held(visit, told.evidence),
-        sections.receivers(visit, told.deliveries),
+        sections.held(visit, explained.evidence),
         sections.money(visit, snapshot.payment),
-        sections.plans(visit, told.plans),
-        sections.timeline(visit, told.story),
+        sections.plans(visit, explained.plans),
+        sections.timeline(visit, explained.story),
         sections.attempts(visit, snapshot.payment, attempts),
         sections.acts(visit, acts),
         _note_form(visit, payment),
@@ -121,13 +122,13 @@ def _actions(visit: Visit, payment: Payment) -> h.Node:
         made.append(form(visit, f"/payments/{payment.id}/verify", ask, kind="inline"))
     if payment.hold is not None and may and (address := page_of(visit, "/held", payment.id)):
         made.append(h.a(".button", href=address)[visit.say("payment.decide")])
-    return h.div[made] if made else None
+    return h.div(".buttons.acts")[made] if made else None
 
 
 def _note_form(visit: Visit, payment: Payment) -> h.Node:
     if not may_act(visit):
         return None
-    note = text_field(visit, "payment.note", "note", required=True)
+    note = text_field(visit, "payment.note", "note", required=True, most=LONGEST_NOTE)
     return form(visit, f"/payments/{payment.id}/notes", note, h.button(".second")[visit.say("payment.note.add")])
 
 

@@ -1,8 +1,8 @@
-"""The sections of a payment's page. Sentences that `payproof explain` tells are told in its own words, in English."""
+"""The sections of a payment's page."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from decimal import Decimal
 
 import htpy as h
@@ -14,13 +14,25 @@ from consumers.explain.reached import Receiver
 from schemas.audit import RecordedAct
 from schemas.payments import Entry, Payment
 from schemas.words import EntryKind, Source
+from worker.config.webhook_endpoints import Endpoint
 from worker.console.elements import Column, amount_of, facts, form, moment, table
 from worker.console.evidence_parts import answers_part
-from worker.console.payment_parts import delivery_page_of, linked, page_of, payment_rows
+from worker.console.pages.endpoint_parts import answer_words, endpoint_badge, name_of, state_badge
+from worker.console.payment_parts import act_words, delivery_page_of, linked, page_of, payment_rows
 from worker.console.route_table import REVEALING, may_act
+from worker.console.told_sentences import told
 from worker.console.visit import Visit
+from worker.postgres.events.delivery_reads import DeliveryState
+from worker.postgres.events.endpoint_reads import EndpointState
 
 _MOST_CALLBACKS = 20
+_RECEIVERS = (
+    Column("endpoints.endpoint"),
+    Column("deliveries.type"),
+    Column("deliveries.state"),
+    Column("deliveries.attempts", number=True),
+    Column("deliveries.answer"),
+)
 
 
 def held(visit: Visit, found: Evidence | None) -> h.Node:
@@ -32,51 +44,71 @@ def held(visit: Visit, found: Evidence | None) -> h.Node:
         h.h2("#evidence")[visit.say("payment.evidence")],
         h.div(".note")[
             h.p[h.span(".badge.hand")[visit.say(f"hold.{found.hold}")]],
-            h.p(lang="en")[f"{found.why[0].upper()}{found.why[1:]}. To do: {found.to_do}."],
+            h.p[told(visit, found.why)],
+            h.p[h.b[visit.say("decide.do")], ": ", told(visit, found.to_do)],
             since,
         ],
         answers_part(visit, found),
     ]
 
 
-def receivers(visit: Visit, found: Sequence[Receiver]) -> h.Element:
-    """Does the shop know? Each endpoint: delivered or waiting, its next try, its last answer."""
-    columns = [Column(f"payment.d.{name}") for name in ("endpoint", "event", "state", "attempts", "answer")]
+def receivers(visit: Visit, endpoints: Iterable[Endpoint], found: Sequence[Receiver]) -> h.Element:
+    """Does the shop know? The answer first; then each endpoint: delivered or waiting, next attempt, last answer."""
+    names = {one.id: name_of(one) for one in endpoints}
     rows = [
         (
-            linked(page_of(visit, "/endpoints", one.endpoint), one.host),
+            [linked(page_of(visit, "/endpoints", one.endpoint), names[one.endpoint]), " ", h.small[one.host]],
             linked(delivery_page_of(visit, one.endpoint, one.event_id), one.type),
             [_delivery(visit, one), _send_again(visit, one)],
             str(one.attempts),
-            one.answer or "",
+            answer_words(visit, one.answer),
         )
         for one in found
     ]
     caption = visit.say("payment.shop.caption")
     return h.section(aria_labelledby="shop")[
         h.h2("#shop")[visit.say("payment.shop")],
-        table(visit, caption, columns, rows, empty=visit.say("payment.shop.none")),
+        [h.p(class_=f"lead mark {tone}")[h.span[words]] for tone, words in _knows(visit, found, names)],
+        table(visit, caption, _RECEIVERS, rows, empty="") if rows else None,
     ]
+
+
+def _knows(visit: Visit, found: Sequence[Receiver], names: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+    """The answer in sentences, with their tones: one for each endpoint that does not have its newest event."""
+    if not found:
+        yield "quiet", visit.say("payment.shop.none")
+    late = [one for one in found if one.delivered_at is None]
+    if found and not late:
+        yield "good", visit.say("payment.shop.yes", types=", ".join(dict.fromkeys(one.type for one in found)))
+    for one in late:
+        if one.given_up_at is not None:
+            tone, key = "stop", "payment.shop.given_up"
+        elif one.disabled_at is not None:
+            tone, key = "stop", "payment.shop.blocked"
+        else:
+            tone, key = "hand", "payment.shop.failing" if one.attempts else "payment.shop.waiting"
+        answer = answer_words(visit, one.answer)
+        yield tone, visit.say(key, type=one.type, name=names[one.endpoint], attempts=one.attempts, answer=answer)
 
 
 def _send_again(visit: Visit, one: Receiver) -> h.Node:
     address = delivery_page_of(visit, one.endpoint, one.event_id)
     if address is None or not may_act(visit):
         return None
-    return form(visit, f"{address}/resend", h.button(".second")[visit.say("payment.d.again")], kind="inline")
+    return form(visit, f"{address}/resend", h.button(".second")[visit.say("deliveries.resend")], kind="inline")
 
 
 def _delivery(visit: Visit, one: Receiver) -> h.Node:
     if one.delivered_at is not None:
-        return h.fragment[h.span(".badge.good")[visit.say("payment.d.delivered")], " ", moment(visit, one.delivered_at)]
+        return [state_badge(visit, DeliveryState.DELIVERED), " ", moment(visit, one.delivered_at)]
     if one.given_up_at is not None:
-        return h.fragment[h.span(".badge.stop")[visit.say("payment.d.given_up")], " ", moment(visit, one.given_up_at)]
+        return [state_badge(visit, DeliveryState.GIVEN_UP), " ", moment(visit, one.given_up_at)]
     if one.disabled_at is not None:
-        return h.fragment[h.span(".badge.stop")[visit.say("payment.d.disabled")], " ", moment(visit, one.disabled_at)]
-    waits = h.span(".badge.wait")[visit.say("payment.d.waiting")]
+        return [endpoint_badge(visit, EndpointState.BLOCKED), " ", moment(visit, one.disabled_at)]
+    waits = state_badge(visit, DeliveryState.WAITING)
     if one.next_at is None or one.next_at <= visit.now:
-        return h.fragment[waits, " ", visit.say("payment.d.now")]
-    return h.fragment[waits, " ", visit.say("payment.d.next"), " ", moment(visit, one.next_at)]
+        return [waits, " ", visit.say("deliveries.now")]
+    return [waits, " ", visit.say("deliveries.next"), " ", moment(visit, one.next_at)]
 
 
 def money(visit: Visit, payment: Payment) -> h.Element:
@@ -117,7 +149,7 @@ def _id(text: str | None) -> h.Node:
 def plans(visit: Visit, found: Sequence[Plan]) -> h.Element:
     items = [
         h.li[
-            h.span(lang="en")[f"{one.words[0].upper()}{one.words[1:]}"],
+            told(visit, one.words),
             None if one.at is None else [" ", moment(visit, one.at)],
         ]
         for one in found
@@ -129,9 +161,10 @@ def timeline(visit: Visit, story: Sequence[TimelineLine]) -> h.Element:
     items = [
         h.li[
             moment(visit, line.at),
-            " ",
-            h.span(lang="en")[line.words],
-            h.small[" ", visit.say("payment.times", count=f"{line.count:,}")] if line.count > 1 else None,
+            h.div[
+                told(visit, line.words),
+                h.small[" ", visit.say("payment.times", count=f"{line.count:,}")] if line.count > 1 else None,
+            ],
         ]
         for line in story
     ]
@@ -152,7 +185,7 @@ def attempts(visit: Visit, payment: Payment, found: Sequence[Payment]) -> h.Node
 def acts(visit: Visit, found: Sequence[RecordedAct]) -> h.Element:
     """Notes, and everything else that people did about this payment, the newest first."""
     columns = [Column(f"payment.a.{name}") for name in ("action", "at", "who", "why")]
-    rows = [(one.action, moment(visit, one.at), one.origin.actor, one.why or "") for one in found]
+    rows = [(act_words(visit, one.action), moment(visit, one.at), one.origin.actor, one.why or "") for one in found]
     return h.section(aria_labelledby="acts")[
         h.h2("#acts")[visit.say("payment.acts")],
         table(visit, visit.say("payment.acts.caption"), columns, rows, empty=visit.say("payment.acts.none")),

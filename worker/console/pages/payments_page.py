@@ -123,7 +123,9 @@ def _form(visit: Visit, asked: Asked) -> h.Element:
     given, wrong = asked.given, {one.field: one.message for one in asked.wrong}
 
     def field(name: str, control: h.Node) -> h.Element:
-        problem = h.p(".stop", id=f"{name}-wrong")[h.span(lang="en")[wrong[name]]] if name in wrong else None
+        problem = (
+            h.p(".stop", id=f"{name}-wrong", role="alert")[h.span(lang="en")[wrong[name]]] if name in wrong else None
+        )
         return h.div[h.label(for_=f"f-{name}")[visit.say(f"payments.f.{name}")], control, problem]
 
     def text(name: str, kind: str = "text", **more: str) -> h.Element:
@@ -178,10 +180,11 @@ def _form(visit: Visit, asked: Asked) -> h.Element:
                 text("amount_max", inputmode="decimal"),
             ],
         ],
-        h.button[visit.say("payments.filter")],
-        " ",
-        h.a(".button.second", href=address_with("/payments", {"merchant": given.get("merchant", "")}))[
-            visit.say("payments.clear")
+        h.div(".buttons")[
+            h.button[visit.say("payments.filter")],
+            h.a(".button.second", href=address_with("/payments", {"merchant": given.get("merchant", "")}))[
+                visit.say("payments.clear")
+            ],
         ],
     ]
 

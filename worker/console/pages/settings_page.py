@@ -7,9 +7,9 @@ from collections.abc import Sequence
 import htpy as h
 from aiohttp import web
 
-from worker.console.elements import Cells, Column, facts, table
+from worker.console.elements import Cells, Column, facts, table, taka
 from worker.console.layout import page
-from worker.console.pages.endpoint_parts import configured_endpoints
+from worker.console.pages.endpoint_parts import endpoint_name, endpoints_seen
 from worker.console.visit import Visit
 
 _OPERATORS = (Column("settings.name"), Column("settings.role"), Column("settings.merchants"))
@@ -47,9 +47,7 @@ async def show_settings(visit: Visit) -> web.StreamResponse:
         for merchant in visit.merchants
         for account in merchant.accounts
     ]
-    endpoints = [
-        (one.configured_id or one.host, one.merchant, ", ".join(one.types)) for one in configured_endpoints(visit)
-    ]
+    endpoints = [(endpoint_name(one), one.merchant, ", ".join(one.types)) for one in await endpoints_seen(visit)]
     return page(
         visit,
         visit.say("nav.settings"),
@@ -58,7 +56,7 @@ async def show_settings(visit: Visit) -> web.StreamResponse:
             visit,
             (
                 "settings.second_person",
-                visit.say("settings.never") if limit is None else visit.say("taka", amount=f"{limit:.2f}"),
+                visit.say("settings.never") if limit is None else taka(visit, limit),
             ),
             ("settings.public_url", config.settings.public_url),
             ("settings.archive", visit.say("settings.encrypted" if config.archive.keys else "settings.plain")),

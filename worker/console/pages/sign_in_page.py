@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from urllib.parse import quote
-
 import htpy as h
 from aiohttp import web
 
-from worker.console.access import COOKIE, new_session, set_session
+from worker.console.access import COOKIE, new_session, set_session, visit_of
 from worker.console.acted import acted
 from worker.console.elements import Column, form, moment, table
-from worker.console.layout import ASSETS, error_page, missing, page, plain_page, see_other
+from worker.console.layout import ASSETS, missing, page, see_other
 from worker.console.sign_in import TooManyFailures
+from worker.console.sign_in_form import kept_again, kept_form, sign_in_page
 from worker.console.visit import Guest, Visit, is_own_path, token_hash
 from worker.postgres.console_sessions import end_session, end_sessions, sessions_of
 
@@ -28,73 +27,33 @@ async def asset(guest: Guest) -> web.StreamResponse:
 
 
 async def show_sign_in(guest: Guest) -> web.StreamResponse:
-    return _sign_in_page(guest, guest.request.query.get("next", "/"))
+    query = guest.request.query
+    ended = guest.say("sign_in.ended") if "ended" in query else None
+    return sign_in_page(guest, query.get("next", "/"), ended)
 
 
 async def sign_in(guest: Guest) -> web.StreamResponse:
+    """Begin a session, and go on to the page that was wanted, or to the form that was sent when none was open."""
     given = {name: str(guest.form.get(name, "")) for name in ("name", "password", "code", "next")}
-    context, onward = guest.context, given["next"]
+    context, onward, kept = guest.context, given["next"], kept_again(guest.form)
     try:
         operator = await context.sign_in.operator(
             given["name"].strip(), given["password"], given["code"].strip(), guest.address
         )
     except TooManyFailures as slowed:
         seconds = max(1, round(slowed.seconds + 0.5))
-        answer = _sign_in_page(guest, onward, guest.say("sign_in.slow", seconds=seconds), status=429)
+        answer = sign_in_page(guest, onward, guest.say("sign_in.slow", seconds=seconds), status=429, kept=kept)
         answer.headers["Retry-After"] = str(seconds)
         return answer
     except TimeoutError:
-        return _sign_in_page(guest, onward, guest.say("sign_in.busy"), status=503)
+        return sign_in_page(guest, onward, guest.say("sign_in.busy"), status=503, kept=kept)
     if operator is None:
-        return _sign_in_page(guest, onward, guest.say("sign_in.wrong"), status=403)
-    to = see_other(onward if is_own_path(onward) else "/")
-    set_session(to, await new_session(guest, operator))
+        return sign_in_page(guest, onward, guest.say("sign_in.wrong"), status=403, kept=kept)
+    token = await new_session(guest, operator)
+    to = kept_form(visit_of(guest, operator, token), guest.form)
+    to = to or see_other(onward if is_own_path(onward) else "/")
+    set_session(to, token)
     return to
-
-
-def _sign_in_page(guest: Guest, onward: str, wrong: str | None = None, *, status: int = 200) -> web.Response:
-    if not guest.context.operators.console.operators:
-        return error_page(guest, 503, "no_operators")
-    fields = (
-        ("name", "sign_in.name", "text", "username"),
-        ("password", "sign_in.password", "password", "current-password"),
-        ("code", "sign_in.code", "text", "one-time-code"),
-    )
-    console, own = guest.context.operators.console, onward if is_own_path(onward) else "/"
-    inputs = [
-        (
-            h.label(for_=name)[guest.say(key)],
-            h.input(
-                f"#{name}",
-                type=kind,
-                name=name,
-                required=True,
-                autocomplete=known_as,
-                autocapitalize="none",
-                inputmode="numeric" if name == "code" else None,
-                maxlength="1000",
-            ),
-        )
-        for name, key, kind, known_as in fields
-    ]
-    onward_field = h.input(type="hidden", name="next", value=own)
-    by_password = console.oidc is None or any(one.password is not None for one in console.operators)
-    return plain_page(
-        guest,
-        guest.say("sign_in"),
-        h.p(".note.bad", role="alert")[wrong] if wrong else None,
-        console.oidc is not None
-        and h.p[
-            h.a(".button", href=f"/sign-in/oidc?next={quote(own, safe='')}")[
-                guest.say("oidc.sign_in", host=console.oidc.host)
-            ]
-        ],
-        by_password
-        and h.form(".stacked.card", method="post", action="/sign-in")[
-            onward_field, inputs, h.button[guest.say("sign_in")]
-        ],
-        status=status,
-    )
 
 
 async def show_sessions(visit: Visit) -> web.StreamResponse:

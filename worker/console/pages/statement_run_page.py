@@ -17,6 +17,7 @@ from worker.console.elements import Column, facts, form, moment, table, taka
 from worker.console.layout import missing, page, see_other
 from worker.console.pages.statement_parts import accounts_of, run_state
 from worker.console.route_table import may_act
+from worker.console.told_sentences import told
 from worker.console.visit import Visit
 from worker.postgres.statements.runs import read_line, read_rows, read_run
 from worker.postgres.statements.uploads import Note, add_note, read_notes
@@ -53,9 +54,8 @@ async def show_run(visit: Visit) -> web.StreamResponse:
         h.p[run_state(visit, run)],
         h.p(".note")[visit.say("books.stopped.why"), " ", h.span(lang="en")[run.stopped]] if run.stopped else None,
         _money(visit, report),
-        h.p[
+        h.div(".buttons")[
             h.a(".button", href=f"{here}/rows.csv")[visit.say("books.csv")],
-            " ",
             h.a(".button.second", href=f"{here}/report")[visit.say("books.print")],
         ],
         table(visit, visit.say("books.outcomes"), _OUTCOMES, _sums(visit, report), empty=visit.say("none")),
@@ -138,7 +138,7 @@ async def _line_page(visit: Visit, *, wrong: str | None = None) -> web.StreamRes
         facts(
             visit,
             ("books.outcome", _outcome(visit, row.outcome)),
-            ("books.why", h.span(lang="en")[row.why] if row.why else None),
+            ("books.why", told(visit, row.why) if row.why else None),
             ("books.ids", _ids(row)),
             ("books.there", _side(visit, row.there, row.status_there)),
             ("books.here", _side(visit, row.here, row.status_here)),
@@ -220,7 +220,7 @@ def _cells(visit: Visit, run: Run, row: Row, notes: dict[str, list[Note]]) -> Se
         _ids(row),
         _side(visit, row.there, row.status_there),
         _side(visit, row.here, row.status_here),
-        h.span(lang="en")[row.why] if row.why else None,
+        told(visit, row.why) if row.why else None,
         [h.p(".small")[f"{one.actor}: {one.words}"] for one in found] or None,
     )
 
@@ -228,7 +228,9 @@ def _cells(visit: Visit, run: Run, row: Row, notes: dict[str, list[Note]]) -> Se
 def _ids(row: Row) -> h.Node:
     names = [one for one in (row.reference, row.transaction_id, row.session_id) if one]
     link = h.a(".id", href=f"/find?q={row.payment_id}")[row.payment_id] if row.payment_id else None
-    return h.fragment[h.span(".id")[" · ".join(names)], h.br if names and link else None, link]
+    if not names:
+        return link
+    return h.fragment[h.span(".id")[" · ".join(names)], (h.br, link) if link else None]
 
 
 def _side(visit: Visit, amount: object, status: str | None) -> h.Node:

@@ -20,7 +20,7 @@ BOOKS: Mapping[str, tuple[str, str]] = {
     "books.upload": ("Upload and look at it", "আপলোড করে দেখুন"),
     "books.upload.file": (
         "Statement (CSV, TSV, XLSX or XLS, up to 20 MB)",
-        "স্টেটমেন্ট (CSV, TSV, XLSX বা XLS, ২০ মেগাবাইট পর্যন্ত)",
+        "স্টেটমেন্ট (CSV, TSV, XLSX বা XLS, 20 মেগাবাইট পর্যন্ত)",
     ),
     "books.upload.explain": (
         "The next page shows how each row is read. The file is deleted once it is reconciled.",

@@ -41,7 +41,7 @@ _HELD: Mapping[str, tuple[str, str]] = {
     ),
     "held.lead.one": (
         "1 payment is held, {amount}. It waits for {age}.",
-        "১টি পেমেন্ট আটকে আছে, {amount}। এটি {age} ধরে অপেক্ষায়।",
+        "1টি পেমেন্ট আটকে আছে, {amount}। এটি {age} ধরে অপেক্ষায়।",
     ),
     "held.none": ("Nothing is held. No payment waits for a person.", "কিছুই আটকে নেই। কোনো পেমেন্ট কারও অপেক্ষায় নেই।"),
     "held.table": ("Held payments, the longest held first", "আটকে থাকা পেমেন্ট, সবচেয়ে বেশি দিনেরটি আগে"),
@@ -81,7 +81,7 @@ _DECIDE: Mapping[str, tuple[str, str]] = {
     ),
     "decide.evidence": ("What the gateway answered", "গেটওয়ে যা উত্তর দিয়েছে"),
     "decide.what": ("Field", "তথ্য"),
-    "decide.step_one": ("1. Choose what is true", "১. যা সত্য তা বেছে নিন"),
+    "decide.step_one": ("1. Choose what is true", "1. যা সত্য তা বেছে নিন"),
     "decide.status": ("The payment is", "পেমেন্টটি"),
     "decide.means.pending": (
         "nothing is known yet; the gateway is asked on",
@@ -99,7 +99,7 @@ _DECIDE: Mapping[str, tuple[str, str]] = {
         "গেটওয়ের লেনদেন আইডি, যদি না থাকে (ঐচ্ছিক)",
     ),
     "decide.see": ("See what it changes", "কী বদলাবে দেখুন"),
-    "decide.step_two": ("2. What the shop will be told", "২. দোকানকে যা জানানো হবে"),
+    "decide.step_two": ("2. What the shop will be told", "2. দোকানকে যা জানানো হবে"),
     "decide.event": (
         "The shop will be told {event}, version {version}.",
         "দোকানকে জানানো হবে {event}, সংস্করণ {version}।",
@@ -114,7 +114,7 @@ _DECIDE: Mapping[str, tuple[str, str]] = {
     "decide.after": ("Afterwards", "পরে"),
     "decide.file": (
         "A file as evidence: PDF, PNG, JPEG or text, at most 2 MiB (optional). It is stored encrypted.",
-        "প্রমাণের ফাইল: PDF, PNG, JPEG বা টেক্সট, সর্বোচ্চ ২ MiB (ঐচ্ছিক)। এটি এনক্রিপ্ট করে রাখা হয়।",
+        "প্রমাণের ফাইল: PDF, PNG, JPEG বা টেক্সট, সর্বোচ্চ 2 MiB (ঐচ্ছিক)। এটি এনক্রিপ্ট করে রাখা হয়।",
     ),
     "decide.two": (
         "Two people decide about this amount: you propose it, and another person approves it.",
@@ -126,12 +126,12 @@ _DECIDE: Mapping[str, tuple[str, str]] = {
     ),
     "decide.propose": ("Propose it", "প্রস্তাব দিন"),
     "decide.do_it": ("Decide so", "এই সিদ্ধান্ত নিন"),
-    "decide.wrong": ("{field}: {words}", "{field}: {words}"),
+    "decide.wrong": ("Wrong fields: {count}. See below.", "ভুল ঘর: {count}টি। নিচে দেখুন।"),
     "decide.held_list": ("All held payments", "সব আটকে থাকা পেমেন্ট"),
 }
 _APPROVALS: Mapping[str, tuple[str, str]] = {
     "approvals.lead": ("{count} proposals wait for a second person.", "{count}টি প্রস্তাব দ্বিতীয় ব্যক্তির অপেক্ষায়।"),
-    "approvals.lead.one": ("1 proposal waits for a second person.", "১টি প্রস্তাব দ্বিতীয় ব্যক্তির অপেক্ষায়।"),
+    "approvals.lead.one": ("1 proposal waits for a second person.", "1টি প্রস্তাব দ্বিতীয় ব্যক্তির অপেক্ষায়।"),
     "approvals.none": ("No proposal waits for a second person.", "কোনো প্রস্তাব দ্বিতীয় ব্যক্তির অপেক্ষায় নেই।"),
     "approvals.table": ("Proposals, the oldest first", "প্রস্তাব, পুরোনোটি আগে"),
     "approvals.payment": ("Payment", "পেমেন্ট"),

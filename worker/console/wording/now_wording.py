@@ -21,6 +21,9 @@ NOW: Mapping[str, tuple[str, str]] = {
         "{account}: questions to the gateway fail; last answer {since}.",
         "{account}: গেটওয়েকে করা প্রশ্ন ব্যর্থ হচ্ছে; শেষ উত্তর {since}।",
     ),
+    "now.see_held": ("See what is held", "আটকে থাকা পেমেন্ট দেখুন"),
+    "now.see_gateway": ("See the gateway", "গেটওয়ে দেখুন"),
+    "now.see_endpoint": ("See the endpoint", "এন্ডপয়েন্ট দেখুন"),
     "now.since": ("{age} ago", "{age} আগে"),
     "now.since_never": ("never", "কখনো আসেনি"),
     "now.waiting": (
