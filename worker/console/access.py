@@ -113,7 +113,7 @@ async def _enter(guest: Guest, routes: Routes, known: list[Guest]) -> web.Stream
 
 
 async def _confirmed(visit: Visit) -> str | None:
-    """None where the operator confirms this act: by password, new code or new sign-in. Else the key of what is wrong."""
+    """None where the operator confirms this act by password, new code or new sign-in. Else the key of what is wrong."""
     given, by_provider = str(visit.form.get("confirm", "")), visit.context.operators.console.oidc is not None
     if by_provider and not given:
         return None if await used_confirmation(visit) else "confirm.elsewhere"
