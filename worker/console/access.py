@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 from collections.abc import Mapping
+from contextlib import AsyncExitStack
 from typing import Any
 from urllib.parse import quote, urlsplit
 
@@ -20,11 +21,14 @@ from consumers.ports.unavailable import DatabaseUnavailable, error_name
 from worker.config.console import Operator
 from worker.config.operators import credentials_of
 from worker.console.form_files import read_files
-from worker.console.layout import error_page, language_of
+from worker.console.layout import Page, error_page, language_of
 from worker.console.route_table import KB, OpenRoute, Route
 from worker.console.sign_in import TooManyFailures
+from worker.console.turns import OutOfTurn
 from worker.console.visit import ConsoleContext, Guest, Visit, form_token, token_hash
 from worker.postgres.console_sessions import LONGEST, begin_session, find_session
+from worker.postgres.driver_errors import StatementTooLong
+from worker.postgres.pools import READ_SECONDS
 from worker.runtime.peer_addresses import is_in, read_address
 
 COOKIE = "__Host-payproof"
@@ -33,6 +37,8 @@ Routes = Mapping[tuple[str, str], Route | OpenRoute]
 
 SLOWEST = 128 * KB
 """In bytes a second: a file that comes more slowly is cut off."""
+
+RETRY_AFTER = "5"
 
 log = structlog.get_logger()
 
@@ -53,25 +59,45 @@ def entering(context: ConsoleContext, routes: Routes) -> Middleware:
         del handler  # those of the table are called, and no others
         guest = Guest(request=request, context=context, language=language_of(request), form={})
         try:
-            return await _enter(guest, routes)
-        except Denied as denied:
-            return error_page(guest, denied.status, denied.name, denied.key, **denied.values)
-        except web.HTTPBadRequest:
-            return error_page(guest, 400, "forged")
-        except web.HTTPRequestEntityTooLarge:
-            return error_page(guest, 413, "too_large")
-        except TooManyFailures as slowed:
-            answer = error_page(guest, 429, "confirm", "sign_in.slow", seconds=_whole(slowed.seconds))
-            answer.headers["Retry-After"] = str(_whole(slowed.seconds))
-            return answer
-        except (DatabaseUnavailable, TimeoutError) as error:
-            log.warning("console.unavailable", error=error_name(error))
-            return error_page(guest, 503, "unavailable")
-        except Exception:
-            log.exception("console.failed")
-            return error_page(guest, 500, "failed")
+            return await _written(await _enter(guest, routes))
+        except Exception as error:  # noqa: BLE001 - each has its page, and the log has what nobody expected
+            return await _written(_refusal(guest, error))
 
     return enter
+
+
+async def _written(answer: web.StreamResponse) -> web.StreamResponse:
+    if isinstance(answer, Page):
+        await answer.write_text()
+    return answer
+
+
+def _refusal(guest: Guest, error: Exception) -> web.StreamResponse:
+    """The page that says why the request was not answered."""
+    match error:
+        case Denied():
+            return error_page(guest, error.status, error.name, error.key, **error.values)
+        case web.HTTPBadRequest():
+            return error_page(guest, 400, "forged")
+        case web.HTTPRequestEntityTooLarge():
+            return error_page(guest, 413, "too_large")
+        case TooManyFailures():
+            answer = error_page(guest, 429, "confirm", "sign_in.slow", seconds=_whole(error.seconds))
+            answer.headers["Retry-After"] = str(_whole(error.seconds))
+            return answer
+        case OutOfTurn():
+            log.warning("console.out_of_turn", why=str(error))
+            answer = error_page(guest, 429, "turns")
+            answer.headers["Retry-After"] = RETRY_AFTER
+            return answer
+        case StatementTooLong():
+            log.warning("console.too_long", path=guest.request.path)
+            return error_page(guest, 503, "too_long", seconds=READ_SECONDS)
+        case DatabaseUnavailable() | TimeoutError():
+            log.warning("console.unavailable", error=error_name(error))
+            return error_page(guest, 503, "unavailable")
+    log.error("console.failed", exc_info=error)
+    return error_page(guest, 500, "failed")
 
 
 async def _enter(guest: Guest, routes: Routes) -> web.StreamResponse:
@@ -93,10 +119,20 @@ async def _enter(guest: Guest, routes: Routes) -> web.StreamResponse:
     form = await _form(request, route.max_body) if request.method == "POST" else {}
     if request.method == "POST" and not _is_of(form, token):
         raise Denied(403, "forged")
-    visit = Visit(request=request, context=context, language=guest.language, form=form, operator=operator, token=token)
-    if route.confirms and not await context.sign_in.confirmed(operator, str(form.get("confirm", ""))):
-        raise Denied(403, "confirm", "confirm.wrong")
-    answer = await route.handler(visit)
+    async with AsyncExitStack() as turn:
+        await turn.enter_async_context(context.turns.of(operator.name))
+        visit = Visit(
+            request=request,
+            context=context,
+            language=guest.language,
+            form=form,
+            operator=operator,
+            token=token,
+            turn=turn,
+        )
+        if route.confirms and not await context.sign_in.confirmed(operator, str(form.get("confirm", ""))):
+            raise Denied(403, "confirm", "confirm.wrong")
+        answer = await route.handler(visit)
     if cookie:
         set_session(answer, token)
     return answer

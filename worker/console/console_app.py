@@ -14,7 +14,8 @@ from worker.console.console_routes import ROUTES
 from worker.console.layout import HEADERS
 from worker.console.route_table import Route
 from worker.console.sign_in import SignIn
-from worker.console.visit import HEAVY_AT_ONCE, ConsoleContext
+from worker.console.turns import AT_ONCE, LINE, WAIT_SECONDS, Turns
+from worker.console.visit import HEAVY_AT_ONCE, HEAVY_LINE, HEAVY_WAIT_SECONDS, ConsoleContext
 from worker.ingress.rate_limits import RateLimits
 from worker.postgres.database import Database
 from worker.runtime.http_listener import guarded
@@ -31,7 +32,9 @@ def console_app(config: Config, operators: Operators, database: Database, claims
         claims=claims,
         sign_in=SignIn(operators, database),
         senders=RateLimits(config.settings.trusted_proxies),
+        turns=Turns(AT_ONCE, WAIT_SECONDS, LINE),
         heavy=asyncio.Semaphore(HEAVY_AT_ONCE),
+        heavy_turns=Turns(1, HEAVY_WAIT_SECONDS, HEAVY_LINE),
         menu=menu,
     )
     app = web.Application(middlewares=[entering(context, {(one.method, one.path): one for one in ROUTES})])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Collection, Mapping
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import datetime
 from hashlib import sha256
 from typing import Any
@@ -20,18 +20,22 @@ from worker.config.console import Operator
 from worker.config.operators import Operators
 from worker.console.form_files import FormFile
 from worker.console.sign_in import SignIn
+from worker.console.turns import Turns
 from worker.console.wording import say
 from worker.ingress.rate_limits import RateLimits
 from worker.postgres.database import Database
 
 HEAVY_AT_ONCE = 2
 HEAVY_WAIT_SECONDS, HEAVY_SECONDS = 20.0, 120.0
+HEAVY_LINE = 5
+"""So many heavy requests of one operator may wait for that operator's own."""
 
 
 class ConsoleContext(Struct, frozen=True, kw_only=True):
     """What every page may use. `database` is the console's own small pool; claims go by `claims`.
 
-    `heavy` is for large files and long downloads: few at once, or they would take all memory and connections.
+    `turns` bounds what an operator does at once. `heavy` is for large files and long downloads: few at once, or they
+    would take all memory and connections, and of each operator one (`heavy_turns`).
     `menu`: the roles that may open a page, by its path.
     """
 
@@ -42,7 +46,9 @@ class ConsoleContext(Struct, frozen=True, kw_only=True):
     claims: ClaimPublisher
     sign_in: SignIn
     senders: RateLimits
+    turns: Turns
     heavy: asyncio.Semaphore
+    heavy_turns: Turns
     menu: Mapping[str, Collection[OperatorRole]]
 
     def address(self, request: web.Request) -> str:
@@ -68,10 +74,11 @@ class Guest(Struct, frozen=True, kw_only=True):
 
 
 class Visit(Guest, frozen=True, kw_only=True):
-    """A request by an operator. `token` is the session's, as the browser's cookie has it."""
+    """A request by an operator. `token` is the session's, as the browser's cookie has it. `turn` is the operator's."""
 
     operator: Operator
     token: str
+    turn: AsyncExitStack
 
     @property
     def database(self) -> Database:
@@ -79,14 +86,19 @@ class Visit(Guest, frozen=True, kw_only=True):
 
     @asynccontextmanager
     async def heavy(self) -> AsyncIterator[None]:
-        """A turn for what takes much memory or a connection for long. Raises TimeoutError where none is free."""
-        async with asyncio.timeout(HEAVY_WAIT_SECONDS):
-            await self.context.heavy.acquire()
-        try:
-            async with asyncio.timeout(HEAVY_SECONDS):
-                yield
-        finally:
-            self.context.heavy.release()
+        """A turn for what takes much memory or a connection for long, in place of the operator's other turn.
+
+        Raises OutOfTurn where the operator has one already, and TimeoutError where none is free.
+        """
+        await self.turn.aclose()
+        async with self.context.heavy_turns.of(self.operator.name):
+            async with asyncio.timeout(HEAVY_WAIT_SECONDS):
+                await self.context.heavy.acquire()
+            try:
+                async with asyncio.timeout(HEAVY_SECONDS):
+                    yield
+            finally:
+                self.context.heavy.release()
 
     @property
     def now(self) -> datetime:
