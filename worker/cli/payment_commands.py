@@ -53,7 +53,7 @@ def list_payments_command(
     from worker.cli.held_command import work_records
     from worker.cli.payment_rows import print_page, print_work
     from worker.postgres.reads.differences import read_differences
-    from worker.postgres.reads.reading import PageWithSummary, read_page
+    from worker.postgres.reads.reading import PageWithSummary, read_whole_page
     from worker.postgres.reads.work_list import WorkList, read_work
     from worker.postgres.server.opened import opened_as_it_is
 
@@ -70,7 +70,7 @@ def list_payments_command(
                 work = await read_work(database, whose, query)
                 payments = [one.payment for one in work.held]
                 return work, await read_differences(database, payments, config.accounts, config.checks)
-            return await read_page(database, whose, query, None), {}
+            return await read_whole_page(database, whose, query), {}
 
     found, differences = asyncio.run(read())
     if isinstance(found, WorkList):

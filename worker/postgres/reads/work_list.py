@@ -16,7 +16,7 @@ from schemas.requests import ListQuery
 from schemas.words import Hold
 from worker.postgres.database import Reads
 from worker.postgres.ledger.rows import PAYMENT, payment_of
-from worker.postgres.reads.reading import matching
+from worker.postgres.reads.reading import looking
 
 ZERO = Decimal("0.00")
 
@@ -72,7 +72,8 @@ async def read_work_of_all(database: Reads, merchants: Sequence[str], query: Lis
 
 async def read_work(database: Reads, merchant: str, query: ListQuery) -> WorkList:
     """The work list of a query, whose `hold` has to be given. All of it is of one moment."""
-    where, values = matching(merchant, query)
+    look = looking(merchant, query)
+    where, values = f"{look.seen} AND {look.fits}", look.values
     async with (
         database.connection() as connection,
         connection.transaction(isolation="repeatable_read", readonly=True),
