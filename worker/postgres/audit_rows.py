@@ -21,9 +21,8 @@ _ADD = """
 _RECORD = "a.id, a.at, a.actor, a.via, a.address, a.key, a.action, a.merchant, a.payment_id, a.subject, a.why, a.detail"
 _OF_ALL = f"SELECT {_RECORD} FROM audit a WHERE a.id < $1 ORDER BY a.id DESC LIMIT $2"  # noqa: S608 - our own words
 _OF_PAYMENT = f"""
-    SELECT {_RECORD} FROM audit a WHERE (a.payment_id, a.id) < ($3, $1) AND (a.payment_id, a.id) > ($3, -1)
-        AND a.payment_id IS NOT NULL AND ($4::text[] IS NULL OR a.merchant = ANY($4))
-    ORDER BY a.payment_id DESC, a.id DESC LIMIT $2
+    SELECT {_RECORD} FROM audit a WHERE a.payment_id = $3 AND a.id < $1 AND ($4::text[] IS NULL OR a.merchant = ANY($4))
+    ORDER BY a.id + 0 DESC LIMIT $2
 """  # noqa: S608
 _OF_MERCHANTS = f"""
     SELECT {_RECORD} FROM unnest($3::text[]) AS m (id) CROSS JOIN LATERAL (
@@ -34,7 +33,7 @@ _OF_MERCHANTS = f"""
 """  # noqa: S608
 """The newest of each merchant, merged: a merchant whose records are all old would else be looked for among all others'.
 
-These conditions have a form that only the index with the merchant, or the payment, serves.
+Only the index with the merchant serves these conditions, and none serves `id + 0`: few records are about one payment.
 """
 NEWEST = 2**63 - 1
 

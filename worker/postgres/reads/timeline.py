@@ -21,16 +21,15 @@ PAGE = 500
 AT_EACH_END = 200
 BETWEEN = 200
 
-_BETWEEN = "(payment_id, seq) > ($1, {after}) AND (payment_id, seq) < ($1, {before})"
-"""Only the index by payment fits this form. With `payment_id = $1`, a planner that knows this payment as a frequent one
-reads the entries of all payments in the order of `seq`.
+_ENTRIES = "SELECT seq, at, kind, data FROM entries WHERE"
+_SINCE = f"(payment_id, seq) > ($1, {{after}}) AND (payment_id, seq) < ($1, {2**63 - 1})"
+_ALL = _SINCE.format(after=-1)
+_LEFT = "payment_id = $1 AND seq > $2 AND seq < $3"
+"""A planner that knows the payment for a frequent one reads the entries of all payments in the order of `seq`, up to a
+LIMIT. It cannot where the order is that of the index by payment (`_SINCE`), or of no index (`seq + 0`).
 """
 
-_ENTRIES = "SELECT seq, at, kind, data FROM entries WHERE"
-_ALL, _LEFT = _BETWEEN.format(after=-1, before=2**63 - 1), _BETWEEN.format(after="$2::bigint", before="$3::bigint")
-_PAGE = f"""
-    {_ENTRIES} {_BETWEEN.format(after="$2::bigint", before=2**63 - 1)} ORDER BY payment_id, seq LIMIT $3
-"""
+_PAGE = f"{_ENTRIES} {_SINCE.format(after='$2::bigint')} ORDER BY payment_id, seq LIMIT $3"
 _ENDS = f"""
     SELECT
         (SELECT max(seq) FROM (
@@ -39,18 +38,16 @@ _ENDS = f"""
             SELECT seq FROM entries WHERE {_ALL} ORDER BY payment_id DESC, seq DESC LIMIT $2) AS last) AS since
 """  # noqa: S608 - our own words
 _AT_ENDS = f"""
-    ({_ENTRIES} {_BETWEEN.format(after=-1, before="$2::bigint + 1")})
-    UNION ALL ({_ENTRIES} {_BETWEEN.format(after="greatest($2::bigint, $3::bigint - 1)", before=2**63 - 1)})
-    ORDER BY seq
+    {_ENTRIES} payment_id = $1 AND seq <= $2
+    UNION ALL {_ENTRIES} payment_id = $1 AND seq >= greatest($2 + 1, $3) ORDER BY seq
 """
 _MATTERS = f"""
     ({_ENTRIES} {_LEFT} AND (
         kind IN ('decision', 'event', 'delivery', 'resolution')
         OR kind = 'answer' AND data ? 'status' AND data ->> 'status' <> 'pending')
-    ORDER BY payment_id DESC, seq DESC LIMIT $4)
+    ORDER BY seq + 0 DESC LIMIT $4)
     UNION ALL
-    ({_ENTRIES} {_LEFT} AND kind = 'claim' AND data ->> 'said' = 'success'
-    ORDER BY payment_id DESC, seq DESC LIMIT 1)
+    ({_ENTRIES} {_LEFT} AND kind = 'claim' AND data ->> 'said' = 'success' ORDER BY seq + 0 DESC LIMIT 1)
     ORDER BY seq
 """
 _COUNTED = f"""
