@@ -10,6 +10,7 @@ import pytest
 
 from tests.consoles import Console, running_console
 from tests.processes import until
+from worker.console.operator_turns import OutOfTurn, Turns
 from worker.postgres.database import Database
 
 SECONDS = 30.0
@@ -44,19 +45,53 @@ async def waiting(database: Database, count: int) -> None:
     await until(look, what=f"{count} statements that wait", seconds=SECONDS)
 
 
-async def test_a_person_holds_two_connections_at_most_and_others_go_on(
-    database: Database, console: Console, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_person_holds_two_connections_at_most_and_others_go_on(database: Database, console: Console) -> None:
     vera, again, omar = [await console.signed_in(name) for name in ("vera", "vera", "omar")]
     async with asyncio.timeout(SECONDS), asyncio.TaskGroup() as group, slow_audit(database):
         slow = [group.create_task(one.get("/audit")) for one in (vera, again)]
         await waiting(database, 2)
-        others = [group.create_task(vera.get("/audit")) for _ in range(20)]
+        others = [group.create_task(vera.get("/audit")) for _ in range(10)]
         for path in ("/", "/payments", "/held"):
             assert (await omar.get(path)).status == 200
         await waiting(database, 2)
     assert [(await one).status for one in slow] == [200, 200]
     assert {(await one).status for one in others} == {200}
+
+
+async def test_the_line_of_a_person_is_short(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("worker.console.console_app.LINE", 1)
+    monkeypatch.setattr("worker.console.console_app.OF_A_SESSION", 3)
+    async with running_console(database) as console:
+        vera, again, omar = [await console.signed_in(name) for name in ("vera", "vera", "omar")]
+        async with asyncio.timeout(SECONDS), asyncio.TaskGroup() as group, slow_audit(database):
+            here = [group.create_task(vera.get("/audit")) for _ in range(2)]
+            await waiting(database, 2)
+            here.append(group.create_task(vera.get("/settings")))
+            refused = group.create_task(again.get("/settings"))  # of the same person, in another window
+            done, _ = await asyncio.wait({refused, here[2]}, return_when=asyncio.FIRST_COMPLETED)
+            assert [one.result().status for one in done] == [429]
+            assert (await omar.get("/settings")).status == 200
+        assert sorted([(await one).status for one in here] + [(await refused).status]) == [200, 200, 200, 429]
+
+
+async def test_turns_are_forgotten_once_nobody_waits() -> None:
+    turns = Turns(1, 5.0, 1)
+    async with turns.of("vera"):
+        async with turns.of("omar"):
+            pass
+        waiting = asyncio.create_task(_taken(turns))
+        await asyncio.sleep(0)
+        with pytest.raises(OutOfTurn, match="2 requests are here already"):
+            async with turns.of("vera"):
+                pass
+    await waiting
+    assert not turns._turns
+    assert not turns._here
+
+
+async def _taken(turns: Turns) -> None:
+    async with turns.of("vera"):
+        pass
 
 
 async def test_a_request_without_a_turn_is_refused_in_words(

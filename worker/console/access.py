@@ -22,9 +22,9 @@ from worker.config.console import Operator
 from worker.config.operators import credentials_of
 from worker.console.form_files import read_files
 from worker.console.layout import Page, error_page, language_of
+from worker.console.operator_turns import REFUSED_SECONDS, OutOfTurn
 from worker.console.route_table import KB, OpenRoute, Route
 from worker.console.sign_in import TooManyFailures
-from worker.console.turns import OutOfTurn
 from worker.console.visit import ConsoleContext, Guest, Visit, form_token, token_hash
 from worker.postgres.console_sessions import LONGEST, begin_session, find_session
 from worker.postgres.driver_errors import StatementTooLong
@@ -59,7 +59,11 @@ def entering(context: ConsoleContext, routes: Routes) -> Middleware:
         del handler  # those of the table are called, and no others
         guest = Guest(request=request, context=context, language=language_of(request), form={})
         try:
-            return await _written(await _enter(guest, routes))
+            async with context.sessions.of(request.cookies.get(COOKIE) or object()):
+                return await _written(await _enter(guest, routes))
+        except OutOfTurn as refused:
+            await asyncio.sleep(REFUSED_SECONDS)
+            return await _written(_refusal(guest, refused))
         except Exception as error:  # noqa: BLE001 - each has its page, and the log has what nobody expected
             return await _written(_refusal(guest, error))
 

@@ -12,9 +12,9 @@ from worker.config.operators import Operators
 from worker.console.access import entering
 from worker.console.console_routes import ROUTES
 from worker.console.layout import HEADERS
+from worker.console.operator_turns import AT_ONCE, LINE, OF_A_SESSION, WAIT_SECONDS, Turns
 from worker.console.route_table import Route
 from worker.console.sign_in import SignIn
-from worker.console.turns import AT_ONCE, LINE, WAIT_SECONDS, Turns
 from worker.console.visit import HEAVY_AT_ONCE, HEAVY_LINE, HEAVY_WAIT_SECONDS, ConsoleContext
 from worker.ingress.rate_limits import RateLimits
 from worker.postgres.database import Database
@@ -32,6 +32,7 @@ def console_app(config: Config, operators: Operators, database: Database, claims
         claims=claims,
         sign_in=SignIn(operators, database),
         senders=RateLimits(config.settings.trusted_proxies),
+        sessions=Turns(OF_A_SESSION),
         turns=Turns(AT_ONCE, WAIT_SECONDS, LINE),
         heavy=asyncio.Semaphore(HEAVY_AT_ONCE),
         heavy_turns=Turns(1, HEAVY_WAIT_SECONDS, HEAVY_LINE),

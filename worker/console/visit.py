@@ -19,8 +19,8 @@ from worker.config import Config, Merchant
 from worker.config.console import Operator
 from worker.config.operators import Operators
 from worker.console.form_files import FormFile
+from worker.console.operator_turns import Turns
 from worker.console.sign_in import SignIn
-from worker.console.turns import Turns
 from worker.console.wording import say
 from worker.ingress.rate_limits import RateLimits
 from worker.postgres.database import Database
@@ -34,8 +34,9 @@ HEAVY_LINE = 5
 class ConsoleContext(Struct, frozen=True, kw_only=True):
     """What every page may use. `database` is the console's own small pool; claims go by `claims`.
 
-    `turns` bounds what an operator does at once. `heavy` is for large files and long downloads: few at once, or they
-    would take all memory and connections, and of each operator one (`heavy_turns`).
+    `turns` bounds what an operator does at once, and `sessions` what a session does. `heavy` is for large files and
+    long downloads: few at once, or they would take all memory and connections, and of each operator one
+    (`heavy_turns`).
     `menu`: the roles that may open a page, by its path.
     """
 
@@ -46,6 +47,7 @@ class ConsoleContext(Struct, frozen=True, kw_only=True):
     claims: ClaimPublisher
     sign_in: SignIn
     senders: RateLimits
+    sessions: Turns
     turns: Turns
     heavy: asyncio.Semaphore
     heavy_turns: Turns
