@@ -24,18 +24,22 @@ from tests.bench.http_load import Connection
 from tests.bench.million import payment_id
 from tests.harness import environment
 
-THINKS_SECONDS = 0.5
-READY_SECONDS = 60.0
+THINKS_SECONDS = 1.0
+READY_SECONDS, ENDING_SECONDS = 60.0, 10.0
 ANSWER_BYTES = 2**26
 
 
 class People(Struct, frozen=True, kw_only=True, tag=True):
-    """People with these headers, who click through `paths` at random until they are told to stop."""
+    """People with these headers, who click through `paths` at random until they are told to stop.
+
+    `thinks`: seconds from a page to the next one, more or less.
+    """
 
     url: str
     headers: Sequence[Mapping[str, str]]
     paths: Sequence[str]
     seed: int
+    thinks: float = THINKS_SECONDS
 
 
 class Buyers(Struct, frozen=True, kw_only=True, tag=True):
@@ -105,16 +109,24 @@ async def _people(load: People, stop: asyncio.Event) -> Answers:
     milliseconds, statuses = list[float](), defaultdict[str, int](int)
 
     async def click(browser: Browser, choose: random.Random) -> None:
-        await asyncio.sleep(choose.random() * THINKS_SECONDS)
+        await asyncio.sleep(choose.random() * load.thinks)
         while not stop.is_set():
             taken = await browser.take(choose.choice(load.paths))
             milliseconds.append(taken.seconds * 1000)
             statuses[str(taken.status)] += 1
-            await asyncio.sleep(choose.uniform(0.5, 1.5) * THINKS_SECONDS)
+            await asyncio.sleep(choose.uniform(0.5, 1.5) * load.thinks)
 
-    async with http_session() as http, asyncio.TaskGroup() as group:
-        for number, headers in enumerate(load.headers):
-            group.create_task(click(Browser(http, load.url, headers), random.Random(load.seed + number)))
+    async with http_session() as http:
+        people = enumerate(load.headers)
+        clicking = [
+            asyncio.create_task(click(Browser(http, load.url, headers), random.Random(load.seed + number)))
+            for number, headers in people
+        ]
+        await stop.wait()
+        _, left = await asyncio.wait(clicking, timeout=ENDING_SECONDS)
+        for one in left:
+            one.cancel()  # such as a long file; it is not counted
+        await asyncio.gather(*clicking, return_exceptions=True)
     return Answers(milliseconds, statuses)
 
 

@@ -2,8 +2,9 @@
 
 A real PostgreSQL holds `--payments` payments of one shop (`--keep DIRECTORY` keeps it for the next run), and `serve`
 runs twice: ingress, and the console, which everybody signs in to by its form. Each page is taken `--times` times, and
-so are the API's lists. Then `--people` people click through all of them, by turns with nobody, `--rounds` times, while
-buyers return and look, so many a second. `--together` runs both roles in one process.
+so are the API's lists. Then buyers return and look, so many a second: by turns beside nobody, beside `--people` people
+who click through all pages, and beside these and one person whose script loads 100 lists and files at once. This is
+repeated `--rounds` times. `--together` runs both roles in one process.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 from base64 import b64encode
+from collections import Counter, defaultdict
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, ExitStack, asynccontextmanager
 from datetime import datetime
@@ -19,7 +21,7 @@ from pathlib import Path
 import asyncpg
 from msgspec import Struct
 
-from tests.bench.clicking import Answers, Buyers, People, running
+from tests.bench.clicking import Answers, Buyers, Load, People, running
 from tests.bench.console_client import (
     KEY,
     PEOPLE,
@@ -41,6 +43,9 @@ from worker.console.access import COOKIE
 
 PAYMENTS, TIMES, ROUNDS, SECONDS, LOOKS, RETURNS = 1_000_000, 20, 3, 15.0, 50.0, 20.0
 GOAL_MS = 100.0
+SCRIPT = "anis"
+"""The person with the script."""
+
 READY_SECONDS = 60.0
 
 _CONFIG = """
@@ -157,7 +162,8 @@ async def main() -> None:
                         words.times)  # fmt: skip
             await _each("the API", shop(http, serving.public), _api(words.payments, newest, words.like), words.times)
         if words.rounds:
-            await _beside(serving, headers[1:], list(pages.values()), words)
+            script = {"Cookie": f"{COOKIE}={await sign_in(http, serving.console, SCRIPT)}"}
+            await _beside(serving, headers[1:], script, list(pages.values()), words)
 
 
 async def _newest(url: str) -> datetime:
@@ -202,30 +208,44 @@ def _is_good(taken: Sequence[Taken]) -> bool:
 
 
 async def _beside(
-    serving: Served, headers: Sequence[Mapping[str, str]], paths: Sequence[str], words: argparse.Namespace
+    serving: Served,
+    headers: Sequence[Mapping[str, str]],
+    script: Mapping[str, str],
+    paths: Sequence[str],
+    words: argparse.Namespace,
 ) -> None:
     print(f"\nbuyers beside {words.people} people, by turns, {words.seconds:g} s each; {LOOKS:g} look and {RETURNS:g} "
           "return a second, milliseconds")  # fmt: skip
+    people = People(url=serving.console, headers=headers, paths=paths, seed=1)
+    searches = [f"/payments?amount_min={amount}&amount_max={amount}" for amount in range(5_100, 5_150)]
+    attack = People(url=serving.console, headers=[script] * 100, paths=[*searches, "/payments.csv"], seed=2, thinks=0.0)
+    beside: dict[str, dict[str, Load]] = {
+        "nobody": {},
+        "people": {"their pages": people},
+        "people and a script": {"their pages": people, "the script's": attack},
+    }
+    all_told = defaultdict[tuple[str, str], list[Answers]](list)
     for nth in range(words.rounds):
-        for people in (0, words.people):
+        buyers = {"port": serving.port, "payments": words.payments, "seed": nth}
+        looks = Buyers(per_second=LOOKS, returns=False, **buyers)
+        returns = Buyers(per_second=RETURNS, returns=True, **buyers)
+        for who, others in beside.items():
             async with AsyncExitStack() as stack:
-                buyers = {"port": serving.port, "payments": words.payments, "seed": nth}
-                loads = {
-                    "look": Buyers(per_second=LOOKS, returns=False, **buyers),
-                    "return": Buyers(per_second=RETURNS, returns=True, **buyers),
-                    **(
-                        {"pages": People(url=serving.console, headers=headers, paths=paths, seed=nth)} if people else {}
-                    ),
-                }
-                begun = {name: await stack.enter_async_context(running(load)) for name, load in loads.items()}
+                loads = {"a look": looks, "a return": returns, **others}
+                begun = {what: await stack.enter_async_context(running(load)) for what, load in loads.items()}
                 await asyncio.sleep(words.seconds)
-                told = {name: _told(await one.over()) for name, one in begun.items()}
-            for name, line in told.items():
-                print(f"{people:3} people, {name:7} {line}", flush=True)
+                for what, one in begun.items():
+                    all_told[who, what].append(await one.over())
+                    print(f"round {nth + 1}, beside {who:20} {what:13} {_told(all_told[who, what][-1:])}", flush=True)
+    print()
+    for (who, what), answers in all_told.items():
+        print(f"all rounds, beside {who:20} {what:13} {_told(answers)}", flush=True)
 
 
-def _told(answers: Answers) -> str:
-    return f"{spread(answers.milliseconds)}; {dict(answers.statuses)}" if answers.milliseconds else "none"
+def _told(answers: Sequence[Answers]) -> str:
+    milliseconds = [one for each in answers for one in each.milliseconds]
+    statuses = sum((Counter(each.statuses) for each in answers), Counter[str]())
+    return f"{spread(milliseconds)}; {dict(statuses)}" if milliseconds else "none"
 
 
 if __name__ == "__main__":
