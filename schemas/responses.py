@@ -15,7 +15,8 @@ from schemas.words import EntryKind, EventType, Status
 class Summary(Struct, frozen=True, kw_only=True):
     """Of all payments that match, not of the page alone. Completed means status `completed` and no hold.
 
-    `capped`: more than the newest 50,000 may match, and the sums are of those alone. `from` and `to` ask for fewer.
+    `capped`: older payments than the newest 50,000 were not looked at, and the sums are of those that match among
+    these. `from` and `to` ask for fewer.
     """
 
     count: int
@@ -26,7 +27,10 @@ class Summary(Struct, frozen=True, kw_only=True):
 
 
 class PaymentPage(Struct, frozen=True, kw_only=True):
-    """Newest first. `next_cursor` is null on the last page."""
+    """Newest first. `next_cursor` is null on the last page alone.
+
+    Two seconds are spent to find a page's payments. Where few of very many match, it may be short, or empty.
+    """
 
     payments: list[PaymentView]
     next_cursor: str | None

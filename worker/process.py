@@ -41,7 +41,7 @@ from worker.telemetry.tracing import OFF, Tracing, tracing_of
 
 ROLES = ("ingress", "consume", "sweep", "relay", "deliver", "reconcile", "console")
 HTTP_DRAIN_SECONDS = 10
-OPERATORS_CONNECTIONS = 100
+OPERATORS_CONNECTIONS, CONSOLE_CONNECTIONS = 100, 400
 UPLOAD_SECONDS, UPLOADS_BYTES = 240.0, 96 * 1024 * 1024
 """For files that people upload to the console, each of 20 MB at most: longer than its own deadline for a form."""
 
@@ -193,7 +193,7 @@ async def _listen(
         )
     if console is not None:
         limits = ConnectionLimits(
-            most=OPERATORS_CONNECTIONS,
+            most=CONSOLE_CONNECTIONS,
             proxies=settings.trusted_proxies,
             body_seconds=UPLOAD_SECONDS,
             held_bytes=UPLOADS_BYTES,

@@ -263,6 +263,8 @@ LOGS = {
     "proposal.failed": "An approved proposal could not be applied by an error of ours. After five tries it is refused.",
     "api_key.refused": "A request came with a key that no merchant has. Further ones of an address that sends many are only counted.",
     "console.failed": "A page of the console failed: our fault.",
+    "console.out_of_turn": "A person had too many pages of the console under way; this one was refused with 429.",
+    "console.too_long": "A page of the console looked at too much: its statement was ended after 3 seconds.",
     "console.unavailable": "The database did not answer a page of the console, or too late. The person is told to try again.",
     "oidc.unavailable": "The identity provider gave no answer that can be used; `reason` says why. The person is told to try again.",
     "operator.refused": "A sign-in or a confirmation failed: by the name, the password, the code, or an answer of the identity provider that proves nothing; `reason` says which. Many of them: somebody guesses.",

@@ -8,12 +8,15 @@ import io
 import re
 from collections.abc import AsyncIterator
 from decimal import Decimal
+from functools import partial
 from typing import Any
 from urllib.parse import quote, unquote_plus, urlencode
 
+import aiohttp
 import pytest
 from msgspec.structs import replace
 
+from consumers.ports.unavailable import DatabaseUnavailable
 from schemas.callbacks import Callback, Claim
 from schemas.secret import Secret
 from schemas.words import Authenticity, Source, Status
@@ -22,6 +25,7 @@ from tests.integration.shops import CONFIG, Shops, serving
 from worker.config.shapes import Archive, Contacts
 from worker.postgres.database import Database
 from worker.postgres.ledger.postgres_ledger import PostgresLedger
+from worker.postgres.reads.reading import Page, read_page, read_part
 from worker.runtime.contacts import normalised
 from worker.runtime.encryption import ArchiveCipher, key_of, new_archive_key
 
@@ -161,6 +165,66 @@ async def test_a_day_of_the_form_is_a_day_in_dhaka_with_its_end(keyed: Shops, co
     vera = await console.signed_in("vera")
     for query, there in {"from=2026-05-02&to=2026-05-02": True, "from=2026-05-01&to=2026-05-01": False}.items():
         assert (">Done-1<" in (await vera.get(f"/payments?merchant=shop&{query}")).text) == there
+
+
+def rows_of(text: str) -> list[dict[str, str]]:
+    return list(csv.DictReader(io.StringIO(text.removeprefix("\ufeff"))))
+
+
+async def test_a_csv_is_the_whole_list_and_says_where_it_is_cut(
+    keyed: Shops, console: Console, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("worker.console.pages.payments_csv.AT_ONCE", 1)
+    await some(keyed)
+    vera = await console.signed_in("vera")
+    whole = await vera.get("/payments.csv?merchant=shop")
+    assert whole.headers["Content-Disposition"] == 'attachment; filename="payments.csv"'
+    assert [row["reference"] for row in rows_of(whole.text)] == ["try-2", "try-1", "held-1", "Done-1"]
+    monkeypatch.setattr("worker.console.pages.payments_csv.MOST_EXPORTED", 3)
+    *rows, last = rows_of((await vera.get("/payments.csv?merchant=shop")).text)
+    assert [row["reference"] for row in rows] == ["try-2", "try-1", "held-1"]
+    words = last["payment_id"]
+    assert words.startswith("This list is cut after 3 payments. It goes on at http://")
+    rest = words.partition(console.url)[2]
+    assert [row["reference"] for row in rows_of((await vera.get(rest)).text)] == ["Done-1"]
+    monkeypatch.setattr("worker.console.pages.payments_csv.EXPORT_SECONDS", -1.0)
+    assert len(rows_of((await vera.get("/payments.csv?merchant=shop")).text)) == 2
+
+
+async def test_a_csv_whose_database_goes_away_does_not_end_as_if_it_were_whole(
+    keyed: Shops, console: Console, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("worker.console.pages.payments_csv.AT_ONCE", 1)
+    await some(keyed)
+    vera = await console.signed_in("vera")
+    reads = 0
+
+    async def failing(*given: Any, **more: Any) -> Page:
+        nonlocal reads
+        if (reads := reads + 1) > 2:
+            raise DatabaseUnavailable("gone")
+        return await read_part(*given, **more)
+
+    monkeypatch.setattr("worker.console.pages.payments_csv.read_part", failing)
+    with pytest.raises(aiohttp.ClientError):
+        await vera.get("/payments.csv?merchant=shop")
+    reads = 2
+    assert (await vera.get("/payments.csv?merchant=shop")).status == 503
+
+
+async def test_a_short_page_says_from_when_on_nothing_was_looked_at(
+    keyed: Shops, console: Console, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await some(keyed)
+    monkeypatch.setattr("worker.console.pages.payments_page.read_page", partial(read_page, most_seen=2, most_summed=2))
+    vera = await console.signed_in("vera")
+    page = await vera.get("/payments?merchant=shop&amount_max=100")
+    assert "None of those matches these filters." in page.text
+    assert "payments were looked at for this page" in page.text
+    assert "0 match" in page.text
+    [link] = [part.partition('"')[0] for part in page.text.split('href="') if "after=" in part.partition('"')[0]]
+    assert ">Look at older payments<" in page.text
+    assert ">Done-1<" in (await vera.get(link.replace("&amp;", "&"))).text
 
 
 async def test_pages_go_on_where_the_page_before_ended(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from decimal import Decimal
 
 import asyncpg
 import msgspec
@@ -19,7 +20,7 @@ from worker.postgres import pools
 from worker.postgres.database import Database, connect
 from worker.postgres.pools import READ_CONNECTIONS
 from worker.postgres.reads.read_turns import ReadTurns
-from worker.postgres.reads.reading import read_page
+from worker.postgres.reads.reading import read_page, read_part, read_whole_page
 
 SECONDS = 60
 """A deadline for what happens at once, or never."""
@@ -43,7 +44,7 @@ async def blocks(dsn: str, query: ListQuery) -> int:
     async with connect(dsn, size=1) as database:
         async with database.connection() as connection:
             connection.add_query_logger(said.append)
-        await read_page(database, "shop", query, None, most_summed=SUMMED)
+        await read_page(database, "shop", query, None, most_seen=SUMMED, most_summed=SUMMED)
         async with database.connection() as connection:
             connection.remove_query_logger(said.append)
             found = 0
@@ -70,7 +71,9 @@ async def test_a_list_looks_at_few_blocks_however_many_payments_there_are(dsn: s
     assert table > 5 * index
     assert await blocks(dsn, ListQuery(limit=PAGE)) < page + some
     assert await blocks(dsn, ListQuery(limit=PAGE, status=Status.PENDING, hold="none")) < page + some
-    assert await blocks(dsn, ListQuery(limit=PAGE, account="shop-ipay")) < page + 2 * index + 10
+    few = {"account": "shop-ipay"}, {"amount_min": Decimal(11)}, {"status": Status.COMPLETED}, {"provider": "moneybag"}
+    for given in (*few, {"hold": "none", "amount_max": Decimal(9)}):
+        assert await blocks(dsn, ListQuery(limit=PAGE, **given)) < page + 3 * some
     for status in (Status.FAILED, Status.REFUNDED):
         assert await blocks(dsn, ListQuery(limit=PAGE, status=status)) < 60
     assert await blocks(dsn, ListQuery(limit=PAGE, reference="ref-7")) < 60
@@ -86,6 +89,41 @@ async def test_sums_end_at_a_number_and_say_so(shops: Shops) -> None:
     for most, count, capped in ((2, 2, True), (3, 3, True), (4, 3, False)):
         found = await read_page(shops.database, "shop", ListQuery(limit=1), None, most_summed=most)
         assert (found.summary.count, found.summary.capped) == (count, capped)
+
+
+async def test_a_page_ends_where_so_many_were_looked_at_and_the_next_one_goes_on(shops: Shops) -> None:
+    ids = [(await shops.opened(reference=f"r{nth}", amount="5.00" if nth in (0, 1, 4) else "9.00"))["payment_id"]
+           for nth in range(9)]  # fmt: skip
+    query, found, after, sizes = ListQuery(limit=2, amount_max=Decimal(5)), list[str](), None, list[int]()
+    while True:
+        page = await read_page(shops.database, "shop", query, after, most_seen=3)
+        part = await read_part(shops.database, "shop", query, after, most_seen=3)
+        assert (part.payments, part.next, part.looked_until) == (page.payments, page.next, page.looked_until)
+        assert (page.summary.count, page.summary.capped) == (3, False)
+        found += [one.id for one in page.payments]
+        sizes.append(len(page.payments))
+        if (after := page.next) is None:
+            break
+        assert page.looked_until == after[0]
+    assert found == [ids[4], ids[1], ids[0]]
+    assert sizes == [0, 1, 2, 0]
+    whole = await read_whole_page(shops.database, "shop", query, most_seen=3)
+    assert ([one.id for one in whole.payments], whole.next is not None) == ([ids[4], ids[1]], True)
+    every = await read_whole_page(shops.database, "shop", ListQuery(limit=9, amount_max=Decimal(5)), most_seen=3)
+    assert ([one.id for one in every.payments], every.next) == (found, None)
+
+
+async def test_an_index_of_its_own_finds_at_once_whatever_was_opened_since(shops: Shops) -> None:
+    old = await shops.opened(reference="old", order="o-1")
+    await shops.database.execute("UPDATE payments SET status = 'failed', holds = array['unexpected']")
+    for nth in range(5):
+        await shops.opened(reference=f"r{nth}")
+    one = old["payment_id"]
+    for given in ({"hold": "any"}, {"hold": "unexpected", "status": "failed"}, {"status": "failed"}, {"q": one},
+                  {"reference": "old"}, {"order": "o-1", "amount_min": Decimal(1), "account": "shop-one"}):  # fmt: skip
+        page = await read_page(shops.database, "shop", ListQuery(limit=2, **given), None, most_seen=2, most_summed=2)
+        assert ([found.id for found in page.payments], page.next) == ([one], None), given
+        assert (page.summary.count, page.summary.capped) == (1, False)
 
 
 @asynccontextmanager

@@ -28,10 +28,12 @@ from worker.postgres.events import event_log as log
 from worker.postgres.events.old_events import log_floor
 from worker.postgres.past_payments import deleted_at
 from worker.postgres.reads.read_turns import ReadTooLong
-from worker.postgres.reads.reading import Position, read_page, read_payment
+from worker.postgres.reads.reading import Position, read_payment, read_whole_page
 from worker.postgres.reads.timeline import timeline_pages
 
 LIST_QUERY = list_query(sorted(PROVIDERS))
+LIST_SECONDS = 2.0
+"""So long a page of payments is looked for, where few of very many match."""
 
 
 async def payment_of_path(database: Database, request: web.Request) -> Payment:
@@ -85,7 +87,8 @@ class PaymentReads:
         query = ListQuery(**named)
         after = None if query.cursor is None else _position(query.cursor)
         try:
-            page = await read_page(self._api.reads.of(merchant.id, "list"), merchant.id, query, after)
+            reads = self._api.reads.of(merchant.id, "list")
+            page = await read_whole_page(reads, merchant.id, query, after, seconds=LIST_SECONDS)
         except ReadTooLong:
             raise unavailable("too many payments have to be looked at: ask for fewer with `from` and `to`") from None
         shown = PaymentPage(

@@ -62,7 +62,7 @@ def list_payments_command(
     from worker.cli.held_command import held_records
     from worker.cli.payment_rows import print_held, print_page
     from worker.postgres.reads.held_list import HeldList, read_held
-    from worker.postgres.reads.reading import PageWithSummary, read_page
+    from worker.postgres.reads.reading import PageWithSummary, read_whole_page
     from worker.postgres.server.opened import opened_as_it_is
 
     if hold is not None and hold not in {*Hold, "any", "none"}:
@@ -93,7 +93,7 @@ def list_payments_command(
         async with opened_as_it_is(config) as database:
             if hold not in (None, "none"):
                 return await read_held(database, [whose], query, config.accounts, config.checks)
-            return await read_page(database, whose, query, None)
+            return await read_whole_page(database, whose, query)
 
     found = asyncio.run(read())
     if isinstance(found, HeldList):

@@ -52,7 +52,7 @@ def print_page(page: PageWithSummary, listed: ListOptions) -> None:
     sums = page.summary
     all_shown = "" if page.next is None else f", the newest {len(page.payments)} are shown"
     completed = f"{sums.completed_count} completed for {sums.completed_amount} BDT"
-    count = f"the newest {sums.count} that match" if sums.capped else f"{sums.count} in all"
+    count = f"{sums.count} of the newest payments looked at" if sums.capped else f"{sums.count} in all"
     print(f"{count}{all_shown}; {completed}, {sums.failed_count} failed")
 
 

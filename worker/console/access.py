@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 from collections.abc import Mapping
+from contextlib import AsyncExitStack
 from typing import Any
 from urllib.parse import quote, urlsplit
 
@@ -16,14 +17,14 @@ import structlog
 from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
-from consumers.ports.unavailable import DatabaseUnavailable, error_name
 from worker.config.console import Operator
 from worker.config.operators import credentials_of
 from worker.console.form_files import read_files
-from worker.console.layout import error_page, language_of
+from worker.console.layout import Page, language_of
 from worker.console.oidc_flow import used_confirmation
+from worker.console.operator_turns import REFUSED_SECONDS, OutOfTurn
+from worker.console.refusals import Denied, refusal
 from worker.console.route_table import KB, OpenRoute, Route
-from worker.console.sign_in import TooManyFailures
 from worker.console.sign_in_form import MOST_KEPT, kept_fields, not_confirmed_page, sign_in_page
 from worker.console.visit import ConsoleContext, Guest, Visit, form_token, token_hash
 from worker.postgres.console_sessions import LONGEST, begin_session, find_session
@@ -32,22 +33,12 @@ from worker.runtime.peer_addresses import is_in, read_address
 
 COOKIE = "__Host-payproof"
 TOKEN_BYTES = 32
-RETRY_SECONDS = 5
-"""After so long a page is asked for again, where the database did not answer."""
 Routes = Mapping[tuple[str, str], Route | OpenRoute]
 
 SLOWEST = 128 * KB
 """In bytes a second: a file that comes more slowly is cut off."""
 
 log = structlog.get_logger()
-
-
-class Denied(Exception):
-    """The request is refused, with a page of this status: see `error_page`."""
-
-    def __init__(self, status: int, name: str, key: str | None = None, **values: object) -> None:
-        super().__init__(name)
-        self.status, self.name, self.key, self.values = status, name, key, values
 
 
 def entering(context: ConsoleContext, routes: Routes) -> Middleware:
@@ -59,27 +50,21 @@ def entering(context: ConsoleContext, routes: Routes) -> Middleware:
         guest = Guest(request=request, context=context, language=language_of(request), form={})
         known = [guest]
         try:
-            return await _enter(guest, routes, known)
-        except Denied as denied:
-            return error_page(known[-1], denied.status, denied.name, denied.key, **denied.values)
-        except web.HTTPBadRequest:
-            return error_page(guest, 400, "forged")
-        except web.HTTPRequestEntityTooLarge:
-            return error_page(guest, 413, "too_large")
-        except TooManyFailures as slowed:
-            answer = error_page(guest, 429, "confirm", "sign_in.slow", seconds=_whole(slowed.seconds))
-            answer.headers["Retry-After"] = str(_whole(slowed.seconds))
-            return answer
-        except (DatabaseUnavailable, TimeoutError) as error:
-            log.warning("console.unavailable", error=error_name(error))
-            answer = error_page(known[-1], 503, "unavailable")
-            answer.headers["Retry-After"] = str(RETRY_SECONDS)
-            return answer
-        except Exception:
-            log.exception("console.failed")
-            return error_page(known[-1], 500, "failed")
+            async with context.sessions.of(request.cookies.get(COOKIE) or object()):
+                return await _written(await _enter(guest, routes, known))
+        except OutOfTurn as refused:
+            await asyncio.sleep(REFUSED_SECONDS)
+            return await _written(refusal(guest, refused))
+        except Exception as error:  # noqa: BLE001 - each has its page, and the log has what nobody expected
+            return await _written(refusal(known[-1], error))
 
     return enter
+
+
+async def _written(answer: web.StreamResponse) -> web.StreamResponse:
+    if isinstance(answer, Page):
+        await answer.write_text()
+    return answer
 
 
 async def _enter(guest: Guest, routes: Routes, known: list[Guest]) -> web.StreamResponse:
@@ -103,10 +88,12 @@ async def _enter(guest: Guest, routes: Routes, known: list[Guest]) -> web.Stream
     form = await _form(request, route.max_body) if request.method == "POST" else {}
     if request.method == "POST" and not _is_of(form, token):
         raise Denied(403, "forged")
-    visit = visit_of(_with(guest, form), operator, token)
-    if route.confirms and (wrong := await _confirmed(visit)) is not None:
-        return not_confirmed_page(visit, request.path, wrong)
-    answer = await route.handler(visit)
+    async with AsyncExitStack() as turn:
+        await turn.enter_async_context(context.turns.of(operator.name))
+        visit = visit_of(_with(guest, form), operator, token, turn)
+        if route.confirms and (wrong := await _confirmed(visit)) is not None:
+            return not_confirmed_page(visit, request.path, wrong)
+        answer = await route.handler(visit)
     if cookie:
         set_session(answer, token)
     return answer
@@ -191,7 +178,7 @@ def _is_of(form: Mapping[str, Any], token: str) -> bool:
     return isinstance(given, str) and secrets.compare_digest(given.encode(), form_token(token).encode())
 
 
-def visit_of(guest: Guest, operator: Operator, token: str) -> Visit:
+def visit_of(guest: Guest, operator: Operator, token: str, turn: AsyncExitStack | None = None) -> Visit:
     """The request as that of this operator, in the session of this token."""
     return Visit(
         request=guest.request,
@@ -200,6 +187,7 @@ def visit_of(guest: Guest, operator: Operator, token: str) -> Visit:
         form=guest.form,
         operator=operator,
         token=token,
+        turn=turn or AsyncExitStack(),
     )
 
 
@@ -230,7 +218,3 @@ async def _to_sign_in(guest: Guest, route: Route) -> web.StreamResponse:
     onward = request.path if any(map(is_personal, request.query.values())) else request.path_qs
     ended = "ended=yes&" if COOKIE in request.cookies else ""
     return web.Response(status=303, headers={"Location": f"/sign-in?{ended}next={quote(onward, safe='')}"})
-
-
-def _whole(seconds: float) -> int:
-    return max(1, round(seconds + 0.5))

@@ -14,10 +14,11 @@ from worker.config.operators import Operators
 from worker.console.access import entering
 from worker.console.console_routes import ROUTES
 from worker.console.layout import HEADERS
+from worker.console.operator_turns import AT_ONCE, LINE, OF_A_SESSION, WAIT_SECONDS, Turns
 from worker.console.route_table import Route
 from worker.console.sign_in import SignIn
 from worker.console.sign_in_record import SignInRecord
-from worker.console.visit import HEAVY_AT_ONCE, ConsoleContext
+from worker.console.visit import HEAVY_AT_ONCE, HEAVY_LINE, HEAVY_WAIT_SECONDS, ConsoleContext
 from worker.ingress.rate_limits import RateLimits
 from worker.postgres.database import Database
 from worker.runtime.http_listener import guarded
@@ -42,8 +43,11 @@ def console_app(
         sign_in=SignIn(operators, database, record),
         sign_in_record=record,
         senders=RateLimits(config.settings.trusted_proxies),
+        sessions=Turns(OF_A_SESSION),
+        turns=Turns(AT_ONCE, WAIT_SECONDS, LINE),
         heavy=asyncio.Semaphore(HEAVY_AT_ONCE),
         looks=asyncio.Semaphore(1),
+        heavy_turns=Turns(1, HEAVY_WAIT_SECONDS, HEAVY_LINE),
         menu=menu,
         providers=[],
     )

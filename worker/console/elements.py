@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
+from itertools import chain
 from urllib.parse import quote
 
 import htpy as h
@@ -34,12 +35,16 @@ def table(
 ) -> h.Renderable:
     """A table whose rows are cards on a phone. The first cell of a row heads it; `empty` is said where there is none.
 
+    Rows that come from a generator are made while the page is written.
+
     `caption` and `empty` are texts, not keys. `narrow`: the table fits on a phone as it is.
     """
     names = [visit.say(column.key) for column in columns]
-    body = [_row(names, columns, cells) for cells in rows]
-    if not body:
+    rows = iter(rows)
+    first = next(rows, None)
+    if first is None:
         return h.p(".quiet")[empty]
+    body = (_row(names, columns, cells) for cells in chain([first], rows))
     # The roles are said because a browser takes them from a table that is shown as blocks.
     head = h.thead(role="rowgroup")[
         h.tr(role="row")[

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 from hashlib import sha256
+from time import perf_counter
 from types import MappingProxyType
 
 import htpy as h
@@ -17,6 +19,7 @@ from worker.ingress.pages.language import chosen, preferred
 from worker.runtime.contacts import is_personal
 
 LANGUAGE_COOKIE = "__Host-language"
+AT_ONCE_SECONDS = 0.002
 YEAR_SECONDS = 365 * 24 * 3600
 NAVIGATION = (
     ("/", "nav.now"),
@@ -59,13 +62,30 @@ HEADERS = {
 }
 
 
+class Page(web.Response):
+    """A page of ours. `write_text` makes its text bit by bit, so that a long one holds up no callback."""
+
+    def __init__(self, document: h.Element, status: int) -> None:
+        super().__init__(status=status, content_type="text/html", charset="utf-8", headers=HEADERS)
+        self._document = document
+
+    async def write_text(self) -> None:
+        pieces, since = [], perf_counter()
+        for piece in self._document.iter_chunks():
+            pieces.append(piece)
+            if perf_counter() - since > AT_ONCE_SECONDS:
+                await asyncio.sleep(0)
+                since = perf_counter()
+        self.text = "".join(pieces)
+
+
 def page(
     visit: Visit,
     title: str,
     *content: h.Node,
     status: int = 200,
     refresh: int | None = None,
-) -> web.Response:
+) -> Page:
     """A page of an operator. `title` is its heading. `refresh`: the script fetches it again after so many seconds."""
     main = h.main("#main", tabindex="-1", data_refresh=refresh, data_stale=visit.say("stale") if refresh else None)[
         h.h1[title], content
@@ -73,13 +93,13 @@ def page(
     return _document(visit, title, (_header(visit), h.div(".columns")[_side(visit), main]), status)
 
 
-def plain_page(guest: Guest, title: str, *content: h.Node, status: int = 200) -> web.Response:
+def plain_page(guest: Guest, title: str, *content: h.Node, status: int = 200) -> Page:
     """A page for somebody who is not signed in."""
     main = h.main("#main.narrow")[h.h1[title], content]
     return _document(guest, title, (h.header(".bar")[_brand(), _languages(guest)], main), status)
 
 
-def error_page(guest: Guest, status: int, name: str, key: str | None = None, **values: object) -> web.Response:
+def error_page(guest: Guest, status: int, name: str, key: str | None = None, **values: object) -> Page:
     """A page that says what is wrong, with the words of `error.NAME`, or with those of another key."""
     request, title = guest.request, guest.say(f"error.{name}.title")
     again = h.p[h.a(href=request.path_qs)[guest.say("refresh")]] if status == 503 and request.method == "GET" else None
@@ -90,7 +110,7 @@ def error_page(guest: Guest, status: int, name: str, key: str | None = None, **v
     return plain_page(guest, title, content, status=status)
 
 
-def missing(guest: Guest) -> web.Response:
+def missing(guest: Guest) -> Page:
     """The page that says that there is no such page, or that it is about a merchant that is not the operator's."""
     return error_page(guest, 404, "missing")
 
@@ -106,7 +126,7 @@ def language_of(request: web.Request) -> str:
     return said or preferred(request.headers.get("Accept-Language", ""))
 
 
-def _document(guest: Guest, title: str, body: h.Node, status: int) -> web.Response:
+def _document(guest: Guest, title: str, body: h.Node, status: int) -> Page:
     document = h.html(lang=guest.language)[
         h.head[
             h.meta(charset="utf-8"),
@@ -119,7 +139,7 @@ def _document(guest: Guest, title: str, body: h.Node, status: int) -> web.Respon
         ],
         h.body[h.a(".skip", href="#main")[guest.say("skip")], body],
     ]
-    answer = web.Response(text=str(document), status=status, content_type="text/html", charset="utf-8", headers=HEADERS)
+    answer = Page(document, status)
     answer.headers["Content-Language"] = guest.language
     if said := chosen(guest.request.query.get("lang")):
         answer.set_cookie(LANGUAGE_COOKIE, said, max_age=YEAR_SECONDS, path="/", secure=True, samesite="Lax")

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Collection, Mapping
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import datetime
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
 from aiohttp import web
-from msgspec import Struct
+from msgspec import Struct, field
 
 from consumers.ports.bus import ClaimPublisher
 from consumers.rules import Rules
@@ -19,6 +19,7 @@ from worker.config import Config, Merchant
 from worker.config.console import Operator
 from worker.config.operators import Operators
 from worker.console.form_files import FormFile
+from worker.console.operator_turns import Turns
 from worker.console.sign_in import SignIn
 from worker.console.sign_in_record import SignInRecord
 from worker.console.wording import say
@@ -30,14 +31,17 @@ if TYPE_CHECKING:
 
 HEAVY_AT_ONCE = 2
 HEAVY_WAIT_SECONDS, HEAVY_SECONDS = 20.0, 120.0
+HEAVY_LINE = 5
+"""So many heavy requests of one operator may wait for that operator's own."""
 
 
 class ConsoleContext(Struct, frozen=True, kw_only=True):
     """What every page may use. `database` is the console's own small pool; claims go by `claims`.
 
-    `heavy` is for large files and long downloads: few at once, or they would take all memory and connections. `looks`
-    is for a look at an uploaded statement: one at a time, in a process of its own that has 192 MiB at most.
-    `menu`: the roles that may open a page, by its path. `providers` has the identity provider in use.
+    `turns` bounds what an operator does at once, and `sessions` what a session does. `heavy` is for large files and
+    long downloads: few at once, or they would take all memory and connections, and of each operator one
+    (`heavy_turns`). `looks` is for a look at an uploaded statement: one at a time, in a process of its own that has
+    192 MiB at most. `menu`: the roles that may open a page, by its path. `providers` has the identity provider in use.
     """
 
     config: Config
@@ -48,8 +52,11 @@ class ConsoleContext(Struct, frozen=True, kw_only=True):
     sign_in: SignIn
     sign_in_record: SignInRecord
     senders: RateLimits
+    sessions: Turns
+    turns: Turns
     heavy: asyncio.Semaphore
     looks: asyncio.Semaphore
+    heavy_turns: Turns
     menu: Mapping[str, Collection[OperatorRole]]
     providers: list[Provider]
 
@@ -88,26 +95,33 @@ class Guest(Struct, frozen=True, kw_only=True):
 
 
 class Visit(Guest, frozen=True, kw_only=True):
-    """A request by an operator. `token` is the session's, as the browser's cookie has it."""
+    """A request by an operator. `token` is the session's, as the browser's cookie has it. `turn` is the operator's."""
 
     operator: Operator
     token: str
+    turn: AsyncExitStack = field(default_factory=AsyncExitStack)
 
     @property
     def database(self) -> Database:
         return self.context.database
 
     @asynccontextmanager
-    async def heavy(self, turns: asyncio.Semaphore | None = None) -> AsyncIterator[None]:
-        """A turn for what takes much memory or a connection for long. Raises TimeoutError where none is free."""
-        turns = self.context.heavy if turns is None else turns
-        async with asyncio.timeout(HEAVY_WAIT_SECONDS):
-            await turns.acquire()
-        try:
-            async with asyncio.timeout(HEAVY_SECONDS):
-                yield
-        finally:
-            turns.release()
+    async def heavy(self, free: asyncio.Semaphore | None = None) -> AsyncIterator[None]:
+        """A turn for what takes much memory or a connection for long, in place of the operator's other turn.
+
+        `free`: of these turns, in place of the context's `heavy`. Raises OutOfTurn where the operator has one already,
+        and TimeoutError where none is free.
+        """
+        free = self.context.heavy if free is None else free
+        await self.turn.aclose()
+        async with self.context.heavy_turns.of(self.operator.name):
+            async with asyncio.timeout(HEAVY_WAIT_SECONDS):
+                await free.acquire()
+            try:
+                async with asyncio.timeout(HEAVY_SECONDS):
+                    yield
+            finally:
+                free.release()
 
     @property
     def now(self) -> datetime:

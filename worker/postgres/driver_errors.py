@@ -28,6 +28,10 @@ DRIVER_ERRORS = (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.Internal
 """All that the driver raises, where a connection of a command's own is used without translation."""
 
 
+class StatementTooLong(DatabaseUnavailable):
+    """The server ended the statement: it took longer than its pool allows, or an administrator ended it."""
+
+
 @contextmanager
 def translated() -> Iterator[None]:
     """Raise DatabaseUnavailable, or its kind, from the driver's error in the block. All other errors pass unchanged.
@@ -40,5 +44,7 @@ def translated() -> Iterator[None]:
         raise TransactionRolledBack(type(error).__name__) from error
     except asyncpg.LockNotAvailableError as error:  # another transaction locked a row for longer than lock_timeout
         raise DatabaseBusy(type(error).__name__) from error
+    except asyncpg.QueryCanceledError as error:
+        raise StatementTooLong(type(error).__name__) from error
     except _AWAY as error:
         raise DatabaseUnavailable(type(error).__name__) from error

@@ -28,12 +28,23 @@ def harmless(text: str | None) -> str:
 
 def csv_text(columns: Sequence[str], records: Iterable[Mapping[str, object]]) -> str:
     """The whole file: a line with the columns, and a line for each record. A column that a record lacks is empty."""
+    return csv_head(columns) + csv_lines(columns, records)
+
+
+def csv_head(columns: Sequence[str]) -> str:
+    """How the file begins."""
+    return BYTE_ORDER_MARK + _lines([columns])
+
+
+def csv_lines(columns: Sequence[str], records: Iterable[Mapping[str, object]]) -> str:
+    """Lines of the file, for one that is written piece by piece."""
+    return _lines([_cell(record.get(name)) for name in columns] for record in records)
+
+
+def _lines(rows: Iterable[Sequence[str]]) -> str:
     file = io.StringIO(newline="")
-    writer = csv.writer(file)
-    writer.writerow(columns)
-    for record in records:
-        writer.writerow([_cell(record.get(name)) for name in columns])
-    return BYTE_ORDER_MARK + file.getvalue()
+    csv.writer(file).writerows(rows)
+    return file.getvalue()
 
 
 def _cell(value: object) -> str:

@@ -20,7 +20,7 @@ from worker.console.payment_parts import payment_link
 from worker.console.route_table import APPROVING, may_examine
 from worker.console.visit import Visit
 from worker.postgres.evidence_files import read_file
-from worker.postgres.proposal_reads import outcome_of, payments_of, read_proposal, waiting_proposals
+from worker.postgres.proposal_reads import MOST_LISTED, outcome_of, payments_of, read_proposal, waiting_proposals
 from worker.postgres.proposal_rows import approve, reject, withdraw
 from worker.postgres.reads.snapshots import read_dossier, read_for_decision
 from worker.runtime.encryption import ArchiveCipher, NotDecrypted
@@ -28,6 +28,7 @@ from worker.runtime.idle_roles import nobody_takes
 
 PROPOSAL_ID = "prop_[0-9a-f]{24}"
 REFRESH_SECONDS = 5
+MOST_SHOWN = 100
 LONGEST_WORDS = 500
 TONES = {
     ProposalState.OPEN: "hand",
@@ -50,13 +51,15 @@ _COLUMNS = (
 async def show_approvals(visit: Visit) -> web.StreamResponse:
     waiting = await waiting_proposals(visit.database, [one.id for one in visit.merchants])
     payments = await payments_of(visit.database, waiting)
-    rows = [_row(visit, one, payments[one.payment_id]) for one in waiting if one.payment_id in payments]
-    key = "approvals.none" if not rows else "approvals.lead.one" if len(rows) == 1 else "approvals.lead"
+    known = [one for one in waiting if one.payment_id in payments]
+    rows = (_row(visit, one, payments[one.payment_id]) for one in known[:MOST_SHOWN])
+    key = "approvals.none" if not known else "approvals.lead.one" if len(known) == 1 else "approvals.lead"
     return page(
         visit,
         visit.say("nav.approvals"),
-        h.p(".lead")[visit.say(key, count=len(rows))],
-        elements.table(visit, visit.say("approvals.table"), _COLUMNS, rows, empty="") if rows else None,
+        h.p(".lead")[visit.say(key, count=f"{MOST_LISTED}+" if len(waiting) == MOST_LISTED else len(known))],
+        elements.table(visit, visit.say("approvals.table"), _COLUMNS, rows, empty="") if known else None,
+        h.p(".quiet")[visit.say("held.shown", count=MOST_SHOWN)] if len(known) > MOST_SHOWN else None,
         refresh=REFRESH_SECONDS,
     )
 

@@ -38,7 +38,7 @@ async def show_audit(visit: Visit) -> web.StreamResponse:
         payment_id=payment_id,
         before=int(before) if re.fullmatch(r"[0-9]{1,18}", before, re.ASCII) else None,
     )
-    rows = [_row(visit, one) for one in acts]
+    rows = (_row(visit, one) for one in acts)
     older = f"/audit?before={acts[-1].id}" + (f"&payment={payment_id}" if payment_id else "") if acts else ""
     return page(
         visit,

@@ -21,7 +21,7 @@ from worker.console.visit import Visit
 from worker.dead_letters import CheckedOut, NotReplayed, account_of, not_to_be_replayed, shown_letter
 from worker.postgres.queue.dead_table import PostgresDead
 
-MOST = 200
+MOST = 100
 LONGEST_REASON = 500
 _COLUMNS = (
     Column("dead.letter"),
@@ -33,21 +33,27 @@ _COLUMNS = (
 
 
 async def show_dead_letters(visit: Visit) -> web.StreamResponse:
-    rows, more = list[tuple[h.Node, ...]](), False
+    letters, more = list[CheckedOut](), False
     async with aclosing(PostgresDead(visit.database).read()) as reading:
         async for opened in reading:
             if not _sees(visit, opened):
                 continue
-            if more := len(rows) == MOST:
+            if more := len(letters) == MOST:
                 break
-            rows.append(_row(visit, opened))
+            letters.append(opened)
     at_broker = visit.context.config.settings.amqp_url is not None
     return page(
         visit,
         visit.say("nav.dead"),
-        h.p(".lead")[visit.say("dead.some" if rows else "dead.none", count=len(rows))],
+        h.p(".lead")[visit.say("dead.some" if letters else "dead.none", count=len(letters))],
         h.p(".note")[visit.say("dead.at_broker")] if at_broker else None,
-        table(visit, visit.say("dead.table"), _COLUMNS, rows, empty=visit.say("dead.none", count=0)),
+        table(
+            visit,
+            visit.say("dead.table"),
+            _COLUMNS,
+            (_row(visit, one) for one in letters),
+            empty=visit.say("dead.none", count=0),
+        ),
         h.p(".quiet")[visit.say("dead.more", count=MOST)] if more else None,
     )
 

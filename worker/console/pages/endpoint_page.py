@@ -69,7 +69,7 @@ async def show_endpoint(visit: Visit) -> web.StreamResponse:
             visit,
             visit.say(f"deliveries.table.{state or 'all'}"),
             _COLUMNS,
-            [_delivery_row(visit, endpoint, one) for one in deliveries.deliveries],
+            (_delivery_row(visit, endpoint, one) for one in deliveries.deliveries),
             empty=visit.say("deliveries.none"),
         ),
         _older(visit, endpoint, state, deliveries.next),

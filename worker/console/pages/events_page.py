@@ -56,7 +56,7 @@ async def show_events(visit: Visit) -> web.StreamResponse:
         visit.say("nav.events"),
         _merchants(visit, merchants, merchant, kind),
         _catalogue(visit, merchant, kind),
-        table(visit, caption, _COLUMNS, [_row(visit, one) for one in found.events], empty=visit.say("events.none")),
+        table(visit, caption, _COLUMNS, (_row(visit, one) for one in found.events), empty=visit.say("events.none")),
         None if found.next is None else h.p[_link(visit.say("deliveries.more"), merchant, kind, found.next)],
     )
 

@@ -38,10 +38,10 @@ async def show_held(visit: Visit) -> web.StreamResponse:
     config, query = visit.context.config, ListQuery(hold=hold, limit=MOST_SHOWN)
     found = await read_held(visit.database, ids, query, config.accounts, config.checks)
     work = found.work
-    rows = [
+    rows = (
         _row(visit, work, one, found.differences.get(one.payment.id, ""), found.proposals.get(one.payment.id))
         for one in work.held
-    ]
+    )
     count = sum(stake.count for stake in work.stakes)
     return page(
         visit,
@@ -49,8 +49,8 @@ async def show_held(visit: Visit) -> web.StreamResponse:
         h.p(".lead")[_lead(visit, work, count)],
         h.p[h.a(href="/held")[visit.say("held.all")]] if hold != "any" else None,
         _reasons(visit, work) if count else None,
-        elements.table(visit, visit.say("held.table"), _COLUMNS, rows, empty="") if rows else None,
-        h.p(".quiet")[visit.say("held.shown", count=len(rows))] if count > len(rows) else None,
+        elements.table(visit, visit.say("held.table"), _COLUMNS, rows, empty="") if work.held else None,
+        h.p(".quiet")[visit.say("held.shown", count=len(work.held))] if count > len(work.held) else None,
         refresh=REFRESH_SECONDS,
     )
 

@@ -13,26 +13,25 @@ from decimal import Decimal
 import htpy as h
 from aiohttp import web
 from msgspec import Struct
-from msgspec.structs import asdict, replace
 
-from schemas.payments import view
 from schemas.requests import ListQuery, Wrong
-from schemas.shown import PAYMENT_ID, PaymentView
+from schemas.shown import PAYMENT_ID
 from schemas.words import Hold, Status
 from worker.config import Merchant
-from worker.console.elements import taka
+from worker.console.elements import moment, taka
 from worker.console.layout import missing, page
 from worker.console.payment_parts import address_with, payment_rows
 from worker.console.visit import Visit
 from worker.postgres.reads.differences import read_differences
 from worker.postgres.reads.list_filters import read_filters
-from worker.postgres.reads.reading import PageWithSummary, Position, read_page, read_rows
+from worker.postgres.reads.reading import MOST_SEEN, MOST_SUMMED, PageWithSummary, Position, read_page
 from worker.runtime.contacts import is_personal
-from worker.runtime.csv_cells import csv_text
 from worker.runtime.zone import DHAKA
 
 PAGE = 50
-MOST_EXPORTED = 10_000
+MOST_EXPORTED, EXPORT_SECONDS = 1_000_000, 90.0
+"""Where a CSV ends: a spreadsheet opens hardly more rows, and a download has a turn for a time alone."""
+
 _TEXTS = ("q", "reference", "order", "transaction_id", "session_id")
 _NAMES = (*_TEXTS, "merchant", "status", "hold", "account", "from", "to", "amount_min", "amount_max")
 _CURSOR = re.compile(rf"([0-9]{{1,17}})\.({PAYMENT_ID})", re.ASCII)
@@ -50,7 +49,7 @@ class Asked(Struct, frozen=True, kw_only=True):
 
 
 async def show_payments(visit: Visit) -> web.StreamResponse:
-    asked = _asked(visit)
+    asked = asked_of(visit)
     if asked is None:
         return missing(visit)
     found = None
@@ -65,18 +64,7 @@ async def show_payments(visit: Visit) -> web.StreamResponse:
     return page(visit, visit.say("nav.payments"), content, status=422 if asked.wrong else 200)
 
 
-async def download_payments(visit: Visit) -> web.StreamResponse:
-    """The list as CSV: the newest MOST_EXPORTED payments that match."""
-    asked = _asked(visit)
-    if asked is None or asked.wrong:
-        return missing(visit)
-    payments = await read_rows(visit.database, asked.merchant.id, replace(asked.query, limit=MOST_EXPORTED))
-    text = csv_text(PaymentView.__struct_fields__, [asdict(view(one)) for one in payments])
-    named = {"Content-Disposition": 'attachment; filename="payments.csv"'}
-    return web.Response(text=text, content_type="text/csv", charset="utf-8", headers=named)
-
-
-def _asked(visit: Visit) -> Asked | None:
+def asked_of(visit: Visit) -> Asked | None:
     """None where the operator may not see the merchant that is named, or sees none."""
     given = {name: value.strip() for name in _NAMES if (value := visit.request.query.get(name, "")).strip()}
     named = given.get("merchant")
@@ -96,6 +84,11 @@ def _asked(visit: Visit) -> Asked | None:
         wrong=tuple(wrong),
         after=None if after is None else (_EPOCH + timedelta(microseconds=int(after[1])), after[2]),
     )
+
+
+def cursor_of(position: Position) -> str:
+    at, payment_id = position
+    return f"{(at - _EPOCH) // timedelta(microseconds=1)}.{payment_id}"
 
 
 def _views(visit: Visit, asked: Asked) -> h.Element:
@@ -193,6 +186,7 @@ def _listed(visit: Visit, asked: Asked, found: PageWithSummary, differences: Map
     sums, given = found.summary, dict(asked.given)
     words = visit.say(
         "payments.sum_capped" if sums.capped else "payments.sum",
+        most=f"{MOST_SUMMED:,}",
         count=f"{sums.count:,}",
         completed=f"{sums.completed_count:,}",
         amount=taka(visit, Decimal(sums.completed_amount)),
@@ -202,20 +196,24 @@ def _listed(visit: Visit, asked: Asked, found: PageWithSummary, differences: Map
     if asked.after is not None:
         links.append(h.a(href=address_with("/payments", given))[visit.say("payments.first")])
     if found.next is not None:
-        at, payment_id = found.next
-        cursor = f"{(at - _EPOCH) // timedelta(microseconds=1)}.{payment_id}"
+        words_on = visit.say("payments.next" if found.looked_until is None else "payments.look_on")
         links.append(
-            h.a(href=address_with("/payments", given | {"after": cursor}), rel="next")[visit.say("payments.next")]
+            h.a(href=address_with("/payments", given | {"after": cursor_of(found.next)}), rel="next")[words_on]
         )
     export = h.a(href=address_with("/payments.csv", given), download="payments.csv")[visit.say("payments.csv")]
-    beside = (
-        h.small[" ", visit.say("payments.csv_most", most=f"{MOST_EXPORTED:,}")] if sums.count > MOST_EXPORTED else None
-    )
+    beside = None
+    if sums.capped:
+        most = visit.say("payments.csv_most", most=f"{MOST_EXPORTED:,}", seconds=f"{EXPORT_SECONDS:.0f}")
+        beside = h.small[" ", most]
+    looked = None
+    if found.looked_until is not None:
+        words_until = visit.say("payments.looked", most=f"{MOST_SEEN:,}")
+        looked = h.p(".note", role="status")[words_until, " ", moment(visit, found.looked_until)]
+    none = visit.say("payments.none" if found.looked_until is None else "payments.none_there")
     return [
         h.p(".lead", role="status")[words],
         h.p[export, beside],
-        payment_rows(
-            visit, visit.say("payments.caption"), found.payments, differences, empty=visit.say("payments.none")
-        ),
+        payment_rows(visit, visit.say("payments.caption"), found.payments, differences, empty=none),
+        looked,
         h.p[[(link, " ") for link in links]] if links else None,
     ]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Sequence
+from collections.abc import AsyncGenerator, Sequence
 from decimal import Decimal
 
 import htpy as h
@@ -13,6 +13,7 @@ from aiohttp import web
 from schemas.report import Report, Row, Run
 from schemas.statements import LineOutcome
 from worker.console.acted import acted
+from worker.console.csv_sending import send_csv
 from worker.console.elements import Column, facts, form, moment, table, taka
 from worker.console.layout import missing, page, see_other
 from worker.console.pages.statement_parts import accounts_of, run_state
@@ -31,7 +32,7 @@ SHOWN = 100
 """So many rows of each outcome; the CSV has all."""
 
 LONGEST_NOTE = 1_000
-BATCH = 2_000
+BATCH = 200
 _OUTCOMES = (Column("books.outcome"), Column("books.rows", number=True), Column("books.amount", number=True))
 _ROWS = (
     Column("books.row"), Column("books.outcome"), Column("books.ids"), Column("books.there", number=True),
@@ -80,16 +81,10 @@ async def send_rows(visit: Visit) -> web.StreamResponse:
     run = await _run(visit)
     if run is None:
         return missing(visit)
-    answer = web.StreamResponse(headers={"Content-Disposition": f'attachment; filename="{run.id}.csv"'})
-    answer.content_type, answer.charset = "text/csv", "utf-8"
-    await answer.prepare(visit.request)
-    async with visit.heavy():
-        await _send_csv(visit, run, answer)
-    await answer.write_eof()
-    return answer
+    return await send_csv(visit, f"{run.id}.csv", _csv_of(visit, run))
 
 
-async def _send_csv(visit: Visit, run: Run, answer: web.StreamResponse) -> None:
+async def _csv_of(visit: Visit, run: Run) -> AsyncGenerator[str, None]:
     text = io.StringIO()
     writer = csv.writer(text)
     text.write("\ufeff")
@@ -99,10 +94,10 @@ async def _send_csv(visit: Visit, run: Run, answer: web.StreamResponse) -> None:
         writer.writerow(cells(row))
         written += 1
         if written % BATCH == 0:
-            await answer.write(text.getvalue().encode())
+            yield text.getvalue()
             text.seek(0)
             text.truncate()
-    await answer.write(text.getvalue().encode())
+    yield text.getvalue()
 
 
 async def show_line(visit: Visit) -> web.StreamResponse:

@@ -66,10 +66,10 @@ async def _statements(visit: Visit, *, wrong: str | None = None) -> web.StreamRe
         h.p(".note.bad", role="alert")[visit.say(wrong)] if wrong else None,
         _upload_form(visit, accounts) if may_act(visit) else None,
         h.h2[visit.say("books.waiting")],
-        table(visit, visit.say("books.waiting.table"), _WAITING, [_waiting(visit, one) for one in waiting],
+        table(visit, visit.say("books.waiting.table"), _WAITING, (_waiting(visit, one) for one in waiting),
               empty=visit.say("books.waiting.none")),
         h.h2[visit.say("books.runs")],
-        table(visit, visit.say("books.runs.table"), _RUNS, [_run(visit, one) for one in runs],
+        table(visit, visit.say("books.runs.table"), _RUNS, (_run(visit, one) for one in runs),
               empty=visit.say("books.runs.none")),
         status=422 if wrong else 200,
     )  # fmt: skip

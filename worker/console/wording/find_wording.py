@@ -42,11 +42,24 @@ FIND: Mapping[str, tuple[str, str]] = {
         "{count}টি পেমেন্ট: {completed}টি সম্পন্ন, মোট {amount}; {failed}টি ব্যর্থ।",
     ),
     "payments.sum_capped": (
-        "More than {count} payments. Of the newest {count}: {completed} completed for {amount}, {failed} failed.",
-        "{count}টির বেশি পেমেন্ট। সর্বশেষ {count}টির মধ্যে {completed}টি সম্পন্ন, মোট {amount}; {failed}টি ব্যর্থ।",
+        "Of the newest {most} payments alone, {count} match: {completed} completed for {amount}, {failed} failed.",
+        "কেবল সর্বশেষ {most}টি পেমেন্টের মধ্যে মেলে {count}টি: {completed}টি সম্পন্ন, মোট {amount}; {failed}টি ব্যর্থ।",
     ),
     "payments.csv": ("Download this list as CSV", "এই তালিকা CSV হিসেবে নামান"),
-    "payments.csv_most": ("(the newest {most})", "(সর্বশেষ {most}টি)"),
+    "payments.csv_most": (
+        "(at most {most} payments, or {seconds} seconds; a list that is cut says so in its last line)",
+        "(সর্বোচ্চ {most}টি পেমেন্ট, বা {seconds} সেকেন্ড; কাটা হলে শেষ লাইনে লেখা থাকে)",
+    ),
+    "payments.csv_cut": (
+        "This list is cut after {count} payments. It goes on at {address}",
+        "এই তালিকা {count}টি পেমেন্টের পর কাটা হয়েছে। বাকি অংশ: {address}",
+    ),
+    "payments.looked": (
+        "{most} payments were looked at for this page. Older ones were not, from:",
+        "এই পাতার জন্য {most}টি পেমেন্ট দেখা হয়েছে। এর চেয়ে পুরোনোগুলো দেখা হয়নি:",
+    ),
+    "payments.look_on": ("Look at older payments", "আরও পুরোনো পেমেন্টে খুঁজুন"),
+    "payments.none_there": ("None of those matches these filters.", "সেগুলোর কোনোটি এই ফিল্টারে মেলে না।"),
     "payments.first": ("First page", "প্রথম পাতা"),
     "payments.next": ("Older payments", "আরও পুরোনো পেমেন্ট"),
     "payments.form": ("Filter payments", "পেমেন্ট ফিল্টার করুন"),

@@ -159,6 +159,16 @@ FRAME: Mapping[str, tuple[str, str]] = {
         "Callbacks and payments are handled by other connections. Try again in a moment.",
         "কলব্যাক ও পেমেন্ট অন্য সংযোগে চলে। একটু পরে আবার চেষ্টা করুন।",
     ),
+    "error.turns.title": ("Too many of your pages are loading", "আপনার অনেকগুলো পাতা একসঙ্গে খুলছে"),
+    "error.turns": (
+        "Wait until they are there, and open this one again. Other people's pages are not affected.",
+        "সেগুলো আসা পর্যন্ত অপেক্ষা করুন, তারপর এটি আবার খুলুন। অন্যদের পাতা এতে আটকায় না।",
+    ),
+    "error.too_long.title": ("That took too long", "এতে বেশি সময় লেগেছে"),
+    "error.too_long": (
+        "A look may take {seconds} seconds. Ask for less: for a day, or for an id.",
+        "একবার দেখায় {seconds} সেকেন্ড পর্যন্ত লাগতে পারে। কম চান: একটি দিন, বা একটি আইডি।",
+    ),
     "error.failed.title": ("Something went wrong here", "এখানে কিছু একটা ভুল হয়েছে"),
     "error.failed": (
         "The error is in the log. Look at the page again before you repeat a change.",

@@ -21,28 +21,40 @@ PAGE = 500
 AT_EACH_END = 200
 BETWEEN = 200
 
-_PAGE = "SELECT seq, at, kind, data FROM entries WHERE payment_id = $1 AND seq > $2 ORDER BY seq LIMIT $3"
-_ENDS = """
-    SELECT (SELECT max(seq) FROM (SELECT seq FROM entries WHERE payment_id = $1 ORDER BY seq LIMIT $2) first) AS until,
-        (SELECT min(seq) FROM (SELECT seq FROM entries WHERE payment_id = $1 ORDER BY seq DESC LIMIT $2) last) AS since
+_ENTRIES = "SELECT seq, at, kind, data FROM entries WHERE"
+_SINCE = f"(payment_id, seq) > ($1, {{after}}) AND (payment_id, seq) < ($1, {2**63 - 1})"
+_ALL = _SINCE.format(after=-1)
+_LEFT = "payment_id = $1 AND seq > $2 AND seq < $3"
+"""A planner that knows the payment for a frequent one reads the entries of all payments in the order of `seq`, up to a
+LIMIT. It cannot where the order is that of the index by payment (`_SINCE`), or of no index (`seq + 0`).
 """
-_AT_ENDS = "SELECT seq, at, kind, data FROM entries WHERE payment_id = $1 AND (seq <= $2 OR seq >= $3) ORDER BY seq"
-_MATTERS = """
-    SELECT seq, at, kind, data FROM (
-        (SELECT * FROM entries WHERE payment_id = $1 AND seq > $2 AND seq < $3 AND (
-            kind IN ('decision', 'event', 'delivery', 'resolution')
-            OR kind = 'answer' AND data ? 'status' AND data ->> 'status' <> 'pending')
-        ORDER BY seq DESC LIMIT $4)
-        UNION ALL
-        (SELECT * FROM entries WHERE payment_id = $1 AND seq > $2 AND seq < $3
-            AND kind = 'claim' AND data ->> 'said' = 'success' ORDER BY seq DESC LIMIT 1)) matters
+
+_PAGE = f"{_ENTRIES} {_SINCE.format(after='$2::bigint')} ORDER BY payment_id, seq LIMIT $3"
+_ENDS = f"""
+    SELECT
+        (SELECT max(seq) FROM (
+            SELECT seq FROM entries WHERE {_ALL} ORDER BY payment_id, seq LIMIT $2) AS first) AS until,
+        (SELECT min(seq) FROM (
+            SELECT seq FROM entries WHERE {_ALL} ORDER BY payment_id DESC, seq DESC LIMIT $2) AS last) AS since
+"""  # noqa: S608 - our own words
+_AT_ENDS = f"""
+    {_ENTRIES} payment_id = $1 AND seq <= $2
+    UNION ALL {_ENTRIES} payment_id = $1 AND seq >= greatest($2 + 1, $3) ORDER BY seq
+"""
+_MATTERS = f"""
+    ({_ENTRIES} {_LEFT} AND (
+        kind IN ('decision', 'event', 'delivery', 'resolution')
+        OR kind = 'answer' AND data ? 'status' AND data ->> 'status' <> 'pending')
+    ORDER BY seq + 0 DESC LIMIT $4)
+    UNION ALL
+    ({_ENTRIES} {_LEFT} AND kind = 'claim' AND data ->> 'said' = 'success' ORDER BY seq + 0 DESC LIMIT 1)
     ORDER BY seq
 """
-_COUNTED = """
+_COUNTED = f"""
     SELECT kind, data ->> 'source' AS source, sum(coalesce((data ->> 'times')::int, 1)) AS count,
         min(at) AS first_at, max(at) AS last_at
-    FROM entries WHERE payment_id = $1 AND seq > $2 AND seq < $3 AND seq <> ALL($4) GROUP BY 1, 2 ORDER BY 1, 2
-"""
+    FROM entries WHERE {_LEFT} AND seq <> ALL($4) GROUP BY 1, 2 ORDER BY 1, 2
+"""  # noqa: S608 - our own words
 
 
 async def timeline_pages(database: Reads, payment_id: str) -> AsyncGenerator[list[dict[str, Any]], None]:

@@ -16,7 +16,7 @@ from schemas.requests import ListQuery
 from schemas.words import Hold
 from worker.postgres.database import Reads
 from worker.postgres.ledger.rows import PAYMENT, payment_of
-from worker.postgres.reads.reading import conditions
+from worker.postgres.reads.reading import found_by_id, looking
 
 ZERO = Decimal("0.00")
 
@@ -76,7 +76,8 @@ async def read_work(database: Reads, merchant: str, query: ListQuery) -> WorkLis
         database.connection() as connection,
         connection.transaction(isolation="repeatable_read", readonly=True),
     ):
-        where, values = await conditions(connection, merchant, query)
+        look = looking(merchant, query, await found_by_id(connection, merchant, query))
+        where, values = f"{look.seen} AND {look.fits}", look.values
         rows = await connection.fetch(
             f"""SELECT {PAYMENT}, coalesce(({_HELD_SINCE}), p.opened_at) AS held_since FROM payments p
                 WHERE {where} ORDER BY p.opened_at, p.id LIMIT {query.limit:d}""",  # noqa: S608 - our own words, values are bound
