@@ -19,11 +19,11 @@ from aiohttp.typedefs import Handler, Middleware
 
 from worker.config.console import Operator
 from worker.config.operators import credentials_of
+from worker.console.console_refusals import Denied, refusal
 from worker.console.form_files import read_files
 from worker.console.layout import Page, language_of
 from worker.console.oidc_flow import used_confirmation
 from worker.console.operator_turns import REFUSED_SECONDS, OutOfTurn
-from worker.console.refusals import Denied, refusal
 from worker.console.route_table import KB, OpenRoute, Route
 from worker.console.sign_in_form import MOST_KEPT, kept_fields, not_confirmed_page, sign_in_page
 from worker.console.visit import ConsoleContext, Guest, Visit, form_token, token_hash

@@ -44,7 +44,7 @@ def refusal(guest: Guest, error: Exception) -> Page:
             return _again_after(RETRY_SECONDS, error_page(guest, 429, "turns"))
         case StatementTooLong():
             log.warning("console.too_long", path=guest.request.path)
-            return error_page(guest, 503, "too_long", seconds=READ_SECONDS)
+            return _again_after(RETRY_SECONDS, error_page(guest, 503, "too_long", seconds=READ_SECONDS))
         case DatabaseUnavailable() | TimeoutError():
             log.warning("console.unavailable", error=error_name(error))
             return _again_after(RETRY_SECONDS, error_page(guest, 503, "unavailable"))
