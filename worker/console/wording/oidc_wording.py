@@ -46,7 +46,7 @@ OIDC: Mapping[str, tuple[str, str]] = {
         "Close this tab, go back to the page that you came from, and press its button within {minutes} minutes.",
         "এই ট্যাব বন্ধ করে আগের পাতায় ফিরে যান, এবং {minutes} মিনিটের মধ্যে সেখানকার বোতামটি চাপুন।",
     ),
-    "confirm.code": ("A new 6-digit code", "নতুন ৬ অঙ্কের কোড"),
+    "confirm.code": ("A new 6-digit code", "নতুন 6 অঙ্কের কোড"),
     "confirm.provider": (
         "Sign in at {host} again (in a new tab), then come back here",
         "আবার {host}-এ সাইন ইন করুন (নতুন ট্যাবে), তারপর এখানে ফিরে আসুন",
