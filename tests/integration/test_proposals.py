@@ -332,6 +332,39 @@ async def test_a_fault_of_ours_keeps_no_other_waiting_and_ends_after_a_few_tries
     assert (ended.state, ended.refusal_code) == (ProposalState.REFUSED, "failed")
 
 
+async def test_a_locked_payment_keeps_no_other_waiting(desk: Desk, dsn: str) -> None:
+    locked, free = await desk.held("order-1"), await desk.held("order-2")
+    for payment_id in (locked, free):
+        await approve(desk.console, (await desk.proposed(payment_id)).id, by("karima"))
+    holding = await asyncpg.connect(dsn)
+    try:
+        async with holding.transaction():
+            await holding.execute("SELECT FROM payments WHERE id = $1 FOR UPDATE", locked)
+            await desk.approvals().apply_all()
+            assert (await desk.hold_of(free), await desk.hold_of(locked)) == (None, "amount_mismatch")
+    finally:
+        await holding.close()
+    await desk.approvals().apply_all()
+    assert await desk.hold_of(locked) is None
+
+
+@pytest.mark.parametrize("alone", [True, False])
+async def test_a_payment_that_changes_while_it_is_decided_about_is_told_in_words(desk: Desk, alone: bool) -> None:
+    """The payment is another once it was read, and before the decision is written."""
+    payment = await desk.opened(account="shop-ipay", reference="order-1")
+    await desk.answered(payment, Status.COMPLETED, amount=Decimal("15.00"))
+    read = await read_for_decision(desk.console, payment["payment_id"])
+    assert read is not None
+    await desk.answered(payment, Status.FAILED)
+    wanted = ResolutionRequest(**{**WISH, "status": Status.COMPLETED})
+    work = propose(desk.console, read[0], wanted, by("rahim").origin, alone=alone)
+    if alone:
+        assert await refused(work) == "version_conflict"
+    else:
+        assert await refused(approve(desk.console, (await work).id, by("karima"))) == "version_conflict"
+    assert (await desk.get(f"/v1/payments/{payment['payment_id']}")).body["status"] == "failed"
+
+
 # -- SQL ---------------------------------------------------------------------------------------------------------------
 
 MADE = "id, payment_id, merchant, version, basis, status, reason, proposed_by, proposed_via, proposed_key"
