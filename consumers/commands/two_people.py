@@ -167,8 +167,13 @@ def _check_basis(proposal: Proposal, case: Case | None) -> None:
     if case.payment.hold is None:
         raise ProposalRefused("not_held", "the payment is no longer held")
     if case.payment.version != proposal.version or basis_of(case) != proposal.basis:
-        words = "the payment changed since this was proposed; look at it again, and propose anew"
-        raise ProposalRefused("version_conflict", words, "version")
+        raise changed_since()
+
+
+def changed_since() -> ProposalRefused:
+    """The refusal of a stale proposal."""
+    words = "the payment changed since this was proposed; look at it again, and propose anew"
+    return ProposalRefused("version_conflict", words, "version")
 
 
 def _plain(name: str) -> str:

@@ -260,6 +260,7 @@ CODES = {
 LOGS = {
     "approvals.unavailable": "The database is away, so approved proposals wait. Tried again.",
     "proposal.ended": "An approved proposal was applied, or refused by the rules of money; `state` says which.",
+    "proposal.not_now": "Other work was in the way of an approved proposal, or it took too long. Tried again.",
     "proposal.failed": "An approved proposal could not be applied by an error of ours. After five tries it is refused.",
     "api_key.refused": "A request came with a key that no merchant has. Further ones of an address that sends many are only counted.",
     "console.failed": "A page of the console failed: our fault.",

@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import AsyncIterator
 
+import aiohttp
 import pytest
 from aiohttp import web
+from msgspec.structs import replace
 
 from consumers.ports.unavailable import DatabaseUnavailable
 from schemas.words import OperatorRole
 from tests.console_tables import NOBODY, TABLE
-from tests.consoles import OPERATORS, PASSWORD, ROLES, Console, operator, running_console, tokens_in
+from tests.consoles import OPERATORS, PASSWORD, ROLES, Console, Signed, operator, running_console, tokens_in
 from tests.logins import LOGINS, as_user, make_logins
+from tests.processes import until
 from worker.config import console as config_console
 from worker.console.access import COOKIE
 from worker.console.console_routes import ROUTES
 from worker.console.route_table import Route
+from worker.console.visit import form_token
+from worker.postgres.console_sessions import end_sessions
 from worker.postgres.database import Database, connect
 from worker.postgres.pools import READ_SECONDS
 
@@ -101,6 +107,67 @@ async def test_a_change_from_another_site_is_refused(console: Console, headers: 
     assert (await signed.post("/sign-out-everywhere", **headers)).status == 403
     assert (await signed.get("/session")).status == 200, "nothing was changed"
     assert (await console.nobody().post("/sign-in", {"name": "abida", "password": PASSWORD}, **headers)).status == 403
+
+
+def of_a_form(console: Console, signed: Signed, charset: str = "") -> dict[str, str]:
+    """The headers of a form of this operator."""
+    kind = f"application/x-www-form-urlencoded{charset}"
+    return {"Origin": console.url, "Cookie": f"{COOKIE}={signed.token}", "Content-Type": kind}
+
+
+@pytest.mark.parametrize("ending", ["signed out", "removed", "role"])
+async def test_what_comes_slowly_is_not_done_for_somebody_who_is_out_by_then(console: Console, ending: str) -> None:
+    """The head of the request comes while the operator is in, and the form afterwards."""
+    signed, form = await console.signed_in("omar"), asyncio.Queue[bytes]()
+
+    async def body() -> AsyncIterator[bytes]:
+        while piece := await form.get():
+            yield piece
+
+    async def known() -> bool:
+        return not await console.database.fetch("SELECT FROM console_sessions WHERE seen_at < now() - interval '2 min'")
+
+    await console.database.execute("UPDATE console_sessions SET seen_at = now() - interval '5 min'")
+    async with aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar()) as http:
+        url, headers = f"{console.url}/sign-out-everywhere", of_a_form(console, signed)
+        posting = asyncio.create_task(http.post(url, data=body(), headers=headers, allow_redirects=False))
+        form.put_nowait(b"token=")
+        await until(known, what="the console to know the session")
+        match ending:
+            case "signed out":
+                await end_sessions(console.database, "omar")
+            case "removed":
+                others = tuple(one for one in OPERATORS if one.name != "omar")
+                console.operators.console = config_console.Console(operators=others)
+            case "role":
+                lower = tuple(
+                    replace(one, role=OperatorRole.VIEWER) if one.name == "omar" else one for one in OPERATORS
+                )
+                console.operators.console = config_console.Console(operators=lower)
+        form.put_nowait(form_token(signed.token).encode())
+        form.put_nowait(b"")
+        async with await posting as answer:
+            assert (answer.status, "Sign in" in await answer.text()) == (401, True)
+    assert await console.database.fetch("SELECT FROM audit WHERE action = 'operator.signed_out_everywhere'") == []
+
+
+@pytest.mark.parametrize("path", ["/sign-in", "/find"])
+@pytest.mark.parametrize(
+    ("charset", "body"),
+    [("bogus", b"q=1"), ("zlib", b"q=1"), ("utf-16-le", b"q"), ("raw_unicode_escape", b"q=\\ud800"), ("", b"q=\xff")],
+    ids=lambda one: str(one),
+)
+async def test_a_form_in_another_encoding_is_refused_and_no_fault_of_ours(
+    console: Console, path: str, charset: str, body: bytes
+) -> None:
+    signed = await console.signed_in("omar")
+    headers = of_a_form(console, signed, f"; charset={charset}" if charset else "")
+    whole = body + b"&token=" + form_token(signed.token).encode()
+    async with (
+        aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar()) as http,
+        http.post(f"{console.url}{path}", data=whole, headers=headers, allow_redirects=False) as answer,
+    ):
+        assert answer.status in (400, 403)
 
 
 async def test_a_change_without_its_own_sessions_token_is_refused(console: Console) -> None:

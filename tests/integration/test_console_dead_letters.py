@@ -11,6 +11,7 @@ from schemas.callbacks import Callback, Claim
 from schemas.words import Authenticity, Source
 from tests.consoles import PASSWORD, Console, running_console
 from tests.logins import LOGINS, as_user, make_logins
+from worker.console.pages import dead_letters_page
 from worker.postgres.audit_rows import read_audit
 from worker.postgres.database import Database, connect
 from worker.postgres.queue.claim_queue import PostgresBus
@@ -120,6 +121,17 @@ async def test_a_letter_of_another_merchant_and_one_that_names_none_are_not_for_
     own = await dies(database, "other-one")
     assert own in (await other.get("/dead-letters")).text
     assert (await other.get(own)).status == 200
+
+
+async def test_letters_of_others_are_looked_at_up_to_a_number_and_the_page_says_so(
+    console: Console, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(dead_letters_page, "MOST_LOOKED_AT", 3)
+    other = await console.signed_in("onlyother")
+    for number in range(4):
+        await dies(database, "shop-ipay")
+        text = (await other.get("/dead-letters")).text
+        assert ("looked at" in text, "No dead letters" in text) == (number == 3, number < 3)
 
 
 async def test_the_consoles_login_may_do_all_of_it(database: Database, dsn: str) -> None:

@@ -61,8 +61,8 @@ class Desk(Shops):
         assert read is not None
         wanted = ResolutionRequest(**{**WISH, "status": Status.COMPLETED, **changes})
         case, others, now = read
-        await preview(case, TWO, wanted, others, now)
-        return await propose(self.console, case, wanted, by(wanted.actor).origin)
+        seen = await preview(case, TWO, wanted, others, now)
+        return await propose(self.console, case, seen.wanted, by(wanted.actor).origin)
 
     def approvals(self) -> Approvals:
         return Approvals(self.worker, PostgresLedger(self.worker), TWO)
@@ -252,6 +252,46 @@ async def test_an_answer_between_approval_and_its_application_refuses_it_in_word
     assert (await desk.trail(payment_id))[-1] == ("payproof", "proposal.refused")
 
 
+@pytest.mark.parametrize("by_api", [True, False])
+@pytest.mark.parametrize("approved_first", [True, False])
+async def test_money_that_another_payment_has_by_then_is_not_told_a_second_time(
+    desk: Desk, by_api: bool, approved_first: bool
+) -> None:
+    """The proposal's two people saw the transaction T-1, which the other payment has had since."""
+    first, other = [await desk.opened(account="shop-ipay", reference=f"order-{number}") for number in (1, 2)]
+    payment_id = str(first["payment_id"])
+    await desk.answered(first, Status.COMPLETED, amount=Decimal("15.00"), transaction_id="T-1")
+    if by_api:
+        assert (await desk.post(f"/v1/payments/{payment_id}/resolve", WISH)).status == 202
+    else:
+        await desk.proposed(payment_id)
+    (proposal,) = await proposals_of(desk.console, payment_id)
+    if approved_first:
+        await approve(desk.console, proposal.id, by("karima"))
+    await desk.answered(other, Status.COMPLETED, transaction_id="T-1")
+    if not approved_first:
+        await approve(desk.console, proposal.id, by("karima"))
+    await desk.approvals().apply_all()
+    (ended,) = await proposals_of(desk.console, payment_id)
+    assert (ended.state, ended.refusal_code) == (ProposalState.REFUSED, "transaction_used")
+    told = [(await desk.get(f"/v1/payments/{one['payment_id']}")).body for one in (first, other)]
+    assert [(one["status"], one["transaction_id"]) for one in told] == [("pending", None), ("completed", "T-1")]
+    assert told[0]["hold"] == "amount_mismatch"
+
+
+async def test_a_request_that_was_applied_with_the_transaction_of_an_answer_is_the_same_when_it_comes_again(
+    desk: Desk,
+) -> None:
+    payment_id = await desk.held("order-1")
+    path = f"/v1/payments/{payment_id}/resolve"
+    proposal_id = (await desk.post(path, WISH)).body["proposal_id"]
+    assert (await desk.post(path, WISH)).body["proposal_id"] == proposal_id
+    await approve(desk.console, proposal_id, by("karima"))
+    await desk.approvals().apply_all()
+    again = await desk.post(path, WISH)
+    assert (again.status, again.body["status"]) == (200, "completed")
+
+
 async def test_a_proposal_about_a_payment_that_is_no_longer_held_lapses(desk: Desk) -> None:
     payment_id = await desk.held("order-1")
     proposal = await desk.proposed(payment_id)
@@ -290,6 +330,39 @@ async def test_a_fault_of_ours_keeps_no_other_waiting_and_ends_after_a_few_tries
         await approvals.apply_all()
     (ended,) = await proposals_of(desk.console, bad)
     assert (ended.state, ended.refusal_code) == (ProposalState.REFUSED, "failed")
+
+
+async def test_a_locked_payment_keeps_no_other_waiting(desk: Desk, dsn: str) -> None:
+    locked, free = await desk.held("order-1"), await desk.held("order-2")
+    for payment_id in (locked, free):
+        await approve(desk.console, (await desk.proposed(payment_id)).id, by("karima"))
+    holding = await asyncpg.connect(dsn)
+    try:
+        async with holding.transaction():
+            await holding.execute("SELECT FROM payments WHERE id = $1 FOR UPDATE", locked)
+            await desk.approvals().apply_all()
+            assert (await desk.hold_of(free), await desk.hold_of(locked)) == (None, "amount_mismatch")
+    finally:
+        await holding.close()
+    await desk.approvals().apply_all()
+    assert await desk.hold_of(locked) is None
+
+
+@pytest.mark.parametrize("alone", [True, False])
+async def test_a_payment_that_changes_while_it_is_decided_about_is_told_in_words(desk: Desk, alone: bool) -> None:
+    """The payment is another once it was read, and before the decision is written."""
+    payment = await desk.opened(account="shop-ipay", reference="order-1")
+    await desk.answered(payment, Status.COMPLETED, amount=Decimal("15.00"))
+    read = await read_for_decision(desk.console, payment["payment_id"])
+    assert read is not None
+    await desk.answered(payment, Status.FAILED)
+    wanted = ResolutionRequest(**{**WISH, "status": Status.COMPLETED})
+    work = propose(desk.console, read[0], wanted, by("rahim").origin, alone=alone)
+    if alone:
+        assert await refused(work) == "version_conflict"
+    else:
+        assert await refused(approve(desk.console, (await work).id, by("karima"))) == "version_conflict"
+    assert (await desk.get(f"/v1/payments/{payment['payment_id']}")).body["status"] == "failed"
 
 
 # -- SQL ---------------------------------------------------------------------------------------------------------------
@@ -415,7 +488,8 @@ NOT_THEIRS = {
 def forged_again(proposal: Proposal) -> str:
     return (
         "INSERT INTO resolutions (payment_id, at, resolution) SELECT payment_id, now(), jsonb_build_object("
-        "'status', status, 'actor', proposed_by, 'reason', reason, 'approved_by', decided_by, 'proposal_id', id)"
+        "'status', status, 'actor', proposed_by, 'reason', reason, 'approved_by', decided_by, 'proposal_id', id,"
+        " 'transaction_id', transaction_id)"
         f" FROM proposals WHERE id = '{proposal.id}'"
     )
 

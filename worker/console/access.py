@@ -35,6 +35,9 @@ COOKIE = "__Host-payproof"
 TOKEN_BYTES = 32
 Routes = Mapping[tuple[str, str], Route | OpenRoute]
 
+UTF_8 = "utf-8"
+"""The encoding of our pages, and so of their forms."""
+
 SLOWEST = 128 * KB
 """In bytes a second: a file that comes more slowly is cut off."""
 
@@ -93,6 +96,8 @@ async def _enter(guest: Guest, routes: Routes, known: list[Guest]) -> web.Stream
         visit = visit_of(_with(guest, form), operator, token, turn)
         if route.confirms and (wrong := await _confirmed(visit)) is not None:
             return not_confirmed_page(visit, request.path, wrong)
+        if request.method == "POST" and await _session(guest) != found:  # it ended while the form came or waited
+            return _sign_in_keeping(guest, route, form)
         answer = await route.handler(visit)
     if cookie:
         set_session(answer, token)
@@ -155,12 +160,15 @@ def set_session(answer: web.StreamResponse, token: str) -> None:
 
 async def _form(request: web.Request, most: int) -> Mapping[str, Any]:
     """The fields of a form that a page of ours sent. Raises Denied for any other."""
-    if not _from_own_page(request):
+    if not _from_own_page(request) or (request.charset or UTF_8).lower() != UTF_8:
         raise Denied(403, "forged")
     async with asyncio.timeout(60 + most / SLOWEST):
         if request.content_type == "multipart/form-data":
             return await read_files(request, most)
-        return await request.clone(client_max_size=most).post()
+        try:
+            return await request.clone(client_max_size=most).post()
+        except (UnicodeError, LookupError):
+            raise web.HTTPBadRequest from None
 
 
 def _from_own_page(request: web.Request) -> bool:
@@ -209,8 +217,7 @@ async def _to_sign_in(guest: Guest, route: Route) -> web.StreamResponse:
     if request.method != "GET":
         if not _from_own_page(request) or (request.content_length or MOST_KEPT + 1) > MOST_KEPT:
             raise Denied(401, "signed_out")
-        kept = kept_fields(await _form(request, MOST_KEPT), request.path, confirms=route.confirms)
-        return sign_in_page(guest, "/", guest.say("again.kept"), status=401, kept=kept)
+        return _sign_in_keeping(guest, route, await _form(request, MOST_KEPT))
     if not _is_navigation(request):
         return web.Response(status=401)
     if request.headers.get("Sec-Fetch-Site") == "cross-site":
@@ -218,3 +225,9 @@ async def _to_sign_in(guest: Guest, route: Route) -> web.StreamResponse:
     onward = request.path if any(map(is_personal, request.query.values())) else request.path_qs
     ended = "ended=yes&" if COOKIE in request.cookies else ""
     return web.Response(status=303, headers={"Location": f"/sign-in?{ended}next={quote(onward, safe='')}"})
+
+
+def _sign_in_keeping(guest: Guest, route: Route, form: Mapping[str, Any]) -> web.Response:
+    """The form to sign in, with what was typed into this one."""
+    kept = kept_fields(form, guest.request.path, confirms=route.confirms)
+    return sign_in_page(guest, "/", guest.say("again.kept"), status=401, kept=kept)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Mapping
 from hashlib import sha256
 from time import perf_counter
@@ -62,6 +63,10 @@ HEADERS = {
 }
 
 
+_TURNS = re.compile("[\u202a-\u202e\u2066-\u2069]")
+"""Signs that turn the direction of the text after them. A buyer or a shop could change with them how our words read."""
+
+
 class Page(web.Response):
     """A page of ours. `write_text` makes its text bit by bit, so that a long one holds up no callback."""
 
@@ -76,7 +81,7 @@ class Page(web.Response):
             if perf_counter() - since > AT_ONCE_SECONDS:
                 await asyncio.sleep(0)
                 since = perf_counter()
-        self.text = "".join(pieces)
+        self.text = _TURNS.sub("\ufffd", "".join(pieces))
 
 
 def page(

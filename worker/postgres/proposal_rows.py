@@ -14,6 +14,7 @@ from consumers.commands.resolve import ResolutionRequest, resolved_words
 from consumers.commands.two_people import (
     ProposalRefused,
     basis_of,
+    changed_since,
     check_approval,
     check_rejection,
     check_withdrawal,
@@ -169,7 +170,12 @@ async def _locked(connection: Connection[asyncpg.Record], proposal_id: str) -> P
 async def _decide(
     connection: Connection[asyncpg.Record], proposal: Proposal, state: ProposalState, by: Origin, why: str | None
 ) -> Proposal:
-    decided = proposal_of(await connection.fetchrow(_DECIDE, proposal.id, state, by.actor, by.address, why))
+    try:
+        decided = proposal_of(await connection.fetchrow(_DECIDE, proposal.id, state, by.actor, by.address, why))
+    except asyncpg.CheckViolationError as error:
+        if not str(error).endswith(" is stale"):
+            raise
+        raise changed_since() from None  # after it was read here
     await add_record(connection, _record(decided, f"proposal.{state}", by, why))
     return decided
 

@@ -14,10 +14,11 @@ import structlog
 from consumers.commands.resolve import ResolutionRefused
 from consumers.commands.two_people import apply_proposal, refuse_proposal
 from consumers.ports.ledger import Ledger
-from consumers.ports.unavailable import DatabaseUnavailable, error_name
+from consumers.ports.unavailable import DatabaseBusy, DatabaseUnavailable, error_name
 from consumers.rules import Rules
 from schemas.proposals import Proposal, ProposalState
 from worker.postgres.database import Database
+from worker.postgres.driver_errors import StatementTooLong
 from worker.postgres.proposal_reads import approved_proposals
 from worker.postgres.proposal_rows import lapse_stale
 from worker.postgres.wakeups import Wakeup
@@ -59,10 +60,13 @@ class Approvals:
                 await set_within(self._wake, POLL_SECONDS)
 
     async def apply_all(self) -> None:
-        """Apply the proposals that are approved now. One that fails keeps no other from being applied."""
+        """Apply the proposals that are approved now. One that fails or is locked keeps no other from being applied."""
         for proposal in await approved_proposals(self._database):
             try:
                 state = await apply_proposal(self._ledger, self._rules, proposal)
+            except (DatabaseBusy, StatementTooLong) as error:
+                log.warning("proposal.not_now", proposal=proposal.id, error=error_name(error))
+                continue
             except DatabaseUnavailable:
                 raise
             except Exception as error:  # noqa: BLE001 - one that fails keeps no other waiting; see _after_fault

@@ -22,6 +22,9 @@ from worker.dead_letters import CheckedOut, NotReplayed, account_of, not_to_be_r
 from worker.postgres.queue.dead_table import PostgresDead
 
 MOST = 100
+MOST_LOOKED_AT = 5_000
+"""So many letters are looked at for those that the operator sees: all of them could be of another merchant."""
+
 LONGEST_REASON = 500
 _COLUMNS = (
     Column("dead.letter"),
@@ -33,9 +36,12 @@ _COLUMNS = (
 
 
 async def show_dead_letters(visit: Visit) -> web.StreamResponse:
-    letters, more = list[CheckedOut](), False
+    letters, more, cut, looked_at = list[CheckedOut](), False, False, 0
     async with aclosing(PostgresDead(visit.database).read()) as reading:
         async for opened in reading:
+            if cut := looked_at == MOST_LOOKED_AT:
+                break
+            looked_at += 1
             if not _sees(visit, opened):
                 continue
             if more := len(letters) == MOST:
@@ -45,14 +51,15 @@ async def show_dead_letters(visit: Visit) -> web.StreamResponse:
     return page(
         visit,
         visit.say("nav.dead"),
-        h.p(".lead")[visit.say("dead.some" if letters else "dead.none", count=len(letters))],
+        h.p(".lead")[visit.say("dead.some" if letters or cut else "dead.none", count=len(letters))],
+        h.p(".note")[visit.say("dead.cut", count=f"{MOST_LOOKED_AT:,}")] if cut else None,
         h.p(".note")[visit.say("dead.at_broker")] if at_broker else None,
         table(
             visit,
             visit.say("dead.table"),
             _COLUMNS,
             (_row(visit, one) for one in letters),
-            empty=visit.say("dead.none", count=0),
+            empty=visit.say("none") if cut else visit.say("dead.none", count=0),
         ),
         h.p(".quiet")[visit.say("dead.more", count=MOST)] if more else None,
     )

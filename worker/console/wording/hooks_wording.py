@@ -113,6 +113,10 @@ HOOKS: Mapping[str, tuple[str, str]] = {
     ),
     "dead.table": ("Dead letters, oldest first", "ডেড লেটার, পুরোনোটি আগে"),
     "dead.more": ("The oldest {count} are shown.", "সবচেয়ে পুরোনো {count}টি দেখানো হয়েছে।"),
+    "dead.cut": (
+        "Only the oldest {count} letters of all merchants were looked at: run payproof dead list for the rest.",
+        "সব মার্চেন্টের শুধু সবচেয়ে পুরোনো {count}টি লেটার দেখা হয়েছে: বাকিগুলোর জন্য payproof dead list চালান।",
+    ),
     "dead.title": ("A dead letter", "একটি ডেড লেটার"),
     "dead.letter": ("Letter", "লেটার"),
     "dead.kind": ("Kind", "ধরন"),
