@@ -210,10 +210,8 @@ class Resolution(Struct, frozen=True, kw_only=True):
     proposal_id: str | None = None
 
     def same_decision(self, other: Resolution) -> bool:
-        """Whether the other decides the same again. A proposal names a transaction also where its request did not."""
         mine = (self.status, self.actor, self.reason, self.evidence, self.transaction_id)
-        named = other.transaction_id or (self.transaction_id if self.proposal_id else None)
-        return mine == (other.status, other.actor, other.reason, other.evidence, named)
+        return mine == (other.status, other.actor, other.reason, other.evidence, other.transaction_id)
 
 
 class Case(Struct, frozen=True, kw_only=True):

@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
-from consumers.commands.resolve import ResolutionRequest, naming_transaction, resolve_within
+from consumers.commands.resolve import ResolutionRequest, resolve_within
 from consumers.ports.writes import Keys
 from consumers.rules import Rules
 from schemas.audit import AuditRecord
@@ -36,10 +36,8 @@ class Preview(Struct, frozen=True, kw_only=True):
     """The payment as it would be told. `already`: the last resolution was the same, and nothing changes.
 
     `event` is None where nothing would be told. `hold` is None unless the payment is held for another reason at once.
-    `wanted` is the request, with the transaction that would be recorded: what is proposed after this was shown.
     """
 
-    wanted: ResolutionRequest
     already: bool
     event: EventType | None
     version: int
@@ -53,7 +51,6 @@ async def preview(case: Case, rules: Rules, wanted: ResolutionRequest, others: T
     change = await resolve_within(_Copy(case, others, now), rules, case, wanted)
     before, after = case.payment, case.payment if change is None else change.payment
     return Preview(
-        wanted=wanted if change is None else naming_transaction(wanted, change),
         already=change is None,
         event=change.event.type if change is not None and change.event is not None else None,
         version=after.version,

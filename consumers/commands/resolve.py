@@ -48,14 +48,11 @@ class ResolutionRefused(Exception):
 
 
 class SecondPersonNeeded(Exception):
-    """The resolution would apply to this `case`, and the amount at stake asks for a second person. It is a proposal.
+    """The resolution would apply to this `case`, and the amount at stake asks for a second person. It is a proposal."""
 
-    `wanted` is what is proposed: see `naming_transaction`.
-    """
-
-    def __init__(self, case: Case, wanted: ResolutionRequest) -> None:
+    def __init__(self, case: Case) -> None:
         super().__init__("a second person has to approve it")
-        self.case, self.wanted = case, wanted
+        self.case = case
 
 
 class Seconded(Struct, frozen=True, kw_only=True):
@@ -79,7 +76,7 @@ async def resolve_payment(
         if change is None:
             return case.payment
         if needs_second_person(case, rules.second_person_from):
-            raise SecondPersonNeeded(case, naming_transaction(wanted, change))
+            raise SecondPersonNeeded(case)
         await batch.audit(
             AuditRecord(
                 origin=origin or Origin(actor=wanted.actor, via="command"),
@@ -147,16 +144,6 @@ async def resolve_within(
     pending = PendingChange(case=case, entries=[entry], facts=[], resolution=resolution)
     (change,) = await apply_changes(batch, rules, [pending])
     return change
-
-
-def naming_transaction(wanted: ResolutionRequest, change: Change) -> ResolutionRequest:
-    """The request of this change. It names the transaction that was recorded, also where answers alone named it.
-
-    A proposal is applied later. By then another payment may have that transaction, and the same money would be told
-    twice. As the proposal names it, it is refused then.
-    """
-    recorded = change.resolution.recorded_transaction if change.resolution is not None else None
-    return wanted if recorded is None else replace(wanted, transaction_id=recorded)
 
 
 def needs_second_person(case: Case, limit: Decimal | None) -> bool:

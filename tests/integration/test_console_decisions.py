@@ -163,17 +163,6 @@ async def test_what_changed_between_the_two_steps_is_not_decided(office: Office)
     assert await proposals_of(office.shops.database, payment_id) == []
 
 
-@pytest.mark.parametrize("office", ["0.00", "5000.00"], indirect=True)
-async def test_money_that_another_payment_got_between_the_two_steps_is_not_decided_about(office: Office) -> None:
-    payment_id, payment = await office.held(), await office.shops.opened(account="shop-ipay", reference="order-2")
-    abida = await office.console.signed_in("abida")
-    fields = await office.chosen(abida, payment_id)
-    await office.shops.answered(payment, Status.COMPLETED, transaction_id=f"T-{payment_id[-6:]}")
-    answer = await abida.post(f"/held/{payment_id}", {**fields, "confirm": PASSWORD})
-    assert (answer.status, "The payment changed" in answer.text) == (409, True)
-    assert (await office.payment(payment_id))["status"] == "pending"
-
-
 async def test_a_stale_proposal_is_shown_as_one_and_refused(office: Office) -> None:
     payment_id = await office.held()
     abida, anis = await office.console.signed_in("abida"), await office.console.signed_in("anis")

@@ -18,4 +18,4 @@ async def decide(
     try:
         return await resolve_payment(ledger, rules, payment_id, wanted, origin)
     except SecondPersonNeeded as needed:
-        return await propose(database, needed.case, needed.wanted, origin)
+        return await propose(database, needed.case, wanted, origin)

@@ -14,7 +14,7 @@ from msgspec.structs import replace
 
 from consumers.commands.preview import preview
 from consumers.commands.resolve import ResolutionRefused, ResolutionRequest, needs_second_person
-from consumers.commands.two_people import check_proposer
+from consumers.commands.two_people import basis_of, check_proposer
 from consumers.explain.evidence import Evidence, evidence
 from consumers.explain.snapshot import PaymentSnapshot
 from schemas.payments import Case, Payment, TakenKeys
@@ -24,7 +24,7 @@ from schemas.shown import PAYMENT_ID
 from schemas.words import Status
 from worker.console import elements
 from worker.console.layout import error_page, page, see_other
-from worker.console.pages.decide_parts import basis_shown, evidence_part, path_id, person_of, preview_part
+from worker.console.pages.decide_parts import evidence_part, path_id, person_of, preview_part
 from worker.console.payment_parts import payment_link
 from worker.console.route_table import may_act
 from worker.console.told_sentences import told
@@ -69,7 +69,7 @@ async def show_preview(visit: Visit) -> web.StreamResponse:
         "reason": wanted.reason,
         "evidence": wanted.evidence,
         "transaction_id": wanted.transaction_id,
-        "basis": basis_shown(case, seen),
+        "basis": basis_of(case),
     }
     kept = [h.input(type="hidden", name=name, value=value) for name, value in fields.items() if value]
     act = elements.form(
@@ -106,9 +106,9 @@ async def act(visit: Visit) -> web.StreamResponse:
     found = await _chosen(visit)
     if not isinstance(found, _Chosen):
         return await _step_one(visit, found)
-    seen = await preview(found.case, visit.context.rules, found.wanted, found.others, visit.now)
-    if basis_shown(found.case, seen) != visit.field("basis"):
+    if basis_of(found.case) != visit.field("basis"):
         raise ResolutionRefused("version_conflict", "the payment changed since it was looked at")
+    seen = await preview(found.case, visit.context.rules, found.wanted, found.others, visit.now)
     if seen.already:
         return see_other(f"/held/{found.payment.id}")
     try:
@@ -118,7 +118,7 @@ async def act(visit: Visit) -> web.StreamResponse:
     alone = not _two_people(visit, found.case)
     cipher = ArchiveCipher(visit.context.config.archive.cipher_keys)
     origin = person_of(visit).origin
-    made = await propose(visit.database, found.case, seen.wanted, origin, file=file, cipher=cipher, alone=alone)
+    made = await propose(visit.database, found.case, found.wanted, origin, file=file, cipher=cipher, alone=alone)
     if alone:
         await outcome_of(visit.database, made.id)
     return see_other(f"/approvals/{made.id}")

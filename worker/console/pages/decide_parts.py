@@ -5,16 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Awaitable, Callable
 from datetime import datetime
-from hashlib import sha256
 
 import htpy as h
 from aiohttp import web
 
 from consumers.commands.preview import Preview
 from consumers.commands.resolve import ResolutionRefused
-from consumers.commands.two_people import basis_of
 from consumers.explain.evidence import Evidence
-from schemas.payments import Case
 from schemas.proposals import Origin, Person
 from worker.console import elements
 from worker.console.elements import Column
@@ -60,11 +57,6 @@ def path_id(visit: Visit, name: str, pattern: str) -> str:
     if not re.fullmatch(pattern, given, re.ASCII):
         raise ResolutionRefused("no_such_payment", "there is no such id")
     return given
-
-
-def basis_shown(case: Case, seen: Preview) -> str:
-    """A digest of what step two showed: all that the decision rests on, and the transaction that it would record."""
-    return sha256(f"{basis_of(case)}\n{seen.wanted.transaction_id}".encode()).hexdigest()
 
 
 def evidence_part(visit: Visit, found: Evidence) -> h.Node:
