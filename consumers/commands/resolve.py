@@ -6,7 +6,6 @@ can change or hold the payment again, so that money which comes later is not mis
 
 from __future__ import annotations
 
-from decimal import Decimal
 from typing import Any
 
 from msgspec import Struct
@@ -14,6 +13,7 @@ from msgspec.structs import replace
 
 from consumers.apply_change import PendingChange, apply_changes
 from consumers.checks.candidates import changed, lasting, named_again
+from consumers.money.at_stake import needs_second_person
 from consumers.money.matching import transactions_of
 from consumers.ports.ledger import Batch, Ledger
 from consumers.ports.writes import Keys
@@ -144,24 +144,6 @@ async def resolve_within(
     pending = PendingChange(case=case, entries=[entry], facts=[], resolution=resolution)
     (change,) = await apply_changes(batch, rules, [pending])
     return change
-
-
-def needs_second_person(case: Case, limit: Decimal | None) -> bool:
-    """Whether two people decide about this payment. `limit` is the amount from which they do; None: one person does."""
-    at_stake = amount_at_stake(case)
-    return limit is not None and (at_stake is None or at_stake >= limit)
-
-
-def amount_at_stake(case: Case) -> Decimal | None:
-    """The greatest amount that the payment is about: asked for, accepted, or named in an answer.
-
-    None where it is not known: an answer names money in another currency, or money that cannot be read.
-    """
-    payment, answers = case.payment, [fact.answer for fact in case.facts]
-    if any(one.unreadable or one.currency not in (None, payment.currency) for one in answers):
-        return None
-    named = [one.amount for one in answers if one.amount is not None]
-    return max(payment.amount, payment.accepted_amount or payment.amount, *named)
 
 
 def resolved_words(wanted: ResolutionRequest, version: int) -> dict[str, Any]:

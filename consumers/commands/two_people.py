@@ -13,9 +13,9 @@ from consumers.commands.resolve import (
     ResolutionRefused,
     ResolutionRequest,
     Seconded,
-    needs_second_person,
     resolve_within,
 )
+from consumers.money.at_stake import needs_second_person
 from consumers.ports.ledger import Batch, Ledger
 from consumers.rules import Rules
 from schemas.payments import Case

@@ -17,8 +17,6 @@ from consumers.commands.resolve import (
     ResolutionRefused,
     ResolutionRequest,
     SecondPersonNeeded,
-    amount_at_stake,
-    needs_second_person,
     resolve_payment,
 )
 from consumers.commands.two_people import (
@@ -29,6 +27,7 @@ from consumers.commands.two_people import (
     check_rejection,
     check_withdrawal,
 )
+from consumers.money.at_stake import amount_at_stake, needs_second_person
 from consumers.rules import Rules
 from schemas.payments import Case, TakenKeys
 from schemas.proposals import Origin, Person, Proposal, ProposalState
@@ -127,6 +126,7 @@ def test_from_the_limit_on_nothing_is_resolved_by_one_person(bench: Bench, limit
     [
         ({"amount": LESS}, AMOUNT),
         ({"amount": Decimal("9000.00")}, Decimal("9000.00")),
+        ({"refunded_amount": Decimal("9000.00")}, Decimal("9000.00")),
         ({"currency": "USD"}, None),
         ({"amount": None, "unreadable": ("amount",)}, None),
     ],

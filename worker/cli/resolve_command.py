@@ -156,7 +156,8 @@ def _wanted(
 
 async def _looked_at(config: Config, database: Database, payment_id: str, wanted: ResolutionRequest) -> _Shown:
     from consumers.commands.preview import preview
-    from consumers.commands.resolve import ResolutionRefused, needs_second_person
+    from consumers.commands.resolve import ResolutionRefused
+    from consumers.money.at_stake import needs_second_person
     from worker.cli.payment_commands import configured_account
     from worker.cli.payment_meant import payment_meant
     from worker.config import rules_of

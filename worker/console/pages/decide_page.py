@@ -13,10 +13,11 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from consumers.commands.preview import preview
-from consumers.commands.resolve import ResolutionRefused, ResolutionRequest, needs_second_person
+from consumers.commands.resolve import ResolutionRefused, ResolutionRequest
 from consumers.commands.two_people import basis_of, check_proposer
 from consumers.explain.evidence import Evidence, evidence
 from consumers.explain.snapshot import PaymentSnapshot
+from consumers.money.at_stake import needs_second_person
 from schemas.payments import Case, Payment, TakenKeys
 from schemas.proposals import Proposal
 from schemas.requests import RESOLUTION, Wrong
