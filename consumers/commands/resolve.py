@@ -18,6 +18,7 @@ from consumers.money.matching import transactions_of
 from consumers.ports.ledger import Batch, Ledger
 from consumers.ports.writes import Keys
 from consumers.rules import Rules
+from schemas.answers import Fact
 from schemas.audit import AuditRecord
 from schemas.payments import Case, Change, Entry, Payment, Resolution
 from schemas.proposals import Origin
@@ -153,9 +154,17 @@ def resolved_words(wanted: ResolutionRequest, version: int) -> dict[str, Any]:
 
 
 def _answered_with(case: Case) -> str | None:
-    """The only transaction that paid answers name, fitting or not; None where they name none, or several."""
-    named = set(transactions_of(case.payment, (fact for fact in case.facts if fact.answer.paid)).values())
+    """The only transaction that paid answers name, fitting or not; None where they name none, or several.
+
+    A row of a statement that waits for two people names one too.
+    """
+    came = [fact for fact in case.facts if fact.answer.paid or (fact.unproven and _says_paid(fact))]
+    named = set(transactions_of(case.payment, came).values())
     return named.pop() if len(named) == 1 else None
+
+
+def _says_paid(row: Fact) -> bool:
+    return not row.refund and Status(row.answer.word).paid
 
 
 def _decided(case: Case) -> str:
