@@ -90,6 +90,10 @@ class _Copy:
             order=key.order_ref is not None and not key.returned and others.order,
         )
 
+    async def taken(self, case: Case, named: str | None) -> TakenKeys:
+        del case, named
+        return self._others
+
     async def adopt_row(self, payment: Payment, request: dict[str, Any], *, proposed: str) -> str | None:
         raise NotImplementedError
 

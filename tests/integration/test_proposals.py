@@ -15,6 +15,7 @@ import asyncpg
 import pytest
 from msgspec.structs import replace
 
+from consumers.commands.basis import basis_of
 from consumers.commands.preview import preview
 from consumers.commands.resolve import ResolutionRefused, ResolutionRequest, resolve_payment
 from consumers.commands.two_people import apply_proposal
@@ -62,7 +63,7 @@ class Desk(Shops):
         wanted = ResolutionRequest(**{**WISH, "status": Status.COMPLETED, **changes})
         case, others, now = read
         await preview(case, TWO, wanted, others, now)
-        return await propose(self.console, case, wanted, by(wanted.actor).origin)
+        return await propose(self.console, case, wanted, by(wanted.actor).origin, basis=basis_of(case, others))
 
     def approvals(self) -> Approvals:
         return Approvals(self.worker, PostgresLedger(self.worker), TWO)
@@ -169,7 +170,7 @@ async def test_one_person_decides_in_the_console_below_the_limit_that_the_worker
         read = await read_for_decision(desk.console, payment_id)
         assert read is not None
         wanted = ResolutionRequest(status=Status.COMPLETED, actor="rahim", reason="seen")
-        made = await propose(desk.console, read[0], wanted, by("rahim").origin, alone=True)
+        made = await propose(desk.console, read[0], wanted, by("rahim").origin, basis=basis_of(*read[:2]), alone=True)
         assert (made.state, made.decided_by) == (ProposalState.APPROVED, "rahim")
         rules = replace(RULES, second_person_from=Decimal(limit))
         await Approvals(desk.worker, PostgresLedger(desk.worker), rules).apply_all()
@@ -481,7 +482,9 @@ async def test_a_file_is_encrypted_and_the_resolution_names_its_digest(desk: Des
     read = await read_for_decision(desk.console, payment_id)
     assert read is not None
     wanted = ResolutionRequest(status=Status.COMPLETED, actor="rahim", reason="seen", evidence="page 3")
-    made = await propose(desk.console, read[0], wanted, by("rahim").origin, file=file, cipher=cipher)
+    made = await propose(
+        desk.console, read[0], wanted, by("rahim").origin, basis=basis_of(*read[:2]), file=file, cipher=cipher
+    )
     assert made.evidence == f"page 3; file SHA-256 {file.digest.hex()}"
     stored = await desk.console.fetch("SELECT body, key_id FROM evidence")
     assert PNG not in stored[0]["body"]
@@ -507,7 +510,9 @@ async def test_what_people_wrote_goes_with_the_payment_and_the_trail_stays(desk:
     read = await read_for_decision(desk.console, payment_id)
     assert read is not None
     wanted = ResolutionRequest(status=Status.FAILED, actor="rahim", reason="not there")
-    made = await propose(desk.console, read[0], wanted, by("rahim").origin, file=evidence_file("c.png", PNG))
+    made = await propose(
+        desk.console, read[0], wanted, by("rahim").origin, basis=basis_of(*read[:2]), file=evidence_file("c.png", PNG)
+    )
     await approve(desk.console, made.id, by("karima"))
     await desk.approvals().apply_all()
     owner = await asyncpg.connect(dsn)

@@ -7,9 +7,9 @@ from decimal import Decimal
 import pytest
 from msgspec.structs import replace
 
+from consumers.commands.basis import basis_of
 from consumers.commands.preview import preview
 from consumers.commands.resolve import ResolutionRequest, SecondPersonNeeded, resolve_payment
-from consumers.commands.two_people import basis_of
 from consumers.explain.evidence import evidence
 from consumers.reconciliation.statement_facts import StatementEntry
 from consumers.reconciliation.unexpected import UnmatchedLine
@@ -80,9 +80,9 @@ def test_the_same_row_again_changes_nothing(desk: Desk) -> None:
 
 def test_two_people_are_shown_the_row_and_what_they_decide_is_recorded_with_its_transaction(desk: Desk) -> None:
     payment_id = desk.open()
-    basis = basis_of(desk.case(payment_id))
+    basis = basis_of(desk.case(payment_id), TakenKeys())
     desk.says(payment_id, a_row())
-    assert basis_of(desk.case(payment_id)) != basis
+    assert basis_of(desk.case(payment_id), TakenKeys()) != basis
     found = evidence(desk.dossier(payment_id))
     assert found is not None
     (answered,) = found.answers

@@ -13,7 +13,6 @@ import asyncpg
 from consumers.commands.resolve import ResolutionRequest, resolved_words
 from consumers.commands.two_people import (
     ProposalRefused,
-    basis_of,
     check_approval,
     check_rejection,
     check_withdrawal,
@@ -21,13 +20,13 @@ from consumers.commands.two_people import (
 )
 from consumers.ports.unavailable import DatabaseBusy
 from schemas.audit import AuditRecord
-from schemas.payments import Case
+from schemas.payments import Case, TakenKeys
 from schemas.proposals import Origin, Person, Proposal, ProposalState
 from worker.postgres.audit_rows import add_record
 from worker.postgres.database import Connection, Database
 from worker.postgres.evidence_files import EvidenceFile, keep_file, with_digest
 from worker.postgres.proposal_reads import AT_ONCE, COLUMNS, proposal_of
-from worker.postgres.reads.snapshots import read_case
+from worker.postgres.reads.snapshots import read_case, read_taken
 from worker.postgres.wakeups import Wakeup
 from worker.runtime.encryption import ArchiveCipher
 
@@ -69,23 +68,24 @@ async def propose(
     wanted: ResolutionRequest,
     origin: Origin,
     *,
+    basis: str,
     file: EvidenceFile | None = None,
     cipher: ArchiveCipher | None = None,
     alone: bool = False,
 ) -> Proposal:
     """Propose a resolution of the payment as it is in `case`. The same proposal by the same person again is the first.
 
-    The caller has seen that the resolution would apply to this case. A proposal that waits for an earlier state of the
-    payment lapses. `alone`: one person may decide about this payment, so it is approved at once. Raises
-    ResolutionRefused `proposal_open` where another proposal waits.
+    The caller has seen that the resolution would apply to this case, and `basis` is that of what was shown. A proposal
+    that waits for an earlier state of the payment lapses. `alone`: one person may decide about this payment, so it is
+    approved at once. Raises ResolutionRefused `proposal_open` where another proposal waits.
     """
     proposed = with_digest(wanted, file)
     async with database.connection() as connection, connection.transaction():
         for row in await connection.fetch(_LOCK_WAITING, case.payment.id):
             waiting = proposal_of(row)
-            if waiting.state is ProposalState.OPEN and waiting.basis != basis_of(case):
+            if waiting.state is ProposalState.OPEN and waiting.basis != basis:
                 await _lapse(connection, waiting)
-        inserted = await connection.fetchrow(_INSERT, *_made(case, proposed), *_by(origin, alone=alone))
+        inserted = await connection.fetchrow(_INSERT, *_made(case, proposed, basis), *_by(origin, alone=alone))
         if inserted is None:
             return await _waiting_instead(connection, case.payment.id, proposed, origin)
         made = proposal_of(inserted)
@@ -103,7 +103,9 @@ async def approve(database: Database, proposal_id: str, person: Person, why: str
     """Approve a proposal; a worker applies it. Raises ProposalRefused, also where the payment changed since."""
     async with database.connection() as connection, connection.transaction():
         proposal = await _locked(connection, proposal_id)
-        check_approval(proposal, await read_case(connection, proposal.payment_id), person)
+        case = await read_case(connection, proposal.payment_id)
+        others = TakenKeys() if case is None else await read_taken(connection, case, proposal.transaction_id)
+        check_approval(proposal, case, others, person)
         approved = await _decide(connection, proposal, ProposalState.APPROVED, person.origin, why)
     database.notify(Wakeup(approvals=True))
     return approved
@@ -188,10 +190,10 @@ async def _waiting_instead(
     return the_same(proposal_of(row), wanted, origin)
 
 
-def _made(case: Case, wanted: ResolutionRequest) -> tuple[Any, ...]:
+def _made(case: Case, wanted: ResolutionRequest, basis: str) -> tuple[Any, ...]:
     payment = case.payment
     what = (wanted.status, wanted.transaction_id, wanted.reason, wanted.evidence)
-    return (_new_id(), payment.id, payment.merchant, payment.version, basis_of(case), *what)
+    return (_new_id(), payment.id, payment.merchant, payment.version, basis, *what)
 
 
 def _by(origin: Origin, *, alone: bool) -> tuple[str | bool | None, ...]:

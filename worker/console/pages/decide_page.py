@@ -12,9 +12,10 @@ from aiohttp import web
 from msgspec import Struct
 from msgspec.structs import replace
 
+from consumers.commands.basis import basis_of
 from consumers.commands.preview import preview
 from consumers.commands.resolve import ResolutionRefused, ResolutionRequest
-from consumers.commands.two_people import basis_of, check_proposer
+from consumers.commands.two_people import check_proposer
 from consumers.explain.evidence import Evidence, evidence
 from consumers.explain.snapshot import PaymentSnapshot
 from consumers.money.at_stake import needs_second_person
@@ -52,6 +53,10 @@ class _Chosen(Struct, frozen=True):
     def payment(self) -> Payment:
         return self.case.payment
 
+    @property
+    def basis(self) -> str:
+        return basis_of(self.case, self.others)
+
 
 async def show_decide(visit: Visit) -> web.StreamResponse:
     return await _step_one(visit)
@@ -70,7 +75,7 @@ async def show_preview(visit: Visit) -> web.StreamResponse:
         "reason": wanted.reason,
         "evidence": wanted.evidence,
         "transaction_id": wanted.transaction_id,
-        "basis": basis_of(case),
+        "basis": found.basis,
     }
     kept = [h.input(type="hidden", name=name, value=value) for name, value in fields.items() if value]
     act = elements.form(
@@ -107,7 +112,7 @@ async def act(visit: Visit) -> web.StreamResponse:
     found = await _chosen(visit)
     if not isinstance(found, _Chosen):
         return await _step_one(visit, found)
-    if basis_of(found.case) != visit.field("basis"):
+    if found.basis != visit.field("basis"):
         raise ResolutionRefused("version_conflict", "the payment changed since it was looked at")
     seen = await preview(found.case, visit.context.rules, found.wanted, found.others, visit.now)
     if seen.already:
@@ -119,7 +124,16 @@ async def act(visit: Visit) -> web.StreamResponse:
     alone = not _two_people(visit, found.case)
     cipher = ArchiveCipher(visit.context.config.archive.cipher_keys)
     origin = person_of(visit).origin
-    made = await propose(visit.database, found.case, found.wanted, origin, file=file, cipher=cipher, alone=alone)
+    made = await propose(
+        visit.database,
+        found.case,
+        found.wanted,
+        origin,
+        basis=found.basis,
+        file=file,
+        cipher=cipher,
+        alone=alone,
+    )
     if alone:
         await outcome_of(visit.database, made.id)
     return see_other(f"/approvals/{made.id}")
