@@ -269,6 +269,7 @@ LOGS = {
     "oidc.unavailable": "The identity provider gave no answer that can be used; `reason` says why. The person is told to try again.",
     "operator.refused": "A sign-in or a confirmation failed: by the name, the password, the code, or an answer of the identity provider that proves nothing; `reason` says which. Many of them: somebody guesses.",
     "operator.signed_in": "An operator signed in to the console.",
+    "operators.limit_kept": "`second_person_from` is another in the configuration by now. The limit of the start stays; restart every process.",
     "operators.not_read": "The configuration has problems, or the process shows no console: the operators stay as they were. See `to_do`.",
     "operators.read": "`[console]` was read anew, on SIGHUP.",
     "archive.full": "The archive has reached `[archive] max_size`. Callbacks are stored as digests.",
