@@ -40,7 +40,7 @@ class ResolutionRequest(Struct, frozen=True, kw_only=True):
 class ResolutionRefused(Exception):
     """The resolution does not apply.
 
-    `code` is one of not_held, lower_status, version_conflict, transaction_used, proposal_open.
+    `code` is one of not_held, lower_status, version_conflict, transaction_used, proposal_open, proposal_rejected.
     """
 
     def __init__(self, code: str, message: str, field: str | None = None) -> None:

@@ -8,6 +8,7 @@ proposal is stale and is refused.
 from __future__ import annotations
 
 import unicodedata
+from collections.abc import Sequence
 
 from consumers.commands.basis import basis_of
 from consumers.commands.resolve import (
@@ -88,6 +89,18 @@ def the_same(waiting: Proposal, wanted: ResolutionRequest, origin: Origin) -> Pr
         f"{waiting.proposed_by} proposed to resolve it as {waiting.status} ({waiting.id}), and that is {waiting.state}"
     )
     raise ResolutionRefused("proposal_open", said)
+
+
+def check_rejected(rejected: Sequence[Proposal], wanted: ResolutionRequest) -> None:
+    """Raises ResolutionRefused where a person rejected the same resolution, on the same facts, from the same key.
+
+    A program that sends its request again does not ask that person again.
+    """
+    asked = (wanted.status, wanted.transaction_id, wanted.reason, wanted.evidence)
+    for one in rejected:
+        if (one.status, one.transaction_id, one.reason, one.evidence) == asked:
+            why = f": {one.decided_why}" if one.decided_why else ""
+            raise ResolutionRefused("proposal_rejected", f"{one.decided_by} rejected it ({one.id}){why}")
 
 
 def request_of(proposal: Proposal) -> ResolutionRequest:

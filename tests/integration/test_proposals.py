@@ -20,10 +20,11 @@ from consumers.commands.preview import preview
 from consumers.commands.resolve import ResolutionRefused, ResolutionRequest, resolve_payment
 from consumers.commands.two_people import apply_proposal
 from schemas.proposals import Origin, Person, Proposal, ProposalState
-from schemas.words import Status
-from tests.integration.shops import RULES, Shops, serving
+from schemas.words import OperatorRole, Status
+from tests.integration.shops import CONFIG, RULES, Shops, serving
 from tests.logins import as_user, make_logins
 from tests.processes import until
+from worker.config.console import Console, Operator
 from worker.postgres.audit_rows import read_audit
 from worker.postgres.database import Database, connect
 from worker.postgres.evidence_files import MOST_BYTES, FileRefused, evidence_file, read_file
@@ -132,6 +133,44 @@ async def test_one_proposes_by_the_api_another_approves_and_the_event_is_written
         ("karima", "proposal.approved"),
         ("payproof", "proposal.applied"),
     ]
+
+
+async def test_what_was_rejected_does_not_come_back_by_a_retry(desk: Desk) -> None:
+    payment_id = await desk.held("order-1")
+    path = f"/v1/payments/{payment_id}/resolve"
+    made = (await desk.post(path, WISH)).body["proposal_id"]
+    await reject(desk.console, made, by("karima"), "the panel shows nothing")
+    again = await desk.post(path, WISH)
+    assert (again.status, again.body["code"]) == (409, "proposal_rejected")
+    assert again.body["detail"] == f"karima rejected it ({made}): the panel shows nothing"
+    other = await desk.post(path, {**WISH, "reason": "the bank confirmed it"})
+    assert other.status == 202, "another reason is another proposal"
+    await reject(desk.console, other.body["proposal_id"], by("karima"))
+    await desk.answered((await desk.get(f"/v1/payments/{payment_id}")).body, Status.COMPLETED, amount=Decimal("1.00"))
+    assert (await desk.post(path, WISH)).status == 202, "on other facts it may be asked again"
+
+
+async def test_with_operators_a_key_acts_as_itself_though_one_person_decides(dsn: str) -> None:
+    """An operator's name that a caller writes proves nothing, whatever the limit."""
+    console = Console(second_person_from="never", operators=(Operator(name="karima", role=OperatorRole.APPROVER),))
+    async with connect(dsn, size=4) as database, serving(database, config=replace(CONFIG, console=console)) as shops:
+        desk = Desk(shops.session, shops.url, shops.api, shops.checkout)
+        payment_id = await desk.held("order-1")
+        got = await desk.post(f"/v1/payments/{payment_id}/resolve", {**WISH, "actor": "karima"})
+        assert got.status == 200
+        entries = (await desk.get(f"/v1/payments/{payment_id}/timeline")).body["entries"]
+        (resolution,) = [one for one in entries if one["kind"] == "resolution"]
+        assert resolution["actor"] == "key:all (karima)"
+
+
+async def test_a_resolution_with_an_idempotency_key_is_proposed_once(desk: Desk) -> None:
+    payment_id = await desk.held("order-1")
+    path, key = f"/v1/payments/{payment_id}/resolve", "decide-1"
+    first = await desk.post(path, WISH, key=key)
+    await reject(desk.console, first.body["proposal_id"], by("karima"))
+    assert (await desk.post(path, WISH, key=key)).body == first.body
+    other = await desk.post(path, {**WISH, "reason": "another"}, key=key)
+    assert (other.status, other.body["code"]) == (409, "idempotency_conflict")
 
 
 async def test_an_approval_wakes_the_worker_and_is_applied_within_the_wait_of_a_page(desk: Desk) -> None:

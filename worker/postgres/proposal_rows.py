@@ -14,6 +14,7 @@ from consumers.commands.resolve import ResolutionRequest, resolved_words
 from consumers.commands.two_people import (
     ProposalRefused,
     check_approval,
+    check_rejected,
     check_rejection,
     check_withdrawal,
     the_same,
@@ -35,6 +36,11 @@ _MADE = ("id", "payment_id", "merchant", "version", "basis", "status", "transact
 _BY = ("proposed_by", "proposed_via", "proposed_key", "proposed_from", "alone")
 _LOCK_WAITING = f"""
     SELECT {COLUMNS} FROM proposals WHERE payment_id = $1 AND state IN ('open', 'approved') FOR UPDATE
+"""  # noqa: S608 - our own names
+_REJECTED = f"""
+    SELECT {COLUMNS} FROM proposals
+    WHERE payment_id = $1 AND state = 'rejected' AND basis = $2 AND proposed_key = $3 AND proposed_by = $4
+    ORDER BY decided_at DESC
 """  # noqa: S608 - our own names
 _LAPSE = "UPDATE proposals SET state = 'lapsed', ended_at = clock_timestamp() WHERE id = $1"
 _INSERT = f"""
@@ -77,7 +83,8 @@ async def propose(
 
     The caller has seen that the resolution would apply to this case, and `basis` is that of what was shown. A proposal
     that waits for an earlier state of the payment lapses. `alone`: one person may decide about this payment, so it is
-    approved at once. Raises ResolutionRefused `proposal_open` where another proposal waits.
+    approved at once. Raises ResolutionRefused: `proposal_open` where another proposal waits,
+    `proposal_rejected` where a program sends again what a person rejected.
     """
     proposed = with_digest(wanted, file)
     async with database.connection() as connection, connection.transaction():
@@ -85,6 +92,9 @@ async def propose(
             waiting = proposal_of(row)
             if waiting.state is ProposalState.OPEN and waiting.basis != basis:
                 await _lapse(connection, waiting)
+        if origin.key is not None:
+            rejected = await connection.fetch(_REJECTED, case.payment.id, basis, origin.key, origin.actor)
+            check_rejected([proposal_of(row) for row in rejected], proposed)
         inserted = await connection.fetchrow(_INSERT, *_made(case, proposed, basis), *_by(origin, alone=alone))
         if inserted is None:
             return await _waiting_instead(connection, case.payment.id, proposed, origin)
