@@ -441,6 +441,8 @@ def test_a_preview_says_what_changes_and_changes_nothing(bench: Bench) -> None:
     assert bench.drive.payment(payment_id) == before
     assert Difference(field="status", before="pending", after="completed") in seen.changes
     assert Difference(field="hold", before="amount_mismatch", after=None) in seen.changes
+    assert seen.changes[-1] == Difference(field="accepted_amount", before=None, after="99.50")
+    assert seen.asked == "100.00"
 
 
 def test_a_preview_is_refused_where_the_resolution_would_be(bench: Bench) -> None:

@@ -208,7 +208,8 @@ def _print_preview(shown: _Shown) -> None:
     print(f"{payment.id}, {payment.amount:.2f} {payment.currency}, is {payment.status}, held: {payment.hold}")
     Console(highlight=False).print(printable_line(Text(f"What differs: {shown.differs}")), soft_wrap=True)
     for one in found.changes:
-        print(f"  {one.field}: {_said(one.before)} becomes {_said(one.after)}")
+        of = f" of {payment.amount:.2f}" if one.field == "accepted_amount" and one.after else ""
+        print(f"  {one.field}: {_said(one.before)} becomes {_said(one.after)}{of}")
     told = f"{found.event}, version {found.version}" if found.event is not None else "nothing"
     print(f"The shop will be told {told}.")
     if shown.two_people:

@@ -69,6 +69,7 @@ async def show_preview(visit: Visit) -> web.StreamResponse:
         return await _step_one(visit, found)
     case, wanted = found.case, found.wanted
     seen = await preview(case, visit.context.rules, wanted, found.others, visit.now)
+    differs = evidence(await _snapshot(visit))
     two = _two_people(visit, case)
     fields = {
         "status": wanted.status.value,
@@ -101,6 +102,7 @@ async def show_preview(visit: Visit) -> web.StreamResponse:
         ),
         h.h2[visit.say("decide.step_two")],
         preview_part(visit, seen),
+        None if differs is None else evidence_part(visit, differs),
         None if seen.already else h.p(".note")[visit.say("decide.two" if two else "decide.one")],
         None if seen.already else act,
         h.p[h.a(href=f"/held/{case.payment.id}")[visit.say("back")]],
@@ -250,7 +252,7 @@ async def _snapshot(visit: Visit) -> PaymentSnapshot:
 
 
 def _two_people(visit: Visit, case: Case) -> bool:
-    return needs_second_person(case, visit.context.operators.console.second_person_limit)
+    return needs_second_person(case, visit.context.rules.second_person_from)
 
 
 def _file(visit: Visit) -> EvidenceFile | None:
