@@ -199,6 +199,11 @@ class Fact(Struct, frozen=True, kw_only=True, dict=True):
         """Whether it says only how much went back, and nothing about the money that had come."""
         return self.row is not None and self.row.refund
 
+    @property
+    def unproven(self) -> bool:
+        """Whether it is a row of a file that one person brought, on which two people decide. Its word is its status."""
+        return self.row is not None and self.answer.status is None
+
     def merged(self, other: Fact) -> Fact:
         """The Fact that two Facts with equal keys become, in any order."""
         early, late = (self, other) if _age(self) <= _age(other) else (other, self)

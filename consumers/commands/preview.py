@@ -35,10 +35,12 @@ class Difference(Struct, frozen=True, kw_only=True):
 class Preview(Struct, frozen=True, kw_only=True):
     """The payment as it would be told. `already`: the last resolution was the same, and nothing changes.
 
-    `event` is None where nothing would be told. `hold` is None unless the payment is held for another reason at once.
+    `asked`: the amount that the shop asked for. `event` is None where nothing would be told. `hold` is None unless the
+    payment is held for another reason at once.
     """
 
     already: bool
+    asked: str
     event: EventType | None
     version: int
     status: Status
@@ -52,6 +54,7 @@ async def preview(case: Case, rules: Rules, wanted: ResolutionRequest, others: T
     before, after = case.payment, case.payment if change is None else change.payment
     return Preview(
         already=change is None,
+        asked=f"{before.amount:.2f}",
         event=change.event.type if change is not None and change.event is not None else None,
         version=after.version,
         status=after.status,
@@ -61,8 +64,11 @@ async def preview(case: Case, rules: Rules, wanted: ResolutionRequest, others: T
 
 
 def differences(before: Payment, after: Payment) -> tuple[Difference, ...]:
-    """The fields that shops are shown and that differ, in the order in which they are shown."""
-    was, becomes = msgspec.to_builtins(view(before)), msgspec.to_builtins(view(after))
+    """The fields that shops are shown and that differ, in the order in which they are shown.
+
+    After them the accepted amount, which shops are not shown: what the money is measured by from then on.
+    """
+    was, becomes = _fields(before), _fields(after)
     return tuple(
         Difference(field=name, before=_shown(was[name]), after=_shown(becomes[name]))
         for name in was
@@ -90,6 +96,10 @@ class _Copy:
             order=key.order_ref is not None and not key.returned and others.order,
         )
 
+    async def taken(self, case: Case, named: str | None) -> TakenKeys:
+        del case, named
+        return self._others
+
     async def adopt_row(self, payment: Payment, request: dict[str, Any], *, proposed: str) -> str | None:
         raise NotImplementedError
 
@@ -112,6 +122,11 @@ class _Copy:
 
     async def commit(self) -> None:
         pass
+
+
+def _fields(payment: Payment) -> dict[str, Any]:
+    accepted, shown = payment.accepted_amount, msgspec.to_builtins(view(payment))
+    return {**shown, "accepted_amount": None if accepted is None else f"{accepted:.2f}"}
 
 
 def _shown(value: object) -> str | None:

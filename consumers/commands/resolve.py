@@ -6,7 +6,6 @@ can change or hold the payment again, so that money which comes later is not mis
 
 from __future__ import annotations
 
-from decimal import Decimal
 from typing import Any
 
 from msgspec import Struct
@@ -14,10 +13,13 @@ from msgspec.structs import replace
 
 from consumers.apply_change import PendingChange, apply_changes
 from consumers.checks.candidates import changed, lasting, named_again
+from consumers.commands.basis import basis_of
+from consumers.money.at_stake import needs_second_person
 from consumers.money.matching import transactions_of
 from consumers.ports.ledger import Batch, Ledger
 from consumers.ports.writes import Keys
 from consumers.rules import Rules
+from schemas.answers import Fact
 from schemas.audit import AuditRecord
 from schemas.payments import Case, Change, Entry, Payment, Resolution
 from schemas.proposals import Origin
@@ -38,7 +40,7 @@ class ResolutionRequest(Struct, frozen=True, kw_only=True):
 class ResolutionRefused(Exception):
     """The resolution does not apply.
 
-    `code` is one of not_held, lower_status, version_conflict, transaction_used, proposal_open.
+    `code` is one of not_held, lower_status, version_conflict, transaction_used, proposal_open, proposal_rejected.
     """
 
     def __init__(self, code: str, message: str, field: str | None = None) -> None:
@@ -48,11 +50,15 @@ class ResolutionRefused(Exception):
 
 
 class SecondPersonNeeded(Exception):
-    """The resolution would apply to this `case`, and the amount at stake asks for a second person. It is a proposal."""
+    """The resolution would apply to this `case`, and the amount at stake asks for a second person. It is a proposal.
 
-    def __init__(self, case: Case) -> None:
+    `basis` is that of the case; see consumers.commands.basis.
+    """
+
+    def __init__(self, case: Case, basis: str) -> None:
         super().__init__("a second person has to approve it")
         self.case = case
+        self.basis = basis
 
 
 class Seconded(Struct, frozen=True, kw_only=True):
@@ -63,20 +69,29 @@ class Seconded(Struct, frozen=True, kw_only=True):
 
 
 async def resolve_payment(
-    ledger: Ledger, rules: Rules, payment_id: str, wanted: ResolutionRequest, origin: Origin | None = None
+    ledger: Ledger,
+    rules: Rules,
+    payment_id: str,
+    wanted: ResolutionRequest,
+    origin: Origin | None = None,
+    basis: str | None = None,
 ) -> Payment:
     """Resolve a held payment and return it. The same resolution again changes nothing.
 
-    `origin` is who decides and from where, for the audit trail; without it, the request's actor by a command. Raises
-    ResolutionRefused; SecondPersonNeeded where the resolution would apply and one person may not decide alone.
+    `origin` is who decides and from where, for the audit trail; without it, the request's actor by a command. `basis`
+    is that of what they were shown, where they were. Raises ResolutionRefused, `version_conflict` where the basis is
+    another by now; SecondPersonNeeded where the resolution would apply and one person may not decide alone.
     """
     async with ledger.batch([payment_id]) as batch:
         case = batch.cases[payment_id]
+        now = basis_of(case, await batch.taken(case, wanted.transaction_id))
         change = await resolve_within(batch, rules, case, wanted)
         if change is None:
             return case.payment
+        if basis is not None and basis != now:
+            raise ResolutionRefused("version_conflict", "the payment changed since it was looked at", "version")
         if needs_second_person(case, rules.second_person_from):
-            raise SecondPersonNeeded(case)
+            raise SecondPersonNeeded(case, now)
         await batch.audit(
             AuditRecord(
                 origin=origin or Origin(actor=wanted.actor, via="command"),
@@ -128,6 +143,8 @@ async def resolve_within(
         if recorded in taken_keys[payment.id].transactions:
             if wanted.transaction_id is not None:
                 raise ResolutionRefused("transaction_used", "another payment has this transaction", "transaction_id")
+            if not payment.status.paid:  # or one transaction would pay two payments
+                raise ResolutionRefused("transaction_used", _another_paid_by(recorded), "transaction_id")
             recorded = None
     resolved_keys = frozenset(fact.key for fact in case.facts) | frozenset(payment.holds)
     resolved_keys = resolved_keys.union(*(earlier.settled for earlier in case.resolutions))
@@ -146,34 +163,31 @@ async def resolve_within(
     return change
 
 
-def needs_second_person(case: Case, limit: Decimal | None) -> bool:
-    """Whether two people decide about this payment. `limit` is the amount from which they do; None: one person does."""
-    at_stake = amount_at_stake(case)
-    return limit is not None and (at_stake is None or at_stake >= limit)
-
-
-def amount_at_stake(case: Case) -> Decimal | None:
-    """The greatest amount that the payment is about: asked for, accepted, or named in an answer.
-
-    None where it is not known: an answer names money in another currency, or money that cannot be read.
-    """
-    payment, answers = case.payment, [fact.answer for fact in case.facts]
-    if any(one.unreadable or one.currency not in (None, payment.currency) for one in answers):
-        return None
-    named = [one.amount for one in answers if one.amount is not None]
-    return max(payment.amount, payment.accepted_amount or payment.amount, *named)
-
-
 def resolved_words(wanted: ResolutionRequest, version: int) -> dict[str, Any]:
     """What was decided, for the audit trail, without what was not said."""
     said = {"status": wanted.status, "transaction_id": wanted.transaction_id, "evidence": wanted.evidence}
     return {"version": version} | {name: value for name, value in said.items() if value}
 
 
+def _another_paid_by(transaction: str) -> str:
+    return (
+        f"its answers name the transaction {transaction}, which another payment has; resolve it as failed, or name the "
+        "transaction that paid this one"
+    )
+
+
 def _answered_with(case: Case) -> str | None:
-    """The only transaction that paid answers name, fitting or not; None where they name none, or several."""
-    named = set(transactions_of(case.payment, (fact for fact in case.facts if fact.answer.paid)).values())
+    """The only transaction that paid answers name, fitting or not; None where they name none, or several.
+
+    A row of a statement that waits for two people names one too.
+    """
+    came = [fact for fact in case.facts if fact.answer.paid or (fact.unproven and _says_paid(fact))]
+    named = set(transactions_of(case.payment, came).values())
     return named.pop() if len(named) == 1 else None
+
+
+def _says_paid(row: Fact) -> bool:
+    return not row.refund and Status(row.answer.word).paid
 
 
 def _decided(case: Case) -> str:

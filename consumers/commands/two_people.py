@@ -1,24 +1,26 @@
 """Two people decide about money: what one person proposes, another approves, and both decide on the same facts.
 
-A proposal is bound to all that its proposer saw of the payment: its version, its holds and every answer. If any of it
-is another when a person approves, or when the approved proposal is applied, the proposal is stale and is refused.
+A proposal is bound to all that its proposer saw of the payment: its version, its holds, every answer, and which of its
+keys other payments have. If any of it is another when a person approves, or when the approved proposal is applied, the
+proposal is stale and is refused.
 """
 
 from __future__ import annotations
 
 import unicodedata
-from hashlib import sha256
+from collections.abc import Sequence
 
+from consumers.commands.basis import basis_of
 from consumers.commands.resolve import (
     ResolutionRefused,
     ResolutionRequest,
     Seconded,
-    needs_second_person,
     resolve_within,
 )
+from consumers.money.at_stake import needs_second_person
 from consumers.ports.ledger import Batch, Ledger
 from consumers.rules import Rules
-from schemas.payments import Case
+from schemas.payments import Case, TakenKeys
 from schemas.proposals import Origin, Person, Proposal, ProposalState
 
 
@@ -28,14 +30,6 @@ class ProposalRefused(ResolutionRefused):
     `code` is one of own_proposal, not_allowed, not_your_proposal, already_decided, no_such_proposal, no_such_payment,
     version_conflict, not_held, second_person_needed, account_not_configured.
     """
-
-
-def basis_of(case: Case) -> str:
-    """A digest of all that a decision about the payment rests on. An answer that came again changes nothing."""
-    payment = case.payment
-    known = [payment.id, str(payment.version), payment.status, str(payment.refunded_amount), *payment.holds, ""]
-    known += [*sorted(fact.key for fact in case.facts), "", str(len(case.resolutions))]
-    return sha256("\n".join(known).encode()).hexdigest()
 
 
 def same_person(one: str, other: str) -> bool:
@@ -56,10 +50,13 @@ def proposed_by(proposal: Proposal, name: str) -> bool:
     return any(same_person(one, name) for one in (word, key, shell) if one)
 
 
-def check_approval(proposal: Proposal, case: Case | None, person: Person) -> None:
-    """Raises ProposalRefused where this person may not approve this proposal of the payment as it is now."""
+def check_approval(proposal: Proposal, case: Case | None, others: TakenKeys, person: Person) -> None:
+    """Raises ProposalRefused where this person may not approve this proposal of the payment as it is now.
+
+    `others`: see `basis_of`.
+    """
     _check_decider(proposal, person)
-    _check_basis(proposal, case)
+    _check_basis(proposal, case, others)
 
 
 def check_rejection(proposal: Proposal, person: Person) -> None:
@@ -92,6 +89,18 @@ def the_same(waiting: Proposal, wanted: ResolutionRequest, origin: Origin) -> Pr
         f"{waiting.proposed_by} proposed to resolve it as {waiting.status} ({waiting.id}), and that is {waiting.state}"
     )
     raise ResolutionRefused("proposal_open", said)
+
+
+def check_rejected(rejected: Sequence[Proposal], wanted: ResolutionRequest) -> None:
+    """Raises ResolutionRefused where a person rejected the same resolution, on the same facts, from the same key.
+
+    A program that sends its request again does not ask that person again.
+    """
+    asked = (wanted.status, wanted.transaction_id, wanted.reason, wanted.evidence)
+    for one in rejected:
+        if (one.status, one.transaction_id, one.reason, one.evidence) == asked:
+            why = f": {one.decided_why}" if one.decided_why else ""
+            raise ResolutionRefused("proposal_rejected", f"{one.decided_by} rejected it ({one.id}){why}")
 
 
 def request_of(proposal: Proposal) -> ResolutionRequest:
@@ -135,7 +144,8 @@ async def refuse_proposal(ledger: Ledger, proposal: Proposal, refused: Resolutio
 
 async def _apply(batch: Batch, rules: Rules, approved: Proposal) -> None:
     case = batch.cases.get(approved.payment_id)
-    _check_basis(approved, case)
+    others = TakenKeys() if case is None else await batch.taken(case, approved.transaction_id)
+    _check_basis(approved, case, others)
     assert case is not None, "its basis is checked"
     if case.payment.account not in rules.accounts:
         raise ProposalRefused("account_not_configured", "the account of this payment is no longer configured")
@@ -161,12 +171,12 @@ def _check_open(proposal: Proposal, person: Person) -> None:
         raise ProposalRefused("already_decided", f"the proposal is {proposal.state}{by} already")
 
 
-def _check_basis(proposal: Proposal, case: Case | None) -> None:
+def _check_basis(proposal: Proposal, case: Case | None, others: TakenKeys) -> None:
     if case is None:
         raise ProposalRefused("not_held", "the payment is no longer here")
     if case.payment.hold is None:
         raise ProposalRefused("not_held", "the payment is no longer held")
-    if case.payment.version != proposal.version or basis_of(case) != proposal.basis:
+    if case.payment.version != proposal.version or basis_of(case, others) != proposal.basis:
         raise changed_since()
 
 

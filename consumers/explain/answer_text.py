@@ -66,7 +66,8 @@ def row_line(entry: Entry) -> TimelineLine:
     else:
         said = f"as of {as_of} it is {answer_words(data)}"
     row = statement_row(data)
-    return timeline_line(entry.at, entry.kind, f"{row[0].upper()}{row[1:]}, {source}, says that {said}.")
+    held = " Two people decide about it." if "unproven" in data else ""
+    return timeline_line(entry.at, entry.kind, f"{row[0].upper()}{row[1:]}, {source}, says that {said}.{held}")
 
 
 def answer_words(data: dict[str, Any]) -> str:

@@ -144,7 +144,7 @@ def _compared(fact: Fact, snapshot: PaymentSnapshot) -> Iterable[Compared]:
 
     yield Compared(
         what="status",
-        answered=f"{answer.status or 'unmapped'} ({answer.word})",
+        answered=_status(fact),
         expected=payment.status,
         differs=answer.status is None or (payment.status.paid and answer.status.closed),
     )
@@ -170,6 +170,12 @@ def _compared(fact: Fact, snapshot: PaymentSnapshot) -> Iterable[Compared]:
             _shown(payment.refunded_amount),
             differs=answer.paid and told is not None and told < payment.refunded_amount,
         )
+
+
+def _status(fact: Fact) -> str:
+    if fact.unproven:
+        return f"{fact.answer.word} (a statement's word alone)"
+    return f"{fact.answer.status or 'unmapped'} ({fact.answer.word})"
 
 
 def _others(snapshot: PaymentSnapshot) -> Iterable[str]:

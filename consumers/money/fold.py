@@ -227,7 +227,8 @@ def _waiting(
     """Holds that wait for an answer. Each stands until a later question brings a fitting answer other than `pending`.
 
     The answer to the last question may come after we gave up, so only a pending payment is `unresolved`. A statement's
-    row of money that came lifts `unverifiable`, although its time is before the claim's.
+    row of money that came lifts `unverifiable`, although its time is before the claim's. A row that two people have to
+    decide about is one more claim.
     """
     lifted_until = max((fact.last_asked_at for fact in fitting if _above_pending(fact)), default=None)
 
@@ -236,10 +237,11 @@ def _waiting(
             return False
         return lifted_until is None or lifted_until <= since
 
-    if any(fact.answer.status is None and stands(fact.last_asked_at) for fact in live):
+    unmapped = [fact for fact in live if fact.answer.status is None and stands(fact.last_asked_at)]
+    if not all(fact.unproven for fact in unmapped):
         yield Hold.UNMAPPED_STATUS
     verified = any(fact.row is not None and _arrived(fact) for fact in fitting)
-    if stands(payment.unverifiable_at) and not verified:
+    if any(fact.unproven for fact in unmapped) or (stands(payment.unverifiable_at) and not verified):
         yield Hold.UNVERIFIABLE
     if status is Status.PENDING and stands(payment.unresolved_at):
         yield Hold.UNRESOLVED

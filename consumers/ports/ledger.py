@@ -35,6 +35,10 @@ class Batch(Protocol):
         """
         ...
 
+    async def taken(self, case: Case, named: str | None) -> TakenKeys:
+        """Which keys of the payment, of its answers and of `named`, a transaction, other payments have. Takes none."""
+        ...
+
     async def adopt_row(self, payment: Payment, request: dict[str, Any], *, proposed: str) -> str | None:
         """Write the columns of a payment that otherwise only an opening writes. `store` writes the rest.
 

@@ -2,6 +2,9 @@
 
 A statement is older than our answers. A row counts as an answer of its own time, so it can fill a gap and cannot
 contradict a later answer. The same row in another export changes nothing.
+
+One person can write a file. So where two people decide about a payment, a row of a file never moves its money: it is
+recorded as a Fact that holds the payment as `unverifiable`, with all that it says, for two people to decide about.
 """
 
 from __future__ import annotations
@@ -19,11 +22,12 @@ from msgspec.structs import replace
 from consumers.apply_change import PendingChange, apply_changes
 from consumers.apply_reply import answer_data
 from consumers.checks.candidates import named_by
+from consumers.money.at_stake import needs_second_person
 from consumers.ports.gateway import Capabilities
 from consumers.ports.ledger import Ledger
 from consumers.rules import Rules
 from schemas.answers import Answer, Fact, StatementRow
-from schemas.payments import Entry, Payment
+from schemas.payments import Case, Entry, Payment
 from schemas.statements import Line
 from schemas.words import EntryKind, Status
 
@@ -92,8 +96,10 @@ async def record_lines(
                 found[payment_id] = Recorded(payment_id=payment_id, outcome="ask", payment=case.payment)
                 continue
             pending = PendingChange(case=case, entries=[], facts=[])
-            for one in sorted(by_payment[payment_id], key=lambda one: (one.line.kind, one.line.row)):
-                apply_line(pending, about, one.line, one.refunded, rules, batch.now)
+            entries = sorted(by_payment[payment_id], key=lambda one: (one.line.kind, one.line.row))
+            unproven = is_unproven(case, about, entries, rules)
+            for one in entries:
+                apply_line(pending, about, one.line, one.refunded, rules, batch.now, unproven=unproven)
             outcome: Literal["recorded", "known"] = "recorded" if pending.entries else "known"
             found[payment_id] = Recorded(payment_id=payment_id, outcome=outcome, payment=case.payment)
             pending_changes += [pending] if pending.facts else []
@@ -110,19 +116,35 @@ def _counts(payment: Payment, rules: Rules) -> bool:
     return alone or not rules.capabilities(payment).asked_by
 
 
+def is_unproven(case: Case, about: StatementSource, entries: Sequence[StatementEntry], rules: Rules) -> bool:
+    """Whether two people decide about what these rows say of the payment. The gateway's own list is believed."""
+    named = [amount for one in entries for amount in (one.line.amount, one.refunded) if amount is not None]
+    return not about.listed and needs_second_person(case, rules.second_person_from, *named)
+
+
 def apply_line(
-    pending: PendingChange, about: StatementSource, line: Line, refunded: Decimal | None, rules: Rules, now: datetime
+    pending: PendingChange,
+    about: StatementSource,
+    line: Line,
+    refunded: Decimal | None,
+    rules: Rules,
+    now: datetime,
+    *,
+    unproven: bool = False,
 ) -> None:
     """Add a row to the pending change as a Fact; a row that says `pending` is ignored.
 
     A row that is a Fact already gets no timeline entry. It may fill missing fields of the Fact, and make its first time
-    earlier.
+    earlier. `unproven`: where the row says that money came or went back, or the payment is held, it only holds it.
     """
     if line.status is Status.PENDING:
         return
     case = pending.case
     fact = _fact(about, line, refunded, rules.capabilities(case.payment), now)
     facts = {one.key: one for one in case.facts}
+    holds = unproven and fact.key not in facts and (line.status.paid or case.payment.hold is not None)
+    if holds:
+        fact = _unproven(fact, line, now)
     before = facts.get(fact.key)
     fact = before.merged(fact) if before else fact
     if before is not None and replace(fact, row=before.row) == before:
@@ -130,9 +152,10 @@ def apply_line(
     pending.facts.append(fact)
     payment = case.payment
     if before is None:
-        checked_at = max(payment.checked_at or fact.last_answered_at, fact.last_answered_at)
-        payment = replace(payment, checked_at=checked_at)
-        pending.entries.append(_entry(fact, now))
+        if not holds:
+            checked_at = max(payment.checked_at or fact.last_answered_at, fact.last_answered_at)
+            payment = replace(payment, checked_at=checked_at)
+        pending.entries.append(_entry(fact, line.at or about.newest, now))
         pending.stated = pending.stated or fact.row
     pending.case = replace(case, payment=payment, facts=tuple((facts | {fact.key: fact}).values()))
 
@@ -169,10 +192,20 @@ def _fact(
     )
 
 
-def _entry(fact: Fact, now: datetime) -> Entry:
+def _unproven(fact: Fact, line: Line, now: datetime) -> Fact:
+    """The Fact without a status of its own: it is heard now, and moves nothing. Its word is the status of the row."""
+    answer = replace(fact.answer, status=None, word="refunded" if fact.refund else line.status, paid_at=None)
+    return replace(
+        fact, answer=answer, first_asked_at=now, first_answered_at=now, last_asked_at=now, last_answered_at=now
+    )
+
+
+def _entry(fact: Fact, at: datetime, now: datetime) -> Entry:
     assert fact.row is not None, "a row made it"
     said = {name: value for name, value in answer_data(fact.answer).items() if value is not None}
-    row = {"statement": fact.row.name, "row": fact.row.row, "of": f"{fact.first_asked_at:%Y-%m-%dT%H:%M:%SZ}"}
+    if fact.unproven:
+        said |= {"status": fact.answer.word, "unproven": True}
+    row = {"statement": fact.row.name, "row": fact.row.row, "of": f"{min(at, now):%Y-%m-%dT%H:%M:%SZ}"}
     row |= {"listed": True} if fact.row.listed else {}
     row |= {"refund": True} if fact.row.refund else {}
     return Entry(kind=EntryKind.ANSWER, at=now, data=row | said)

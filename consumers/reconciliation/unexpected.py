@@ -23,7 +23,14 @@ from consumers.money.unique_keys import reserve_and_fold
 from consumers.ports.ledger import Batch, Ledger
 from consumers.ports.readings import Lookup
 from consumers.ports.writes import Keys
-from consumers.reconciliation.statement_facts import CURRENCY, REFERENCE, StatementSource, apply_line
+from consumers.reconciliation.statement_facts import (
+    CURRENCY,
+    REFERENCE,
+    StatementEntry,
+    StatementSource,
+    apply_line,
+    is_unproven,
+)
 from consumers.rules import Rules
 from schemas.payments import Candidate, Case, Payment
 from schemas.statements import Line
@@ -156,9 +163,12 @@ def _draft(case: Case, about: StatementSource, one: UnmatchedLine, rules: Rules,
         unexpected_at=now,
     )
     pending = PendingChange(case=replace(case, payment=payment), entries=[], facts=[])
-    apply_line(pending, about, one.line, None, rules, now)
+    entries = [StatementEntry(payment_id=payment.id, line=one.line)]
     if one.refund is not None:
-        apply_line(pending, about, one.refund, one.refunded, rules, now)
+        entries.append(StatementEntry(payment_id=payment.id, line=one.refund, refunded=one.refunded))
+    unproven = is_unproven(pending.case, about, entries, rules)
+    for entry in entries:
+        apply_line(pending, about, entry.line, entry.refunded, rules, now, unproven=unproven)
     return pending
 
 

@@ -20,6 +20,7 @@ from msgspec.structs import replace
 from consumers.apply_claim import KEPT_CANDIDATES
 from consumers.commands.reopen import ReadyToOpen, ReferenceTaken, reopen_or_reject
 from consumers.early_claims import KEPT_FOR, PER_ACCOUNT, PER_ID, as_kept, event, is_signed, names
+from consumers.money.matching import transaction_of
 from consumers.ports.call_limits import AccountLimits
 from consumers.ports.readings import Admission, ExecuteRequest, LookResult, Lookup, Reading
 from consumers.ports.readings import Order as SeenOrder
@@ -474,6 +475,25 @@ class FakeBatch:
                 order=order,
             )
         return told
+
+    async def taken(self, case: Case, named: str | None) -> TakenKeys:
+        layer, payment, answers = self.layer, case.payment, [fact.answer for fact in case.facts]
+        paid = {transaction_of(fact.answer, payment) for fact in case.facts if fact.answer.paid or fact.unproven}
+        named_too = paid | ({named} if named is not None else set())
+        sessions = {one.session_id for one in answers if one.session_id}
+        references = {one.reference for one in answers if one.reference} - {payment.reference}
+        account, mine = payment.account, (None, payment.id)
+        others = [one for one in layer.payments.values() if one.id != payment.id]
+        return TakenKeys(
+            transactions=frozenset(one for one in named_too if layer.transactions.get((account, one)) not in mine),
+            sessions=frozenset(one for one in sessions if layer.sessions.get((account, one)) not in mine),
+            references=frozenset(references) & frozenset(one.reference for one in others if one.account == account),
+            order=payment.order_ref is not None
+            and any(
+                (one.merchant, one.order_ref, one.status) == (payment.merchant, payment.order_ref, Status.COMPLETED)
+                for one in others
+            ),
+        )
 
     def _let_go(self, keys: Sequence[Keys]) -> None:
         """Free orders, except those of which another attempt counts as completed."""

@@ -13,6 +13,7 @@ import aiohttp
 import pytest
 from msgspec.structs import replace
 
+from consumers.commands.basis import basis_of
 from consumers.commands.resolve import ResolutionRequest
 from consumers.commands.two_people import key_actor
 from schemas.proposals import Origin, ProposalState
@@ -230,7 +231,7 @@ async def test_approvals_say_which_way_a_proposal_came_and_when_nobody_can_appro
     assert read is not None
     wish = ResolutionRequest(status=Status.COMPLETED, actor="abida", reason="x")
     by = Origin(actor=key_actor("all", "abida"), via="api", key="all", address="10.0.0.1")
-    made = await propose(office.shops.database, read[0], wish, by)
+    made = await propose(office.shops.database, read[0], wish, by, basis=basis_of(*read[:2]))
     office.approvals.stop()  # a worker that runs lets it lapse within seconds
     text = (await anis.get("/approvals")).text
     assert "console, 127.0.0.1" in text

@@ -15,14 +15,16 @@ import asyncpg
 import pytest
 from msgspec.structs import replace
 
+from consumers.commands.basis import basis_of
 from consumers.commands.preview import preview
 from consumers.commands.resolve import ResolutionRefused, ResolutionRequest, resolve_payment
 from consumers.commands.two_people import apply_proposal
 from schemas.proposals import Origin, Person, Proposal, ProposalState
-from schemas.words import Status
-from tests.integration.shops import RULES, Shops, serving
+from schemas.words import OperatorRole, Status
+from tests.integration.shops import CONFIG, RULES, Shops, serving
 from tests.logins import as_user, make_logins
 from tests.processes import until
+from worker.config.console import Console, Operator
 from worker.postgres.audit_rows import read_audit
 from worker.postgres.database import Database, connect
 from worker.postgres.evidence_files import MOST_BYTES, FileRefused, evidence_file, read_file
@@ -62,7 +64,7 @@ class Desk(Shops):
         wanted = ResolutionRequest(**{**WISH, "status": Status.COMPLETED, **changes})
         case, others, now = read
         await preview(case, TWO, wanted, others, now)
-        return await propose(self.console, case, wanted, by(wanted.actor).origin)
+        return await propose(self.console, case, wanted, by(wanted.actor).origin, basis=basis_of(case, others))
 
     def approvals(self) -> Approvals:
         return Approvals(self.worker, PostgresLedger(self.worker), TWO)
@@ -133,6 +135,44 @@ async def test_one_proposes_by_the_api_another_approves_and_the_event_is_written
     ]
 
 
+async def test_what_was_rejected_does_not_come_back_by_a_retry(desk: Desk) -> None:
+    payment_id = await desk.held("order-1")
+    path = f"/v1/payments/{payment_id}/resolve"
+    made = (await desk.post(path, WISH)).body["proposal_id"]
+    await reject(desk.console, made, by("karima"), "the panel shows nothing")
+    again = await desk.post(path, WISH)
+    assert (again.status, again.body["code"]) == (409, "proposal_rejected")
+    assert again.body["detail"] == f"karima rejected it ({made}): the panel shows nothing"
+    other = await desk.post(path, {**WISH, "reason": "the bank confirmed it"})
+    assert other.status == 202, "another reason is another proposal"
+    await reject(desk.console, other.body["proposal_id"], by("karima"))
+    await desk.answered((await desk.get(f"/v1/payments/{payment_id}")).body, Status.COMPLETED, amount=Decimal("1.00"))
+    assert (await desk.post(path, WISH)).status == 202, "on other facts it may be asked again"
+
+
+async def test_with_operators_a_key_acts_as_itself_though_one_person_decides(dsn: str) -> None:
+    """An operator's name that a caller writes proves nothing, whatever the limit."""
+    console = Console(second_person_from="never", operators=(Operator(name="karima", role=OperatorRole.APPROVER),))
+    async with connect(dsn, size=4) as database, serving(database, config=replace(CONFIG, console=console)) as shops:
+        desk = Desk(shops.session, shops.url, shops.api, shops.checkout)
+        payment_id = await desk.held("order-1")
+        got = await desk.post(f"/v1/payments/{payment_id}/resolve", {**WISH, "actor": "karima"})
+        assert got.status == 200
+        entries = (await desk.get(f"/v1/payments/{payment_id}/timeline")).body["entries"]
+        (resolution,) = [one for one in entries if one["kind"] == "resolution"]
+        assert resolution["actor"] == "key:all (karima)"
+
+
+async def test_a_resolution_with_an_idempotency_key_is_proposed_once(desk: Desk) -> None:
+    payment_id = await desk.held("order-1")
+    path, key = f"/v1/payments/{payment_id}/resolve", "decide-1"
+    first = await desk.post(path, WISH, key=key)
+    await reject(desk.console, first.body["proposal_id"], by("karima"))
+    assert (await desk.post(path, WISH, key=key)).body == first.body
+    other = await desk.post(path, {**WISH, "reason": "another"}, key=key)
+    assert (other.status, other.body["code"]) == (409, "idempotency_conflict")
+
+
 async def test_an_approval_wakes_the_worker_and_is_applied_within_the_wait_of_a_page(desk: Desk) -> None:
     payment_id = await desk.held("order-1")
     proposal = await desk.proposed(payment_id)
@@ -169,7 +209,7 @@ async def test_one_person_decides_in_the_console_below_the_limit_that_the_worker
         read = await read_for_decision(desk.console, payment_id)
         assert read is not None
         wanted = ResolutionRequest(status=Status.COMPLETED, actor="rahim", reason="seen")
-        made = await propose(desk.console, read[0], wanted, by("rahim").origin, alone=True)
+        made = await propose(desk.console, read[0], wanted, by("rahim").origin, basis=basis_of(*read[:2]), alone=True)
         assert (made.state, made.decided_by) == (ProposalState.APPROVED, "rahim")
         rules = replace(RULES, second_person_from=Decimal(limit))
         await Approvals(desk.worker, PostgresLedger(desk.worker), rules).apply_all()
@@ -514,7 +554,9 @@ async def test_a_file_is_encrypted_and_the_resolution_names_its_digest(desk: Des
     read = await read_for_decision(desk.console, payment_id)
     assert read is not None
     wanted = ResolutionRequest(status=Status.COMPLETED, actor="rahim", reason="seen", evidence="page 3")
-    made = await propose(desk.console, read[0], wanted, by("rahim").origin, file=file, cipher=cipher)
+    made = await propose(
+        desk.console, read[0], wanted, by("rahim").origin, basis=basis_of(*read[:2]), file=file, cipher=cipher
+    )
     assert made.evidence == f"page 3; file SHA-256 {file.digest.hex()}"
     stored = await desk.console.fetch("SELECT body, key_id FROM evidence")
     assert PNG not in stored[0]["body"]
@@ -540,7 +582,9 @@ async def test_what_people_wrote_goes_with_the_payment_and_the_trail_stays(desk:
     read = await read_for_decision(desk.console, payment_id)
     assert read is not None
     wanted = ResolutionRequest(status=Status.FAILED, actor="rahim", reason="not there")
-    made = await propose(desk.console, read[0], wanted, by("rahim").origin, file=evidence_file("c.png", PNG))
+    made = await propose(
+        desk.console, read[0], wanted, by("rahim").origin, basis=basis_of(*read[:2]), file=evidence_file("c.png", PNG)
+    )
     await approve(desk.console, made.id, by("karima"))
     await desk.approvals().apply_all()
     owner = await asyncpg.connect(dsn)

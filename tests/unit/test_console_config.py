@@ -272,3 +272,13 @@ def test_without_the_extra_the_console_is_refused_with_the_command_that_installs
     assert "pip install 'payproof[oidc]'" in problem.message
     load(environ, roles=("ingress",), providers=PROVIDERS)
     load(environ, providers=PROVIDERS)
+
+
+def test_a_limit_that_is_read_anew_is_that_of_the_start(tmp_path: Path) -> None:
+    """Every other process decides by the limit that it started with."""
+    operators = Operators(read(tmp_path, GOOD + PAIR).console)
+    limit = operators.console.second_person_limit
+    raised = f'{GOOD}[console]\nsecond_person_from = "5000.00"\n{PAIR}{operator("third", "viewer")}'
+    operators.read_anew(lambda: read(tmp_path, raised))
+    assert operators.named("third") is not None
+    assert operators.console.second_person_limit == limit

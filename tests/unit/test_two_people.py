@@ -12,23 +12,22 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
+from consumers.commands.basis import basis_of
 from consumers.commands.preview import Difference, preview
 from consumers.commands.resolve import (
     ResolutionRefused,
     ResolutionRequest,
     SecondPersonNeeded,
-    amount_at_stake,
-    needs_second_person,
     resolve_payment,
 )
 from consumers.commands.two_people import (
     apply_proposal,
-    basis_of,
     check_approval,
     check_proposer,
     check_rejection,
     check_withdrawal,
 )
+from consumers.money.at_stake import amount_at_stake, needs_second_person
 from consumers.rules import Rules
 from schemas.payments import Case, TakenKeys
 from schemas.proposals import Origin, Person, Proposal, ProposalState
@@ -75,7 +74,7 @@ def proposed(bench: Bench, payment_id: str, wanted: ResolutionRequest = WISH, **
             "payment_id": payment_id,
             "merchant": case.payment.merchant,
             "version": case.payment.version,
-            "basis": basis_of(case),
+            "basis": basis_of(case, taken(bench, case, wanted.transaction_id)),
             "status": wanted.status,
             "transaction_id": wanted.transaction_id,
             "reason": wanted.reason,
@@ -94,6 +93,14 @@ def approved(bench: Bench, payment_id: str, wanted: ResolutionRequest = WISH) ->
     proposal = replace(proposed(bench, payment_id, wanted), state=ProposalState.APPROVED, decided_by="karima")
     bench.drive.ledger.put_proposal(proposal)
     return proposal
+
+
+def taken(bench: Bench, case: Case, named: str | None = None) -> TakenKeys:
+    async def read() -> TakenKeys:
+        async with bench.drive.ledger.batch([case.payment.id]) as batch:
+            return await batch.taken(case, named)
+
+    return at_once(read())
 
 
 def code(refused: pytest.ExceptionInfo[ResolutionRefused]) -> str:
@@ -127,6 +134,7 @@ def test_from_the_limit_on_nothing_is_resolved_by_one_person(bench: Bench, limit
     [
         ({"amount": LESS}, AMOUNT),
         ({"amount": Decimal("9000.00")}, Decimal("9000.00")),
+        ({"refunded_amount": Decimal("9000.00")}, Decimal("9000.00")),
         ({"currency": "USD"}, None),
         ({"amount": None, "unreadable": ("amount",)}, None),
     ],
@@ -175,7 +183,7 @@ def test_nobody_approves_or_rejects_their_own_proposal(bench: Bench, name: str) 
     payment_id = held(bench)
     proposal, case = proposed(bench, payment_id), case_of(bench, payment_id)
     for check in (
-        lambda: check_approval(proposal, case, person(name)),
+        lambda: check_approval(proposal, case, TakenKeys(), person(name)),
         lambda: check_rejection(proposal, person(name)),
     ):
         with pytest.raises(ResolutionRefused) as refused:
@@ -187,7 +195,7 @@ def test_a_proposal_by_a_key_is_the_keys_own_too(bench: Bench) -> None:
     payment_id = held(bench)
     proposal = proposed(bench, payment_id, proposed_key="karima")
     with pytest.raises(ResolutionRefused) as refused:
-        check_approval(proposal, case_of(bench, payment_id), person("Karima"))
+        check_approval(proposal, case_of(bench, payment_id), TakenKeys(), person("Karima"))
     assert code(refused) == "own_proposal"
 
 
@@ -202,7 +210,7 @@ def test_a_proposal_by_a_key_is_the_keys_own_too(bench: Bench) -> None:
 def test_an_approver_has_the_role_and_the_merchant(bench: Bench, fields: dict[str, Any], said: str) -> None:
     payment_id = held(bench)
     with pytest.raises(ResolutionRefused) as refused:
-        check_approval(proposed(bench, payment_id), case_of(bench, payment_id), person(**fields))
+        check_approval(proposed(bench, payment_id), case_of(bench, payment_id), TakenKeys(), person(**fields))
     assert code(refused) == said
 
 
@@ -219,7 +227,7 @@ def test_what_is_decided_is_not_decided_again(bench: Bench, state: ProposalState
     payment_id = held(bench)
     proposal, case = replace(proposed(bench, payment_id), state=state), case_of(bench, payment_id)
     for check in (
-        lambda: check_approval(proposal, case, person()),
+        lambda: check_approval(proposal, case, TakenKeys(), person()),
         lambda: check_rejection(proposal, person()),
         lambda: check_withdrawal(proposal, person("rahim")),
     ):
@@ -245,7 +253,7 @@ def test_an_answer_that_comes_again_leaves_a_proposal_as_it_is(bench: Bench) -> 
     payment_id = held(bench)
     proposal = proposed(bench, payment_id)
     bench.says(payment_id, COMPLETED, 40, amount=LESS)
-    check_approval(proposal, case_of(bench, payment_id), person())
+    check_approval(proposal, case_of(bench, payment_id), TakenKeys(), person())
 
 
 def test_a_different_answer_makes_a_proposal_stale_though_the_version_is_the_same(bench: Bench) -> None:
@@ -254,7 +262,7 @@ def test_a_different_answer_makes_a_proposal_stale_though_the_version_is_the_sam
     after = bench.says(payment_id, COMPLETED, 40, amount=Decimal("1.00"))
     assert (after.version, after.hold) == (proposal.version, Hold.AMOUNT_MISMATCH)
     with pytest.raises(ResolutionRefused) as refused:
-        check_approval(replace(proposal, state=ProposalState.OPEN), case_of(bench, payment_id), person())
+        check_approval(replace(proposal, state=ProposalState.OPEN), case_of(bench, payment_id), TakenKeys(), person())
     assert code(refused) == "version_conflict"
     apply = apply_proposal(bench.drive.ledger, two_decide(bench), proposal)
     assert at_once(apply) is ProposalState.REFUSED
@@ -267,7 +275,7 @@ def test_a_payment_that_is_no_longer_held_is_not_decided_about(bench: Bench) -> 
     proposal = approved(bench, payment_id)
     at_once(resolve_payment(bench.drive.ledger, bench.drive.rules, payment_id, replace(WISH, actor="another")))
     with pytest.raises(ResolutionRefused) as refused:
-        check_approval(replace(proposal, state=ProposalState.OPEN), case_of(bench, payment_id), person())
+        check_approval(replace(proposal, state=ProposalState.OPEN), case_of(bench, payment_id), TakenKeys(), person())
     assert code(refused) == "not_held"
     assert at_once(apply_proposal(bench.drive.ledger, two_decide(bench), proposal)) is ProposalState.REFUSED
     assert bench.drive.ledger.proposal(proposal.id).refusal_code == "not_held"
@@ -326,8 +334,48 @@ def test_a_transaction_that_another_payment_took_meanwhile_refuses_it_and_keeps_
     one, two = approved(bench, first, wish), approved(bench, second, wish)
     assert at_once(apply_proposal(bench.drive.ledger, two_decide(bench), one)) is ProposalState.APPLIED
     assert at_once(apply_proposal(bench.drive.ledger, two_decide(bench), two)) is ProposalState.REFUSED
-    assert bench.drive.ledger.proposal(two.id).refusal_code == "transaction_used"
+    assert bench.drive.ledger.proposal(two.id).refusal_code == "version_conflict"
     assert bench.drive.payment(second).hold is not None
+
+
+def test_one_transaction_does_not_pay_two_payments_that_two_people_accepted(bench: Bench) -> None:
+    """Both are held with answers that name it. The second proposal is stale once the first is applied."""
+    first, second = held(bench, transaction_id="T77"), held(bench, transaction_id="T77")
+    one, two = approved(bench, first), approved(bench, second)
+    assert at_once(apply_proposal(bench.drive.ledger, two_decide(bench), one)) is ProposalState.APPLIED
+    assert bench.drive.payment(first).transaction_id == "T77"
+    case = case_of(bench, second)
+    with pytest.raises(ResolutionRefused) as refused:
+        check_approval(replace(two, state=ProposalState.OPEN, decided_by=None), case, taken(bench, case), person())
+    assert code(refused) == "version_conflict"
+    assert at_once(apply_proposal(bench.drive.ledger, two_decide(bench), two)) is ProposalState.REFUSED
+    assert bench.drive.ledger.proposal(two.id).refusal_code == "version_conflict"
+    assert bench.drive.payment(second).status is Status.PENDING
+
+
+@pytest.mark.parametrize("status", [COMPLETED, REFUNDED])
+def test_a_transaction_of_another_payment_is_refused_though_nobody_names_it(bench: Bench, status: Status) -> None:
+    first, second = held(bench, transaction_id="T77"), held(bench, transaction_id="T77")
+    at_once(resolve_payment(bench.drive.ledger, bench.drive.rules, first, WISH))
+    wish = replace(WISH, status=status)
+    with pytest.raises(ResolutionRefused) as refused:
+        at_once(resolve_payment(bench.drive.ledger, bench.drive.rules, second, wish))
+    assert (code(refused), refused.value.field) == ("transaction_used", "transaction_id")
+    assert "T77" in str(refused.value)
+    named = at_once(resolve_payment(bench.drive.ledger, bench.drive.rules, second, replace(wish, transaction_id="T78")))
+    assert (named.status, named.transaction_id) == (status, "T78")
+
+
+def test_who_was_shown_another_answer_decides_nothing(bench: Bench) -> None:
+    payment_id = held(bench)
+    case = case_of(bench, payment_id)
+    shown, wish = basis_of(case, taken(bench, case)), replace(WISH, version=case.payment.version)
+    bench.says(payment_id, COMPLETED, 40, amount=Decimal("1.00"))
+    for rules in (bench.drive.rules, two_decide(bench)):
+        with pytest.raises(ResolutionRefused) as refused:
+            at_once(resolve_payment(bench.drive.ledger, rules, payment_id, wish, basis=shown))
+        assert code(refused) == "version_conflict"
+    assert bench.drive.payment(payment_id).hold is Hold.AMOUNT_MISMATCH
 
 
 STEPS = ("apply", "apply again", "same answer", "other answer", "fitting answer", "resolve alone")
@@ -393,6 +441,8 @@ def test_a_preview_says_what_changes_and_changes_nothing(bench: Bench) -> None:
     assert bench.drive.payment(payment_id) == before
     assert Difference(field="status", before="pending", after="completed") in seen.changes
     assert Difference(field="hold", before="amount_mismatch", after=None) in seen.changes
+    assert seen.changes[-1] == Difference(field="accepted_amount", before=None, after="99.50")
+    assert seen.asked == "100.00"
 
 
 def test_a_preview_is_refused_where_the_resolution_would_be(bench: Bench) -> None:
@@ -419,5 +469,5 @@ def test_a_basis_does_not_depend_on_the_order_of_answers(bench: Bench) -> None:
         for number in order:
             another.says(payment_id, COMPLETED, 10 + number, amount=answers[number])
         case = case_of(another, payment_id)
-        found.add(basis_of(replace(case, payment=replace(case.payment, id="pay_1", version=2))))
+        found.add(basis_of(replace(case, payment=replace(case.payment, id="pay_1", version=2)), TakenKeys()))
     assert len(found) == 1

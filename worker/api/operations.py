@@ -135,9 +135,11 @@ OPERATIONS = (
         problems=_OF_A_PAYMENT
         | _OF_A_BODY
         | {
-            409: "`not_held`, `lower_status`, `version_conflict`, `transaction_used`, `proposal_open` or "
-            "`account_not_configured`."
+            409: "`not_held`, `lower_status`, `version_conflict`, `transaction_used`, `proposal_open`, "
+            "`proposal_rejected` or `account_not_configured`; or the Idempotency-Key is used, or a POST with it is in "
+            "progress."
         },
+        once=True,
     ),
     Operation(
         method="get",

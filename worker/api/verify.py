@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from aiohttp import web
 from msgspec.structs import replace
 
@@ -13,9 +15,10 @@ from schemas.requests import RESOLUTION
 from schemas.responses import ProposalView
 from schemas.words import Source, Status
 from worker.api.auth import caller_of
-from worker.api.bodies import read_body, read_fields
+from worker.api.bodies import read_fields
 from worker.api.context import Api
-from worker.api.problems import Problem, json_reply
+from worker.api.idempotency import once
+from worker.api.problems import ApiReply, Problem, json_reply
 from worker.api.read import payment_of_path
 from worker.postgres.deciding import decide
 from worker.verify.own_claims import own_claim
@@ -36,22 +39,33 @@ class Asking:
         return json_reply(202, view(payment)).response()
 
     async def resolve(self, request: web.Request) -> web.Response:
-        """Resolve the payment. Where a second person has to approve it, answer 202 with the proposal."""
+        """Resolve the payment. Where a second person has to approve it, answer 202 with the proposal.
+
+        It honours Idempotency-Key.
+        """
         payment = await self._payment(request)
-        found = read_fields(RESOLUTION, await read_body(request))
+
+        async def work(_: str, body: Any) -> ApiReply:
+            return await self._resolve(request, payment, body)
+
+        return await once(self._api, request, work)
+
+    async def _resolve(self, request: web.Request, payment: Payment, body: Any) -> ApiReply:
+        found = read_fields(RESOLUTION, body)
         wanted = ResolutionRequest(**{**found, "status": Status(found["status"])})
         try:
             api, key = self._api, caller_of(request).key.name
             actor = key_actor(key, wanted.actor)
-            if api.rules.second_person_from is not None:  # the same resolution again is known by its actor
+            if api.config.console.operators or api.rules.second_person_from is not None:
+                # The console alone proves an operator's name. The same resolution again is known by its actor.
                 wanted = replace(wanted, actor=actor)
             origin = Origin(actor=actor, via="api", address=api.address(request), key=key)
             decided = await decide(api.database, api.ledger, api.rules, payment.id, wanted, origin)
         except ResolutionRefused as refused:
             raise Problem(409, refused.code, str(refused), field=refused.field) from None
         if isinstance(decided, Proposal):
-            return json_reply(202, ProposalView.of(decided)).response()
-        return json_reply(200, view(decided)).response()
+            return json_reply(202, ProposalView.of(decided))
+        return json_reply(200, view(decided))
 
     async def _payment(self, request: web.Request) -> Payment:
         """The payment of the path. Raises Problem where the merchant has none, or its account is not configured."""

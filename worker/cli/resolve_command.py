@@ -39,9 +39,13 @@ COLUMNS = (
 
 @dataclass(frozen=True, kw_only=True)
 class _Shown:
-    """What a person sees before they decide. `differs`: what differs, in words; empty where the payment is not held."""
+    """What a person sees before they decide. `differs`: what differs, in words; empty where the payment is not held.
+
+    `basis`: see consumers.commands.basis.
+    """
 
     payment: Payment
+    basis: str
     preview: Preview
     differs: str
     two_people: bool
@@ -79,10 +83,10 @@ def resolve_payment_command(
         async with opened_as_it_is(config) as database:
             return await _looked_at(config, database, payment_id, replace(wanted, version=version))
 
-    async def act(payment: Payment) -> Payment | Proposal:
+    async def act(seen: _Shown) -> Payment | Proposal:
         async with opened_as_it_is(config) as database:
-            # What was shown is what is decided on: another version by now is refused.
-            return await _decided(config, database, payment, replace(wanted, version=payment.version))
+            # What was shown is what is decided on: another version, or another answer, by now is refused.
+            return await _decided(config, database, seen, replace(wanted, version=seen.payment.version))
 
     shown = asyncio.run(look())
     if shown.preview.already:
@@ -91,7 +95,7 @@ def resolve_payment_command(
     _print_preview(shown)
     if not yes and not agreed("Propose it?" if shown.two_people else "Decide so?"):
         raise CommandFailed("nothing was changed")
-    decided = asyncio.run(act(shown.payment))
+    decided = asyncio.run(act(shown))
     print(_outcome(decided))
     return 0
 
@@ -155,8 +159,10 @@ def _wanted(
 
 
 async def _looked_at(config: Config, database: Database, payment_id: str, wanted: ResolutionRequest) -> _Shown:
+    from consumers.commands.basis import basis_of
     from consumers.commands.preview import preview
-    from consumers.commands.resolve import ResolutionRefused, needs_second_person
+    from consumers.commands.resolve import ResolutionRefused
+    from consumers.money.at_stake import needs_second_person
     from worker.cli.payment_commands import configured_account
     from worker.cli.payment_meant import payment_meant
     from worker.config import rules_of
@@ -177,24 +183,22 @@ async def _looked_at(config: Config, database: Database, payment_id: str, wanted
     differences = await read_differences(database, [case.payment], config.accounts, config.checks)
     return _Shown(
         payment=case.payment,
+        basis=basis_of(case, others),
         preview=found,
         differs=differences[payment.id],
         two_people=needs_second_person(case, rules.second_person_from),
     )
 
 
-async def _decided(
-    config: Config, database: Database, payment: Payment, wanted: ResolutionRequest
-) -> Payment | Proposal:
+async def _decided(config: Config, database: Database, seen: _Shown, wanted: ResolutionRequest) -> Payment | Proposal:
     from consumers.commands.resolve import ResolutionRefused
     from worker.config import rules_of
     from worker.postgres.deciding import decide
     from worker.postgres.ledger.postgres_ledger import PostgresLedger
 
     try:
-        return await decide(
-            database, PostgresLedger(database), rules_of(config), payment.id, wanted, _origin(wanted.actor)
-        )
+        ledger, origin = PostgresLedger(database), _origin(wanted.actor)
+        return await decide(database, ledger, rules_of(config), seen.payment.id, wanted, origin, seen.basis)
     except ResolutionRefused as error:
         raise CommandFailed(f"{error.code}: {error}") from None
 
@@ -204,7 +208,8 @@ def _print_preview(shown: _Shown) -> None:
     print(f"{payment.id}, {payment.amount:.2f} {payment.currency}, is {payment.status}, held: {payment.hold}")
     Console(highlight=False).print(printable_line(Text(f"What differs: {shown.differs}")), soft_wrap=True)
     for one in found.changes:
-        print(f"  {one.field}: {_said(one.before)} becomes {_said(one.after)}")
+        of = f" of {payment.amount:.2f}" if one.field == "accepted_amount" and one.after else ""
+        print(f"  {one.field}: {_said(one.before)} becomes {_said(one.after)}{of}")
     told = f"{found.event}, version {found.version}" if found.event is not None else "nothing"
     print(f"The shop will be told {told}.")
     if shown.two_people:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from hashlib import sha256
 
 import structlog
+from msgspec.structs import replace
 
 from worker.config import Config, ConfigError
 from worker.config.console import Console, Operator
@@ -17,11 +18,15 @@ TO_DO = (
 )
 
 
+RESTART_ALL = "`second_person_from` is another in the configuration by now: restart every process, or two limits hold"
 NO_CONSOLE = "this process shows no console, as it had no operators when it started, or has not the role: restart it"
 
 
 class Operators:
-    """`console` is `[console]` of the configuration as it was last read."""
+    """`console` is `[console]` of the configuration as it was last read; its limit is that of the start.
+
+    The other processes keep the limit that they started with, and the smaller one would be passed by another process.
+    """
 
     def __init__(self, console: Console) -> None:
         self.console = console
@@ -43,7 +48,9 @@ class Operators:
             problems = [one.path for one in error.problems]
             log.error("operators.not_read", problems=problems, to_do=TO_DO)  # noqa: TRY400
         else:
-            self.console = console
+            if console.second_person_from != self.console.second_person_from:
+                log.warning("operators.limit_kept", limit=self.console.second_person_from, to_do=RESTART_ALL)
+            self.console = replace(console, second_person_from=self.console.second_person_from)
             log.info("operators.read", operators=len(console.operators))
 
 

@@ -12,10 +12,19 @@ from worker.postgres.proposal_rows import propose
 
 
 async def decide(
-    database: Database, ledger: PostgresLedger, rules: Rules, payment_id: str, wanted: ResolutionRequest, origin: Origin
+    database: Database,
+    ledger: PostgresLedger,
+    rules: Rules,
+    payment_id: str,
+    wanted: ResolutionRequest,
+    origin: Origin,
+    basis: str | None = None,
 ) -> Payment | Proposal:
-    """Resolve the payment, or propose it where a second person has to approve. Raises ResolutionRefused."""
+    """Resolve the payment, or propose it where a second person has to approve. Raises ResolutionRefused.
+
+    `basis` is that of what the person was shown, where they were.
+    """
     try:
-        return await resolve_payment(ledger, rules, payment_id, wanted, origin)
+        return await resolve_payment(ledger, rules, payment_id, wanted, origin, basis)
     except SecondPersonNeeded as needed:
-        return await propose(database, needed.case, wanted, origin)
+        return await propose(database, needed.case, wanted, origin, basis=needed.basis)

@@ -13,22 +13,22 @@ import asyncpg
 from consumers.commands.resolve import ResolutionRequest, resolved_words
 from consumers.commands.two_people import (
     ProposalRefused,
-    basis_of,
     changed_since,
     check_approval,
+    check_rejected,
     check_rejection,
     check_withdrawal,
     the_same,
 )
 from consumers.ports.unavailable import DatabaseBusy
 from schemas.audit import AuditRecord
-from schemas.payments import Case
+from schemas.payments import Case, TakenKeys
 from schemas.proposals import Origin, Person, Proposal, ProposalState
 from worker.postgres.audit_rows import add_record
 from worker.postgres.database import Connection, Database
 from worker.postgres.evidence_files import EvidenceFile, keep_file, with_digest
 from worker.postgres.proposal_reads import AT_ONCE, COLUMNS, proposal_of
-from worker.postgres.reads.snapshots import read_case
+from worker.postgres.reads.snapshots import read_case, read_taken
 from worker.postgres.wakeups import Wakeup
 from worker.runtime.encryption import ArchiveCipher
 
@@ -37,6 +37,11 @@ _MADE = ("id", "payment_id", "merchant", "version", "basis", "status", "transact
 _BY = ("proposed_by", "proposed_via", "proposed_key", "proposed_from", "alone")
 _LOCK_WAITING = f"""
     SELECT {COLUMNS} FROM proposals WHERE payment_id = $1 AND state IN ('open', 'approved') FOR UPDATE
+"""  # noqa: S608 - our own names
+_REJECTED = f"""
+    SELECT {COLUMNS} FROM proposals
+    WHERE payment_id = $1 AND state = 'rejected' AND basis = $2 AND proposed_key = $3 AND proposed_by = $4
+    ORDER BY decided_at DESC
 """  # noqa: S608 - our own names
 _LAPSE = "UPDATE proposals SET state = 'lapsed', ended_at = clock_timestamp() WHERE id = $1"
 _INSERT = f"""
@@ -70,23 +75,28 @@ async def propose(
     wanted: ResolutionRequest,
     origin: Origin,
     *,
+    basis: str,
     file: EvidenceFile | None = None,
     cipher: ArchiveCipher | None = None,
     alone: bool = False,
 ) -> Proposal:
     """Propose a resolution of the payment as it is in `case`. The same proposal by the same person again is the first.
 
-    The caller has seen that the resolution would apply to this case. A proposal that waits for an earlier state of the
-    payment lapses. `alone`: one person may decide about this payment, so it is approved at once. Raises
-    ResolutionRefused `proposal_open` where another proposal waits.
+    The caller has seen that the resolution would apply to this case, and `basis` is that of what was shown. A proposal
+    that waits for an earlier state of the payment lapses. `alone`: one person may decide about this payment, so it is
+    approved at once. Raises ResolutionRefused: `proposal_open` where another proposal waits,
+    `proposal_rejected` where a program sends again what a person rejected.
     """
     proposed = with_digest(wanted, file)
     async with database.connection() as connection, connection.transaction():
         for row in await connection.fetch(_LOCK_WAITING, case.payment.id):
             waiting = proposal_of(row)
-            if waiting.state is ProposalState.OPEN and waiting.basis != basis_of(case):
+            if waiting.state is ProposalState.OPEN and waiting.basis != basis:
                 await _lapse(connection, waiting)
-        inserted = await connection.fetchrow(_INSERT, *_made(case, proposed), *_by(origin, alone=alone))
+        if origin.key is not None:
+            rejected = await connection.fetch(_REJECTED, case.payment.id, basis, origin.key, origin.actor)
+            check_rejected([proposal_of(row) for row in rejected], proposed)
+        inserted = await connection.fetchrow(_INSERT, *_made(case, proposed, basis), *_by(origin, alone=alone))
         if inserted is None:
             return await _waiting_instead(connection, case.payment.id, proposed, origin)
         made = proposal_of(inserted)
@@ -104,7 +114,9 @@ async def approve(database: Database, proposal_id: str, person: Person, why: str
     """Approve a proposal; a worker applies it. Raises ProposalRefused, also where the payment changed since."""
     async with database.connection() as connection, connection.transaction():
         proposal = await _locked(connection, proposal_id)
-        check_approval(proposal, await read_case(connection, proposal.payment_id), person)
+        case = await read_case(connection, proposal.payment_id)
+        others = TakenKeys() if case is None else await read_taken(connection, case, proposal.transaction_id)
+        check_approval(proposal, case, others, person)
         approved = await _decide(connection, proposal, ProposalState.APPROVED, person.origin, why)
     database.notify(Wakeup(approvals=True))
     return approved
@@ -194,10 +206,10 @@ async def _waiting_instead(
     return the_same(proposal_of(row), wanted, origin)
 
 
-def _made(case: Case, wanted: ResolutionRequest) -> tuple[Any, ...]:
+def _made(case: Case, wanted: ResolutionRequest, basis: str) -> tuple[Any, ...]:
     payment = case.payment
     what = (wanted.status, wanted.transaction_id, wanted.reason, wanted.evidence)
-    return (_new_id(), payment.id, payment.merchant, payment.version, basis_of(case), *what)
+    return (_new_id(), payment.id, payment.merchant, payment.version, basis, *what)
 
 
 def _by(origin: Origin, *, alone: bool) -> tuple[str | bool | None, ...]:

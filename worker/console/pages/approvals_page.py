@@ -5,11 +5,12 @@ from __future__ import annotations
 import htpy as h
 from aiohttp import web
 
+from consumers.commands.basis import basis_of
 from consumers.commands.preview import Preview, preview
 from consumers.commands.resolve import ResolutionRefused
-from consumers.commands.two_people import basis_of, check_approval, proposed_by, request_of, same_person
+from consumers.commands.two_people import check_approval, proposed_by, request_of, same_person
 from consumers.explain.evidence import Evidence, evidence
-from schemas.payments import Case, Payment
+from schemas.payments import Case, Payment, TakenKeys
 from schemas.proposals import Proposal, ProposalState
 from worker.console import elements
 from worker.console.acted import acted
@@ -72,7 +73,7 @@ async def show_proposal(visit: Visit) -> web.StreamResponse:
         raise ResolutionRefused("no_such_payment", "there is no such payment")
     case, others, _ = read
     seen: Preview | None = None
-    dead = _dead(visit, proposal, case.payment, case)
+    dead = _dead(visit, proposal, case.payment, basis_of(case, others))
     if proposal.state is ProposalState.OPEN and dead is None:
         try:
             seen = await preview(case, visit.context.rules, request_of(proposal), others, visit.now)
@@ -91,7 +92,7 @@ async def show_proposal(visit: Visit) -> web.StreamResponse:
         h.p(".note.bad")[dead] if dead else None,
         preview_part(visit, seen) if seen is not None else None,
         _evidence(visit, found) if proposal.state is ProposalState.OPEN else None,
-        _acts(visit, proposal, case),
+        _acts(visit, proposal, case, others),
         h.p[h.a(href="/approvals")[visit.say("nav.approvals")]],
         refresh=2 if proposal.state is ProposalState.APPROVED else None,
     )
@@ -158,13 +159,13 @@ def _origin(visit: Visit, proposal: Proposal) -> str:
     return visit.say(f"approvals.via.{proposal.proposed_via}", name=name)
 
 
-def _dead(visit: Visit, proposal: Proposal, payment: Payment, case: Case | None = None) -> str | None:
+def _dead(visit: Visit, proposal: Proposal, payment: Payment, basis: str | None = None) -> str | None:
     """In words why nobody can approve an open proposal any more; None where it can be approved."""
     if proposal.state is not ProposalState.OPEN:
         return None
     if payment.hold is None:
         return visit.say("approvals.resolved")
-    changed = payment.version != proposal.version or (case is not None and basis_of(case) != proposal.basis)
+    changed = payment.version != proposal.version or basis not in (None, proposal.basis)
     return visit.say("approvals.dead") if changed else None
 
 
@@ -220,7 +221,7 @@ def _evidence(visit: Visit, found: Evidence | None) -> h.Node:
     return None if found is None else evidence_part(visit, found)
 
 
-def _acts(visit: Visit, proposal: Proposal, case: Case) -> h.Node:
+def _acts(visit: Visit, proposal: Proposal, case: Case, others: TakenKeys) -> h.Node:
     """What this person may do with an open proposal; in words where that is nothing."""
     if proposal.state is not ProposalState.OPEN:
         return None
@@ -234,7 +235,7 @@ def _acts(visit: Visit, proposal: Proposal, case: Case) -> h.Node:
     if visit.operator.role not in APPROVING:
         return h.p(".note")[visit.say("approvals.reads")]
     try:
-        check_approval(proposal, case, person_of(visit))
+        check_approval(proposal, case, others, person_of(visit))
     except ResolutionRefused as refused:
         approving: h.Node = h.p(".note.bad")[visit.say(f"refused.{refused.code}")]
     else:

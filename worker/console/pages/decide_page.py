@@ -12,11 +12,13 @@ from aiohttp import web
 from msgspec import Struct
 from msgspec.structs import replace
 
+from consumers.commands.basis import basis_of
 from consumers.commands.preview import preview
-from consumers.commands.resolve import ResolutionRefused, ResolutionRequest, needs_second_person
-from consumers.commands.two_people import basis_of, check_proposer
+from consumers.commands.resolve import ResolutionRefused, ResolutionRequest
+from consumers.commands.two_people import check_proposer
 from consumers.explain.evidence import Evidence, evidence
 from consumers.explain.snapshot import PaymentSnapshot
+from consumers.money.at_stake import needs_second_person
 from schemas.payments import Case, Payment, TakenKeys
 from schemas.proposals import Proposal
 from schemas.requests import RESOLUTION, Wrong
@@ -51,6 +53,10 @@ class _Chosen(Struct, frozen=True):
     def payment(self) -> Payment:
         return self.case.payment
 
+    @property
+    def basis(self) -> str:
+        return basis_of(self.case, self.others)
+
 
 async def show_decide(visit: Visit) -> web.StreamResponse:
     return await _step_one(visit)
@@ -63,13 +69,14 @@ async def show_preview(visit: Visit) -> web.StreamResponse:
         return await _step_one(visit, found)
     case, wanted = found.case, found.wanted
     seen = await preview(case, visit.context.rules, wanted, found.others, visit.now)
+    differs = evidence(await _snapshot(visit))
     two = _two_people(visit, case)
     fields = {
         "status": wanted.status.value,
         "reason": wanted.reason,
         "evidence": wanted.evidence,
         "transaction_id": wanted.transaction_id,
-        "basis": basis_of(case),
+        "basis": found.basis,
     }
     kept = [h.input(type="hidden", name=name, value=value) for name, value in fields.items() if value]
     act = elements.form(
@@ -95,6 +102,7 @@ async def show_preview(visit: Visit) -> web.StreamResponse:
         ),
         h.h2[visit.say("decide.step_two")],
         preview_part(visit, seen),
+        None if differs is None else evidence_part(visit, differs),
         None if seen.already else h.p(".note")[visit.say("decide.two" if two else "decide.one")],
         None if seen.already else act,
         h.p[h.a(href=f"/held/{case.payment.id}")[visit.say("back")]],
@@ -106,7 +114,7 @@ async def act(visit: Visit) -> web.StreamResponse:
     found = await _chosen(visit)
     if not isinstance(found, _Chosen):
         return await _step_one(visit, found)
-    if basis_of(found.case) != visit.field("basis"):
+    if found.basis != visit.field("basis"):
         raise ResolutionRefused("version_conflict", "the payment changed since it was looked at")
     seen = await preview(found.case, visit.context.rules, found.wanted, found.others, visit.now)
     if seen.already:
@@ -118,7 +126,16 @@ async def act(visit: Visit) -> web.StreamResponse:
     alone = not _two_people(visit, found.case)
     cipher = ArchiveCipher(visit.context.config.archive.cipher_keys)
     origin = person_of(visit).origin
-    made = await propose(visit.database, found.case, found.wanted, origin, file=file, cipher=cipher, alone=alone)
+    made = await propose(
+        visit.database,
+        found.case,
+        found.wanted,
+        origin,
+        basis=found.basis,
+        file=file,
+        cipher=cipher,
+        alone=alone,
+    )
     if alone:
         await outcome_of(visit.database, made.id)
     return see_other(f"/approvals/{made.id}")
@@ -235,7 +252,7 @@ async def _snapshot(visit: Visit) -> PaymentSnapshot:
 
 
 def _two_people(visit: Visit, case: Case) -> bool:
-    return needs_second_person(case, visit.context.operators.console.second_person_limit)
+    return needs_second_person(case, visit.context.rules.second_person_from)
 
 
 def _file(visit: Visit) -> EvidenceFile | None:

@@ -81,8 +81,10 @@ def preview_part(visit: Visit, found: Preview) -> h.Node:
         )
         for one in found.changes
     ]
+    accepted = next((one.after for one in found.changes if one.field == "accepted_amount" and one.after), None)
     return h.fragment[
         h.p(".lead")[told],
+        h.p(".note")[visit.say("decide.accepted", accepted=accepted, asked=found.asked)] if accepted else None,
         elements.table(visit, visit.say("decide.changes"), _CHANGES, rows, empty=visit.say("decide.already")),
     ]
 

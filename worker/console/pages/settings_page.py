@@ -25,7 +25,7 @@ _ENDPOINTS = (Column("settings.endpoint"), Column("settings.merchant"), Column("
 
 async def show_settings(visit: Visit) -> web.StreamResponse:
     config, console = visit.context.config, visit.context.operators.console
-    limit = console.second_person_limit
+    limit = visit.context.rules.second_person_from  # as every decision has it; SIGHUP changes none
     seen = {merchant.id for merchant in visit.merchants}
     operators = [
         (

@@ -116,6 +116,8 @@ _DECIDE: Mapping[str, tuple[str, str]] = {
         "A file as evidence: PDF, PNG, JPEG or text, at most 2 MiB (optional). It is stored encrypted.",
         "প্রমাণের ফাইল: PDF, PNG, JPEG বা টেক্সট, সর্বোচ্চ 2 MiB (ঐচ্ছিক)। এটি এনক্রিপ্ট করে রাখা হয়।",
     ),
+    "decide.accepted": ("Accepted: {accepted} of {asked}.", "গৃহীত: {asked}-এর মধ্যে {accepted}।"),
+    "field.accepted_amount": ("Accepted amount", "গৃহীত পরিমাণ"),
     "decide.two": (
         "Two people decide about this amount: you propose it, and another person approves it.",
         "এই পরিমাণে দুজন সিদ্ধান্ত নেন: আপনি প্রস্তাব দেন, অন্যজন অনুমোদন করেন।",

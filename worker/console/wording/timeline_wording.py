@@ -167,6 +167,7 @@ _ASKED: Mapping[str, str] = {
         "টাকা নেওয়ার Execute পাঠানোর কথা ছিল, পাঠানো হয়নি: {why}। কিছুই নেওয়া হয়নি, আবার চেষ্টা করা হবে।"
     ),
     "{row}, {_listed}, says that {_said}.": "{row}, {_listed}, বলছে {_said}।",
+    "Two people decide about it.": "এ বিষয়ে দুজন মানুষ সিদ্ধান্ত নেন।",
     "the gateway's own list, which we fetched": "গেটওয়ের নিজের তালিকা, যা আমরা এনেছি",
     "exported by an accountant": "হিসাবরক্ষকের আনা",
     "{amount} of it was paid back by {at}": "{at} পর্যন্ত {amount} ফেরত দেওয়া হয়েছে",

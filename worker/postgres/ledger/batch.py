@@ -31,6 +31,7 @@ from worker.postgres.ledger.store import store
 from worker.postgres.ledger.unexpected_rows import announce
 from worker.postgres.primary import meet
 from worker.postgres.proposal_rows import end_approved, lock_approved
+from worker.postgres.reads.snapshots import read_taken
 from worker.postgres.wakeups import Wakeup
 
 _SERVER = "SELECT since, version_floor, name = server_name() AS known, clock_timestamp() AS now FROM servers"
@@ -108,6 +109,9 @@ class PostgresBatch:
 
     async def audit(self, record: AuditRecord) -> None:
         await add_record(self._connection, record)
+
+    async def taken(self, case: Case, named: str | None) -> TakenKeys:
+        return await read_taken(self._connection, case, named)
 
     async def approved_proposal(self, proposal_id: str) -> Proposal | None:
         return await lock_approved(self._connection, proposal_id)

@@ -71,6 +71,22 @@ async def read_case(connection: Connection[asyncpg.Record], payment_id: str) -> 
     return None if row is None else await _case(connection, payment_of(row))
 
 
+async def read_taken(connection: Connection[asyncpg.Record], case: Case, named: str | None) -> TakenKeys:
+    """The keys of the payment, of its answers and of `named`, a transaction, that other payments have; unlocked."""
+    others = await _others(connection, case, named)
+    account, answers = case.payment.account, [fact.answer for fact in case.facts]
+    references = {one.reference for one in answers if one.reference} - {case.payment.reference}
+    rows = await connection.fetch(
+        "SELECT reference FROM payments WHERE account = $1 AND reference = ANY($2)", account, sorted(references)
+    )
+    return TakenKeys(
+        transactions=frozenset(others.transactions),
+        sessions=frozenset(others.sessions),
+        references=frozenset(row["reference"] for row in rows),
+        order=others.order_paid_by is not None,
+    )
+
+
 async def read_for_decision(
     database: Reads, payment_id: str, named: str | None = None
 ) -> tuple[Case, TakenKeys, datetime] | None:
@@ -85,18 +101,7 @@ async def read_for_decision(
         case = await read_case(connection, payment_id)
         if case is None:
             return None
-        others = await _others(connection, case, named)
-        account, answers = case.payment.account, [fact.answer for fact in case.facts]
-        references = {one.reference for one in answers if one.reference} - {case.payment.reference}
-        rows = await connection.fetch(
-            "SELECT reference FROM payments WHERE account = $1 AND reference = ANY($2)", account, sorted(references)
-        )
-        taken = TakenKeys(
-            transactions=frozenset(others.transactions),
-            sessions=frozenset(others.sessions),
-            references=frozenset(row["reference"] for row in rows),
-            order=others.order_paid_by is not None,
-        )
+        taken = await read_taken(connection, case, named)
         return case, taken, await connection.fetchval("SELECT clock_timestamp()")
 
 
@@ -117,11 +122,12 @@ async def _case(connection: Connection[asyncpg.Record], payment: Payment) -> Cas
 async def _others(connection: Connection[asyncpg.Record], case: Case, named: str | None = None) -> Others:
     """Other payments that have a key of this payment or its answers."""
     payment, answers = case.payment, [fact.answer for fact in case.facts]
+    paid = [fact.answer for fact in case.facts if fact.answer.paid or fact.unproven]
     transactions = await connection.fetch(
         """SELECT transaction_id, payment_id FROM transactions
            WHERE account = $1 AND transaction_id = ANY($2) AND payment_id <> $3""",
         payment.account,
-        [named, *(transaction_of(answer, payment) for answer in answers if answer.paid)],
+        [named, *(transaction_of(answer, payment) for answer in paid)],
         payment.id,
     )
     sessions = await connection.fetch(
