@@ -271,6 +271,8 @@ LOGS = {
     "operator.signed_in": "An operator signed in to the console.",
     "operators.not_read": "The configuration has problems, or the process shows no console: the operators stay as they were. See `to_do`.",
     "operators.read": "`[console]` was read anew, on SIGHUP.",
+    "operators.sessions_ended": "At the start or after SIGHUP, sessions ended of people who are no operators any more.",
+    "operators.sessions_not_ended": "The database was away, so sessions of former operators are not ended yet. It is tried again.",
     "archive.full": "The archive has reached `[archive] max_size`. Callbacks are stored as digests.",
     "archive.has_room": "The archive is below `[archive] max_size` again. Callbacks are stored whole.",
     "archive.maintained": "Callbacks whose time is over were dropped, and the table for the next month was made.",

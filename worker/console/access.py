@@ -27,7 +27,7 @@ from worker.console.operator_turns import REFUSED_SECONDS, OutOfTurn
 from worker.console.route_table import KB, OpenRoute, Route
 from worker.console.sign_in_form import MOST_KEPT, kept_fields, not_confirmed_page, sign_in_page
 from worker.console.visit import ConsoleContext, Guest, Visit, form_token, token_hash
-from worker.postgres.console_sessions import LONGEST, begin_session, find_session
+from worker.postgres.console_sessions import LONGEST, ConsoleSession, begin_session, find_session
 from worker.runtime.contacts import is_personal
 from worker.runtime.peer_addresses import is_in, read_address
 
@@ -113,10 +113,14 @@ async def _session(guest: Guest) -> tuple[Operator, str, bool] | None:
     named = _proxied(request, context)
     token = request.cookies.get(COOKIE, "")
     if token:
-        session = await find_session(context.database, token_hash(token), active=_is_navigation(request))
-        operator = context.operators.named(session.operator) if session is not None else None
-        fits = operator is not None and session is not None and credentials_of(operator) == session.credentials
-        if operator is not None and fits and (named == operator or not _by_proxy(request, context)):
+        by_proxy = _by_proxy(request, context)
+
+        def fits(session: ConsoleSession) -> bool:
+            operator = context.operators.of_session(session.operator, session.credentials)
+            return operator is not None and (named == operator or not by_proxy)
+
+        session = await find_session(context.database, token_hash(token), fits=fits, active=_is_navigation(request))
+        if session is not None and (operator := context.operators.named(session.operator)) is not None:
             return operator, token, False
     if named is not None and request.method == "GET":
         return named, await new_session(guest, named), True
