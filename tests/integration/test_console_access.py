@@ -19,6 +19,7 @@ from tests.processes import until
 from worker.config import console as config_console
 from worker.console.access import COOKIE
 from worker.console.console_routes import ROUTES
+from worker.console.page_script import REFRESHES, SCRIPT
 from worker.console.route_table import Route
 from worker.postgres.database import Database, connect
 from worker.postgres.pools import READ_SECONDS
@@ -192,10 +193,16 @@ async def test_a_page_that_refreshes_itself_keeps_no_session_alive(console: Cons
     signed = await console.signed_in("abida")
     await console.database.execute("UPDATE console_sessions SET seen_at = clock_timestamp() - interval '29 min'")
     before = await console.database.fetch("SELECT seen_at FROM console_sessions")
-    assert (await signed.get("/", Sec_Fetch_Mode="cors")).status == 200
+    for headers in ({"Sec_Fetch_Mode": "cors"}, {"Payproof_Refresh": "yes"}):
+        assert (await signed.get("/", **headers)).status == 200
     assert await console.database.fetch("SELECT seen_at FROM console_sessions") == before
     assert (await signed.get("/", Sec_Fetch_Mode="navigate")).status == 200
     assert await console.database.fetch("SELECT seen_at FROM console_sessions") > before
+
+
+def test_the_script_says_that_nobody_asked_for_its_requests() -> None:
+    """Browsers without fetch metadata say nothing else of it."""
+    assert SCRIPT.count("fetch(") == SCRIPT.count(f'const headers = {{ "{REFRESHES}": "yes" }};') == 1
 
 
 async def test_signing_out_ends_one_session_and_everywhere_ends_all_of_the_person(console: Console) -> None:

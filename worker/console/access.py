@@ -24,6 +24,7 @@ from worker.console.form_files import read_files
 from worker.console.layout import Page, language_of
 from worker.console.oidc_flow import used_confirmation
 from worker.console.operator_turns import REFUSED_SECONDS, OutOfTurn
+from worker.console.page_script import REFRESHES
 from worker.console.route_table import KB, OpenRoute, Route
 from worker.console.sign_in_form import MOST_KEPT, kept_fields, not_confirmed_page, sign_in_page
 from worker.console.visit import ConsoleContext, Guest, Visit, form_token, token_hash
@@ -200,8 +201,11 @@ def _with(guest: Guest, form: Mapping[str, Any]) -> Guest:
 
 
 def _is_navigation(request: web.Request) -> bool:
-    """Whether a person asked for it: a page that refreshes itself does not keep a session alive."""
-    return request.headers.get("Sec-Fetch-Mode", "navigate") == "navigate"
+    """Whether a person asked for it: a page that refreshes itself does not keep a session alive.
+
+    The script says that it asks; a browser that knows fetch metadata says so too.
+    """
+    return REFRESHES not in request.headers and request.headers.get("Sec-Fetch-Mode", "navigate") == "navigate"
 
 
 async def _to_sign_in(guest: Guest, route: Route) -> web.StreamResponse:
