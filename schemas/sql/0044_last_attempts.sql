@@ -36,11 +36,12 @@ do $$ begin
     execute format('alter function resend_delivery(text, text) set search_path = %I, pg_temp', current_schema());
 end $$;
 
--- An answer may hold personal data, so readers do not get it.
+-- An answer may hold personal data, so readers do not get it. The console makes due what waits or was given up, and has
+-- no right to say that an endpoint has an event.
 update access set
     ingress = 'select (endpoint, event_id, place, attempts, step, next_at, delivered_at, given_up_at, answer)',
     reader = 'select (endpoint, event_id, place, attempts, step, next_at, delivered_at, given_up_at, answer)',
-    console = 'select, update (attempts, step, next_at, delivered_at, given_up_at, answer)'
+    console = 'select, update (step, next_at, given_up_at)'
 where relation = 'deliveries';
 update access set
     ingress = 'select (id, merchant, configured_id, place, failures, shut_until, disabled_at, delivered_at, answered_at, answer)',

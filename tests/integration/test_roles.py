@@ -132,6 +132,10 @@ REFUSED = {
         "DELETE FROM queue",
         "DELETE FROM archive",
         "DELETE FROM console_codes",
+        "UPDATE deliveries SET delivered_at = now(), next_at = NULL",
+        "UPDATE deliveries SET attempts = 0",
+        "UPDATE deliveries SET answer = 'it answered 200'",
+        "DELETE FROM deliveries",
         "UPDATE console_confirmations SET asked_at = clock_timestamp()",
     ],
 }
