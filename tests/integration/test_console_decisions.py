@@ -222,6 +222,28 @@ async def test_a_file_is_kept_with_the_proposal_and_given_out_to_be_saved(office
     assert "for the roles operator, approver and auditor" in page
 
 
+@pytest.mark.parametrize(
+    "typed", ["file SHA-256 3f", "File  sha\u2010256: 3f", "FILE_SHA256 3f", "ｆｉｌｅ SHA-256 3f"]
+)
+async def test_typed_words_pass_for_no_file(office: Office, typed: str) -> None:
+    payment_id, abida = await office.held(), await office.console.signed_in("abida")
+    answer = await abida.post(f"/held/{payment_id}/preview", CHOICE | {"evidence": f"page 3; {typed}"})
+    assert answer.status == 422
+    assert "payproof writes that for a file that it keeps" in answer.text
+    wish = {"status": "completed", "actor": "rahim", "reason": "seen", "evidence": f"page 3; {typed}"}
+    got = await office.shops.post(f"/v1/payments/{payment_id}/resolve", wish)
+    assert got.problem == (422, "invalid_request", "evidence")
+    assert await proposals_of(office.shops.database, payment_id) == []
+
+
+async def test_a_file_is_shown_by_its_row_and_not_by_what_the_evidence_says(office: Office) -> None:
+    payment_id, abida = await office.held(), await office.console.signed_in("abida")
+    path = await office.proposed(abida, payment_id, evidence="page 3")
+    await office.shops.database.execute("ALTER TABLE proposals DISABLE TRIGGER USER")
+    await office.shops.database.execute("UPDATE proposals SET evidence = 'page 3; file SHA-256 3f'")
+    assert f"{path}/file" not in (await abida.get(path)).text
+
+
 async def test_approvals_say_which_way_a_proposal_came_and_when_nobody_can_approve_it(office: Office) -> None:
     ids = [await office.held(reference) for reference in ("order-1", "order-2")]
     abida, anis = await office.console.signed_in("abida"), await office.console.signed_in("anis")

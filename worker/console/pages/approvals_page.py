@@ -19,7 +19,7 @@ from worker.console.pages.decide_parts import evidence_part, path_id, person_of,
 from worker.console.payment_parts import payment_link
 from worker.console.route_table import APPROVING, may_examine
 from worker.console.visit import Visit
-from worker.postgres.evidence_files import read_file
+from worker.postgres.evidence_files import has_file, read_file
 from worker.postgres.proposal_reads import MOST_LISTED, outcome_of, payments_of, read_proposal, waiting_proposals
 from worker.postgres.proposal_rows import approve, reject, withdraw
 from worker.postgres.reads.snapshots import read_dossier, read_for_decision
@@ -87,7 +87,7 @@ async def show_proposal(visit: Visit) -> web.StreamResponse:
         h.p(".lead")[h.span(class_=TONES.get(proposal.state, "quiet"))[visit.say(f"state.{proposal.state}")]],
         _unapplied(visit, proposal),
         _now(visit, case.payment) if proposal.state.ended else None,
-        _facts(visit, proposal, case.payment),
+        _facts(visit, proposal, case.payment, file=await has_file(visit.database, proposal.id)),
         h.p(".note.bad")[dead] if dead else None,
         preview_part(visit, seen) if seen is not None else None,
         _evidence(visit, found) if proposal.state is ProposalState.OPEN else None,
@@ -168,7 +168,7 @@ def _dead(visit: Visit, proposal: Proposal, payment: Payment, case: Case | None 
     return visit.say("approvals.dead") if changed else None
 
 
-def _facts(visit: Visit, proposal: Proposal, payment: Payment) -> h.Node:
+def _facts(visit: Visit, proposal: Proposal, payment: Payment, *, file: bool) -> h.Node:
     decided = None if proposal.alone else proposal.decided_by
     return elements.facts(
         visit,
@@ -180,7 +180,7 @@ def _facts(visit: Visit, proposal: Proposal, payment: Payment) -> h.Node:
         ("approvals.from", _origin(visit, proposal)),
         ("approvals.at", elements.moment(visit, proposal.proposed_at)),
         ("approvals.reason", proposal.reason),
-        ("approvals.evidence", _of_evidence(visit, proposal)),
+        ("approvals.evidence", _of_evidence(visit, proposal, file=file)),
         ("approvals.decided", decided),
         ("approvals.decided_why", proposal.decided_why),
         ("refused", _refusal(visit, proposal)),
@@ -201,11 +201,12 @@ def _now(visit: Visit, payment: Payment) -> h.Node:
     return h.p[visit.say("approvals.now", status=visit.say(f"status.{payment.status}")), hold]
 
 
-def _of_evidence(visit: Visit, proposal: Proposal) -> h.Node:
+def _of_evidence(visit: Visit, proposal: Proposal, *, file: bool) -> h.Node:
+    """The evidence in words, and the `file` that is kept with it: what the words say of one proves nothing."""
     if proposal.evidence is None:
         return None
     text = h.span[proposal.evidence]
-    if "file SHA-256 " not in proposal.evidence:
+    if not file:
         return text
     if not may_examine(visit):
         return h.fragment[text, " ", h.span(".quiet")[visit.say("approvals.file.not_shown")]]
