@@ -259,6 +259,7 @@ CODES = {
 
 LOGS = {
     "approvals.unavailable": "The database is away, so approved proposals wait. Tried again.",
+    "approvals.busy": "Another transaction has the payment of an approved proposal. The next ones are applied; this one is tried again.",
     "proposal.ended": "An approved proposal was applied, or refused by the rules of money; `state` says which.",
     "proposal.failed": "An approved proposal could not be applied by an error of ours. After five tries it is refused.",
     "api_key.refused": "A request came with a key that no merchant has. Further ones of an address that sends many are only counted.",

@@ -292,6 +292,22 @@ async def test_a_fault_of_ours_keeps_no_other_waiting_and_ends_after_a_few_tries
     assert (ended.state, ended.refusal_code) == (ProposalState.REFUSED, "failed")
 
 
+async def test_a_locked_payment_keeps_no_other_proposal_waiting(desk: Desk, dsn: str) -> None:
+    busy, free = await desk.held("order-1"), await desk.held("order-2")
+    for payment_id in (busy, free):
+        await approve(desk.console, (await desk.proposed(payment_id)).id, by("karima"))
+    session = await asyncpg.connect(dsn)
+    try:
+        async with session.transaction():
+            await session.execute("SELECT FROM payments WHERE id = $1 FOR UPDATE", busy)
+            await desk.approvals().apply_all()
+            assert (await desk.hold_of(free), await desk.hold_of(busy)) == (None, "amount_mismatch")
+    finally:
+        await session.close()
+    await desk.approvals().apply_all()
+    assert await desk.hold_of(busy) is None
+
+
 # -- SQL ---------------------------------------------------------------------------------------------------------------
 
 MADE = "id, payment_id, merchant, version, basis, status, reason, proposed_by, proposed_via, proposed_key"

@@ -14,7 +14,7 @@ import structlog
 from consumers.commands.resolve import ResolutionRefused
 from consumers.commands.two_people import apply_proposal, refuse_proposal
 from consumers.ports.ledger import Ledger
-from consumers.ports.unavailable import DatabaseUnavailable, error_name
+from consumers.ports.unavailable import DatabaseBusy, DatabaseUnavailable, error_name
 from consumers.rules import Rules
 from schemas.proposals import Proposal, ProposalState
 from worker.postgres.database import Database
@@ -59,10 +59,13 @@ class Approvals:
                 await set_within(self._wake, POLL_SECONDS)
 
     async def apply_all(self) -> None:
-        """Apply the proposals that are approved now. One that fails keeps no other from being applied."""
+        """Apply the proposals that are approved now. One that fails or is busy keeps no other waiting."""
         for proposal in await approved_proposals(self._database):
             try:
                 state = await apply_proposal(self._ledger, self._rules, proposal)
+            except DatabaseBusy as error:
+                log.warning("approvals.busy", proposal=proposal.id, error=error_name(error))
+                continue
             except DatabaseUnavailable:
                 raise
             except Exception as error:  # noqa: BLE001 - one that fails keeps no other waiting; see _after_fault
