@@ -24,7 +24,7 @@ from worker.console.visit import form_token
 from worker.postgres.audit_rows import read_audit
 from worker.postgres.database import Database
 from worker.postgres.ledger.postgres_ledger import PostgresLedger
-from worker.postgres.proposal_reads import proposals_of
+from worker.postgres.proposal_reads import proposals_of, read_proposal
 from worker.postgres.proposal_rows import propose
 from worker.postgres.reads.snapshots import read_for_decision
 from worker.runtime import idle_roles
@@ -220,6 +220,29 @@ async def test_a_file_is_kept_with_the_proposal_and_given_out_to_be_saved(office
     page = (await vera.get(path)).text
     assert f"{path}/file" not in page
     assert "for the roles operator, approver and auditor" in page
+
+
+async def test_a_proposal_whose_account_left_the_configuration_is_shown_and_can_be_ended(office: Office) -> None:
+    abida, anis = await office.console.signed_in("abida"), await office.console.signed_in("anis")
+    paths = [await office.proposed(abida, await office.held(f"order-{number}")) for number in range(2)]
+    merchants = [
+        replace(one, accounts=tuple(each for each in one.accounts if each.id != "shop-ipay"))
+        for one in CONFIG.merchants
+    ]
+    config = replace(CONFIG, merchants=tuple(merchants))
+    settings = config_console.Console(operators=OPERATORS)
+    async with running_console(office.shops.database, config=config, console=settings) as without:
+        office.console.url = abida.url = anis.url = without.url
+        page = await anis.get(paths[0])
+        assert page.status == 200
+        assert "no longer configured" in page.text
+        assert f'action="{paths[0]}/reject"' in page.text
+        assert f'action="{paths[0]}/approve"' not in page.text
+        assert f'action="{paths[1]}/withdraw"' in (await abida.get(paths[1])).text
+        assert (await anis.post(f"{paths[0]}/reject", {"confirm": PASSWORD})).status == 303
+        assert (await abida.post(f"{paths[1]}/withdraw")).status == 303
+        found = [await read_proposal(office.shops.database, path.removeprefix("/approvals/")) for path in paths]
+        assert [one and one.state for one in found] == [ProposalState.REJECTED, ProposalState.WITHDRAWN]
 
 
 @pytest.mark.parametrize(

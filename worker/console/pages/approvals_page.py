@@ -73,7 +73,10 @@ async def show_proposal(visit: Visit) -> web.StreamResponse:
     case, others, _ = read
     seen: Preview | None = None
     dead = _dead(visit, proposal, case.payment, case)
-    if proposal.state is ProposalState.OPEN and dead is None:
+    gone = case.payment.account not in visit.context.rules.accounts
+    if proposal.state is ProposalState.OPEN and dead is None and gone:
+        dead = visit.say("refused.account_not_configured")
+    elif proposal.state is ProposalState.OPEN and dead is None:
         try:
             seen = await preview(case, visit.context.rules, request_of(proposal), others, visit.now)
         except ResolutionRefused as refused:
@@ -91,7 +94,7 @@ async def show_proposal(visit: Visit) -> web.StreamResponse:
         h.p(".note.bad")[dead] if dead else None,
         preview_part(visit, seen) if seen is not None else None,
         _evidence(visit, found) if proposal.state is ProposalState.OPEN else None,
-        _acts(visit, proposal, case),
+        _acts(visit, proposal, case, gone=gone),
         h.p[h.a(href="/approvals")[visit.say("nav.approvals")]],
         refresh=2 if proposal.state is ProposalState.APPROVED else None,
     )
@@ -221,8 +224,8 @@ def _evidence(visit: Visit, found: Evidence | None) -> h.Node:
     return None if found is None else evidence_part(visit, found)
 
 
-def _acts(visit: Visit, proposal: Proposal, case: Case) -> h.Node:
-    """What this person may do with an open proposal; in words where that is nothing."""
+def _acts(visit: Visit, proposal: Proposal, case: Case, *, gone: bool) -> h.Node:
+    """What this person may do with an open proposal; in words where that is nothing. `gone`: its account is."""
     if proposal.state is not ProposalState.OPEN:
         return None
     name = visit.operator.name
@@ -234,12 +237,16 @@ def _acts(visit: Visit, proposal: Proposal, case: Case) -> h.Node:
         return own
     if visit.operator.role not in APPROVING:
         return h.p(".note")[visit.say("approvals.reads")]
+    refusal = "account_not_configured" if gone else None
     try:
         check_approval(proposal, case, person_of(visit))
     except ResolutionRefused as refused:
-        approving: h.Node = h.p(".note.bad")[visit.say(f"refused.{refused.code}")]
-    else:
-        approving = _form(visit, proposal, "approve", confirms=True)
+        refusal = refused.code
+    approving = (
+        h.p(".note.bad")[visit.say(f"refused.{refusal}")]
+        if refusal
+        else _form(visit, proposal, "approve", confirms=True)
+    )
     return h.section[
         h.h2[visit.say("approvals.decide")],
         h.div(".cards")[
