@@ -62,8 +62,8 @@ async def uploaded(books: Books, body: bytes = FILE) -> str:
 
 async def done(books: Books, upload: str, wanted: Wanted = "run", **options: object) -> Upload:
     """The upload after one runner has done what is wanted of it."""
-    columns = options.pop("confirmed", None)
-    assert columns is None or isinstance(columns, StatementMap)
+    columns = options.pop("confirmed", MAP)
+    assert isinstance(columns, StatementMap)
     assert await request_work(books.database, SHOP, upload, wanted, by="rahima", columns=columns)
     assert await runner(books, **options).reconcile_next()  # type: ignore[arg-type]
     found = await read_upload(books.database, SHOP, upload)
@@ -94,7 +94,7 @@ async def test_the_file_is_encrypted_and_goes_when_it_was_reconciled_to_its_end(
     assert await read_body(books.database, ArchiveCipher([KEY]), upload) == FILE
     await done(books, upload)
     assert await read_body(books.database, ArchiveCipher([KEY]), upload) is None
-    assert await request_work(books.database, SHOP, upload, "run", by="rahima") is None
+    assert await request_work(books.database, SHOP, upload, "run", by="rahima", columns=MAP) is None
 
 
 async def test_a_workbook_is_read_too(books: Books) -> None:
@@ -120,7 +120,7 @@ async def test_a_run_that_was_stopped_keeps_the_file_and_can_be_forced(books: Bo
     assert judged is not None
     assert judged.stopped is not None
     assert stopped.kept
-    assert await request_work(books.database, SHOP, upload, "run", by="rahima", however_many=True)
+    assert await request_work(books.database, SHOP, upload, "run", by="rahima", columns=MAP, however_many=True)
     assert await runner(books).reconcile_next()
     forced = await read_upload(books.database, SHOP, upload)
     assert forced is not None
@@ -129,7 +129,7 @@ async def test_a_run_that_was_stopped_keeps_the_file_and_can_be_forced(books: Bo
 
 async def test_a_process_that_was_overtaken_ends_nothing(books: Books) -> None:
     upload = await uploaded(books)
-    assert await request_work(books.database, SHOP, upload, "dry_run", by="rahima")
+    assert await request_work(books.database, SHOP, upload, "dry_run", by="rahima", columns=MAP)
     slow = await take_upload(books.database)
     assert slow is not None
     await books.database.execute("UPDATE statement_uploads SET beaten_at = now() - interval '61 s'")
@@ -147,10 +147,18 @@ async def test_a_process_that_was_overtaken_ends_nothing(books: Books) -> None:
 
 async def test_a_map_that_a_person_confirmed_reads_the_file_of_an_account_without_one(books: Books) -> None:
     upload = await uploaded(books)
-    without = await done(books, upload, "dry_run", columns=None)
-    assert without.failed == "shop-a has no map for its statements; confirm the proposed one"
     read = await done(books, upload, "dry_run", columns=None, confirmed=MAP)
     assert (read.failed, read.columns) == (None, MAP)
+
+
+async def test_a_run_reads_the_file_by_the_map_that_was_tried_whatever_is_configured_since(books: Books) -> None:
+    body = FILE.replace(b"Amount", b"Amount,Net", 1).replace(b"99.00,", b"99.00,98.00,").replace(b".50,", b".50,1.00,")
+    upload = await uploaded(books, body)
+    await done(books, upload, "dry_run")
+    assert await request_work(books.database, SHOP, upload, "run", by="rahima", columns=MAP)
+    assert await runner(books, columns=replace(MAP, amount="Net")).reconcile_next()
+    held = await books.database.fetch("SELECT amount FROM payments WHERE hold = 'unexpected'")
+    assert [row["amount"] for row in held] == [Decimal("99.00")]
 
 
 @pytest.mark.parametrize(
@@ -174,7 +182,7 @@ async def test_what_cannot_be_read_is_said_in_words_and_nothing_is_changed(
 
 async def test_an_account_that_left_the_configuration_is_named(books: Books) -> None:
     upload = await uploaded(books)
-    await request_work(books.database, SHOP, upload, "run", by="rahima")
+    await request_work(books.database, SHOP, upload, "run", by="rahima", columns=MAP)
     nobody = Rules(accounts={}, checks=books.rules.checks, public_url=books.rules.public_url)
     assert await UploadRunner(books.database, nobody, books.bus, ArchiveCipher([KEY])).reconcile_next()
     found = await read_upload(books.database, SHOP, upload)
@@ -186,20 +194,20 @@ async def test_another_merchants_upload_does_not_exist(books: Books) -> None:
     upload = await uploaded(books)
     assert await read_upload(books.database, ["other"], upload) is None
     assert await read_uploads(books.database, ["other"]) == []
-    assert await request_work(books.database, ["other"], upload, "run", by="rahima") is None
+    assert await request_work(books.database, ["other"], upload, "run", by="rahima", columns=MAP) is None
 
 
 async def test_one_process_takes_an_upload_and_it_is_not_asked_for_twice(books: Books) -> None:
     upload = await uploaded(books)
-    assert await request_work(books.database, SHOP, upload, "run", by="rahima")
-    assert await request_work(books.database, SHOP, upload, "run", by="karim") is None
+    assert await request_work(books.database, SHOP, upload, "run", by="rahima", columns=MAP)
+    assert await request_work(books.database, SHOP, upload, "run", by="karim", columns=MAP) is None
     taken = await asyncio.gather(*(take_upload(books.database) for _ in range(4)))
     assert [one.id for one in taken if one is not None] == [upload]
 
 
 async def test_an_upload_whose_process_died_is_begun_again_and_given_up_in_the_end(books: Books) -> None:
     upload = await uploaded(books, b"Order,Amount,Date\n" + b"a,1500.50,2026-05-17T12:05:00\n")
-    assert await request_work(books.database, SHOP, upload, "run", by="rahima")
+    assert await request_work(books.database, SHOP, upload, "run", by="rahima", columns=MAP)
     for _ in range(MOST_TRIES):
         assert await take_upload(books.database) is not None
         assert await take_upload(books.database) is None

@@ -123,10 +123,9 @@ class UploadRunner:
         account = self._rules.accounts.get(upload.account)
         if account is None or account.merchant != upload.merchant:
             raise CannotReconcile(f"the account {upload.account} is no longer in the configuration")
-        columns = upload.columns or account.statement
-        if columns is None:
-            raise CannotReconcile(f"{upload.account} has no map for its statements; confirm the proposed one")
-        return account, columns
+        if upload.columns is None:
+            raise CannotReconcile("nobody confirmed how the file is read; make a dry run")
+        return account, upload.columns
 
     async def _beat(self, upload: Upload) -> None:
         """Say every few seconds that the upload is in work, until cancelled."""

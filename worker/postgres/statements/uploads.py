@@ -57,7 +57,7 @@ _FORGET = """
 class Upload(Struct, frozen=True, kw_only=True):
     """An uploaded statement and what became of it; `size` in bytes. `kept`: the file itself is still there.
 
-    `columns` is the map that a person confirmed; None where the configured map of the account is meant.
+    `columns` is the map by which it was tried, as a person confirmed it; None before the first try.
     """
 
     id: str
@@ -150,11 +150,11 @@ async def request_work(
     wanted: Wanted,
     *,
     by: str,
-    columns: StatementMap | None = None,
+    columns: StatementMap,
     however_many: bool = False,
 ) -> Upload | None:
     """Ask the role `reconcile` for a run over the file, read by `columns`. None during a run or without the file."""
-    confirmed = None if columns is None else msgspec.to_builtins(columns, builtin_types=())
+    confirmed = msgspec.to_builtins(columns, builtin_types=())
     rows = await database.fetch(_WANT, upload, list(merchants), wanted, by, confirmed, however_many)
     return _upload(rows[0]) if rows else None
 
