@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import io
 import os
+from collections.abc import Sequence
 from datetime import timedelta
 from decimal import Decimal
 
@@ -12,10 +13,13 @@ import pytest
 from msgspec.structs import replace
 from openpyxl import Workbook
 
+from consumers.ports.unavailable import BusUnavailable
 from consumers.rules import Rules
+from schemas.callbacks import Claim
 from schemas.statements import StatementMap
 from tests.integration.statements import Books
 from worker.postgres.database import Database
+from worker.postgres.queue.claim_queue import PostgresBus
 from worker.postgres.statements.runs import read_run
 from worker.postgres.statements.uploads import (
     Upload,
@@ -51,6 +55,18 @@ def runner(books: Books, *, columns: StatementMap | None = MAP, key: bytes = KEY
     account = replace(books.account, statement=columns)
     rules = Rules(accounts={account.id: account}, checks=books.rules.checks, public_url=books.rules.public_url)
     return UploadRunner(books.database, rules, books.bus, ArchiveCipher([key]))
+
+
+def away(books: Books) -> UploadRunner:
+    """A runner whose broker is away when the first payment is asked about."""
+
+    class Away(PostgresBus):
+        async def publish(self, claims: Sequence[Claim], *, low_priority: bool = False) -> None:
+            raise BusUnavailable("the broker is away")
+
+    account = replace(books.account, statement=MAP)
+    rules = Rules(accounts={account.id: account}, checks=books.rules.checks, public_url=books.rules.public_url)
+    return UploadRunner(books.database, rules, Away(books.database), ArchiveCipher([KEY]))
 
 
 async def uploaded(books: Books, body: bytes = FILE) -> str:
@@ -217,6 +233,33 @@ async def test_an_upload_whose_process_died_is_begun_again_and_given_up_in_the_e
     assert found is not None
     assert found.failed is not None
     assert "begun 5 times" in found.failed
+
+
+async def test_a_broker_that_is_away_for_long_ends_no_upload(books: Books) -> None:
+    upload = await uploaded(books, FILE + b"b,5.00,2026-05-17T12:07:00\n")
+    await books.paid("b")
+    assert await request_work(books.database, SHOP, upload, "run", by="rahima", columns=MAP, however_many=True)
+    for _ in range(2 * MOST_TRIES):
+        with pytest.raises(BusUnavailable):
+            await away(books).reconcile_next()
+        await books.database.execute("UPDATE statement_uploads SET beaten_at = now() - interval '61 s'")
+    assert await runner(books).reconcile_next()
+    found = await read_upload(books.database, SHOP, upload)
+    assert found is not None
+    assert (found.failed, found.kept) == (None, False)
+
+
+async def test_a_dry_run_stays_while_its_upload_waits_or_people_wrote_on_it(books: Books) -> None:
+    first, second = await uploaded(books), await uploaded(books)
+    dry = await done(books, first, "dry_run")
+    assert await read_run(books.database, (await done(books, second, "dry_run")).run or "") is not None
+    assert await read_run(books.database, dry.run or "") is not None, "its upload still waits to be reconciled"
+    again = await done(books, first, "dry_run")
+    assert await read_run(books.database, dry.run or "") is None, "nobody needs it any more"
+    await add_note(books.database, again.run or "", "2", "rahima", "paid in cash")
+    await done(books, first)
+    await done(books, second)
+    assert await read_run(books.database, again.run or "") is not None, "the notes stay with their run"
 
 
 async def test_a_runner_ends_when_it_is_stopped(books: Books) -> None:

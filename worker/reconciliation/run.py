@@ -69,7 +69,8 @@ async def reconcile_lines(
 
     An error before the last line is judged, of `lines` or another, leaves nothing behind. A later one leaves an
     unfinished run; reconciling the same statement again does the rest. A dry run is not followed up, and is kept until
-    the next run of the account. Where most of the lines differ nothing is followed up either, and `Run.stopped` says
+    the next run of the account, or while an uploaded statement or a note needs it. Where most of the lines differ
+    nothing is followed up either, and `Run.stopped` says
     so, unless `however_many`. Raises AnotherRun.
     """
     run = Judging(

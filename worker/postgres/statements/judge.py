@@ -123,7 +123,7 @@ class Staging:
     async def judge(self, run: Judging) -> None:
         """Write the run and all its rows, in one transaction.
 
-        Deletes dry runs of the account, and an earlier run of the same statement that never ended.
+        Deletes dry runs of the account that nobody needs, and an earlier run of the same statement that never ended.
         """
         connection = self._connection
         await connection.execute("ANALYZE staged", timeout=JUDGE_SECONDS)
@@ -167,11 +167,17 @@ class Staging:
         await self._connection.execute(KEEP_UNREAD, run.id, timeout=JUDGE_SECONDS)
 
     async def _make_way(self, run: Judging) -> None:
-        """Delete dry runs of the account, and, for a real run, an earlier run of this statement that never ended."""
+        """Delete dry runs of the account, and, for a real run, an earlier run of this statement that never ended.
+
+        A dry run stays while its uploaded statement waits to be reconciled, and where a person wrote notes on it.
+        """
         rows = await self._connection.fetch(
-            """DELETE FROM statements
-               WHERE account = $1 AND (dry_run OR finished_at IS NULL AND NOT $3
-                   AND (sha256 = $2 OR sha256 IS NULL AND $2 IS NULL AND source = $4))
+            """DELETE FROM statements s
+               WHERE account = $1 AND (finished_at IS NULL AND NOT $3
+                       AND (sha256 = $2 OR sha256 IS NULL AND $2 IS NULL AND source = $4)
+                   OR dry_run
+                       AND NOT EXISTS (SELECT FROM statement_uploads u WHERE u.run = s.id AND u.body IS NOT NULL)
+                       AND NOT EXISTS (SELECT FROM statement_notes n WHERE n.statement = s.id))
                RETURNING id""",
             run.account,
             run.sha256,

@@ -171,6 +171,12 @@ async def beat(database: Database, upload: Upload) -> None:
     await database.execute(sql, upload.id, upload.wanted_at, upload.tries)
 
 
+async def give_back(database: Database, upload: Upload) -> None:
+    """Take the try back, as a server was away. Another is made when this one is taken for abandoned."""
+    sql = f"UPDATE statement_uploads SET tries = tries - 1 WHERE {_MINE}"  # noqa: S608 - our own words
+    await database.execute(sql, upload.id, upload.wanted_at, upload.tries)
+
+
 async def end_upload(database: Database, upload: Upload, *, run: Run | None = None, failed: str | None = None) -> None:
     """Store how it ended, unless another process has begun it again. The file of a reconciled statement is deleted.
 
