@@ -14,6 +14,7 @@ from tests.consoles import Console, running_console
 from tests.integration.endpoints import SECRET, Hook, happen, hooking
 from tests.integration.test_webhook_api import Turning, configured, turning
 from tests.logins import LOGINS, as_user, make_logins
+from tests.records import RECORD
 from worker.config import Webhook
 from worker.postgres.audit_rows import read_audit
 from worker.postgres.database import Database, connect
@@ -126,7 +127,7 @@ async def test_an_endpoint_with_half_a_million_waiting_events_is_enabled(scene: 
     await database.execute("UPDATE endpoints SET disabled_at = clock_timestamp() WHERE id = $1", endpoint_id)
     await database.execute("ANALYZE deliveries")
     async with database.reading(writes=True) as own:
-        assert await enable_endpoint(own, endpoint_id, own.clock.now())
+        assert await enable_endpoint(own, endpoint_id, own.clock.now(), RECORD)
     (row,) = await database.fetch(
         "SELECT count(*) AS n FROM deliveries WHERE endpoint = $1 AND next_at > clock_timestamp()", endpoint_id
     )

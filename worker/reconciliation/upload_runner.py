@@ -117,6 +117,7 @@ class UploadRunner:
                 account,
                 lines,
                 StatementScope(source=upload.name, sha256=upload.sha256),
+                None,
                 terms=Terms.of(columns),
                 dry_run=upload.wanted != "run",
                 however_many=upload.however_many,

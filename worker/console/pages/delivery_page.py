@@ -9,7 +9,7 @@ from typing import Any
 import htpy as h
 from aiohttp import web
 
-from worker.console.acted import acted
+from worker.console.acted import act_of
 from worker.console.elements import Column, facts, moment, table
 from worker.console.layout import missing, page, see_other
 from worker.console.pages.endpoint_parts import (
@@ -85,8 +85,8 @@ async def resend_delivery(visit: Visit) -> web.StreamResponse:
         event = await read_event(connection, event_id)
     if event is None or event.merchant != endpoint.merchant:
         return missing(visit)
-    await acted(visit, "event.resent", event_id, merchant=event.merchant, payment_id=event.payment_id)
-    if not await resend(visit.database, endpoint.id, event_id):
+    record = act_of(visit, "event.resent", event_id, merchant=event.merchant, payment_id=event.payment_id)
+    if not await resend(visit.database, endpoint.id, event_id, record):
         return missing(visit)
     return see_other(delivery_path(endpoint, event_id))
 

@@ -14,7 +14,7 @@ from aiohttp import web
 from msgspec import Struct
 
 from schemas.statements import Line, StatementMap, Unread
-from worker.console.acted import acted
+from worker.console.acted import act_of
 from worker.console.elements import Column, confirm_field, facts, form, moment, table, taka
 from worker.console.layout import missing, page, see_other
 from worker.console.pages.statement_parts import accounts_of, cipher_of
@@ -90,16 +90,10 @@ async def _want(visit: Visit, wanted: Literal["dry_run", "run"]) -> web.StreamRe
         if columns is None or _digest(columns) != visit.field("map"):
             return await _upload_page(visit, upload, wrong="books.map.changed")
     merchants, many = [one.id for one in visit.merchants], bool(visit.field("however_many"))
-    by = visit.operator.name
-    await acted(
-        visit,
-        "statement.reconciled" if wanted == "run" else "statement.tried",
-        upload.id,
-        merchant=upload.merchant,
-    )
-    if not await request_work(
-        visit.database, merchants, upload.id, wanted, by=by, columns=columns, however_many=many and wanted == "run"
-    ):
+    action = "statement.reconciled" if wanted == "run" else "statement.tried"
+    record = act_of(visit, action, upload.id, merchant=upload.merchant)
+    many = many and wanted == "run"
+    if not await request_work(visit.database, merchants, upload.id, wanted, record, columns=columns, however_many=many):
         return await _upload_page(visit, upload, wrong="books.busy")
     return see_other(f"/statements/uploads/{upload.id}")
 

@@ -12,11 +12,13 @@ from typing import Any
 
 import asyncpg
 from msgspec import Struct
-from msgspec.structs import astuple
+from msgspec.structs import astuple, replace
 
 from consumers.reconciliation.verdicts import VERDICTS, Terms, too_many, too_many_words
+from schemas.audit import AuditRecord
 from schemas.statements import Line, Unread
 from schemas.words import Id
+from worker.postgres.audit_rows import add_record
 from worker.postgres.database import Connection
 from worker.postgres.statements.verdict_sql import KEEP_ABSENT, KEEP_LINES, KEEP_UNREAD
 
@@ -120,8 +122,8 @@ class Staging:
                 "staged", records=records, columns=columns, timeout=COPY_SECONDS
             )
 
-    async def judge(self, run: Judging) -> None:
-        """Write the run and all its rows, in one transaction.
+    async def judge(self, run: Judging, record: AuditRecord | None) -> None:
+        """Write the run and all its rows, in one transaction, with the record of who runs it.
 
         Deletes dry runs of the account that nobody needs, and an earlier run of the same statement that never ended.
         """
@@ -133,6 +135,8 @@ class Staging:
         async with connection.transaction():
             await connection.execute(f"SET LOCAL work_mem = '{WORK_MEGABYTES}MB'")
             await self._make_way(run)
+            if record is not None:
+                await add_record(connection, replace(record, subject=run.id))
             await connection.execute(
                 """INSERT INTO statements (id, account, source, sha256, since, until, newest_at, started_at, dry_run,
                        seen_before, sums)
