@@ -17,6 +17,7 @@ from consumers.ports.unavailable import BusUnavailable
 from consumers.rules import Rules
 from schemas.callbacks import Claim
 from schemas.statements import StatementMap
+from tests.integration.shops import CONFIG
 from tests.integration.statements import Books
 from tests.records import RECORD, by
 from worker.postgres.database import Database
@@ -37,6 +38,7 @@ from worker.postgres.statements.uploads import (
     take_upload,
 )
 from worker.reconciliation.upload_runner import MOST_TRIES, UploadRunner
+from worker.retention import tasks_of
 from worker.runtime.encryption import ArchiveCipher
 
 MAP = StatementMap(amount="Amount", reference="Order", at="Date", fee_percent=Decimal("1.5"))
@@ -278,6 +280,11 @@ async def test_notes_explain_a_row_and_stay(books: Books) -> None:
         ("rahima", "paid in cash"),
         ("karim", "the receipt is in the safe"),
     ]
+
+
+def test_uploads_go_also_where_nobody_runs_the_role_reconcile() -> None:
+    (task,) = [one for one in tasks_of(CONFIG) if one.name == "statement_uploads"]
+    assert task.role == "consume"
 
 
 async def test_uploads_go_after_their_retention(books: Books) -> None:
