@@ -92,6 +92,9 @@ async def test_an_operator_sends_one_again_and_a_viewer_has_no_button(scene: Sce
     (act,) = await read_audit(database, ["shop"])
     assert (act.origin.actor, act.action, act.subject) == ("omar", "event.resent", event_id)
     assert act.payment_id == event_id.removesuffix(".1")
+    assert "Delivered before it was sent again" in (await operator.get(path)).text
+    payment_page = (await operator.get(f"/payments/{act.payment_id}")).text
+    assert "sent again" in payment_page, "the shop has it, whatever becomes of the second time"
     await scene.sending.turn()
     assert scene.hook.taken == [event_id, event_id]
     assert (await viewer.post(f"{path}/resend")).status == 403

@@ -67,6 +67,7 @@ async def show_delivery(visit: Visit) -> web.StreamResponse:
             ("deliveries.payment", payment_link(delivery.payment_id)),
             ("endpoints.endpoint", h.a(href=endpoint_path(endpoint))[name_of(endpoint)]),
             ("deliveries.written", moment(visit, delivery.time)),
+            ("deliveries.had_at", moment(visit, delivery.had_at) if delivery.had_at else None),
             ("deliveries.delivered_at", moment(visit, delivery.delivered_at) if delivery.delivered_at else None),
         ),
         resend_form(visit, endpoint, delivery.event_id),

@@ -54,7 +54,8 @@ _REPLAY = f"""
     INSERT INTO deliveries AS d (endpoint, event_id, place, next_at)
     SELECT $1, e.id, e.place, statement_timestamp() {_OF} ORDER BY e.place
     ON CONFLICT (endpoint, event_id) DO UPDATE
-    SET next_at = excluded.next_at, attempts = 0, step = 0, delivered_at = NULL, given_up_at = NULL, answer = NULL
+    SET next_at = excluded.next_at, attempts = 0, step = 0,
+        had_at = coalesce(d.had_at, d.delivered_at), delivered_at = NULL, given_up_at = NULL, answer = NULL
 """  # noqa: S608 - our own words
 _PROGRESS = f"""
     SELECT count(*) FILTER (WHERE d.delivered_at IS NOT NULL) AS delivered,
