@@ -7,6 +7,7 @@ import re
 from collections.abc import AsyncIterator
 from datetime import timedelta
 from decimal import Decimal
+from html import unescape
 from typing import Any
 
 import aiohttp
@@ -20,6 +21,7 @@ from schemas.words import Status
 from tests.consoles import OPERATORS, PASSWORD, Answer, Console, Signed, running_console
 from tests.integration.shops import CONFIG, RULES, Shops
 from worker.config import console as config_console
+from worker.console.pages import approvals_page, held_page
 from worker.console.visit import form_token
 from worker.postgres.audit_rows import read_audit
 from worker.postgres.database import Database
@@ -265,6 +267,32 @@ async def test_a_file_is_shown_by_its_row_and_not_by_what_the_evidence_says(offi
     await office.shops.database.execute("ALTER TABLE proposals DISABLE TRIGGER USER")
     await office.shops.database.execute("UPDATE proposals SET evidence = 'page 3; file SHA-256 3f'")
     assert f"{path}/file" not in (await abida.get(path)).text
+
+
+async def test_approvals_go_on_to_their_end(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(approvals_page, "MOST_SHOWN", 2)
+    abida = await office.console.signed_in("abida")
+    made = [await office.proposed(abida, await office.held(f"order-{number}")) for number in range(5)]
+    seen, path = list[str](), "/approvals"
+    for _ in range(4):
+        text = (await abida.get(path)).text
+        seen += re.findall(r'<a href="(/approvals/prop_[0-9a-f]+)"', text)
+        onward = re.search(r'href="(/approvals\?after=[^"]+)">Further', text)
+        if onward is None:
+            break
+        path = unescape(onward[1])
+    assert seen == made
+    for wrong in ("x", "0001-01-01T00:00:00%2B14:00 prop_", "2026-11-30T00:00:00%2B00:00 %00"):
+        assert (await abida.get(f"/approvals?after={wrong}")).status == 200
+
+
+async def test_held_says_who_has_a_payment_however_many_proposals_wait(
+    office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(held_page, "MOST_SHOWN", 1)
+    abida = await office.console.signed_in("abida")
+    await office.proposed(abida, await office.held("order-1"))
+    assert "abida" in (await abida.get("/held")).text
 
 
 async def test_approvals_say_which_way_a_proposal_came_and_when_nobody_can_approve_it(office: Office) -> None:

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import re
+from datetime import datetime
+from urllib.parse import urlencode
+
 import htpy as h
 from aiohttp import web
 
@@ -49,7 +53,8 @@ _COLUMNS = (
 
 
 async def show_approvals(visit: Visit) -> web.StreamResponse:
-    waiting = await waiting_proposals(visit.database, [one.id for one in visit.merchants])
+    after = _position(visit.request.query.get("after", ""))
+    waiting = await waiting_proposals(visit.database, [one.id for one in visit.merchants], after=after)
     payments = await payments_of(visit.database, waiting)
     known = [one for one in waiting if one.payment_id in payments]
     rows = (_row(visit, one, payments[one.payment_id]) for one in known[:MOST_SHOWN])
@@ -57,11 +62,29 @@ async def show_approvals(visit: Visit) -> web.StreamResponse:
     return page(
         visit,
         visit.say("nav.approvals"),
-        h.p(".lead")[visit.say(key, count=f"{MOST_LISTED}+" if len(waiting) == MOST_LISTED else len(known))],
+        h.p(".lead")[visit.say(key, count=f"{MOST_LISTED}+" if len(waiting) == MOST_LISTED else len(known))]
+        if after is None
+        else None,
         elements.table(visit, visit.say("approvals.table"), _COLUMNS, rows, empty="") if known else None,
-        h.p(".quiet")[visit.say("held.shown", count=MOST_SHOWN)] if len(known) > MOST_SHOWN else None,
-        refresh=REFRESH_SECONDS,
+        _onward(visit, known[MOST_SHOWN - 1]) if len(known) > MOST_SHOWN else None,
+        refresh=None if after else REFRESH_SECONDS,
     )
+
+
+def _onward(visit: Visit, last: Proposal) -> h.Node:
+    query = urlencode({"after": f"{last.proposed_at.isoformat()} {last.id}"})
+    return h.p[h.a(href=f"/approvals?{query}")[visit.say("approvals.more")]]
+
+
+def _position(text: str) -> tuple[datetime, str] | None:
+    """The place of a link to further proposals. A text that is none begins at the first page."""
+    since, _, proposal_id = text.rpartition(" ")
+    try:
+        at = datetime.fromisoformat(since)
+    except ValueError:
+        return None
+    fits = at.tzinfo is not None and 2000 < at.year < 9000 and re.fullmatch(PROPOSAL_ID, proposal_id, re.ASCII)
+    return (at, proposal_id) if fits else None
 
 
 async def show_proposal(visit: Visit) -> web.StreamResponse:

@@ -103,8 +103,8 @@ def _delivery(visit: Visit, one: Receiver) -> h.Node:
         return [state_badge(visit, DeliveryState.DELIVERED), " ", moment(visit, one.delivered_at)]
     if one.had_at is not None:
         key = "deliveries.again.vain" if one.given_up_at is not None else "deliveries.again"
-        had = [state_badge(visit, DeliveryState.DELIVERED), " ", moment(visit, one.had_at)]
-        return [*had, ", ", visit.say(key)]
+        delivered = state_badge(visit, DeliveryState.DELIVERED)
+        return [delivered, " ", moment(visit, one.had_at), ", ", visit.say(key)]
     if one.given_up_at is not None:
         return [state_badge(visit, DeliveryState.GIVEN_UP), " ", moment(visit, one.given_up_at)]
     if one.disabled_at is not None:
