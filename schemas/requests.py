@@ -13,7 +13,7 @@ from typing import Any
 
 from msgspec import Struct, field
 
-from schemas.fields import Address, Amount, Anything, Kind, Moment, Strings, Text, Whole, Word, words
+from schemas.fields import Address, Amount, Anything, Kind, Moment, Strings, Text, TypedEvidence, Whole, Word, words
 from schemas.wire import Number, Unreadable
 from schemas.words import Hold, Status
 
@@ -212,7 +212,7 @@ RESOLUTION = Shape(
         Field(name="actor", kind=Text(most=100), required=True),
         Field(name="reason", kind=Text(most=500, lines=True), required=True),
         Field(name="transaction_id", kind=_GATEWAY_ID),
-        Field(name="evidence", kind=Text(most=4000, least=0, lines=True)),
+        Field(name="evidence", kind=TypedEvidence(most=4000, least=0, lines=True)),
         Field(name="version", kind=Whole(0, 2**31 - 1)),
     ),
     "Resolution",

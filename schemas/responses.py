@@ -15,6 +15,7 @@ from schemas.words import EntryKind, EventType, Status
 class Summary(Struct, frozen=True, kw_only=True):
     """Of all payments that match, not of the page alone. Completed means status `completed` and no hold.
 
+    `completed_amount` is of the money that came, where a person accepted another amount than was asked for.
     `capped`: older payments than the newest 50,000 were not looked at, and the sums are of those that match among
     these. `from` and `to` ask for fewer.
     """

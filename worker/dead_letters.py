@@ -16,6 +16,7 @@ from typing import Any, Literal, Protocol, TypeVar
 from msgspec import Struct
 from msgspec.structs import asdict
 
+from schemas.audit import AuditRecord
 from schemas.callbacks import Claim, read_claim
 from schemas.letters import KeptReply, read_kept_reply
 from schemas.own_json import NotOurs, read_own
@@ -66,12 +67,15 @@ class DeadLetterStore(Protocol):
         """
         ...
 
-    async def replay(self, opened: CheckedOut) -> None:
-        """Publish or record the letter again, durably, then remove it. Only while it is read. Raises NotReplayed."""
+    async def replay(self, opened: CheckedOut, record: AuditRecord) -> None:
+        """Publish or record the letter again, durably, then remove it. Only while it is read. Raises NotReplayed.
+
+        `record` is written with it, or before it where the store is no database.
+        """
         ...
 
-    async def drop(self, opened: CheckedOut) -> None:
-        """Remove the letter. Only while it is read."""
+    async def drop(self, opened: CheckedOut, record: AuditRecord) -> None:
+        """Remove the letter. Only while it is read. `record` as in `replay`."""
         ...
 
 

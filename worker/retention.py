@@ -69,7 +69,7 @@ def tasks_of(config: Config) -> tuple[RetentionTask, ...]:
         RetentionTask(name="contacts", role="consume", delete_batch=partial(forget_contacts, kept)),
         RetentionTask(name="failures", role="consume", delete_batch=forget_healed),
         RetentionTask(name="lost_events", role="consume", delete_batch=forget_lost),
-        RetentionTask(name="statement_uploads", role="reconcile", delete_batch=partial(forget_uploads, kept)),
+        RetentionTask(name="statement_uploads", role="consume", delete_batch=partial(forget_uploads, kept)),
         RetentionTask(name="events", role="consume", delete_batch=partial(_forget_events, events, readers)),
         RetentionTask(name="payments", role="consume", delete_batch=PastPayments(payments).delete_batch),
     )

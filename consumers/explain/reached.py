@@ -20,7 +20,7 @@ class Receiver(Struct, frozen=True, kw_only=True):
 
     The event was delivered at `delivered_at`, or given up at `given_up_at`, or waits for an endpoint that was disabled
     at `disabled_at`. Otherwise it is tried at `next_at`, which is None while the event has no position in the log.
-    `answer`: the response to the last of `attempts`.
+    `had_at`: the endpoint took it then, and it was sent again since. `answer`: the response to the last of `attempts`.
     """
 
     endpoint: str
@@ -31,6 +31,7 @@ class Receiver(Struct, frozen=True, kw_only=True):
     attempts: int = 0
     answer: str | None = None
     delivered_at: datetime | None = None
+    had_at: datetime | None = None
     given_up_at: datetime | None = None
     disabled_at: datetime | None = None
     next_at: datetime | None = None
@@ -55,7 +56,7 @@ def delivery_sentence(entries: Sequence[Entry], receivers: Sequence[Receiver]) -
 def open_deliveries(receivers: Iterable[Receiver], now: datetime) -> Iterable[tuple[datetime | None, str]]:
     """The deliveries that are not done, each with its time and words; without a time where a person has to act."""
     for one in receivers:
-        if one.delivered_at is not None:
+        if one.delivered_at is not None or (one.given_up_at is not None and one.had_at is not None):
             continue
         failed = f"; {_failures(one)}" if one.answer else ""
         if one.given_up_at is not None:
@@ -75,6 +76,9 @@ def _stands(one: Receiver, newest: str) -> str:
     if one.delivered_at is not None:
         return f"{one.named} has {which} since {_time(one.delivered_at)}"
     since = f"{one.named} has not had {which} since {_time(one.written_at)}"
+    if one.had_at is not None:
+        again = "and it was sent again in vain" if one.given_up_at is not None else "and it is being sent again"
+        since = f"{one.named} has {which} since {_time(one.had_at)}, {again}"
     failed = f": {_failures(one)}" if one.answer else ""
     if one.given_up_at is not None:
         return f"{since}{failed}, and it was given up at {_time(one.given_up_at)}"

@@ -4,6 +4,9 @@
 alter table deliveries add column last_attempt jsonb;
 comment on column deliveries.last_attempt is 'Of the last attempt: its number, when it ended, the headers that were sent, the status, and the first 2 KB of the answer. May hold personal data; goes with its row';
 
+alter table deliveries add column had_at timestamptz;
+comment on column deliveries.had_at is 'When the endpoint took it, where it was sent again since: that it has the event stays true';
+
 alter table endpoints add column answered_at timestamptz;
 alter table endpoints add column answer text;
 comment on column endpoints.answered_at is 'When the answer came. Every failure is written, and a success once in some seconds';
@@ -22,7 +25,7 @@ begin
     select n.id, e.id, e.place, clock_timestamp() from endpoints n join events e on e.merchant = n.merchant
     where n.id = to_endpoint and e.id = of_event and e.place is not null
     on conflict (endpoint, event_id) do update set
-        next_at = excluded.next_at, delivered_at = null, given_up_at = null,
+        next_at = excluded.next_at, had_at = coalesce(d.had_at, d.delivered_at), delivered_at = null, given_up_at = null,
         step = case when d.next_at is null then 0 else greatest(d.step - 1, 0) end;
     if not found then
         return false;
@@ -36,11 +39,12 @@ do $$ begin
     execute format('alter function resend_delivery(text, text) set search_path = %I, pg_temp', current_schema());
 end $$;
 
--- An answer may hold personal data, so readers do not get it.
+-- An answer may hold personal data, so readers do not get it. The console makes due what waits or was given up, and has
+-- no right to say that an endpoint has an event.
 update access set
-    ingress = 'select (endpoint, event_id, place, attempts, step, next_at, delivered_at, given_up_at, answer)',
-    reader = 'select (endpoint, event_id, place, attempts, step, next_at, delivered_at, given_up_at, answer)',
-    console = 'select, update (attempts, step, next_at, delivered_at, given_up_at, answer)'
+    ingress = 'select (endpoint, event_id, place, attempts, step, next_at, delivered_at, had_at, given_up_at, answer)',
+    reader = 'select (endpoint, event_id, place, attempts, step, next_at, delivered_at, had_at, given_up_at, answer)',
+    console = 'select, update (step, next_at, given_up_at)'
 where relation = 'deliveries';
 update access set
     ingress = 'select (id, merchant, configured_id, place, failures, shut_until, disabled_at, delivered_at, answered_at, answer)',
@@ -99,7 +103,7 @@ update access set
     console = 'select'
 where relation = 'endpoints';
 alter table endpoints drop column answer, drop column answered_at;
-alter table deliveries drop column last_attempt;
+alter table deliveries drop column last_attempt, drop column had_at;
 create or replace function grant_access() returns text[] language plpgsql as $$
 declare
     missing text[] := '{}';

@@ -24,7 +24,7 @@ create table statement_uploads (
 );
 comment on table statement_uploads is 'Statements that a person uploaded to the console: kept until they are reconciled, or for the archive''s retention';
 comment on column statement_uploads.body is 'The file, encrypted as callbacks are where the archive has a key; null: it was reconciled to its end';
-comment on column statement_uploads.columns is 'The map that the person confirmed; null: the map of the account''s configuration';
+comment on column statement_uploads.columns is 'The map by which it was tried, as the person confirmed it: a run uses it alone; null before the first try';
 comment on column statement_uploads.wanted is 'What the person asked for last; a process of the role reconcile does it, and says so in done_at';
 comment on column statement_uploads.beaten_at is 'The last heartbeat of the process that is at work on it; after a minute without one another process begins again';
 comment on column statement_uploads.tries is 'How often it was begun since it was asked for; a process that dies on it leaves it begun';

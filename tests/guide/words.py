@@ -274,6 +274,8 @@ LOGS = {
     "operators.limit_kept": "`second_person_from` is another in the configuration by now. The limit of the start stays; restart every process.",
     "operators.not_read": "The configuration has problems, or the process shows no console: the operators stay as they were. See `to_do`.",
     "operators.read": "`[console]` was read anew, on SIGHUP.",
+    "operators.sessions_ended": "At the start or after SIGHUP, sessions ended of people who are no operators any more.",
+    "operators.sessions_not_ended": "The database was away, so sessions of former operators are not ended yet. It is tried again.",
     "archive.full": "The archive has reached `[archive] max_size`. Callbacks are stored as digests.",
     "archive.has_room": "The archive is below `[archive] max_size` again. Callbacks are stored whole.",
     "archive.maintained": "Callbacks whose time is over were dropped, and the table for the next month was made.",

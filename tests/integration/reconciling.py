@@ -205,14 +205,14 @@ async def _reconcile(dsn: str, file: str, *, explain: bool) -> None:
         began = time.monotonic()
         lines = read_lines(open_statement(Path(file)), COLUMNS)
         run = await reconcile_lines(
-            *(database, books.rules, bus, books.account, lines, about), terms=Terms.of(COLUMNS), progress=progress
+            *(database, books.rules, bus, books.account, lines, about, None), terms=Terms.of(COLUMNS), progress=progress
         )
         ended, worked = time.monotonic(), time.process_time()
         assert await to_follow(database, run.id, books.account.id, 0, 1) == []
         few = islice(read_lines(open_statement(Path(file)), COLUMNS), FEW)
         again = StatementScope(source="few.csv")
         await reconcile_lines(
-            database, books.rules, bus, books.account, few, again, terms=Terms.of(COLUMNS), dry_run=True
+            database, books.rules, bus, books.account, few, again, None, terms=Terms.of(COLUMNS), dry_run=True
         )
         few_ended = time.monotonic()
     reserved = bus.at or ended

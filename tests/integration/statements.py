@@ -121,7 +121,7 @@ class Books:
             source="may.csv", sha256=sha256, since=options.pop("since", None), until=options.pop("until", None)
         )
         options = {"terms": Terms(grace=0)} | options
-        return await reconcile_lines(self.database, self.rules, self.bus, self.account, lines, about, **options)
+        return await reconcile_lines(self.database, self.rules, self.bus, self.account, lines, about, None, **options)
 
     async def rows(self, run: Run, outcome: LineOutcome | None = None) -> list[Row]:
         return [row async for row in read_rows(self.database, run.id, outcome)]

@@ -15,6 +15,8 @@ from consumers.ports.openings import Opened
 from schemas.answers import Inconclusive, Trouble
 from schemas.words import Status
 from tests.integration.shops import Shops, at
+from worker.postgres.reads import reading
+from worker.postgres.reads.now_state import read_now
 
 
 async def three(shops: Shops) -> list[dict[str, Any]]:
@@ -213,6 +215,32 @@ async def test_the_summary_is_over_all_matches(shops: Shops) -> None:
         "next_cursor": None,
         "summary": {"count": 0, "completed_count": 0, "failed_count": 0, "completed_amount": "0.00", "capped": False},
     }
+
+
+async def test_sums_are_of_the_money_that_came(shops: Shops) -> None:
+    payment = await shops.opened(reference="a", amount="1500.50")
+    await shops.answered(payment, Status.COMPLETED, amount=Decimal("900.00"))
+    wish = {"status": "completed", "actor": "rahim", "reason": "the shop agreed to 900"}
+    assert (await shops.post(f"/v1/payments/{payment['payment_id']}/resolve", wish)).status == 200
+    other = await shops.opened(reference="b", amount="10.00")
+    await shops.answered(other, Status.COMPLETED)
+    assert (await shops.get("/v1/payments")).body["summary"]["completed_amount"] == "910.00"
+    assert (await shops.get("/v1/payments", reference="b")).body["summary"]["completed_amount"] == "10.00"
+    now = await read_now(shops.database, ["shop"], [], [], shops.database.clock.now())
+    assert [(day.paid, day.amount) for day in now.days] == [(2, Decimal("910.00"))]
+    await shops.database.execute(
+        "UPDATE payments SET status = 'refunded', refunded_amount = amount WHERE reference = 'b'"
+    )
+    now = await read_now(shops.database, ["shop"], [], [], shops.database.clock.now())
+    assert [(day.paid, day.amount) for day in now.days] == [(1, Decimal("900.00"))]
+
+
+async def test_a_look_that_found_as_many_as_it_may_says_so(shops: Shops, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reading, "MOST_FOUND", 2)
+    for nth in range(2):
+        await shops.opened(reference=f"r{nth}", order="Saris")
+    assert (await shops.get("/v1/payments", q="SARIS")).body["summary"]["capped"] is True
+    assert (await shops.get("/v1/payments", q="r0")).body["summary"]["capped"] is False
 
 
 async def test_a_completed_payment_under_a_hold_is_not_counted_as_completed(shops: Shops) -> None:

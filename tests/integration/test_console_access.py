@@ -15,11 +15,13 @@ from consumers.ports.unavailable import DatabaseUnavailable
 from schemas.words import OperatorRole
 from tests.console_tables import NOBODY, TABLE
 from tests.consoles import OPERATORS, PASSWORD, ROLES, Console, Signed, operator, running_console, tokens_in
+from tests.integration.shops import CONFIG
 from tests.logins import LOGINS, as_user, make_logins
 from tests.processes import until
 from worker.config import console as config_console
 from worker.console.access import COOKIE
 from worker.console.console_routes import ROUTES
+from worker.console.page_script import REFRESHES, SCRIPT
 from worker.console.route_table import Route
 from worker.console.visit import form_token
 from worker.postgres.console_sessions import end_sessions
@@ -256,10 +258,16 @@ async def test_a_page_that_refreshes_itself_keeps_no_session_alive(console: Cons
     signed = await console.signed_in("abida")
     await console.database.execute("UPDATE console_sessions SET seen_at = clock_timestamp() - interval '29 min'")
     before = await console.database.fetch("SELECT seen_at FROM console_sessions")
-    assert (await signed.get("/", Sec_Fetch_Mode="cors")).status == 200
+    for headers in ({"Sec_Fetch_Mode": "cors"}, {"Payproof_Refresh": "yes"}):
+        assert (await signed.get("/", **headers)).status == 200
     assert await console.database.fetch("SELECT seen_at FROM console_sessions") == before
     assert (await signed.get("/", Sec_Fetch_Mode="navigate")).status == 200
     assert await console.database.fetch("SELECT seen_at FROM console_sessions") > before
+
+
+def test_the_script_says_that_nobody_asked_for_its_requests() -> None:
+    """Browsers without fetch metadata say nothing else of it."""
+    assert SCRIPT.count("fetch(") == SCRIPT.count(f'const headers = {{ "{REFRESHES}": "yes" }};') == 1
 
 
 async def test_signing_out_ends_one_session_and_everywhere_ends_all_of_the_person(console: Console) -> None:
@@ -284,6 +292,42 @@ async def test_an_operator_who_was_taken_out_or_got_another_password_is_signed_o
     rest = [one for one in OPERATORS if one.name not in ("abida", "omar")]
     console.operators.console = config_console.Console(operators=(*rest, changed))
     assert [(await one.get("/")).status for one in (abida, omar, vera)] == [303, 303, 200]
+
+
+@pytest.mark.parametrize("secrets", [True, False], ids=["with a password", "named by a provider or a proxy"])
+async def test_a_session_that_did_not_fit_does_not_come_back_with_the_operators_lines(
+    console: Console, secrets: bool
+) -> None:
+    abida = (
+        operator("abida", "approver") if secrets else config_console.Operator(name="abida", role=OperatorRole.VIEWER)
+    )
+    rest = [one for one in OPERATORS if one.name != "abida"]
+    with_her = config_console.Console(operators=(*rest, abida))
+    console.operators.console = with_her
+    signed = await console.signed_in("abida")
+    assert (await signed.get("/session")).status == 200
+    await console.database.execute("UPDATE console_sessions SET seen_at = clock_timestamp() - interval '29 min'")
+    before = await console.database.fetch("SELECT seen_at FROM console_sessions")
+    console.operators.console = config_console.Console(operators=tuple(rest))
+    assert (await signed.get("/session")).status == 303
+    assert await console.database.fetch("SELECT seen_at FROM console_sessions") == before
+    console.operators.console = with_her
+    assert (await signed.get("/session")).status == 303
+
+
+async def test_reading_the_operators_anew_ends_the_sessions_of_who_left_without_a_request(console: Console) -> None:
+    abida, omar = await console.signed_in("abida"), await console.signed_in("omar")
+    live = "SELECT operator FROM console_sessions WHERE revoked_at IS NULL"
+    rest = tuple(one for one in OPERATORS if one.name != "abida")
+    console.operators.read_anew(lambda: replace(CONFIG, console=config_console.Console(operators=rest)))
+
+    async def ended() -> bool:
+        return [row["operator"] for row in await console.database.fetch(live)] == ["omar"]
+
+    await until(ended, what="the sessions of an operator who left are ended")
+    console.operators.read_anew(lambda: replace(CONFIG, console=config_console.Console(operators=OPERATORS)))
+    assert (await abida.get("/session")).status == 303
+    assert (await omar.get("/session")).status == 200
 
 
 async def test_another_role_counts_from_the_next_request_on(console: Console) -> None:

@@ -7,6 +7,7 @@ import re
 from collections.abc import AsyncIterator
 from datetime import timedelta
 from decimal import Decimal
+from html import unescape
 from typing import Any
 
 import aiohttp
@@ -21,11 +22,12 @@ from schemas.words import Status
 from tests.consoles import OPERATORS, PASSWORD, Answer, Console, Signed, running_console
 from tests.integration.shops import CONFIG, RULES, Shops
 from worker.config import console as config_console
+from worker.console.pages import approvals_page, held_page
 from worker.console.visit import form_token
 from worker.postgres.audit_rows import read_audit
 from worker.postgres.database import Database
 from worker.postgres.ledger.postgres_ledger import PostgresLedger
-from worker.postgres.proposal_reads import proposals_of
+from worker.postgres.proposal_reads import proposals_of, read_proposal
 from worker.postgres.proposal_rows import propose
 from worker.postgres.reads.snapshots import read_for_decision
 from worker.runtime import idle_roles
@@ -221,6 +223,77 @@ async def test_a_file_is_kept_with_the_proposal_and_given_out_to_be_saved(office
     page = (await vera.get(path)).text
     assert f"{path}/file" not in page
     assert "for the roles operator, approver and auditor" in page
+
+
+async def test_a_proposal_whose_account_left_the_configuration_is_shown_and_can_be_ended(office: Office) -> None:
+    abida, anis = await office.console.signed_in("abida"), await office.console.signed_in("anis")
+    paths = [await office.proposed(abida, await office.held(f"order-{number}")) for number in range(2)]
+    merchants = [
+        replace(one, accounts=tuple(each for each in one.accounts if each.id != "shop-ipay"))
+        for one in CONFIG.merchants
+    ]
+    config = replace(CONFIG, merchants=tuple(merchants))
+    settings = config_console.Console(operators=OPERATORS)
+    async with running_console(office.shops.database, config=config, console=settings) as without:
+        office.console.url = abida.url = anis.url = without.url
+        page = await anis.get(paths[0])
+        assert page.status == 200
+        assert "no longer configured" in page.text
+        assert f'action="{paths[0]}/reject"' in page.text
+        assert f'action="{paths[0]}/approve"' not in page.text
+        assert f'action="{paths[1]}/withdraw"' in (await abida.get(paths[1])).text
+        assert (await anis.post(f"{paths[0]}/reject", {"confirm": PASSWORD})).status == 303
+        assert (await abida.post(f"{paths[1]}/withdraw")).status == 303
+        found = [await read_proposal(office.shops.database, path.removeprefix("/approvals/")) for path in paths]
+        assert [one and one.state for one in found] == [ProposalState.REJECTED, ProposalState.WITHDRAWN]
+
+
+@pytest.mark.parametrize(
+    "typed", ["file SHA-256 3f", "File  sha\u2010256: 3f", "FILE_SHA256 3f", "ｆｉｌｅ SHA-256 3f"]
+)
+async def test_typed_words_pass_for_no_file(office: Office, typed: str) -> None:
+    payment_id, abida = await office.held(), await office.console.signed_in("abida")
+    answer = await abida.post(f"/held/{payment_id}/preview", CHOICE | {"evidence": f"page 3; {typed}"})
+    assert answer.status == 422
+    assert "payproof writes that for a file that it keeps" in answer.text
+    wish = {"status": "completed", "actor": "rahim", "reason": "seen", "evidence": f"page 3; {typed}"}
+    got = await office.shops.post(f"/v1/payments/{payment_id}/resolve", wish)
+    assert got.problem == (422, "invalid_request", "evidence")
+    assert await proposals_of(office.shops.database, payment_id) == []
+
+
+async def test_a_file_is_shown_by_its_row_and_not_by_what_the_evidence_says(office: Office) -> None:
+    payment_id, abida = await office.held(), await office.console.signed_in("abida")
+    path = await office.proposed(abida, payment_id, evidence="page 3")
+    await office.shops.database.execute("ALTER TABLE proposals DISABLE TRIGGER USER")
+    await office.shops.database.execute("UPDATE proposals SET evidence = 'page 3; file SHA-256 3f'")
+    assert f"{path}/file" not in (await abida.get(path)).text
+
+
+async def test_approvals_go_on_to_their_end(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(approvals_page, "MOST_SHOWN", 2)
+    abida = await office.console.signed_in("abida")
+    made = [await office.proposed(abida, await office.held(f"order-{number}")) for number in range(5)]
+    seen, path = list[str](), "/approvals"
+    for _ in range(4):
+        text = (await abida.get(path)).text
+        seen += re.findall(r'<a href="(/approvals/prop_[0-9a-f]+)"', text)
+        onward = re.search(r'href="(/approvals\?after=[^"]+)">Further', text)
+        if onward is None:
+            break
+        path = unescape(onward[1])
+    assert seen == made
+    for wrong in ("x", "0001-01-01T00:00:00%2B14:00 prop_", "2026-11-30T00:00:00%2B00:00 %00"):
+        assert (await abida.get(f"/approvals?after={wrong}")).status == 200
+
+
+async def test_held_says_who_has_a_payment_however_many_proposals_wait(
+    office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(held_page, "MOST_SHOWN", 1)
+    abida = await office.console.signed_in("abida")
+    await office.proposed(abida, await office.held("order-1"))
+    assert "abida" in (await abida.get("/held")).text
 
 
 async def test_approvals_say_which_way_a_proposal_came_and_when_nobody_can_approve_it(office: Office) -> None:

@@ -14,6 +14,7 @@ from tests.consoles import Console, running_console
 from tests.integration.endpoints import SECRET, Hook, happen, hooking
 from tests.integration.test_webhook_api import Turning, configured, turning
 from tests.logins import LOGINS, as_user, make_logins
+from tests.records import RECORD
 from worker.config import Webhook
 from worker.postgres.audit_rows import read_audit
 from worker.postgres.database import Database, connect
@@ -91,6 +92,9 @@ async def test_an_operator_sends_one_again_and_a_viewer_has_no_button(scene: Sce
     (act,) = await read_audit(database, ["shop"])
     assert (act.origin.actor, act.action, act.subject) == ("omar", "event.resent", event_id)
     assert act.payment_id == event_id.removesuffix(".1")
+    assert "Delivered before it was sent again" in (await operator.get(path)).text
+    payment_page = (await operator.get(f"/payments/{act.payment_id}")).text
+    assert "sent again" in payment_page, "the shop has it, whatever becomes of the second time"
     await scene.sending.turn()
     assert scene.hook.taken == [event_id, event_id]
     assert (await viewer.post(f"{path}/resend")).status == 403
@@ -126,7 +130,7 @@ async def test_an_endpoint_with_half_a_million_waiting_events_is_enabled(scene: 
     await database.execute("UPDATE endpoints SET disabled_at = clock_timestamp() WHERE id = $1", endpoint_id)
     await database.execute("ANALYZE deliveries")
     async with database.reading(writes=True) as own:
-        assert await enable_endpoint(own, endpoint_id, own.clock.now())
+        assert await enable_endpoint(own, endpoint_id, own.clock.now(), RECORD)
     (row,) = await database.fetch(
         "SELECT count(*) AS n FROM deliveries WHERE endpoint = $1 AND next_at > clock_timestamp()", endpoint_id
     )

@@ -5,16 +5,20 @@ from __future__ import annotations
 import asyncio
 import io
 import os
+import re
 from collections.abc import AsyncIterator, Callable
+from decimal import Decimal
 from typing import Any
 
 import aiohttp
+import msgspec
 import pytest
 from msgspec.structs import replace
 
 from consumers.rules import Rules
 from schemas.checks import Checks
 from schemas.secret import Secret
+from schemas.statements import StatementMap
 from tests.consoles import PASSWORD, Answer, Console, Signed, form_token, running_console
 from tests.integration.shops import CONFIG
 from tests.integration.test_statement_workbooks import HEADERS, ROW, changed, workbook
@@ -61,6 +65,12 @@ async def uploaded(signed: Signed, body: bytes = FILE) -> str:
     return answer.location
 
 
+async def tries(signed: Signed, path: str) -> Answer:
+    """Make a dry run by the map that the page shows."""
+    shown = re.search(r'name="map" value="(\w+)"', (await signed.get(path)).text)
+    return await signed.post(f"{path}/try", {"map": shown[1] if shown else ""})
+
+
 async def work(database: Database, config: Config) -> None:
     """Have what is wanted done, as a process of the role reconcile does."""
     accounts = {account.id: account for account in config.accounts}
@@ -79,13 +89,13 @@ async def test_upload_look_try_run_and_explain(console: Console, config: Config)
     assert "Dry run" in looked.text
     assert "Reconcile</button>" not in looked.text, "it has to be tried first"
     assert (await signed.post(f"{path}/run", {"confirm": PASSWORD})).status == 409
-    assert (await signed.post(f"{path}/try")).status == 303
+    assert (await tries(signed, path)).status == 303
     assert "being worked on" in (await signed.get(path)).text
     await console.database.execute("UPDATE statement_uploads SET wanted_at = wanted_at - interval '1 min'")
     idle = (await signed.get(path)).text
     assert "No process with the role reconcile has taken it for 6" in idle
     assert "being worked on" not in idle
-    assert (await signed.post(f"{path}/try")).status == 409
+    assert (await tries(signed, path)).status == 409
     await work(console.database, config)
     tried = await signed.get(path)
     assert "nothing was changed" in tried.text
@@ -114,10 +124,31 @@ async def test_upload_look_try_run_and_explain(console: Console, config: Config)
     ]
 
 
+async def test_the_try_and_the_run_use_the_map_that_the_page_showed(database: Database, config: Config) -> None:
+    columns = StatementMap(amount="Amount", reference="Order ID", at="Date", fee_percent=Decimal("1.5"))
+    merchants = [
+        replace(one, accounts=tuple(replace(each, statement=columns) for each in one.accounts))
+        for one in config.merchants
+    ]
+    async with running_console(database, config=replace(config, merchants=tuple(merchants))) as console:
+        signed = await console.signed_in("omar")
+        path = await uploaded(signed)
+        other = await signed.post(f"{path}/try", {"map": "0" * 64})
+        assert (other.status, "Another map reads the file" in other.text) == (409, True)
+        assert (await tries(signed, path)).status == 303
+        await work(database, config)
+        (row,) = await database.fetch("SELECT columns FROM statement_uploads")
+        assert msgspec.convert(row["columns"], StatementMap, strict=False) == columns
+        assert "Reconcile</button>" in (await signed.get(path)).text
+    async with running_console(database, config=config) as console:
+        signed = await console.signed_in("omar")
+        assert "Reconcile</button>" not in (await signed.get(path)).text, "the page shows another map than was tried"
+
+
 async def test_nothing_of_another_merchant_is_seen_or_used(console: Console, config: Config) -> None:
     omar, stranger = await console.signed_in("omar"), await console.signed_in("onlyother")
     path = await uploaded(omar)
-    assert (await omar.post(f"{path}/try")).status == 303
+    assert (await tries(omar, path)).status == 303
     await work(console.database, config)
     (run,) = await console.database.fetch("SELECT id FROM statements")
     paths = [path, f"/statements/runs/{run['id']}", f"/statements/runs/{run['id']}/rows.csv"]

@@ -24,6 +24,7 @@ from tests.integration.rabbit import PROVIDERS, emptied, silent
 from tests.integration.shops import CONFIG
 from tests.integration.test_bus import a_claim
 from tests.processes import until
+from tests.records import RECORD, no_trail
 from worker.amqp.dead_queue import dead_at_broker
 from worker.amqp.diagnose import Diagnosis, diagnose
 from worker.amqp.messages import OutgoingMessage, claim_message, dead_letter_message
@@ -91,7 +92,7 @@ class Bench(Struct):
 @pytest.fixture(params=["postgres", "broker"])
 async def bench(request: pytest.FixtureRequest, dsn: str) -> AsyncIterator[Bench]:
     if request.param == "broker":
-        async with topology(request.getfixturevalue("broker")) as rabbit, dead_at_broker(rabbit.url) as place:
+        async with topology(request.getfixturevalue("broker")) as rabbit, dead_at_broker(rabbit.url, no_trail) as place:
             yield Bench(place, rabbit.bury, rabbit.queued)
         return
     async with connect(dsn) as database:
@@ -148,7 +149,7 @@ async def test_what_is_replayed_is_queued_byte_for_byte_and_is_dead_no_more(benc
     letters = await list_all(bench.place)
     async with aclosing(check_out(bench.place, match_prefix(letters, second.id[:12]))) as reading:
         async for opened in reading:
-            await bench.place.replay(opened)
+            await bench.place.replay(opened, RECORD)
     assert await bench.queued() == [body_of(second)]
     assert set(await bench.ids()) == {first.id, third.id}
 
@@ -157,7 +158,7 @@ async def test_what_is_dropped_is_gone(bench: Bench) -> None:
     first, second = await buried(bench, 2)
     async with aclosing(check_out(bench.place, match_prefix(await list_all(bench.place), first.id))) as reading:
         async for opened in reading:
-            await bench.place.drop(opened)
+            await bench.place.drop(opened, RECORD)
     assert await bench.ids() == [second.id]
     assert await bench.queued() == []
 
@@ -178,7 +179,7 @@ async def test_a_letter_that_came_after_the_look_is_not_touched(bench: Bench) ->
     (late,) = await buried(bench, 1)
     async with aclosing(check_out(bench.place, letters)) as reading:
         async for opened in reading:
-            await bench.place.replay(opened)
+            await bench.place.replay(opened, RECORD)
     assert await bench.ids() == [late.id]
 
 
@@ -219,16 +220,16 @@ async def test_what_the_broker_put_aside_by_itself_says_so_in_words(rabbit: AtBr
         if (message := await queue.get(fail=False)) is not None:
             await message.nack(requeue=True)
             return None
-        async with dead_at_broker(rabbit.url) as place:
+        async with dead_at_broker(rabbit.url, no_trail) as place:
             return await list_all(place) or None
 
     (letter,) = await until(died, what="the broker's own dead letter")
     assert (letter.id, letter.provider, letter.unreadable) == (claim.id, "ipay", None)
     assert letter.reason == "given out more than 20 times, and no worker ever finished it"
     assert letter.since is not None
-    async with dead_at_broker(rabbit.url) as place, aclosing(check_out(place, [letter])) as reading:
+    async with dead_at_broker(rabbit.url, no_trail) as place, aclosing(check_out(place, [letter])) as reading:
         async for opened in reading:
-            await place.replay(opened)
+            await place.replay(opened, RECORD)
     assert await rabbit.queued() == [body_of(claim)]
 
 
@@ -236,11 +237,11 @@ async def test_a_letter_that_no_queue_takes_stays(rabbit: AtBroker) -> None:
     claim = a_claim()
     await rabbit.bury(claim.id, body_of(claim))
     await rabbit.channel.queue_delete(claims_queue("ipay"))
-    async with dead_at_broker(rabbit.url) as place:
+    async with dead_at_broker(rabbit.url, no_trail) as place:
         async with aclosing(place.read()) as reading:
             opened = await anext(reading)
             with pytest.raises(BusUnavailable, match="no queue at the broker takes it"):
-                await place.replay(opened)
+                await place.replay(opened, RECORD)
         assert [letter.id for letter in await list_all(place)] == [claim.id]
 
 
@@ -249,11 +250,11 @@ async def test_a_letter_that_the_broker_does_not_confirm_stays(rabbit: AtBroker,
     await rabbit.bury(claim.id, body_of(claim))
     await asyncio.to_thread(broker.raise_alarm)
     try:
-        async with dead_at_broker(rabbit.url) as place:
+        async with dead_at_broker(rabbit.url, no_trail) as place:
             async with aclosing(place.read()) as reading:
                 opened = await anext(reading)
                 with pytest.raises(BusUnavailable, match="did not confirm it in time"):
-                    await place.replay(opened)
+                    await place.replay(opened, RECORD)
             assert [letter.id for letter in await list_all(place)] == [claim.id]
         words = await trouble(rabbit.url, PROVIDERS)
         assert words is not None
@@ -264,7 +265,7 @@ async def test_a_letter_that_the_broker_does_not_confirm_stays(rabbit: AtBroker,
 
 async def test_a_broker_that_nobody_used_yet_has_no_dead_letters(broker: RabbitMQ) -> None:
     await emptied(broker)
-    async with dead_at_broker(Secret(broker.url)) as place:
+    async with dead_at_broker(Secret(broker.url), no_trail) as place:
         assert await list_all(place) == []
 
 
@@ -274,14 +275,14 @@ async def test_connections_that_are_cut_while_reading_are_told_and_lose_nothing(
     claims = [a_claim() for _ in range(3)]
     for claim in claims:
         await rabbit.bury(claim.id, body_of(claim))
-    async with dead_at_broker(rabbit.url) as place, aclosing(place.read()) as reading:
+    async with dead_at_broker(rabbit.url, no_trail) as place, aclosing(place.read()) as reading:
         await anext(reading)
         await asyncio.to_thread(broker.cut_connections)
         with pytest.raises(BusUnavailable):
             await exhausted(reading)
 
     async def all_back() -> bool:
-        async with dead_at_broker(rabbit.url) as place:
+        async with dead_at_broker(rabbit.url, no_trail) as place:
             return {letter.id for letter in await list_all(place)} == {claim.id for claim in claims}
 
     await until(all_back, what="all letters are back")
@@ -434,13 +435,13 @@ async def test_thousands_stay_usable(rabbit: AtBroker) -> None:
     claims = [a_claim() for _ in range(2000)]
     for start in range(0, 2000, 100):
         await asyncio.gather(*(rabbit.bury(claim.id, body_of(claim)) for claim in claims[start : start + 100]))
-    async with dead_at_broker(rabbit.url) as place:
+    async with dead_at_broker(rabbit.url, no_trail) as place:
         async with asyncio.timeout(120):  # a generous limit for a loaded machine
             letters = await list_all(place)
             assert {letter.id for letter in letters} == {claim.id for claim in claims}
             async with aclosing(check_out(place, letters)) as reading:
                 async for opened in reading:
-                    await place.replay(opened)
+                    await place.replay(opened, RECORD)
         assert await list_all(place) == []
     assert len(await rabbit.queued()) == 2000
 

@@ -27,6 +27,7 @@ from tests.integration.endpoints import (
     worker_of,
 )
 from tests.processes import until
+from tests.records import RECORD
 from worker.deliver.endpoint_worker import EndpointWorker
 from worker.deliver.sender import Sender, sender
 from worker.failover import find_lost, meet_anew
@@ -181,7 +182,7 @@ async def test_an_endpoint_that_is_gone_is_told_nothing_more_until_a_person_enab
         (listed,) = await list_endpoints(database)
         assert listed.health.disabled_at is not None
         assert (listed.waiting, listed.ahead) == (1, 3)
-        assert await enable_endpoint(database, endpoint.id, database.clock.now())
+        assert await enable_endpoint(database, endpoint.id, database.clock.now(), RECORD)
         await turned(worker)
         assert sorted(hook.taken) == sorted([*first, *later])
 

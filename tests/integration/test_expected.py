@@ -23,6 +23,7 @@ from tests.broker import RabbitMQ
 from tests.integration.rabbit import emptied
 from tests.integration.shops import CONFIG, RULES, TRACKED, Shops
 from tests.processes import until
+from tests.records import RECORD, no_trail
 from worker.amqp.dead_queue import dead_at_broker
 from worker.amqp.messages import CODE, FIELD, REASON
 from worker.amqp.topology import DEAD, EVENTS, EXPECTED, claims_queue
@@ -381,7 +382,7 @@ async def test_a_shop_that_the_broker_keeps_to_its_own_key_speaks_for_no_other(a
 
 
 async def letters(at: Desk) -> Sequence[DeadLetter]:
-    async with dead_at_broker(at.url) as place:
+    async with dead_at_broker(at.url, no_trail) as place:
         return await list_all(place)
 
 
@@ -413,10 +414,10 @@ async def test_a_letter_is_listed_shown_and_replayed_when_the_configuration_is_m
 async def test_a_replay_is_held_to_the_key_it_was_published_with(at: Desk) -> None:
     await at.publish(WANTED, key="other")
     await at.became("refused")
-    async with dead_at_broker(at.url) as place, aclosing(check_out(place, await list_all(place))) as reading:
+    async with dead_at_broker(at.url, no_trail) as place, aclosing(check_out(place, await list_all(place))) as reading:
         async for opened_letter in reading:
             assert isinstance(opened_letter, CheckedOut)
-            await place.replay(opened_letter)
+            await place.replay(opened_letter, RECORD)
     await at.became("refused", 2)
     assert await at.payments() == []
 

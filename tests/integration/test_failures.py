@@ -29,6 +29,7 @@ from tests.fakes.failures import FakeFailures
 from tests.fakes.ledger import FakeTurns
 from tests.fakes.providers import PLAIN
 from tests.processes import until
+from tests.records import RECORD
 from worker.dead_letters import NotReplayed, list_all
 from worker.postgres.database import Database
 from worker.postgres.ledger.failures import PostgresFailures, forget_healed
@@ -222,7 +223,7 @@ async def test_a_fault_from_end_to_end_and_its_mending(database: Database, logge
 async def replay(dead: PostgresDead) -> None:
     async with aclosing(dead.read()) as reading:
         async for opened in reading:
-            await dead.replay(opened)
+            await dead.replay(opened, RECORD)
 
 
 async def test_an_equal_reply_is_kept_once_and_another_beside_it(database: Database) -> None:

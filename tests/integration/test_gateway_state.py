@@ -86,6 +86,14 @@ async def test_gateways_are_read_from_few_blocks(dsn: str) -> None:
     assert plan["Plan"]["Shared Hit Blocks"] + plan["Plan"]["Shared Read Blocks"] < 600
 
 
+async def test_the_longest_held_is_shown_first_and_not_the_oldest(shops: Shops) -> None:
+    old, new = [await shops.opened(reference=name, amount="200.00") for name in ("old", "new")]
+    for one in (new, old):
+        await shops.answered(one, Status.COMPLETED, amount=Decimal("1.00"))
+    work = await read_work_of_all(shops.database, ["shop"], ListQuery(hold="any", limit=1))
+    assert [one.payment.reference for one in work.held] == ["new"]
+
+
 async def test_the_work_list_of_all_merchants_says_what_differs(shops: Shops) -> None:
     wrong = await shops.opened(reference="a", amount="200.00")
     await shops.answered(wrong, Status.COMPLETED, amount=Decimal("1.00"))

@@ -16,6 +16,7 @@ from tests.broker import RabbitMQ
 from tests.integration.rabbit import PROVIDERS, Rabbit, attached, emptied
 from tests.integration.test_bus import a_claim
 from tests.integration.test_expected import WANTED, Desk, letters, listening, opened
+from tests.records import RECORD, no_trail
 from worker.amqp.dead_queue import dead_at_broker
 from worker.amqp.diagnose import diagnose
 from worker.amqp.message_size import MAX_MESSAGE
@@ -81,12 +82,12 @@ async def _their_letters(at: Desk) -> None:
     told = f"the message has {HUGE} bytes (SHA-256 {sha256(b'x' * HUGE).hexdigest()}), and its body was not kept"
     assert {letter.reason for letter in found} == {f"a body has at most 64 KiB; {told}"}
     assert sorted(letter.id for letter in found) == [f"huge-{number}" for number in range(HOW_MANY)]
-    async with dead_at_broker(at.url) as place:
+    async with dead_at_broker(at.url, no_trail) as place:
         async for one in place.read():
             assert len(one.body) < 200
             with pytest.raises(NotReplayed, match=re.escape(told)):
-                await place.replay(one)
-            await place.drop(one)
+                await place.replay(one, RECORD)
+            await place.drop(one, RECORD)
 
 
 async def test_a_huge_message_among_claims_is_a_letter_and_the_claims_flow(
@@ -106,11 +107,11 @@ async def _flows(rabbit: Rabbit) -> None:
         (message,) = await rabbit.bus.receive(PROVIDERS[0], 10)
         assert message.claim == claim
         await rabbit.bus.ack([message])
-    async with dead_at_broker(Secret(rabbit.broker.url)) as place:
+    async with dead_at_broker(Secret(rabbit.broker.url), no_trail) as place:
         async for one in place.read():
             assert one.letter.unreadable is not None
             assert msgspec.json.decode(one.body)["too_large_bytes"] == 2 * MAX_MESSAGE
-            await place.drop(one)
+            await place.drop(one, RECORD)
             break
         else:
             pytest.fail("there is no dead letter")

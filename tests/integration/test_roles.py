@@ -17,6 +17,7 @@ from tests.fakes.ledger import FakeTurns
 from tests.integration.shops import CONFIG, RULES, TRACKED, Shops, serving
 from tests.integration.test_kept import early
 from tests.logins import LOGINS, as_user, make_logins
+from tests.records import RECORD
 from worker.config.shapes import Retained
 from worker.postgres.archive import maintain_archive
 from worker.postgres.database import Database, connect
@@ -132,6 +133,10 @@ REFUSED = {
         "DELETE FROM queue",
         "DELETE FROM archive",
         "DELETE FROM console_codes",
+        "UPDATE deliveries SET delivered_at = now(), next_at = NULL",
+        "UPDATE deliveries SET attempts = 0",
+        "UPDATE deliveries SET answer = 'it answered 200'",
+        "DELETE FROM deliveries",
         "UPDATE console_confirmations SET asked_at = clock_timestamp()",
     ],
 }
@@ -287,7 +292,7 @@ async def test_a_worker_puts_aside_replays_and_keeps_the_archive(worker: Databas
     await bus.dead_letter_raw("claim", "ipay", b"{}", "unreadable")
     dead = PostgresDead(worker)
     async for opened in dead.read():
-        await dead.replay(opened)
+        await dead.replay(opened, RECORD)
     assert await bus.depths() == {"ipay": 1}
     kept = await maintain_archive(worker, timedelta(days=90))
     assert kept.made

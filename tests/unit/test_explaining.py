@@ -693,6 +693,9 @@ def test_where_every_endpoint_has_it_the_shop_was_told_and_it_is_settled() -> No
 
 def test_of_several_endpoints_each_is_told_of() -> None:
     other = replace(SHOP, endpoint="wh_000000000002", host="books.example", event_id="x.1", type="payment.opened")
+    again = replace(SHOP, had_at=LATER, given_up_at=LATER, attempts=2, answer="500")
+    assert "and it was sent again in vain: 2 attempts failed, the last: 500" in refunded(again).summary
+    assert "has not had" not in refunded(again).summary
     summary = refunded(replace(SHOP, delivered_at=LATER), replace(other, given_up_at=LATER)).summary
     assert "; shop.example (wh_000000000001) has " in summary
     assert "; books.example (wh_000000000002) has not had payment.opened, the newest that it wants, since " in summary

@@ -7,7 +7,7 @@ go back to the queue when the channel closes, however the reading ends.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from datetime import UTC, datetime
 from typing import Any
@@ -16,6 +16,7 @@ from aio_pika.abc import AbstractChannel, AbstractConnection, AbstractIncomingMe
 from aiormq.exceptions import ChannelNotFoundEntity, DeliveryError
 
 from consumers.ports.unavailable import BusUnavailable
+from schemas.audit import AuditRecord
 from schemas.callbacks import read_claim
 from schemas.secret import Secret
 from worker.amqp.link import CLOSE_SECONDS, UNREACHABLE, connected, open_channel, using_connection
@@ -35,6 +36,8 @@ from worker.dead_letters import CheckedOut, NotReplayed, Place, claim_dead_lette
 
 GET_SECONDS = 5.0
 
+KeepRecord = Callable[[AuditRecord], Awaitable[None]]
+
 _BROKERS_REASONS = {
     "delivery_limit": f"given out more than {DELIVERY_LIMIT} times, and no worker ever finished it",
     "rejected": "a worker rejected it",
@@ -49,8 +52,8 @@ class BrokerDead:
 
     place: Place = "broker"
 
-    def __init__(self, url: Secret, connection: AbstractConnection, stack: AsyncExitStack) -> None:
-        self._url, self._connection, self._stack = url, connection, stack
+    def __init__(self, url: Secret, connection: AbstractConnection, stack: AsyncExitStack, keep: KeepRecord) -> None:
+        self._url, self._connection, self._stack, self._keep = url, connection, stack, keep
         self._publishing: AbstractChannel | None = None
 
     async def read(self) -> AsyncGenerator[CheckedOut, None]:
@@ -64,9 +67,10 @@ class BrokerDead:
                 async with asyncio.timeout(CLOSE_SECONDS):
                     await channel.close()
 
-    async def replay(self, opened: CheckedOut) -> None:
+    async def replay(self, opened: CheckedOut, record: AuditRecord) -> None:
         if too_large := described(opened.body):
             raise NotReplayed(str(too_large))
+        await self._keep(record)
         try:
             with using_connection():
                 async with asyncio.timeout(CONFIRM_SECONDS):
@@ -77,9 +81,13 @@ class BrokerDead:
             raise BusUnavailable(f"no queue at the broker takes it ({type(error).__name__})") from error
         except UNREACHABLE as error:
             raise BusUnavailable(f"the broker did not take it ({type(error).__name__})") from error
-        await self.drop(opened)
+        await self._remove(opened)
 
-    async def drop(self, opened: CheckedOut) -> None:
+    async def drop(self, opened: CheckedOut, record: AuditRecord) -> None:
+        await self._keep(record)
+        await self._remove(opened)
+
+    async def _remove(self, opened: CheckedOut) -> None:
         async with _answering(CONFIRM_SECONDS):
             await _tag(opened).ack()
 
@@ -92,14 +100,17 @@ class BrokerDead:
 
 
 @asynccontextmanager
-async def dead_at_broker(url: Secret) -> AsyncIterator[BrokerDead]:
-    """Connect to the dead letters at the broker. Raises BusUnavailable, and BrokerRefusedError."""
+async def dead_at_broker(url: Secret, keep: KeepRecord) -> AsyncIterator[BrokerDead]:
+    """Connect to the dead letters at the broker. `keep` writes the record of an act, before it.
+
+    Raises BusUnavailable, and BrokerRefusedError.
+    """
     async with AsyncExitStack() as stack:
         try:
             connection = await stack.enter_async_context(connected(url, "payproof dead"))
         except UNREACHABLE as error:
             raise BusUnavailable(f"the broker cannot be reached ({type(error).__name__})") from error
-        yield BrokerDead(url, connection, stack)
+        yield BrokerDead(url, connection, stack, keep)
 
 
 async def _next(channel: AbstractChannel) -> AbstractIncomingMessage | None:

@@ -9,6 +9,7 @@ from msgspec.structs import replace
 
 from consumers.commands.resolve import ResolutionRefused, ResolutionRequest
 from consumers.commands.two_people import key_actor
+from schemas.audit import AuditRecord
 from schemas.payments import Payment, view
 from schemas.proposals import Origin, Proposal
 from schemas.requests import RESOLUTION
@@ -20,6 +21,7 @@ from worker.api.context import Api
 from worker.api.idempotency import once
 from worker.api.problems import ApiReply, Problem, json_reply
 from worker.api.read import payment_of_path
+from worker.postgres.audit_rows import note_act
 from worker.postgres.deciding import decide
 from worker.verify.own_claims import own_claim
 
@@ -34,6 +36,10 @@ class Asking:
         """Publish a claim, durably, and answer with the payment as it was before the question."""
         payment = await self._payment(request)
         now = self._api.database.clock.now()
+        key = caller_of(request).key.name
+        origin = Origin(actor=key_actor(key, "no name given"), via="api", address=self._api.address(request), key=key)
+        asked = AuditRecord(origin=origin, action="payment.verified", merchant=payment.merchant, payment_id=payment.id)
+        await note_act(self._api.database, asked)
         claim = own_claim(Source.OPERATOR, payment.id, payment.account, payment.provider, now)
         await self._api.bus.publish([claim])
         return json_reply(202, view(payment)).response()

@@ -10,10 +10,13 @@ import re
 import asyncpg
 from aiohttp import web
 
+from consumers.commands.two_people import key_actor
+from schemas.audit import AuditRecord
+from schemas.proposals import Origin
 from schemas.requests import DEFAULT_PAGE, DELIVERIES_QUERY
 from schemas.responses import DeliveryPage, DeliveryView, WebhookAnswer, WebhookList, WebhookView
 from schemas.words import EventType
-from worker.api.auth import merchant_of
+from worker.api.auth import caller_of, merchant_of
 from worker.api.bodies import read_query
 from worker.api.context import Api
 from worker.api.cursors import no_cursor, read_cursor, read_micros, written_cursor, written_micros
@@ -70,7 +73,13 @@ class WebhookHandlers:
         async with database.connection() as connection:
             endpoint = await _endpoint(connection, request)
         event_id = request.match_info["event_id"]
-        if not await resend(database, endpoint.id, event_id):
+        key = caller_of(request).key.name
+        origin = Origin(actor=key_actor(key, "no name given"), via="api", address=self._api.address(request), key=key)
+        payment_id = event_id.rpartition(".")[0] or None
+        record = AuditRecord(
+            origin=origin, action="event.resent", merchant=endpoint.merchant, payment_id=payment_id, subject=event_id
+        )
+        if not await resend(database, endpoint.id, event_id, record):
             raise no_such_payment()
         async with database.connection() as connection:
             delivery = await read_delivery(connection, endpoint.id, event_id)

@@ -7,7 +7,7 @@ store, says so, and ends with 1.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Collection, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from functools import partial
 
@@ -16,9 +16,11 @@ from rich.console import Console
 from rich.progress import Progress
 
 from consumers.ports.unavailable import BusUnavailable
+from schemas.audit import AuditRecord
 from worker.amqp.dead_queue import dead_at_broker
 from worker.amqp.refusals import BrokerRefusedError
 from worker.cli.command_errors import CommandFailed, WrongUsage
+from worker.cli.commanded import commanded
 from worker.config import Config, rules_of
 from worker.dead_letters import (
     AmbiguousId,
@@ -27,12 +29,14 @@ from worker.dead_letters import (
     DeadLetterStore,
     NotReplayed,
     Place,
+    account_of,
     check_out,
     list_all,
     match_prefix,
     not_to_be_replayed,
     oldest_first,
 )
+from worker.postgres.audit_rows import note_act
 from worker.postgres.queue.dead_table import BeingRead, PostgresDead, alone
 from worker.postgres.server.opened import opened_as_it_is
 from worker.verify.replay_reply import replay_dead_reply
@@ -46,7 +50,10 @@ log = structlog.get_logger()
 
 
 class DeadLetters:
-    """`letters` are those of the stores that were reached, oldest first; `unasked` says why the broker was not."""
+    """`letters` are those of the stores that were reached, oldest first; `unasked` says why the broker was not.
+
+    `merchants`: whose each account is.
+    """
 
     def __init__(
         self,
@@ -54,8 +61,10 @@ class DeadLetters:
         letters: Sequence[DeadLetter],
         unasked: str | None,
         gateways: Collection[str],
+        merchants: Mapping[str, str],
     ) -> None:
         self._places, self.letters, self.unasked, self._gateways = places, letters, unasked, gateways
+        self._merchants = merchants
         self._console = Console(stderr=True, highlight=False)
 
     def counted(self, letters: Sequence[DeadLetter]) -> str:
@@ -100,7 +109,14 @@ class DeadLetters:
                 whole = False
             else:
                 possible.append(one)
-        done = await self._each(possible, lambda place: place.replay)
+
+        def replaying(place: DeadLetterStore) -> Callable[[CheckedOut], Awaitable[None]]:
+            async def replay(opened: CheckedOut) -> None:
+                await place.replay(opened, self._record("dead_letter.replayed", opened))
+
+            return replay
+
+        done = await self._each(possible, replaying)
         print(f"{done} of {len(letters)} replayed")
         return max(self.verdict(), int(not whole or done < len(possible)))
 
@@ -109,7 +125,7 @@ class DeadLetters:
 
         def dropping(place: DeadLetterStore) -> Callable[[CheckedOut], Awaitable[None]]:
             async def drop(opened: CheckedOut) -> None:
-                await place.drop(opened)
+                await place.drop(opened, self._record("dead_letter.dropped", opened, reason))
                 one = opened.letter
                 log.info(
                     "dead_letter.dropped", claim_id=one.id, payment_id=one.payment_id, place=one.place, reason=reason
@@ -120,6 +136,11 @@ class DeadLetters:
         done = await self._each(letters, dropping)
         print(f"{done} of {len(letters)} dropped")
         return max(self.verdict(), int(done < len(letters)))
+
+    def _record(self, action: str, opened: CheckedOut, why: str | None = None) -> AuditRecord:
+        merchant = self._merchants.get(account_of(opened) or "")
+        one = opened.letter
+        return commanded(action, merchant=merchant, payment_id=one.payment_id, subject=one.id, why=why)
 
     async def _each(
         self, letters: Sequence[DeadLetter], doing: Callable[[DeadLetterStore], Callable[[CheckedOut], Awaitable[None]]]
@@ -162,10 +183,11 @@ async def open_dead_letters(config: Config) -> AsyncIterator[DeadLetters]:
         letters, unasked = await list_all(postgres), None
         if url := config.settings.amqp_url:
             try:
-                broker = await stack.enter_async_context(dead_at_broker(url))
+                broker = await stack.enter_async_context(dead_at_broker(url, partial(note_act, database)))
                 letters += await list_all(broker)
                 places.append(broker)
             except (BusUnavailable, BrokerRefusedError) as error:
                 unasked = str(error)
         gateways = {account.provider.name for account in config.accounts}
-        yield DeadLetters(places, oldest_first(letters), unasked, gateways)
+        merchants = {account.id: account.merchant for account in config.accounts}
+        yield DeadLetters(places, oldest_first(letters), unasked, gateways, merchants)

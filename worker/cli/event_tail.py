@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Annotated
 from cyclopts import App, Parameter
 
 from worker.cli.command_errors import CommandFailed, WrongUsage
+from worker.cli.commanded import commanded
 from worker.runtime.durations import read_duration
 
 if TYPE_CHECKING:
@@ -97,7 +98,9 @@ def resend(
                 meant = [one for one in configured if one.merchant == merchant and kind in one.types]
             else:
                 meant = [await meant_endpoint(config, endpoint, database)]
-            sent = [one for one in meant if await send_again(database, one.id, event)]
+            payment_id = event.rpartition(".")[0] or None
+            record = commanded("event.resent", merchant=merchant, payment_id=payment_id, subject=event)
+            sent = [one for one in meant if await send_again(database, one.id, event, record)]
             for one in sent:
                 print(f"{event} is due to {one.label} at {one.host}; a running `payproof serve` sends it")
             if not sent:

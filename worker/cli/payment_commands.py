@@ -142,6 +142,7 @@ def verify(payment_id: str) -> int:
 async def _verify(payment_id: str) -> Payment:
     from consumers.checks.planned_questions import can_ask
     from consumers.timing import TIMING
+    from worker.cli.commanded import commanded
     from worker.cli.configured import configuration
     from worker.postgres.queue.claim_queue import PostgresBus
     from worker.postgres.server.opened import opened_as_it_is
@@ -158,7 +159,8 @@ async def _verify(payment_id: str) -> Payment:
                 f"{payment.id} is {payment.status}; no id is known yet that its gateway can be asked by"
             )
         seconds = TIMING.verify_wait.total_seconds()
-        payment, answered = await ask_now(database, PostgresBus(database), payment, seconds)
+        asked = commanded("payment.verified", merchant=payment.merchant, payment_id=payment.id)
+        payment, answered = await ask_now(database, PostgresBus(database), payment, seconds, asked)
         if not answered:
             raise CommandFailed(
                 f"{payment.id} is {payment.status}; no answer came within {seconds:.0f} s: the gateway gave none "

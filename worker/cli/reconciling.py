@@ -20,6 +20,7 @@ from consumers.reconciliation.verdicts import Terms
 from schemas.statements import Line, Unread
 from worker.cli.bar import Bar, bar
 from worker.cli.command_errors import CommandFailed, WrongUsage
+from worker.cli.commanded import commanded
 from worker.cli.configured import configuration
 from worker.cli.reporting import show_run
 from worker.config import Config, rules_of
@@ -132,6 +133,7 @@ async def _judged(
     outputs: Outputs,
     shown: Bar,
 ) -> int:
+    action = "statement.tried" if wanted.dry_run else "statement.reconciled"
     try:
         run = await judge(
             database,
@@ -140,6 +142,7 @@ async def _judged(
             account,
             lines,
             about,
+            commanded(action, merchant=account.merchant),
             terms=Terms.of(account.statement) if account.statement else Terms(),
             dry_run=wanted.dry_run,
             however_many=wanted.however_many,

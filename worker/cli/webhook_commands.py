@@ -14,6 +14,7 @@ from typing import Annotated
 from cyclopts import App, Parameter
 
 from worker.cli.command_errors import CommandFailed, WrongUsage
+from worker.cli.commanded import commanded
 from worker.cli.list_output import LISTED, ListOptions, print_list
 from worker.cli.meant_endpoint import meant_endpoint, meant_orphan, meant_without_database
 
@@ -128,7 +129,8 @@ def enable(endpoint: EndpointId = None) -> int:
     async def run() -> None:
         async with opened_as_it_is(config) as database:
             meant = await meant_endpoint(config, endpoint, database)
-            before = await enable_endpoint(database, meant.id, database.clock.now())
+            record = commanded("endpoint.enabled", merchant=meant.merchant, subject=meant.id)
+            before = await enable_endpoint(database, meant.id, database.clock.now(), record)
             if before is None:
                 raise CommandFailed(
                     f"{meant.label} was never sent anything; `payproof serve` begins with it when it runs"
@@ -182,7 +184,9 @@ def replay_webhooks(
             )
             if words := missing_since(await log_floor(database, meant.merchant), since.astimezone()):
                 print(words, file=sys.stderr)
-            await make_due(database, found, now)
+            span = f"{found.events} events from {since.isoformat()} on"
+            record = commanded("endpoint.replayed", merchant=meant.merchant, subject=meant.id, why=span)
+            await make_due(database, found, now, record)
             database.notify(Wakeup(placed=True))
             print(f"{found.events} events are due to {meant.label} at {meant.host}")
             return await follow_replay(database, found) if wait and found.events else 0
@@ -209,7 +213,8 @@ def move_waiting(old: OrphanId, new: Annotated[str, Parameter(help="The id or UR
             if orphan.merchant != to.merchant:
                 raise WrongUsage(f"{orphan.id} is of the merchant {orphan.merchant}, and {to.label} of {to.merchant}")
             await begin_endpoints(database, endpoints_of(config))
-            moved = await move_deliveries(database, orphan.id, to, database.clock.now())
+            record = commanded("endpoint.moved", merchant=to.merchant, subject=f"{orphan.id} {to.id}")
+            moved = await move_deliveries(database, orphan.id, to, database.clock.now(), record)
             database.notify(Wakeup(placed=True))
             print_moved(orphan, to, moved)
 
@@ -237,7 +242,8 @@ def drop_waiting(
             print(f"{orphan.waiting} events wait for {orphan.id} of {orphan.merchant}")
             if not yes and not await asyncio.to_thread(agreed, f"Give up these {orphan.waiting} events?"):
                 raise CommandFailed("nothing was given up")
-            print(f"{await drop_deliveries(database, orphan.id, database.clock.now())} events were given up")
+            record = commanded("endpoint.dropped", merchant=orphan.merchant, subject=orphan.id)
+            print(f"{await drop_deliveries(database, orphan.id, database.clock.now(), record)} events were given up")
 
     asyncio.run(run())
     return 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from hashlib import sha256
 
@@ -30,9 +31,17 @@ class Operators:
 
     def __init__(self, console: Console) -> None:
         self.console = console
+        self.renewed = asyncio.Event()
+        """Set at the start and whenever the operators were read anew; who acts on it clears it."""
+        self.renewed.set()
 
     def named(self, name: str) -> Operator | None:
         return self.console.operator(name)
+
+    def of_session(self, name: str, credentials: str) -> Operator | None:
+        """The operator whose session this is, from its name and its digest; None where it fits nobody any more."""
+        operator = self.named(name)
+        return operator if operator is not None and credentials_of(operator) == credentials else None
 
     def read_anew(self, load: Callable[[], Config] | None) -> None:
         """Take `[console]` from the configuration as `load` reads it. A configuration with problems changes nothing.
@@ -51,6 +60,7 @@ class Operators:
             if console.second_person_from != self.console.second_person_from:
                 log.warning("operators.limit_kept", limit=self.console.second_person_from, to_do=RESTART_ALL)
             self.console = replace(console, second_person_from=self.console.second_person_from)
+            self.renewed.set()
             log.info("operators.read", operators=len(console.operators))
 
 

@@ -24,10 +24,11 @@ from worker.console.form_files import read_files
 from worker.console.layout import Page, language_of
 from worker.console.oidc_flow import used_confirmation
 from worker.console.operator_turns import REFUSED_SECONDS, OutOfTurn
+from worker.console.page_script import REFRESHES
 from worker.console.route_table import KB, OpenRoute, Route
 from worker.console.sign_in_form import MOST_KEPT, kept_fields, not_confirmed_page, sign_in_page
 from worker.console.visit import ConsoleContext, Guest, Visit, form_token, token_hash
-from worker.postgres.console_sessions import LONGEST, begin_session, find_session
+from worker.postgres.console_sessions import LONGEST, ConsoleSession, begin_session, find_session
 from worker.runtime.contacts import is_personal
 from worker.runtime.peer_addresses import is_in, read_address
 
@@ -118,10 +119,14 @@ async def _session(guest: Guest) -> tuple[Operator, str, bool] | None:
     named = _proxied(request, context)
     token = request.cookies.get(COOKIE, "")
     if token:
-        session = await find_session(context.database, token_hash(token), active=_is_navigation(request))
-        operator = context.operators.named(session.operator) if session is not None else None
-        fits = operator is not None and session is not None and credentials_of(operator) == session.credentials
-        if operator is not None and fits and (named == operator or not _by_proxy(request, context)):
+        by_proxy = _by_proxy(request, context)
+
+        def fits(session: ConsoleSession) -> bool:
+            operator = context.operators.of_session(session.operator, session.credentials)
+            return operator is not None and (named == operator or not by_proxy)
+
+        session = await find_session(context.database, token_hash(token), fits=fits, active=_is_navigation(request))
+        if session is not None and (operator := context.operators.named(session.operator)) is not None:
             return operator, token, False
     if named is not None and request.method == "GET":
         return named, await new_session(guest, named), True
@@ -204,8 +209,11 @@ def _with(guest: Guest, form: Mapping[str, Any]) -> Guest:
 
 
 def _is_navigation(request: web.Request) -> bool:
-    """Whether a person asked for it: a page that refreshes itself does not keep a session alive."""
-    return request.headers.get("Sec-Fetch-Mode", "navigate") == "navigate"
+    """Whether a person asked for it: a page that refreshes itself does not keep a session alive.
+
+    The script says that it asks; a browser that knows fetch metadata says so too.
+    """
+    return REFRESHES not in request.headers and request.headers.get("Sec-Fetch-Mode", "navigate") == "navigate"
 
 
 async def _to_sign_in(guest: Guest, route: Route) -> web.StreamResponse:

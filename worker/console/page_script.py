@@ -6,6 +6,9 @@ fetched again every few seconds; its main part is replaced only where it changed
 
 from __future__ import annotations
 
+REFRESHES = "Payproof-Refresh"
+"""The header of a request by which a page refreshes itself: nobody asked for it, so it keeps no session alive."""
+
 SCRIPT = """\
 "use strict";
 (() => {
@@ -51,7 +54,8 @@ SCRIPT = """\
   const again = async () => {
     if (!document.hidden && !typed() && !(typing() && main().contains(document.activeElement))) {
       try {
-        const answer = await fetch(location.href, { signal: AbortSignal.timeout(seconds * 1000) });
+        const headers = { "Payproof-Refresh": "yes" };
+        const answer = await fetch(location.href, { headers, signal: AbortSignal.timeout(seconds * 1000) });
         if (answer.status === 401) { location.reload(); return; }
         if (!answer.ok) throw new Error(answer.status);
         const fresh = new DOMParser().parseFromString(await answer.text(), "text/html").getElementById("main");

@@ -1,4 +1,9 @@
-"""The audit trail in Postgres. A record is written in the transaction of the act, so neither is without the other."""
+"""The audit trail in Postgres. A record is written in the transaction of the act, so neither is without the other.
+
+Where that cannot be, since the act is outside of this database or only shows something, the record is written before:
+it says that a person asked for it. That is so for a question to a gateway, a test event, a letter at the broker, a
+replay, and what is shown.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +15,7 @@ import msgspec
 
 from schemas.audit import AuditRecord, RecordedAct
 from schemas.proposals import Origin
-from worker.postgres.database import Connection, Reads
+from worker.postgres.database import Connection, Database, Reads
 
 MOST_SHOWN = 100
 
@@ -46,6 +51,12 @@ async def add_record(connection: Connection[asyncpg.Record], record: AuditRecord
         *(by.actor, by.via, by.address, by.key, record.action, record.merchant, record.payment_id, record.subject),
         *(record.why, record.detail),
     )
+
+
+async def note_act(database: Database, record: AuditRecord) -> None:
+    """Add a record in a transaction of its own, before an act that cannot be in one with it."""
+    async with database.connection() as connection:
+        await add_record(connection, record)
 
 
 async def read_audit(

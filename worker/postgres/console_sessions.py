@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Collection
 from datetime import datetime, timedelta
 
 from msgspec import Struct
@@ -32,6 +33,9 @@ _OF = f"""
 """  # noqa: S608
 _END = "UPDATE console_sessions SET revoked_at = clock_timestamp() WHERE token_hash = $1 AND revoked_at IS NULL"
 _END_ALL = "UPDATE console_sessions SET revoked_at = clock_timestamp() WHERE operator = $1 AND revoked_at IS NULL"
+_END_OTHERS = (
+    "UPDATE console_sessions SET revoked_at = clock_timestamp() WHERE operator <> ALL($1) AND revoked_at IS NULL"
+)
 _USE_CODE = """
     INSERT INTO console_codes AS c (operator, step) VALUES ($1, $2)
     ON CONFLICT (operator) DO UPDATE SET step = excluded.step WHERE c.step < excluded.step
@@ -53,15 +57,25 @@ async def begin_session(database: Database, token_hash: bytes, operator: str, cr
     await database.execute(_BEGIN, token_hash, operator, credentials, address, 2 * LONGEST)
 
 
-async def find_session(database: Database, token_hash: bytes, *, active: bool) -> ConsoleSession | None:
-    """The session of this token, unless it has ended. `active`: the operator did something, so it goes on."""
+async def find_session(
+    database: Database, token_hash: bytes, *, fits: Callable[[ConsoleSession], bool], active: bool
+) -> ConsoleSession | None:
+    """The session of this token, unless it has ended. One that does not fit ends for good, and is not found.
+
+    `active`: the operator did something, so it goes on.
+    """
     rows = await database.fetch(_FIND, LONGEST, IDLE, token_hash)
     if not rows:
         return None
-    found = dict(rows[0])
-    if found.pop("quiet") > TOUCH and active:
+    row = dict(rows[0])
+    quiet = row.pop("quiet")
+    found = ConsoleSession(**row)
+    if not fits(found):
+        await end_session(database, token_hash)
+        return None
+    if quiet > TOUCH and active:
         await database.execute(_TOUCH, token_hash)
-    return ConsoleSession(**found)
+    return found
 
 
 async def sessions_of(database: Database, operator: str) -> list[ConsoleSession]:
@@ -76,6 +90,11 @@ async def end_session(database: Database, token_hash: bytes) -> None:
 async def end_sessions(database: Database, operator: str) -> int:
     """End all sessions of the operator. Returns how many."""
     return rows_changed(await database.execute(_END_ALL, operator))
+
+
+async def end_sessions_of_others(database: Database, operators: Collection[str]) -> int:
+    """End all sessions but those of these operators. Returns how many."""
+    return rows_changed(await database.execute(_END_OTHERS, list(operators)))
 
 
 async def use_code(database: Database, operator: str, step: int) -> bool:

@@ -12,6 +12,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from consumers.commands.resolve import ResolutionRequest
+from schemas.fields import FILE_NAMED
 from worker.postgres.database import Connection, Reads
 from worker.runtime.encryption import ArchiveCipher
 
@@ -69,7 +70,7 @@ def with_digest(wanted: ResolutionRequest, file: EvidenceFile | None) -> Resolut
     """The request whose evidence names the file by its digest."""
     if file is None:
         return wanted
-    named = f"file SHA-256 {file.digest.hex()}"
+    named = f"{FILE_NAMED} {file.digest.hex()}"
     return replace(wanted, evidence=f"{wanted.evidence}; {named}" if wanted.evidence else named)
 
 
@@ -86,6 +87,11 @@ async def read_file(database: Reads, proposal_id: str, cipher: ArchiveCipher) ->
         body = cipher.decrypt(proposal_id, row["key_id"], row["body"])
         return EvidenceFile(name=row["name"], media=row["media"], body=body)
     return None
+
+
+async def has_file(database: Reads, proposal_id: str) -> bool:
+    """Whether a file is kept with the proposal."""
+    return bool(await database.fetch("SELECT FROM evidence WHERE proposal_id = $1", proposal_id))
 
 
 def _text(body: bytes) -> str:

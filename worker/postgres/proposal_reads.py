@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Collection
 from contextlib import suppress
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import asyncpg
 import msgspec
@@ -31,7 +31,11 @@ _APPROVED = f"""
 _WAITING = f"""
     SELECT {COLUMNS} FROM proposals WHERE state IN ('open', 'approved') AND merchant = ANY($1)
         AND ($2::text IS NULL OR payment_id = $2)
+        AND ($3::timestamptz IS NULL OR (proposed_at, id) > ($3, $4))
     ORDER BY proposed_at, id LIMIT {MOST_LISTED}
+"""  # noqa: S608 - our own names
+_WAITING_OF = f"""
+    SELECT {COLUMNS} FROM proposals WHERE state IN ('open', 'approved') AND payment_id = ANY($1)
 """  # noqa: S608 - our own names
 _PAYMENTS = f"SELECT {PAYMENT} FROM payments p WHERE id = ANY($1)"  # noqa: S608 - our own names
 _OF_PAYMENT = f"""
@@ -57,10 +61,23 @@ async def read_proposal(database: Reads, proposal_id: str) -> Proposal | None:
 
 
 async def waiting_proposals(
-    database: Reads, merchants: Collection[str], payment_id: str | None = None
+    database: Reads,
+    merchants: Collection[str],
+    payment_id: str | None = None,
+    after: tuple[datetime, str] | None = None,
 ) -> list[Proposal]:
-    """The proposals of these merchants that wait for a decision or to be applied, the oldest first."""
-    return [proposal_of(row) for row in await database.fetch(_WAITING, sorted(merchants), payment_id)]
+    """The proposals of these merchants that wait for a decision or to be applied, the oldest first.
+
+    `after`: the time and the id of the proposal behind which a page begins. At most MOST_LISTED.
+    """
+    rows = await database.fetch(_WAITING, sorted(merchants), payment_id, *(after or (None, None)))
+    return [proposal_of(row) for row in rows]
+
+
+async def proposals_about(database: Reads, payment_ids: Collection[str]) -> dict[str, Proposal]:
+    """The proposal that waits about each of these payments, by the payment's id."""
+    found = [proposal_of(row) for row in await database.fetch(_WAITING_OF, list(payment_ids))]
+    return {one.payment_id: one for one in found}
 
 
 async def payments_of(database: Reads, proposals: Collection[Proposal]) -> dict[str, Payment]:

@@ -19,6 +19,7 @@ from consumers.ports.bus import Bus
 from consumers.ports.unavailable import DatabaseUnavailable
 from consumers.reconciliation.verdicts import Terms
 from consumers.rules import Rules
+from schemas.audit import AuditRecord
 from schemas.report import Run
 from schemas.statements import Line, Unread
 from worker.postgres.database import Database
@@ -59,6 +60,7 @@ async def reconcile_lines(
     account: Account,
     lines: Lines,
     about: StatementScope,
+    record: AuditRecord | None,
     *,
     terms: Terms | None = None,
     dry_run: bool = False,
@@ -67,9 +69,12 @@ async def reconcile_lines(
 ) -> Run:
     """Judge every line and follow up. Returns the run. `progress` is called with the number of rows read so far.
 
+    `record` of who runs it is written as it is judged; None where the record of who asked for it is written already.
+
     An error before the last line is judged, of `lines` or another, leaves nothing behind. A later one leaves an
     unfinished run; reconciling the same statement again does the rest. A dry run is not followed up, and is kept until
-    the next run of the account. Where most of the lines differ nothing is followed up either, and `Run.stopped` says
+    the next run of the account, or while an uploaded statement or a note needs it. Where most of the lines differ
+    nothing is followed up either, and `Run.stopped` says
     so, unless `however_many`. Raises AnotherRun.
     """
     run = Judging(
@@ -95,7 +100,7 @@ async def reconcile_lines(
                 if progress is not None:
                     progress(rows)
         with translated():
-            await staging.judge(run)
+            await staging.judge(run, record)
         judged = await read_run(database, run.id)
         assert judged is not None, "it was just written"
         if not dry_run and judged.stopped is None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import structlog
@@ -22,7 +22,7 @@ from consumers.rules import Rules
 from schemas.report import Run
 from schemas.statements import StatementMap
 from worker.postgres.database import Database
-from worker.postgres.statements.uploads import Upload, beat, end_upload, read_body, take_upload
+from worker.postgres.statements.uploads import Upload, beat, end_upload, give_back, read_body, take_upload
 from worker.reconciliation.run import AnotherRun, StatementScope, reconcile_lines
 from worker.reconciliation.statements import StatementError, open_statement, read_lines
 from worker.runtime.clock import set_within
@@ -75,7 +75,8 @@ class UploadRunner:
     async def reconcile_next(self) -> bool:
         """Reconcile the upload that waits longest. Returns whether there was one.
 
-        Raises DatabaseUnavailable and BusUnavailable. Then, and after our own fault, it is begun anew a minute later.
+        Raises DatabaseUnavailable and BusUnavailable. Then, and after our own fault, it is begun anew a minute later; a
+        try that ended because a server is away is not counted.
         """
         upload = await take_upload(self._database)
         if upload is None:
@@ -87,6 +88,8 @@ class UploadRunner:
             log.info("reconcile.refused", upload=upload.id, account=upload.account)
             await end_upload(self._database, upload, failed=str(error))
         except (DatabaseUnavailable, BusUnavailable):
+            with suppress(DatabaseUnavailable):
+                await give_back(self._database, upload)
             raise
         except Exception:
             log.exception("reconcile.failed", upload=upload.id, account=upload.account)
@@ -114,6 +117,7 @@ class UploadRunner:
                 account,
                 lines,
                 StatementScope(source=upload.name, sha256=upload.sha256),
+                None,
                 terms=Terms.of(columns),
                 dry_run=upload.wanted != "run",
                 however_many=upload.however_many,
@@ -123,10 +127,9 @@ class UploadRunner:
         account = self._rules.accounts.get(upload.account)
         if account is None or account.merchant != upload.merchant:
             raise CannotReconcile(f"the account {upload.account} is no longer in the configuration")
-        columns = upload.columns or account.statement
-        if columns is None:
-            raise CannotReconcile(f"{upload.account} has no map for its statements; confirm the proposed one")
-        return account, columns
+        if upload.columns is None:
+            raise CannotReconcile("nobody confirmed how the file is read; make a dry run")
+        return account, upload.columns
 
     async def _beat(self, upload: Upload) -> None:
         """Say every few seconds that the upload is in work, until cancelled."""

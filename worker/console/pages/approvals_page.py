@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import re
+from datetime import datetime
+from urllib.parse import urlencode
+
 import htpy as h
 from aiohttp import web
 
@@ -20,7 +24,7 @@ from worker.console.pages.decide_parts import evidence_part, path_id, person_of,
 from worker.console.payment_parts import payment_link
 from worker.console.route_table import APPROVING, may_examine
 from worker.console.visit import Visit
-from worker.postgres.evidence_files import read_file
+from worker.postgres.evidence_files import has_file, read_file
 from worker.postgres.proposal_reads import MOST_LISTED, outcome_of, payments_of, read_proposal, waiting_proposals
 from worker.postgres.proposal_rows import approve, reject, withdraw
 from worker.postgres.reads.snapshots import read_dossier, read_for_decision
@@ -50,7 +54,8 @@ _COLUMNS = (
 
 
 async def show_approvals(visit: Visit) -> web.StreamResponse:
-    waiting = await waiting_proposals(visit.database, [one.id for one in visit.merchants])
+    after = _position(visit.request.query.get("after", ""))
+    waiting = await waiting_proposals(visit.database, [one.id for one in visit.merchants], after=after)
     payments = await payments_of(visit.database, waiting)
     known = [one for one in waiting if one.payment_id in payments]
     rows = (_row(visit, one, payments[one.payment_id]) for one in known[:MOST_SHOWN])
@@ -58,11 +63,29 @@ async def show_approvals(visit: Visit) -> web.StreamResponse:
     return page(
         visit,
         visit.say("nav.approvals"),
-        h.p(".lead")[visit.say(key, count=f"{MOST_LISTED}+" if len(waiting) == MOST_LISTED else len(known))],
+        h.p(".lead")[visit.say(key, count=f"{MOST_LISTED}+" if len(waiting) == MOST_LISTED else len(known))]
+        if after is None
+        else None,
         elements.table(visit, visit.say("approvals.table"), _COLUMNS, rows, empty="") if known else None,
-        h.p(".quiet")[visit.say("held.shown", count=MOST_SHOWN)] if len(known) > MOST_SHOWN else None,
-        refresh=REFRESH_SECONDS,
+        _onward(visit, known[MOST_SHOWN - 1]) if len(known) > MOST_SHOWN else None,
+        refresh=None if after else REFRESH_SECONDS,
     )
+
+
+def _onward(visit: Visit, last: Proposal) -> h.Node:
+    query = urlencode({"after": f"{last.proposed_at.isoformat()} {last.id}"})
+    return h.p[h.a(href=f"/approvals?{query}")[visit.say("approvals.more")]]
+
+
+def _position(text: str) -> tuple[datetime, str] | None:
+    """The place of a link to further proposals. A text that is none begins at the first page."""
+    since, _, proposal_id = text.rpartition(" ")
+    try:
+        at = datetime.fromisoformat(since)
+    except ValueError:
+        return None
+    fits = at.tzinfo is not None and 2000 < at.year < 9000 and re.fullmatch(PROPOSAL_ID, proposal_id, re.ASCII)
+    return (at, proposal_id) if fits else None
 
 
 async def show_proposal(visit: Visit) -> web.StreamResponse:
@@ -74,7 +97,10 @@ async def show_proposal(visit: Visit) -> web.StreamResponse:
     case, others, _ = read
     seen: Preview | None = None
     dead = _dead(visit, proposal, case.payment, basis_of(case, others))
-    if proposal.state is ProposalState.OPEN and dead is None:
+    gone = case.payment.account not in visit.context.rules.accounts
+    if proposal.state is ProposalState.OPEN and dead is None and gone:
+        dead = visit.say("refused.account_not_configured")
+    elif proposal.state is ProposalState.OPEN and dead is None:
         try:
             seen = await preview(case, visit.context.rules, request_of(proposal), others, visit.now)
         except ResolutionRefused as refused:
@@ -88,11 +114,11 @@ async def show_proposal(visit: Visit) -> web.StreamResponse:
         h.p(".lead")[h.span(class_=TONES.get(proposal.state, "quiet"))[visit.say(f"state.{proposal.state}")]],
         _unapplied(visit, proposal),
         _now(visit, case.payment) if proposal.state.ended else None,
-        _facts(visit, proposal, case.payment),
+        _facts(visit, proposal, case.payment, file=await has_file(visit.database, proposal.id)),
         h.p(".note.bad")[dead] if dead else None,
         preview_part(visit, seen) if seen is not None else None,
         _evidence(visit, found) if proposal.state is ProposalState.OPEN else None,
-        _acts(visit, proposal, case, others),
+        _acts(visit, proposal, case, others, gone=gone),
         h.p[h.a(href="/approvals")[visit.say("nav.approvals")]],
         refresh=2 if proposal.state is ProposalState.APPROVED else None,
     )
@@ -169,7 +195,7 @@ def _dead(visit: Visit, proposal: Proposal, payment: Payment, basis: str | None 
     return visit.say("approvals.dead") if changed else None
 
 
-def _facts(visit: Visit, proposal: Proposal, payment: Payment) -> h.Node:
+def _facts(visit: Visit, proposal: Proposal, payment: Payment, *, file: bool) -> h.Node:
     decided = None if proposal.alone else proposal.decided_by
     return elements.facts(
         visit,
@@ -181,7 +207,7 @@ def _facts(visit: Visit, proposal: Proposal, payment: Payment) -> h.Node:
         ("approvals.from", _origin(visit, proposal)),
         ("approvals.at", elements.moment(visit, proposal.proposed_at)),
         ("approvals.reason", proposal.reason),
-        ("approvals.evidence", _of_evidence(visit, proposal)),
+        ("approvals.evidence", _of_evidence(visit, proposal, file=file)),
         ("approvals.decided", decided),
         ("approvals.decided_why", proposal.decided_why),
         ("refused", _refusal(visit, proposal)),
@@ -202,11 +228,12 @@ def _now(visit: Visit, payment: Payment) -> h.Node:
     return h.p[visit.say("approvals.now", status=visit.say(f"status.{payment.status}")), hold]
 
 
-def _of_evidence(visit: Visit, proposal: Proposal) -> h.Node:
+def _of_evidence(visit: Visit, proposal: Proposal, *, file: bool) -> h.Node:
+    """The evidence in words, and the `file` that is kept with it: what the words say of one proves nothing."""
     if proposal.evidence is None:
         return None
     text = h.span[proposal.evidence]
-    if "file SHA-256 " not in proposal.evidence:
+    if not file:
         return text
     if not may_examine(visit):
         return h.fragment[text, " ", h.span(".quiet")[visit.say("approvals.file.not_shown")]]
@@ -221,8 +248,8 @@ def _evidence(visit: Visit, found: Evidence | None) -> h.Node:
     return None if found is None else evidence_part(visit, found)
 
 
-def _acts(visit: Visit, proposal: Proposal, case: Case, others: TakenKeys) -> h.Node:
-    """What this person may do with an open proposal; in words where that is nothing."""
+def _acts(visit: Visit, proposal: Proposal, case: Case, others: TakenKeys, *, gone: bool) -> h.Node:
+    """What this person may do with an open proposal; in words where that is nothing. `gone`: its account is."""
     if proposal.state is not ProposalState.OPEN:
         return None
     name = visit.operator.name
@@ -234,12 +261,16 @@ def _acts(visit: Visit, proposal: Proposal, case: Case, others: TakenKeys) -> h.
         return own
     if visit.operator.role not in APPROVING:
         return h.p(".note")[visit.say("approvals.reads")]
+    refusal = "account_not_configured" if gone else None
     try:
         check_approval(proposal, case, others, person_of(visit))
     except ResolutionRefused as refused:
-        approving: h.Node = h.p(".note.bad")[visit.say(f"refused.{refused.code}")]
-    else:
-        approving = _form(visit, proposal, "approve", confirms=True)
+        refusal = refused.code
+    approving = (
+        h.p(".note.bad")[visit.say(f"refused.{refusal}")]
+        if refusal
+        else _form(visit, proposal, "approve", confirms=True)
+    )
     return h.section[
         h.h2[visit.say("approvals.decide")],
         h.div(".cards")[

@@ -12,7 +12,8 @@ import htpy as h
 import msgspec
 from aiohttp import web
 
-from worker.console.acted import acted
+from schemas.audit import AuditRecord
+from worker.console.acted import act_of
 from worker.console.elements import Column, confirm_field, facts, form, moment, table, text_field
 from worker.console.layout import error_page, missing, page, see_other
 from worker.console.payment_parts import payment_link
@@ -111,9 +112,8 @@ async def replay_dead_letter(visit: Visit) -> web.StreamResponse:
         return missing(visit)
     if why := _why_it_stays(visit, opened):
         return error_page(visit, 409, "dead_stays", "dead.stays", why=why)
-    await _record(visit, "dead_letter.replayed", opened)
     try:
-        await PostgresDead(visit.database).replay(opened)
+        await PostgresDead(visit.database).replay(opened, _record(visit, "dead_letter.replayed", opened))
     except NotReplayed as failed:
         return error_page(visit, 409, "dead_stays", "dead.stays", why=failed)
     return see_other("/dead-letters")
@@ -125,8 +125,8 @@ async def drop_dead_letter(visit: Visit) -> web.StreamResponse:
         return missing(visit)
     if not why:
         return error_page(visit, 422, "dead_stays", "dead.why_missing")
-    await _record(visit, "dead_letter.dropped", opened, why=why[:LONGEST_REASON])
-    await PostgresDead(visit.database).drop(opened)
+    record = _record(visit, "dead_letter.dropped", opened, why=why[:LONGEST_REASON])
+    await PostgresDead(visit.database).drop(opened, record)
     return see_other("/dead-letters")
 
 
@@ -163,7 +163,7 @@ def _why_it_stays(visit: Visit, opened: CheckedOut) -> str | None:
     return not_to_be_replayed(opened.letter, {one.provider.name for one in visit.context.config.accounts})
 
 
-async def _record(visit: Visit, action: str, opened: CheckedOut, why: str | None = None) -> None:
+def _record(visit: Visit, action: str, opened: CheckedOut, why: str | None = None) -> AuditRecord:
     account = visit.context.config.account(account_of(opened) or "")
     merchant = account.merchant if account else None
-    await acted(visit, action, opened.letter.id, merchant=merchant, payment_id=opened.letter.payment_id, why=why)
+    return act_of(visit, action, opened.letter.id, merchant=merchant, payment_id=opened.letter.payment_id, why=why)

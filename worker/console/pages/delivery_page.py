@@ -9,7 +9,7 @@ from typing import Any
 import htpy as h
 from aiohttp import web
 
-from worker.console.acted import acted
+from worker.console.acted import act_of
 from worker.console.elements import Column, facts, moment, table
 from worker.console.layout import missing, page, see_other
 from worker.console.pages.endpoint_parts import (
@@ -67,6 +67,7 @@ async def show_delivery(visit: Visit) -> web.StreamResponse:
             ("deliveries.payment", payment_link(delivery.payment_id)),
             ("endpoints.endpoint", h.a(href=endpoint_path(endpoint))[name_of(endpoint)]),
             ("deliveries.written", moment(visit, delivery.time)),
+            ("deliveries.had_at", moment(visit, delivery.had_at) if delivery.had_at else None),
             ("deliveries.delivered_at", moment(visit, delivery.delivered_at) if delivery.delivered_at else None),
         ),
         resend_form(visit, endpoint, delivery.event_id),
@@ -85,8 +86,8 @@ async def resend_delivery(visit: Visit) -> web.StreamResponse:
         event = await read_event(connection, event_id)
     if event is None or event.merchant != endpoint.merchant:
         return missing(visit)
-    await acted(visit, "event.resent", event_id, merchant=event.merchant, payment_id=event.payment_id)
-    if not await resend(visit.database, endpoint.id, event_id):
+    record = act_of(visit, "event.resent", event_id, merchant=event.merchant, payment_id=event.payment_id)
+    if not await resend(visit.database, endpoint.id, event_id, record):
         return missing(visit)
     return see_other(delivery_path(endpoint, event_id))
 

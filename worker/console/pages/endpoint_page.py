@@ -10,7 +10,7 @@ from aiohttp import web
 
 from schemas.secret import SecretElsewhere
 from worker.config.webhook_endpoints import Endpoint
-from worker.console.acted import acted
+from worker.console.acted import act_of, acted
 from worker.console.elements import Column, facts, form, moment, table
 from worker.console.layout import missing, page, see_other
 from worker.console.pages.endpoint_parts import (
@@ -106,9 +106,9 @@ async def send_waiting(visit: Visit) -> web.StreamResponse:
     endpoint = await endpoint_of_path(visit)
     if endpoint is None:
         return missing(visit)
-    await acted(visit, "endpoint.enabled", endpoint.id, merchant=endpoint.merchant)
+    record = act_of(visit, "endpoint.enabled", endpoint.id, merchant=endpoint.merchant)
     async with visit.heavy():
-        await enable_endpoint(visit.database, endpoint.id, visit.now)
+        await enable_endpoint(visit.database, endpoint.id, visit.now, record)
     visit.database.notify(Wakeup(placed=True))
     return see_other(endpoint_path(endpoint))
 
@@ -117,8 +117,8 @@ async def send_given_up(visit: Visit) -> web.StreamResponse:
     endpoint = await endpoint_of_path(visit)
     if endpoint is None:
         return missing(visit)
-    await acted(visit, "endpoint.given_up_resent", endpoint.id, merchant=endpoint.merchant)
-    await resend_given_up(visit.database, endpoint.id)
+    record = act_of(visit, "endpoint.given_up_resent", endpoint.id, merchant=endpoint.merchant)
+    await resend_given_up(visit.database, endpoint.id, record)
     return see_other(endpoint_path(endpoint))
 
 

@@ -15,7 +15,6 @@ from aiohttp import web
 
 from schemas.words import SignInOutcome
 from worker.config.console import Operator
-from worker.config.operators import credentials_of
 from worker.console import oidc_flow
 from worker.console.access import new_session, set_session
 from worker.console.layout import error_page, missing, plain_page, see_other
@@ -23,7 +22,7 @@ from worker.console.oidc_flow import Flow
 from worker.console.sign_in import TooManyFailures
 from worker.console.visit import Guest, Visit
 from worker.postgres.console_confirmations import USE_WITHIN, Asked, ask_confirmation, asked_confirmation, confirm
-from worker.postgres.console_sessions import find_session
+from worker.postgres.console_sessions import ConsoleSession, find_session
 
 if TYPE_CHECKING:
     from worker.console.id_tokens import Person
@@ -122,10 +121,13 @@ async def _confirmed(guest: Guest, provider: Provider, flow: Flow) -> web.Stream
 
 async def _of_session(guest: Guest, asked: Asked) -> Operator | None:
     """The operator of the session that asked, as long as it lasts."""
-    session = await find_session(guest.context.database, asked.session_hash, active=True)
-    operator = None if session is None else guest.context.operators.named(session.operator)
-    fits = operator is not None and session is not None and credentials_of(operator) == session.credentials
-    return operator if fits else None
+    operators = guest.context.operators
+
+    def fits(session: ConsoleSession) -> bool:
+        return operators.of_session(session.operator, session.credentials) is not None
+
+    session = await find_session(guest.context.database, asked.session_hash, fits=fits, active=True)
+    return None if session is None else operators.named(session.operator)
 
 
 async def _proved(guest: Guest, provider: Provider, flow: Flow) -> tuple[Operator, Person]:

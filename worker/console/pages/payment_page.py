@@ -13,7 +13,7 @@ from schemas.payments import Payment
 from schemas.requests import ListQuery
 from schemas.shown import is_payment_id
 from worker.config.webhook_endpoints import endpoints_of
-from worker.console.acted import acted
+from worker.console.acted import act_of, acted
 from worker.console.elements import confirm_field, form, text_field
 from worker.console.layout import error_page, missing, page, see_other
 from worker.console.pages import payment_sections as sections
@@ -71,8 +71,8 @@ async def verify_payment(visit: Visit) -> web.StreamResponse:
     payment = await payment_of(visit)
     if payment is None or not _can_be_asked(visit, payment):
         return missing(visit)
-    await record(visit, payment, "payment.verified")
-    await ask_now(visit.database, visit.context.claims, payment, ANSWER_SECONDS)
+    asked = act_of(visit, "payment.verified", merchant=payment.merchant, payment_id=payment.id)
+    await ask_now(visit.database, visit.context.claims, payment, ANSWER_SECONDS, asked)
     return to_payment(payment)
 
 

@@ -77,7 +77,7 @@ def _knows(visit: Visit, found: Sequence[Receiver], names: Mapping[str, str]) ->
     """The answer in sentences, with their tones: one for each endpoint that does not have its newest event."""
     if not found:
         yield "quiet", visit.say("payment.shop.none")
-    late = [one for one in found if one.delivered_at is None]
+    late = [one for one in found if one.delivered_at is None and one.had_at is None]
     if found and not late:
         yield "good", visit.say("payment.shop.yes", types=", ".join(dict.fromkeys(one.type for one in found)))
     for one in late:
@@ -101,6 +101,10 @@ def _send_again(visit: Visit, one: Receiver) -> h.Node:
 def _delivery(visit: Visit, one: Receiver) -> h.Node:
     if one.delivered_at is not None:
         return [state_badge(visit, DeliveryState.DELIVERED), " ", moment(visit, one.delivered_at)]
+    if one.had_at is not None:
+        key = "deliveries.again.vain" if one.given_up_at is not None else "deliveries.again"
+        delivered = state_badge(visit, DeliveryState.DELIVERED)
+        return [delivered, " ", moment(visit, one.had_at), ", ", visit.say(key)]
     if one.given_up_at is not None:
         return [state_badge(visit, DeliveryState.GIVEN_UP), " ", moment(visit, one.given_up_at)]
     if one.disabled_at is not None:

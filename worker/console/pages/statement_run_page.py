@@ -12,7 +12,7 @@ from aiohttp import web
 
 from schemas.report import Report, Row, Run
 from schemas.statements import LineOutcome
-from worker.console.acted import acted
+from worker.console.acted import act_of
 from worker.console.csv_sending import send_csv
 from worker.console.elements import Column, facts, form, moment, table, taka
 from worker.console.layout import missing, page, see_other
@@ -113,8 +113,8 @@ async def explain_line(visit: Visit) -> web.StreamResponse:
     if not words:
         return await _line_page(visit, wrong="books.note.empty")
     merchant = accounts_of(visit)[run.account].merchant
-    await acted(visit, "statement.explained", f"{run.id} {line}", merchant=merchant, why=words)
-    await add_note(visit.database, run.id, line, visit.operator.name, words)
+    record = act_of(visit, "statement.explained", f"{run.id} {line}", merchant=merchant, why=words)
+    await add_note(visit.database, run.id, line, words, record)
     return see_other(f"/statements/runs/{run.id}/lines/{line}")
 
 

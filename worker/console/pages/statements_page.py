@@ -10,7 +10,7 @@ from aiohttp import web
 from consumers.account import Account
 from schemas.report import Run
 from schemas.statements import LineOutcome
-from worker.console.acted import acted
+from worker.console.acted import act_of
 from worker.console.elements import Column, form, moment, table
 from worker.console.layout import page, see_other
 from worker.console.pages.statement_parts import accounts_of, cipher_of, run_state
@@ -45,13 +45,12 @@ async def upload_statement(visit: Visit) -> web.StreamResponse:
     upload = await keep_upload(
         visit.database,
         cipher_of(visit),
+        act_of(visit, "statement.uploaded", merchant=account.merchant),
         merchant=account.merchant,
         account=account.id,
         name=name,
         body=file.body,
-        by=visit.operator.name,
     )
-    await acted(visit, "statement.uploaded", upload, merchant=account.merchant)
     return see_other(f"/statements/uploads/{upload}")
 
 

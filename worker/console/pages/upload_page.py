@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from hashlib import sha256
 from itertools import islice
 from typing import Literal
 
 import htpy as h
+import msgspec
 from aiohttp import web
 from msgspec import Struct
 
 from schemas.statements import Line, StatementMap, Unread
-from worker.console.acted import acted
+from worker.console.acted import act_of
 from worker.console.elements import Column, confirm_field, facts, form, moment, table, taka
 from worker.console.layout import missing, page, see_other
 from worker.console.pages.statement_parts import accounts_of, cipher_of
 from worker.console.route_table import may_act
 from worker.console.visit import Visit
+from worker.postgres.statements.runs import read_run
 from worker.postgres.statements.uploads import Upload, read_body, read_upload, request_work
 from worker.reconciliation.statements import (
     FIRST_ROWS,
@@ -60,7 +63,10 @@ async def show_upload(visit: Visit) -> web.StreamResponse:
 
 
 async def try_upload(visit: Visit) -> web.StreamResponse:
-    """Have the statement judged, without effect, by the configured map or by the proposed one, which is confirmed."""
+    """Have the statement judged, without effect, by the map that the page showed, configured or proposed.
+
+    The map is stored with the upload, and the run uses it alone, whatever the configuration says by then.
+    """
     return await _want(visit, "dry_run")
 
 
@@ -77,26 +83,30 @@ async def _want(visit: Visit, wanted: Literal["dry_run", "run"]) -> web.StreamRe
     if upload.at_work:
         return await _upload_page(visit, upload, wrong="books.busy")
     if wanted == "run":
-        if upload.wanted is None or upload.run is None:
+        if columns is None or not await _tried(visit, upload):
             return await _upload_page(visit, upload, wrong="books.run.untried")
     else:
         columns = (await _read_file(visit, upload, 0)).columns
-        account = accounts_of(visit).get(upload.account)
-        if account is not None and account.statement is not None:
-            columns = None
+        if columns is None or _digest(columns) != visit.field("map"):
+            return await _upload_page(visit, upload, wrong="books.map.changed")
     merchants, many = [one.id for one in visit.merchants], bool(visit.field("however_many"))
-    by = visit.operator.name
-    await acted(
-        visit,
-        "statement.reconciled" if wanted == "run" else "statement.tried",
-        upload.id,
-        merchant=upload.merchant,
-    )
-    if not await request_work(
-        visit.database, merchants, upload.id, wanted, by=by, columns=columns, however_many=many and wanted == "run"
-    ):
+    action = "statement.reconciled" if wanted == "run" else "statement.tried"
+    record = act_of(visit, action, upload.id, merchant=upload.merchant)
+    many = many and wanted == "run"
+    if not await request_work(visit.database, merchants, upload.id, wanted, record, columns=columns, however_many=many):
         return await _upload_page(visit, upload, wrong="books.busy")
     return see_other(f"/statements/uploads/{upload.id}")
+
+
+async def _tried(visit: Visit, upload: Upload) -> bool:
+    """Whether a run of this upload is there to be looked at, such as its dry run."""
+    return upload.run is not None and await read_run(visit.database, upload.run) is not None
+
+
+def _digest(columns: StatementMap) -> str:
+    """By this the page's form names the map that the page showed."""
+    told = msgspec.json.encode(msgspec.to_builtins(columns, builtin_types=()), order="deterministic")
+    return sha256(told).hexdigest()
 
 
 async def _upload(visit: Visit) -> Upload | None:
@@ -120,7 +130,7 @@ async def _upload_page(visit: Visit, upload: Upload, *, wrong: str | None = None
             ("books.size", visit.say("books.kb", count=f"{max(1, upload.size // 1024):,}")),
             ("books.sha", h.span(".id")[upload.sha256]),
         ),
-        _steps(visit, upload, read) if read and may_act(visit) else None,
+        _steps(visit, upload, read, tried=await _tried(visit, upload)) if read and may_act(visit) else None,
         _map(visit, upload, read, begin) if read else None,
         status=409 if wrong else 200,
         refresh=REFRESH_SECONDS if upload.at_work else None,
@@ -144,14 +154,15 @@ def _news(visit: Visit, upload: Upload) -> h.Node:
     return h.p(".note.fine", role="status")[visit.say(key), " ", link]
 
 
-def _steps(visit: Visit, upload: Upload, read: ReadFile) -> h.Node:
+def _steps(visit: Visit, upload: Upload, read: ReadFile, *, tried: bool) -> h.Node:
     if not upload.kept or read.columns is None:
         return None
     trying = form(
         visit, f"/statements/uploads/{upload.id}/try",
-        h.button(class_="second" if upload.run else None)[visit.say("books.try")], kind="inline",
+        h.input(type="hidden", name="map", value=_digest(read.columns)),
+        h.button(class_="second" if tried else None)[visit.say("books.try")], kind="inline",
     )  # fmt: skip
-    if upload.run is None:
+    if not tried or read.columns != upload.columns:
         return h.fragment[h.p[visit.say("books.try.explain")], trying]
     running = form(
         visit,

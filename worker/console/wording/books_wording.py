@@ -72,6 +72,10 @@ BOOKS: Mapping[str, tuple[str, str]] = {
         "যে পেমেন্ট মেলেনি, সেগুলোর কথা গেটওয়েকে জিজ্ঞাসা করা হয়, আর অজানা টাকা আটকে রাখা হয়। এটি ফেরানো যায় না।",
     ),
     "books.run.untried": ("Make a dry run first.", "আগে পরীক্ষামূলক মেলানো করুন।"),
+    "books.map.changed": (
+        "Another map reads the file by now, or none. Look at the rows below, and try it again.",
+        "এখন অন্য নিয়মে ফাইলটি পড়া হয়, অথবা কোনো নিয়ম নেই। নিচের সারিগুলো দেখে আবার পরীক্ষা করুন।",
+    ),
     "books.busy": ("The statement is being worked on, or its file is no longer kept.", "কাজ চলছে, অথবা ফাইলটি আর রাখা নেই।"),
     "books.however_many": (
         "Follow up even if most of the rows differ",

@@ -135,6 +135,7 @@ _APPROVALS: Mapping[str, tuple[str, str]] = {
     "approvals.lead": ("{count} proposals wait for a second person.", "{count}টি প্রস্তাব দ্বিতীয় ব্যক্তির অপেক্ষায়।"),
     "approvals.lead.one": ("1 proposal waits for a second person.", "1টি প্রস্তাব দ্বিতীয় ব্যক্তির অপেক্ষায়।"),
     "approvals.none": ("No proposal waits for a second person.", "কোনো প্রস্তাব দ্বিতীয় ব্যক্তির অপেক্ষায় নেই।"),
+    "approvals.more": ("Further proposals", "আরও প্রস্তাব"),
     "approvals.table": ("Proposals, the oldest first", "প্রস্তাব, পুরোনোটি আগে"),
     "approvals.payment": ("Payment", "পেমেন্ট"),
     "approvals.wanted": ("Proposed status", "প্রস্তাবিত স্ট্যাটাস"),

@@ -22,7 +22,8 @@ SCANNED = 1_000
 NEWEST = 2**63 - 1
 
 _COLUMNS = """
-    d.event_id, v.payment_id, v.type, v.time, d.place, d.attempts, d.next_at, d.delivered_at, d.given_up_at, d.answer
+    d.event_id, v.payment_id, v.type, v.time, d.place, d.attempts, d.next_at, d.delivered_at, d.had_at, d.given_up_at,
+    d.answer
 """
 _WINDOW = """
     SELECT id, place FROM events
@@ -69,7 +70,10 @@ class DeliveryState(StrEnum):
 
 
 class Delivery(Struct, frozen=True, kw_only=True):
-    """An event on its way to an endpoint. `time`: when the event was written; `answer`: the last one, in words."""
+    """An event on its way to an endpoint. `time`: when the event was written; `answer`: the last one, in words.
+
+    `had_at`: when the endpoint took it first, where it was sent again since.
+    """
 
     event_id: str
     payment_id: str
@@ -79,6 +83,7 @@ class Delivery(Struct, frozen=True, kw_only=True):
     attempts: int
     next_at: datetime | None
     delivered_at: datetime | None
+    had_at: datetime | None
     given_up_at: datetime | None
     answer: str | None
 

@@ -16,7 +16,9 @@ from msgspec import Struct
 
 from consumers.timing import TIMING
 from consumers.webhook_policy import Health
+from schemas.audit import AuditRecord
 from worker.config.webhook_endpoints import Endpoint, EndpointRow, identified
+from worker.postgres.audit_rows import add_record
 from worker.postgres.command_tag import rows_changed
 from worker.postgres.database import Connection, Database
 from worker.postgres.wakeups import Wakeup
@@ -187,8 +189,10 @@ async def note_success(
     await connection.execute(_SUCCESS, endpoint, now, now - SUCCESS_NOTED_EVERY, answer.at, answer.words)
 
 
-async def enable_endpoint(database: Database, endpoint: str, now: datetime) -> Health | None:
+async def enable_endpoint(database: Database, endpoint: str, now: datetime, record: AuditRecord) -> Health | None:
     """Enable the endpoint, and make its waiting deliveries due. Returns its former health; None if unknown.
+
+    `record` is written with the first portion.
 
     They are made due in portions, each in a short transaction, and sent meanwhile. So behind the first portion no
     delivery is touched that may be under way: those whose time is within a lease come by themselves.
@@ -198,6 +202,7 @@ async def enable_endpoint(database: Database, endpoint: str, now: datetime) -> H
         if row is None:
             return None
         await save_health(connection, endpoint, Health())
+        await add_record(connection, record)
         done = rows_changed(await connection.execute(_PORTION_DUE, endpoint, now, now, PORTION))
     for _ in range(MOST_PORTIONS - 1):
         if done < PORTION:

@@ -10,7 +10,9 @@ from datetime import datetime
 
 from msgspec import Struct
 
+from schemas.audit import AuditRecord
 from worker.config.webhook_endpoints import Endpoint
+from worker.postgres.audit_rows import add_record
 from worker.postgres.command_tag import rows_changed
 from worker.postgres.database import Database
 from worker.postgres.events.endpoint_rows import known_endpoints
@@ -89,7 +91,9 @@ async def addresses_of(database: Database, orphans: Sequence[Orphan]) -> dict[st
     return {row["id"]: OrphanAddress(url=row["url"], configured_id=row["configured_id"]) for row in rows}
 
 
-async def move_deliveries(database: Database, old: str, new: Endpoint, now: datetime) -> MovedDeliveries:
+async def move_deliveries(
+    database: Database, old: str, new: Endpoint, now: datetime, record: AuditRecord
+) -> MovedDeliveries:
     """Make what waits for the row `old` due to `new`, which has a row and is of the same merchant.
 
     `new` began at a later place in the log than `old` ended. It goes back to that place, so that it gets the events in
@@ -97,6 +101,7 @@ async def move_deliveries(database: Database, old: str, new: Endpoint, now: date
     """
     async with database.connection() as connection, connection.transaction():
         places = {row["id"]: row["place"] for row in await connection.fetch(_LOCK, [old, new.id])}
+        await add_record(connection, record)
         await connection.execute(_AGAIN, old, new.id, now)
         had = rows_changed(await connection.execute(_HAD, old, new.id, now, HAD))
         moved = rows_changed(await connection.execute(_MOVE, old, new.id, now, list(new.types)))
@@ -112,6 +117,8 @@ async def move_deliveries(database: Database, old: str, new: Endpoint, now: date
     return MovedDeliveries(moved=moved, had=had, unwanted=left, missed=missed)
 
 
-async def drop_deliveries(database: Database, endpoint: str, now: datetime) -> int:
+async def drop_deliveries(database: Database, endpoint: str, now: datetime, record: AuditRecord) -> int:
     """Give up what waits for the endpoint. Returns how many deliveries that were."""
-    return rows_changed(await database.execute(_DROP, endpoint, now, DROPPED))
+    async with database.connection() as connection, connection.transaction():
+        await add_record(connection, record)
+        return rows_changed(await connection.execute(_DROP, endpoint, now, DROPPED))

@@ -11,6 +11,8 @@ from typing import Any
 
 from msgspec import Struct
 
+from schemas.audit import AuditRecord
+from worker.postgres.audit_rows import note_act
 from worker.postgres.database import Database
 
 PORTION = 2_000  # positions of the log in one statement
@@ -52,7 +54,8 @@ _REPLAY = f"""
     INSERT INTO deliveries AS d (endpoint, event_id, place, next_at)
     SELECT $1, e.id, e.place, statement_timestamp() {_OF} ORDER BY e.place
     ON CONFLICT (endpoint, event_id) DO UPDATE
-    SET next_at = excluded.next_at, attempts = 0, step = 0, delivered_at = NULL, given_up_at = NULL, answer = NULL
+    SET next_at = excluded.next_at, attempts = 0, step = 0,
+        had_at = coalesce(d.had_at, d.delivered_at), delivered_at = NULL, given_up_at = NULL, answer = NULL
 """  # noqa: S608 - our own words
 _PROGRESS = f"""
     SELECT count(*) FILTER (WHERE d.delivered_at IS NOT NULL) AS delivered,
@@ -68,12 +71,13 @@ async def find_replay(
     return Replay(endpoint=endpoint, merchant=merchant, types=tuple(types), since=since, until=until, **dict(row))
 
 
-async def make_due(database: Database, replay: Replay, now: datetime) -> None:
+async def make_due(database: Database, replay: Replay, now: datetime, record: AuditRecord) -> None:
     """Make all events of the replay due as if they had never been sent.
 
     Each portion is due when it is written: an earlier time may lie below the mark of the endpoint's worker.
     If the endpoint's breaker is open, the next delivery probes the endpoint at once.
     """
+    await note_act(database, record)  # before the portions: a replay that is cut off has begun
     for first in range(replay.first, replay.last + 1, PORTION):
         values = _values(replay, first, min(first + PORTION - 1, replay.last))
         await database.execute(_REPLAY, *values)

@@ -6,6 +6,8 @@ its place in the schedule: an attempt that a person asks for does not bring it n
 
 from __future__ import annotations
 
+from schemas.audit import AuditRecord
+from worker.postgres.audit_rows import add_record
 from worker.postgres.command_tag import rows_changed
 from worker.postgres.database import Database
 from worker.postgres.events.endpoint_rows import lock_endpoint
@@ -22,25 +24,34 @@ _GIVEN_UP = """
 """
 
 
-async def resend(database: Database, endpoint: str, event_id: str) -> bool:
+async def resend(database: Database, endpoint: str, event_id: str, record: AuditRecord) -> bool:
     """Make the event due to the endpoint now. False if there is no such endpoint or event of its merchant.
+
+    `record` is written with it, and not without.
 
     It is due when it is written: an earlier time may lie below the mark of the endpoint's worker. If the endpoint's
     breaker is open, it is the next probe. A blocked endpoint is sent nothing until a person enables it.
     """
-    (row,) = await database.fetch("SELECT resend_delivery($1, $2) AS due", endpoint, event_id)
-    if row["due"]:
+    async with database.connection() as connection, connection.transaction():
+        due: bool = await connection.fetchval("SELECT resend_delivery($1, $2)", endpoint, event_id)
+        if due:
+            await add_record(connection, record)
+    if due:
         database.notify(Wakeup(placed=True))
-    due: bool = row["due"]
     return due
 
 
-async def resend_given_up(database: Database, endpoint: str) -> int:
-    """Make what was given up due to the endpoint again, the oldest first: MOST_AGAIN at most. Returns how many."""
+async def resend_given_up(database: Database, endpoint: str, record: AuditRecord) -> int:
+    """Make what was given up due to the endpoint again, the oldest first: MOST_AGAIN at most. Returns how many.
+
+    `record` is written with the first of them.
+    """
     count = 0
     while count < MOST_AGAIN:
         async with database.connection() as connection, connection.transaction():
             await lock_endpoint(connection, endpoint)
+            if not count:
+                await add_record(connection, record)
             done = rows_changed(await connection.execute(_GIVEN_UP, endpoint, PORTION))
         count += done
         database.notify(Wakeup(placed=True))

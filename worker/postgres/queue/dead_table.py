@@ -8,12 +8,15 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
+from typing import Any
 
 import asyncpg
 
 from consumers.ports.unavailable import DatabaseBusy, DatabaseUnavailable
+from schemas.audit import AuditRecord
 from schemas.letters import KeptReply, read_kept_reply
 from worker.dead_letters import CheckedOut, NotReplayed, Place, claim_dead_letter, reply_dead_letter
+from worker.postgres.audit_rows import add_record
 from worker.postgres.database import Database
 from worker.postgres.driver_errors import translated
 from worker.postgres.wakeups import Wakeup
@@ -68,14 +71,15 @@ class PostgresDead:
         values = (row["provider"], row["reason"], row["died_at"], row["body"])
         return CheckedOut(letter=of_kind(row["claim_id"], self.place, *values), body=row["body"], tag=row["id"])
 
-    async def replay(self, opened: CheckedOut) -> None:
+    async def replay(self, opened: CheckedOut, record: AuditRecord) -> None:
         if opened.letter.kind == "reply":
             if opened.letter.unreadable is not None:
                 raise NotReplayed(opened.letter.unreadable)
             await self._record(read_kept_reply(opened.body))
-            await self.drop(opened)
+            await self.drop(opened, record)
             return
-        await self._database.execute(
+        await self._with(
+            record,
             """WITH taken AS (DELETE FROM dead WHERE id = $1 RETURNING body)
                INSERT INTO queue (claim_id, provider, body) SELECT $2, $3, body FROM taken
                ON CONFLICT (claim_id) DO NOTHING""",
@@ -85,8 +89,13 @@ class PostgresDead:
         )
         self._database.notify(Wakeup(claims=[opened.letter.provider]))
 
-    async def drop(self, opened: CheckedOut) -> None:
-        await self._database.execute("DELETE FROM dead WHERE id = $1", opened.tag)
+    async def drop(self, opened: CheckedOut, record: AuditRecord) -> None:
+        await self._with(record, "DELETE FROM dead WHERE id = $1", opened.tag)
+
+    async def _with(self, record: AuditRecord, sql: str, *values: Any) -> None:
+        async with self._database.connection() as connection, connection.transaction():
+            await connection.execute(sql, *values)
+            await add_record(connection, record)
 
 
 @asynccontextmanager

@@ -11,7 +11,7 @@ from schemas.checks import Checks
 from schemas.proposals import Proposal
 from schemas.requests import ListQuery
 from worker.postgres.database import Reads
-from worker.postgres.proposal_reads import waiting_proposals
+from worker.postgres.proposal_reads import proposals_about
 from worker.postgres.reads.differences import read_differences
 from worker.postgres.reads.work_list import WorkList, read_work_of_all
 
@@ -32,5 +32,5 @@ async def read_held(
     return HeldList(
         work=work,
         differences=await read_differences(database, [one.payment for one in work.held], accounts, checks),
-        proposals={one.payment_id: one for one in await waiting_proposals(database, merchants)},
+        proposals=await proposals_about(database, [one.payment.id for one in work.held]),
     )

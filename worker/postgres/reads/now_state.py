@@ -24,21 +24,28 @@ TIMED = 50
 """Of so many of an account's newest completed payments the time from callback to outcome is measured."""
 
 _HELD = f"""
-    SELECT count(*) AS count, coalesce(sum(amount) FILTER (WHERE currency = 'BDT'), 0) AS amount,
+    SELECT count(*) AS count,
+        coalesce(sum(coalesce(accepted_amount, amount)) FILTER (WHERE currency = 'BDT'), 0) AS amount,
         min(opened_at) AS oldest
     FROM (
-        SELECT amount, currency, opened_at FROM payments WHERE merchant = ANY($1) AND hold IS NOT NULL
+        SELECT amount, accepted_amount, currency, opened_at FROM payments WHERE merchant = ANY($1) AND hold IS NOT NULL
         ORDER BY merchant, opened_at LIMIT {MOST_HELD}) AS held
 """  # noqa: S608 - the bound is our own number
 _DAYS = f"""
     SELECT account, (opened_at AT TIME ZONE 'Asia/Dhaka')::date AS day, count(*) AS opened,
-        count(*) FILTER (WHERE status IN ('completed', 'refunded') AND hold IS NULL) AS paid,
+        count(*) FILTER (WHERE status = 'completed' AND hold IS NULL) AS paid,
         coalesce(sum(amount) FILTER (WHERE status = 'completed' AND hold IS NULL), 0) AS amount
     FROM (
         SELECT account, opened_at, status, hold, amount FROM payments WHERE merchant = $1 AND opened_at >= $2
         ORDER BY opened_at DESC, id DESC LIMIT {MOST_SUMMED}) AS newest
     GROUP BY account, day
 """  # noqa: S608
+_CAME = """
+    SELECT account, (opened_at AT TIME ZONE 'Asia/Dhaka')::date AS day, sum(accepted_amount - amount) AS more
+    FROM payments
+    WHERE merchant = $1 AND opened_at >= $2 AND accepted_amount IS NOT NULL AND status = 'completed' AND hold IS NULL
+    GROUP BY account, day
+"""
 _OUTCOME = f"""
     SELECT a.account, (
         SELECT percentile_cont(0.5) WITHIN GROUP (ORDER BY extract(epoch FROM v.time - c.at))::float8
@@ -70,7 +77,10 @@ class HeldMoney(Struct, frozen=True, kw_only=True):
 
 
 class DayOfAccount(Struct, frozen=True, kw_only=True):
-    """The payments of an account that were opened on a day in Dhaka: how many, how many are paid, and their taka."""
+    """The payments of an account that were opened on a day in Dhaka: how many, how many are paid, and their taka.
+
+    Paid: completed and not held. Their taka are what came, where a person accepted another amount.
+    """
 
     account: str
     day: date
@@ -134,7 +144,11 @@ async def _days(
     midnight = datetime.combine(since, datetime.min.time(), DHAKA)
     found: list[DayOfAccount] = []
     for merchant in merchants:
-        rows = [DayOfAccount(**row) for row in await connection.fetch(_DAYS, merchant, midnight)]
+        came = {(row["account"], row["day"]): row["more"] for row in await connection.fetch(_CAME, merchant, midnight)}
+        rows = [
+            DayOfAccount(**{**dict(row), "amount": row["amount"] + came.get((row["account"], row["day"]), 0)})
+            for row in await connection.fetch(_DAYS, merchant, midnight)
+        ]
         found += rows
         if sum(row.opened for row in rows) == MOST_SUMMED:
             since = min(today, max(since, min(row.day for row in rows) + timedelta(days=1)))

@@ -25,7 +25,7 @@ from schemas.responses import Summary
 from schemas.words import Status
 from worker.postgres.database import Connection, Reads
 from worker.postgres.ledger.rows import PAYMENT, payment_of
-from worker.postgres.reads.find import ACCOUNTS, find_payments
+from worker.postgres.reads.find import ACCOUNTS, MOST_FOUND, find_payments
 
 Position = tuple[datetime, str]
 """Where a page ends: `opened_at` and id of its last payment."""
@@ -46,9 +46,16 @@ _SUMMARY = f"""
     SELECT count(*) AS seen, count(*) FILTER (WHERE {{fits}}) AS count,
         count(*) FILTER (WHERE status = 'completed' AND hold IS NULL AND {{fits}}) AS completed_count,
         count(*) FILTER (WHERE status = 'failed' AND {{fits}}) AS failed_count,
-        coalesce(sum(amount) FILTER (WHERE status = 'completed' AND hold IS NULL AND {{fits}}), 0) AS completed_amount
+        coalesce(sum(amount) FILTER (WHERE status = 'completed' AND hold IS NULL AND {{fits}}), 0) AS completed_amount,
+        min(opened_at) AS oldest
     FROM ({_SEEN}) AS seen
 """  # noqa: S608
+_CAME = """
+    SELECT coalesce(sum(accepted_amount - amount), 0) FROM payments
+    WHERE {seen} AND {fits} AND accepted_amount IS NOT NULL AND status = 'completed' AND hold IS NULL
+        AND opened_at >= ${place}
+"""
+"""How much more came than was asked for, by what people accepted. payments_accepted finds these few payments."""
 
 
 _OF_KEY = (
@@ -109,7 +116,11 @@ async def read_page(
         page = await _page(connection, looking(merchant, query, found, after), query.limit, most_seen)
         summary = _SUMMARY.format(seen=look.seen, fits=look.fits, most=most_summed)
         sums = await connection.fetchrow(summary, *look.values)
-    assert sums is not None, "an aggregate has one row"
+        assert sums is not None, "an aggregate has one row"
+        completed = sums["completed_amount"]
+        if sums["completed_count"]:
+            came = _CAME.format(seen=look.seen, fits=look.fits, place=len(look.values) + 1)
+            completed += await connection.fetchval(came, *look.values, sums["oldest"])
     return PageWithSummary(
         payments=page.payments,
         next=page.next,
@@ -118,8 +129,8 @@ async def read_page(
             count=sums["count"],
             completed_count=sums["completed_count"],
             failed_count=sums["failed_count"],
-            completed_amount=f"{sums['completed_amount']:.2f}",
-            capped=sums["seen"] == most_summed,
+            completed_amount=f"{completed:.2f}",
+            capped=sums["seen"] == most_summed or (found is not None and len(found) >= MOST_FOUND),
         ),
     )
 

@@ -17,7 +17,7 @@ from worker.postgres.database import Connection
 
 _NEWEST = """
     SELECT v.id AS event_id, v.type, v.time AS written_at, coalesce(d.attempts, 0) AS attempts, d.answer,
-        d.delivered_at, d.given_up_at,
+        d.delivered_at, d.had_at, d.given_up_at,
         CASE WHEN d.next_at IS NOT NULL OR d.event_id IS NULL THEN n.disabled_at END AS disabled_at,
         greatest(d.next_at, CASE WHEN d.next_at IS NOT NULL THEN n.shut_until END) AS next_at
     FROM endpoints n

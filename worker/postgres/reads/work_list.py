@@ -1,6 +1,6 @@
 """The work list: held payments with how long each is held, and sums by reason.
 
-The oldest payment comes first, because a person begins with it. (The API shows the newest first.)
+The longest held comes first, because a person begins with it. (The API shows the newest first.)
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ class Stake(Struct, frozen=True, kw_only=True):
 
 
 class WorkList(Struct, frozen=True, kw_only=True):
-    """`held` are the oldest matching payments, `limit` of the query at most; `stakes` count all that match."""
+    """`held` are the longest held matching payments, `limit` of the query at most; `stakes` count all that match."""
 
     held: list[HeldPayment]
     stakes: list[Stake]
@@ -80,11 +80,11 @@ async def read_work(database: Reads, merchant: str, query: ListQuery) -> WorkLis
         where, values = f"{look.seen} AND {look.fits}", look.values
         rows = await connection.fetch(
             f"""SELECT {PAYMENT}, coalesce(({_HELD_SINCE}), p.opened_at) AS held_since FROM payments p
-                WHERE {where} ORDER BY p.opened_at, p.id LIMIT {query.limit:d}""",  # noqa: S608 - our own words, values are bound
+                WHERE {where} ORDER BY held_since, p.id LIMIT {query.limit:d}""",  # noqa: S608 - our own words, values are bound
             *values,
         )
         stakes = await connection.fetch(
-            f"""SELECT hold, currency, count(*) AS count, sum(amount) AS amount FROM payments
+            f"""SELECT hold, currency, count(*) AS count, sum(coalesce(accepted_amount, amount)) AS amount FROM payments
                 WHERE {where} GROUP BY hold, currency""",  # noqa: S608 - our own words, values are bound
             *values,
         )

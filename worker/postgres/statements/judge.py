@@ -12,11 +12,13 @@ from typing import Any
 
 import asyncpg
 from msgspec import Struct
-from msgspec.structs import astuple
+from msgspec.structs import astuple, replace
 
 from consumers.reconciliation.verdicts import VERDICTS, Terms, too_many, too_many_words
+from schemas.audit import AuditRecord
 from schemas.statements import Line, Unread
 from schemas.words import Id
+from worker.postgres.audit_rows import add_record
 from worker.postgres.database import Connection
 from worker.postgres.statements.verdict_sql import KEEP_ABSENT, KEEP_LINES, KEEP_UNREAD
 
@@ -120,10 +122,10 @@ class Staging:
                 "staged", records=records, columns=columns, timeout=COPY_SECONDS
             )
 
-    async def judge(self, run: Judging) -> None:
-        """Write the run and all its rows, in one transaction.
+    async def judge(self, run: Judging, record: AuditRecord | None) -> None:
+        """Write the run and all its rows, in one transaction, with the record of who runs it.
 
-        Deletes dry runs of the account, and an earlier run of the same statement that never ended.
+        Deletes dry runs of the account that nobody needs, and an earlier run of the same statement that never ended.
         """
         connection = self._connection
         await connection.execute("ANALYZE staged", timeout=JUDGE_SECONDS)
@@ -133,6 +135,8 @@ class Staging:
         async with connection.transaction():
             await connection.execute(f"SET LOCAL work_mem = '{WORK_MEGABYTES}MB'")
             await self._make_way(run)
+            if record is not None:
+                await add_record(connection, replace(record, subject=run.id))
             await connection.execute(
                 """INSERT INTO statements (id, account, source, sha256, since, until, newest_at, started_at, dry_run,
                        seen_before, sums)
@@ -167,11 +171,17 @@ class Staging:
         await self._connection.execute(KEEP_UNREAD, run.id, timeout=JUDGE_SECONDS)
 
     async def _make_way(self, run: Judging) -> None:
-        """Delete dry runs of the account, and, for a real run, an earlier run of this statement that never ended."""
+        """Delete dry runs of the account, and, for a real run, an earlier run of this statement that never ended.
+
+        A dry run stays while its uploaded statement waits to be reconciled, and where a person wrote notes on it.
+        """
         rows = await self._connection.fetch(
-            """DELETE FROM statements
-               WHERE account = $1 AND (dry_run OR finished_at IS NULL AND NOT $3
-                   AND (sha256 = $2 OR sha256 IS NULL AND $2 IS NULL AND source = $4))
+            """DELETE FROM statements s
+               WHERE account = $1 AND (finished_at IS NULL AND NOT $3
+                       AND (sha256 = $2 OR sha256 IS NULL AND $2 IS NULL AND source = $4)
+                   OR dry_run
+                       AND NOT EXISTS (SELECT FROM statement_uploads u WHERE u.run = s.id AND u.body IS NOT NULL)
+                       AND NOT EXISTS (SELECT FROM statement_notes n WHERE n.statement = s.id))
                RETURNING id""",
             run.account,
             run.sha256,

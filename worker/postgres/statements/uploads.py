@@ -13,9 +13,12 @@ from typing import Any, Literal
 
 import msgspec
 from msgspec import Struct
+from msgspec.structs import replace
 
+from schemas.audit import AuditRecord
 from schemas.report import Run
 from schemas.statements import StatementMap
+from worker.postgres.audit_rows import add_record
 from worker.postgres.command_tag import rows_changed
 from worker.postgres.database import Database, Reads
 from worker.runtime.encryption import ArchiveCipher
@@ -57,7 +60,7 @@ _FORGET = """
 class Upload(Struct, frozen=True, kw_only=True):
     """An uploaded statement and what became of it; `size` in bytes. `kept`: the file itself is still there.
 
-    `columns` is the map that a person confirmed; None where the configured map of the account is meant.
+    `columns` is the map by which it was tried, as a person confirmed it; None before the first try.
     """
 
     id: str
@@ -94,26 +97,27 @@ class Note(Struct, frozen=True, kw_only=True):
 
 
 async def keep_upload(
-    database: Database, cipher: ArchiveCipher, *, merchant: str, account: str, name: str, body: bytes, by: str
+    database: Database,
+    cipher: ArchiveCipher,
+    record: AuditRecord,
+    *,
+    merchant: str,
+    account: str,
+    name: str,
+    body: bytes,
 ) -> str:
-    """Keep the file, encrypted where the archive has a key. Returns its id."""
+    """Keep the file, encrypted where the archive has a key. Returns its id, which the `record` then names."""
     upload = "upl_" + new_payment_id().removeprefix("pay_")
     key_id, stored = cipher.encrypt(upload, body)
-    await database.execute(
-        """INSERT INTO statement_uploads (id, merchant, account, name, sha256, size, key_id, body, uploaded_by)
-           VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)""",
-        *(
-            upload,
-            merchant,
-            account,
-            name.replace("\0", ""),
-            hashlib.sha256(body).hexdigest(),
-            len(body),
-            key_id,
-            stored,
-            by,
-        ),
-    )
+    digest = hashlib.sha256(body).hexdigest()
+    async with database.connection() as connection, connection.transaction():
+        await connection.execute(
+            """INSERT INTO statement_uploads (id, merchant, account, name, sha256, size, key_id, body, uploaded_by)
+               VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)""",
+            *(upload, merchant, account, name.replace("\0", ""), digest, len(body), key_id, stored),
+            record.origin.actor,
+        )
+        await add_record(connection, replace(record, subject=upload))
     return upload
 
 
@@ -148,15 +152,23 @@ async def request_work(
     merchants: Collection[str],
     upload: str,
     wanted: Wanted,
+    record: AuditRecord,
     *,
-    by: str,
-    columns: StatementMap | None = None,
+    columns: StatementMap,
     however_many: bool = False,
 ) -> Upload | None:
-    """Ask the role `reconcile` for a run over the file, read by `columns`. None during a run or without the file."""
-    confirmed = None if columns is None else msgspec.to_builtins(columns, builtin_types=())
-    rows = await database.fetch(_WANT, upload, list(merchants), wanted, by, confirmed, however_many)
-    return _upload(rows[0]) if rows else None
+    """Ask the role `reconcile` for a run over the file, read by `columns`. None during a run or without the file.
+
+    `record` of who asks is written with it, and not without.
+    """
+    confirmed = msgspec.to_builtins(columns, builtin_types=())
+    values = (upload, list(merchants), wanted, record.origin.actor, confirmed, however_many)
+    async with database.connection() as connection, connection.transaction():
+        row = await connection.fetchrow(_WANT, *values)
+        if row is None:
+            return None
+        await add_record(connection, record)
+    return _upload(row)
 
 
 async def take_upload(database: Database) -> Upload | None:
@@ -168,6 +180,12 @@ async def take_upload(database: Database) -> Upload | None:
 async def beat(database: Database, upload: Upload) -> None:
     """Say that this process is still at work on the upload."""
     sql = f"UPDATE statement_uploads SET beaten_at = clock_timestamp() WHERE {_MINE}"  # noqa: S608 - our own words
+    await database.execute(sql, upload.id, upload.wanted_at, upload.tries)
+
+
+async def give_back(database: Database, upload: Upload) -> None:
+    """Take the try back, as a server was away. Another is made when this one is taken for abandoned."""
+    sql = f"UPDATE statement_uploads SET tries = tries - 1 WHERE {_MINE}"  # noqa: S608 - our own words
     await database.execute(sql, upload.id, upload.wanted_at, upload.tries)
 
 
@@ -189,10 +207,12 @@ async def forget_uploads(retention: timedelta, database: Database, most: int) ->
     return rows_changed(await database.execute(_FORGET, retention, most))
 
 
-async def add_note(database: Database, run: str, line: str, actor: str, words: str) -> None:
-    await database.execute(
-        "INSERT INTO statement_notes (statement, line, actor, words) VALUES ($1, $2, $3, $4)", run, line, actor, words
-    )
+async def add_note(database: Database, run: str, line: str, words: str, record: AuditRecord) -> None:
+    """Add a note of the person whose act `record` is."""
+    sql = "INSERT INTO statement_notes (statement, line, actor, words) VALUES ($1, $2, $3, $4)"
+    async with database.connection() as connection, connection.transaction():
+        await connection.execute(sql, run, line, record.origin.actor, words)
+        await add_record(connection, record)
 
 
 async def read_notes(database: Reads, run: str) -> list[Note]:
