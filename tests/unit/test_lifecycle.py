@@ -997,14 +997,16 @@ def test_a_transaction_another_payment_has_is_refused(bench: Bench) -> None:
     assert bench.says(third, COMPLETED, 30, transaction_id="T8").hold is Hold.TRANSACTION_REUSED
 
 
-def test_a_payment_completed_over_a_reused_transaction_is_recorded_with_none(bench: Bench) -> None:
-    """The payment recorded first keeps it."""
+def test_a_payment_is_not_completed_by_a_reused_transaction_unless_another_is_named(bench: Bench) -> None:
+    """The payment recorded first keeps it, and one transaction pays one payment."""
     owner, payment_id = bench.open(), bench.open()
     bench.says(owner, COMPLETED, 5)
-    bench.says(payment_id, COMPLETED, 10)
-    after = bench.resolve(payment_id, COMPLETED)
-    assert (after.status, after.transaction_id, bench.drive.payment(owner).transaction_id) == (COMPLETED, None, "T1")
-    assert bench.case(payment_id).resolutions[0].recorded_transaction is None
+    held = bench.says(payment_id, COMPLETED, 10)
+    assert refusal(bench, payment_id, COMPLETED).code == "transaction_used"
+    assert bench.drive.payment(payment_id) == held
+    after = bench.resolve(payment_id, COMPLETED, transaction_id="T-panel")
+    assert (after.status, after.transaction_id) == (COMPLETED, "T-panel")
+    assert bench.drive.payment(owner).transaction_id == "T1"
 
 
 def test_after_a_reused_transaction_was_called_failed_new_money_counts(bench: Bench) -> None:
