@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
@@ -87,6 +88,8 @@ def shared_by_roles(
 ) -> Shared:
     metrics, rules, turns = Metrics(config.accounts), rules_of(config), PostgresTurns(database)
     queue = PostgresBus(database, turns.holder)
+    limit = rules.second_person_from
+    metrics.second_person_from.set(math.inf if limit is None else float(limit))
     return Shared(
         config=config,
         roles=roles,

@@ -99,6 +99,10 @@ CASES: dict[str, Case] = {
     "PayproofApprovalNotApplied": gauge("payproof_oldest_approved_proposal_seconds", "130", "100"),
     "PayproofProposalWaits": gauge("payproof_oldest_open_proposal_seconds", "14500", "14300"),
     "PayproofStatementWaits": gauge("payproof_oldest_waiting_statement_seconds", "310", "290"),
+    "PayproofLimitsDiffer": Case(
+        {f"payproof_second_person_from_taka{{{ONE}}}": "0x60", f"payproof_second_person_from_taka{{{TWO}}}": "5000x60"},
+        {f"payproof_second_person_from_taka{{{one}}}": "5000x60" for one in (ONE, TWO)},
+    ),
     "PayproofSignInsFail": Case(
         {SIGN_INS % "wrong_password": "0+1x60", SIGN_INS % "slowed": "0+2x60"},
         {SIGN_INS % "wrong_code": "0+1x60", SIGN_INS % "succeeded": "0+9x60"},

@@ -357,7 +357,7 @@ async def test_a_payment_that_changes_while_it_is_decided_about_is_told_in_words
     assert read is not None
     await desk.answered(payment, Status.FAILED)
     wanted = ResolutionRequest(**{**WISH, "status": Status.COMPLETED})
-    work = propose(desk.console, read[0], wanted, by("rahim").origin, alone=alone)
+    work = propose(desk.console, read[0], wanted, by("rahim").origin, basis=basis_of(*read[:2]), alone=alone)
     if alone:
         assert await refused(work) == "version_conflict"
     else:

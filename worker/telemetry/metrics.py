@@ -94,6 +94,10 @@ class Metrics:
         )
         for outcome in SignInOutcome:
             self.sign_ins.labels(outcome.value)
+        self.second_person_from = self._gauge(
+            "payproof_second_person_from_taka",
+            "From which amount two people decide, as this process has it; +Inf: never",
+        )
 
     def _count_payments(self) -> None:
         self.callbacks = self._counter(
