@@ -189,8 +189,8 @@ def _webhooks(document: Mapping[str, Any]) -> h.Element:
             text(
                 "Each event is a POST to the endpoint that the operator entered, signed by Standard Webhooks. Check "
                 "the signature over the bytes as they came, store the event, and answer 2xx. Every event is a full "
-                "snapshot: act on `data.status` and `data.hold`, and drop what is not newer than the `version` that you "
-                "acted on."
+                "snapshot: act on `data.status` and `data.hold`, and drop what is not newer than the "
+                "`version` that you acted on."
             )
         ],
         field_list(document, fields, list(fields)),
