@@ -121,7 +121,7 @@ def _operation(document: Mapping[str, Any], method: str, path: str, operation: M
         h.h4["Request"],
         h.pre[curl(document, method, path, operation)],
         [
-            (h.h4[f"Answer {status}"], _shape_of(content), h.pre[_json(content["example"])])
+            h.details[h.summary[f"Answer {status}"], _shape_of(content), h.pre[_json(content["example"])]]
             for status, content in answers
         ],
         _problems(operation),
@@ -140,7 +140,7 @@ def _shape_of(content: Mapping[str, Any]) -> h.Node:
     if reference is None:
         return None
     name = reference.rpartition("/")[2]
-    return h.p[h.a(href=f"#shape-{name}")[name]]
+    return h.p["Its fields: ", h.a(href=f"#shape-{name}")[name], "."]
 
 
 def _parameters(document: Mapping[str, Any], operation: Mapping[str, Any]) -> h.Node:

@@ -38,7 +38,7 @@ STYLE = (
     "dl{margin:0}dd{margin:0 0 .5rem}dd p{margin:0 0 .35rem}"
     ".fields>div{padding:.35rem 0;border-top:1px solid var(--line)}"
     ".fields>div:first-child{border-top:0}.fields dd{margin:0}.fields{margin:0 0 .5rem}"
-    ".needed{color:var(--hand);font-size:.8125rem}"
+    ".kind{display:block;font-size:.875rem}.needed{color:var(--hand);font-size:.8125rem}"
     "summary{cursor:pointer;padding:.35rem 0;font-weight:600}details[open]>summary{margin-bottom:.5rem}"
     "@media(min-width:44rem){.fields>div{display:grid;grid-template-columns:13rem 1fr;gap:1rem}"
     "nav{columns:2}nav>div{break-inside:avoid}}"
