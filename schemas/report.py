@@ -92,7 +92,7 @@ class Row(Struct, frozen=True, kw_only=True):
 
 
 class ReportHeader(Struct, frozen=True, kw_only=True):
-    """The run as the report names it. `zone`: the time zone of its days.
+    """The run as the report names it. `zone`: the time zone of its days. `grace`: in seconds, as in `Terms`.
 
     `at` and `version`: when and by which release the statement was read. `stopped`: why nothing was followed up.
     `finished` is false while the run's claims are being published, and stays false if its process died.
@@ -109,6 +109,7 @@ class ReportHeader(Struct, frozen=True, kw_only=True):
     at: datetime
     version: str
     zone: str = "Asia/Dhaka"
+    grace: float = 86_400.0
     dry_run: bool = False
     seen_before: bool = False
     stopped: str | None = None
@@ -130,14 +131,25 @@ class Matched(Struct, frozen=True, kw_only=True):
 
 
 class Sum(Struct, kw_only=True):
-    """A number of rows and the sum of their money: the statement's, or ours for a row without it."""
+    """A number of rows and the sum of their money: the statement's, or ours for a row without it.
+
+    `there` and `here` are what the rows add to the sums of the same names in `Money`.
+    """
 
     rows: int = 0
     money: Decimal = ZERO
+    there: Decimal = ZERO
+    here: Decimal = ZERO
 
-    def add(self, money: Decimal | None, rows: int = 1) -> None:
+    def add(self, money: Decimal | None, rows: int = 1, *, there: Decimal = ZERO, here: Decimal = ZERO) -> None:
         self.rows += rows
         self.money += money or ZERO
+        self.there += there
+        self.here += here
+
+    @property
+    def difference(self) -> Decimal:
+        return self.there - self.here
 
 
 class Money(Struct, kw_only=True):
@@ -161,7 +173,11 @@ class Money(Struct, kw_only=True):
 
 
 class Report(Struct, kw_only=True):
-    """A run as it is shown. `shown`: the first rows of each outcome but `matched`."""
+    """A run as it is shown. `shown`: the first rows of each outcome but `matched`.
+
+    `young`: payments that were completed here within the grace at the statement's end and stand in no row. They are
+    in none of the sums.
+    """
 
     about: ReportHeader
     money: Money = field(default_factory=Money)
@@ -169,6 +185,7 @@ class Report(Struct, kw_only=True):
     nexts: dict[tuple[LineOutcome, Next], int] = field(default_factory=dict)
     days: dict[date, dict[LineOutcome, Sum]] = field(default_factory=dict)
     shown: Mapping[LineOutcome, list[Row]] = field(default_factory=dict)
+    young: Sum = field(default_factory=Sum)
 
     @property
     def rows(self) -> int:

@@ -12,6 +12,7 @@ from consumers.rules import Rules
 from schemas.wire import MAX_BODY
 from worker.api.auth import authenticate
 from worker.api.context import Api
+from worker.api.entry import entry_routes
 from worker.api.problems import problems
 from worker.api.routes import routes
 from worker.config import Config
@@ -57,7 +58,8 @@ def public_app(
         keys_refused=metrics.keys_refused,
     )
     app = web.Application(client_max_size=MAX_BODY, middlewares=[problems, authenticate(api)])
-    app.add_routes([*Returns(ingress).routes(), *Webhooks(ingress).routes(), *routes(api)])
+    own = [*routes(api), *entry_routes(config.settings.public_url)]
+    app.add_routes([*Returns(ingress).routes(), *Webhooks(ingress).routes(), *own])
     app.on_response_prepare.append(guarded(config.settings.public_url))
     return app
 

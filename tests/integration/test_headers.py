@@ -23,7 +23,7 @@ from worker.telemetry.metrics import Metrics
 
 QUICK = replace(CONFIG, return_wait=0.0)
 NOBODYS = "pay_" + "0" * 26
-DOCUMENTS = ("/openapi.json", "/asyncapi.json", "/schemas/payment-1.json", "/schemas/event-1.json")
+DOCUMENTS = ("/docs", "/openapi.json", "/asyncapi.json", "/schemas/payment-1.json", "/schemas/event-1.json")
 CACHED = "public, max-age=3600"
 KEYED = {"Authorization": f"Bearer {KEYS['shop']}"}
 
@@ -80,7 +80,7 @@ async def test_every_route_is_guarded(database: Database) -> None:
 @pytest.mark.parametrize(
     ("method", "path", "status"),
     [
-        ("GET", "/", 404),
+        ("POST", "/", 405),
         ("GET", "/v1/nothing", 401),
         ("DELETE", "/webhooks/shop-bag", 405),
         ("PUT", "/return/shop-bag", 405),

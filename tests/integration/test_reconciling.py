@@ -22,6 +22,7 @@ from tests.integration.statements import AMOUNT, MONTH, NOON, Books, line, refun
 from worker.postgres.database import Database
 from worker.postgres.queue.claim_queue import PostgresBus
 from worker.postgres.statements.runs import read_run, read_runs
+from worker.postgres.statements.young import read_young
 from worker.reconciliation.run import AnotherRun
 
 O = LineOutcome  # noqa: E741
@@ -254,6 +255,24 @@ async def test_a_payment_that_no_line_names_is_missing_there_but_for_the_grace(b
     assert (missing.row, missing.reference, missing.here, missing.next.value) == (None, "b", AMOUNT, "reported")
     whole = await books.run(lines, since=MONTH[0], until=MONTH[1])
     assert [row.reference for row in await books.rows(whole, O.MISSING_THERE)] == ["before", "b", "c"]
+
+
+async def test_payments_within_the_grace_are_counted_apart(books: Books) -> None:
+    await books.paid("a", NOON)
+    await books.paid("missing", NOON + timedelta(hours=1))
+    for reference, hours in (("young", 216 + 12), ("younger", 216 + 20), ("after", 241)):
+        await books.paid(reference, NOON + timedelta(hours=hours))
+    named = await books.paid("named", NOON + timedelta(hours=216 + 13))
+    lines = [
+        line(2, reference="a", at=NOON),
+        line(3, reference="named", at=NOON + timedelta(hours=216 + 13)),
+        line(4, reference="elsewhere", at=NOON + timedelta(days=10)),
+    ]
+    run = await books.run(lines, terms=Terms())
+    assert named.id in [row.payment_id for row in await books.rows(run, O.MATCHED)]
+    young = await read_young(books.database, run, Terms().grace)
+    assert (young.rows, young.here) == (2, 2 * AMOUNT)
+    assert (await read_young(books.database, run, 0)).rows == 0
 
 
 async def test_neither_a_refund_nor_an_attempt_shows_that_the_money_came(books: Books) -> None:

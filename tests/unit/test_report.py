@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from schemas.report import Next, Report, ReportHeader, Row
+from schemas.report import Next, Report, ReportHeader, Row, Sum
 from schemas.statements import LineOutcome
 from tests.reports import gathered
 from worker.reconciliation.report.amounts import short, taka
@@ -75,6 +75,10 @@ def one_of_each() -> list[Row]:
     ]
 
 
+def of_two_days() -> list[Row]:
+    return [*one_of_each(), row(row=11, at=START)]
+
+
 # -- sums --------------------------------------------------------------------------------------------------------------
 
 
@@ -88,6 +92,41 @@ def test_money_adds_up_on_both_sides_and_what_is_in_question_is_told() -> None:
     assert (money.unexplained, money.unexplained_rows) == (in_question, 6)
     assert not report.explained
     assert report.rows == 10
+
+
+def test_the_outcomes_add_up_to_the_sums_of_all() -> None:
+    report = gathered(about(), one_of_each())
+    for side in ("there", "here", "difference"):
+        assert sum(getattr(one, side) for one in report.sums.values()) == getattr(report.money, side)
+    assert sum(one.rows for one in report.sums.values()) == report.rows
+    text = report_page(report)
+    total = re.search(r"<tfoot>.*?</tfoot>", text)
+    assert total is not None
+    shown = [html.unescape(one) for one in re.findall(r'data-name="[^"]+">([^<]*)<', total[0])]
+    money = report.money
+    assert shown == ["10", taka(money.there), taka(money.here), taka(money.difference)]
+
+
+def test_payments_too_young_to_be_missed_have_a_line_and_stand_in_no_sum() -> None:
+    report = gathered(about(), one_of_each())
+    before = report.money.here
+    assert "too young" not in report_page(report)
+    report.young = Sum(rows=2, money=Decimal("300.00"), here=Decimal("300.00"))
+    said = "2 payments with 300.00 BDT completed here within 24 hours of the statement's end"
+    assert said in report_page(report)
+    console = Console(file=io.StringIO(), width=300)
+    print_report(console, report)
+    assert said in console.file.getvalue()  # type: ignore[attr-defined]
+    assert report.money.here == before
+
+
+def test_a_single_day_has_no_chart_and_two_have_one() -> None:
+    one = report_page(gathered(about(), [row(), row(row=3)]))
+    assert "<svg" not in one
+    assert "Day by day" not in one
+    two = report_page(gathered(about(), [row(), row(row=3, at=START + timedelta(days=3))]))
+    assert "<svg" in two
+    assert "Day by day" in two
 
 
 @pytest.mark.parametrize("outcome", [LineOutcome.MATCHED, LineOutcome.DUPLICATE])
@@ -240,7 +279,7 @@ def test_the_page_asks_for_nothing_and_allows_itself_nothing_but_its_style() -> 
 
 
 def test_the_page_tells_money_first_then_rows_then_what_the_words_mean() -> None:
-    text = report_page(gathered(about(), one_of_each()))
+    text = report_page(gathered(about(), of_two_days()))
     places = [text.index(f"<h2>{head}") for head in ("Money", "Outcomes", "Day by day", "What is not", "What the")]
     assert places == sorted(places)
     for outcome, words in WORDS_OF_OUTCOMES.items():
@@ -251,7 +290,7 @@ def test_the_page_tells_money_first_then_rows_then_what_the_words_mean() -> None
 
 
 def test_every_bar_of_the_chart_stands_in_the_table_beside_it() -> None:
-    text = report_page(gathered(about(), one_of_each()))
+    text = report_page(gathered(about(), of_two_days()))
     assert text.count('role="img"') == text.count("aria-label") - 1
     for amount in re.findall(r"<title>2 Nov: ([^<]+)</title>", text):
         assert f'<td class="n">{amount}</td>' in text

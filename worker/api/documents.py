@@ -7,6 +7,7 @@ They are made when the service starts, by the code that writes `schemas/publishe
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
@@ -34,25 +35,32 @@ def published(public_url: str = "", release: str | None = None) -> dict[str, dic
 
 
 def documents(public_url: str) -> list[web.RouteDef]:
-    return [web.get(path, _serving(path, document)) for path, document in published(public_url).items()]
+    return [
+        web.get(path, serving(msgspec.json.encode(document), _kind(path)))
+        for path, document in published(public_url).items()
+    ]
 
 
-def _serving(path: str, document: dict[str, Any]) -> Handler:
-    body = msgspec.json.encode(document)
+def serving(body: bytes, kind: str, headers: Mapping[str, str] | None = None) -> Handler:
+    """The handler of a document that stays the same while the service runs, and may be kept for an hour."""
     mark = hashlib.sha256(body).hexdigest()[:32]
-    kind = JSON_SCHEMA if path in (PAYMENT_SCHEMA, EVENT_SCHEMA) else "application/json"
 
     async def serve(request: web.Request) -> web.Response:
         known = request.if_none_match or ()
         if any(one.value in (mark, "*") for one in known):
-            response = web.Response(status=304)
+            response = web.Response(status=304, headers=headers)
         else:
-            response = web.Response(body=body, content_type=kind)
+            charset = "utf-8" if kind.startswith("text/") else None
+            response = web.Response(body=body, content_type=kind, charset=charset, headers=headers)
         response.headers["Cache-Control"] = f"public, max-age={FRESH_SECONDS}"
         response.etag = ETag(mark)
         return response
 
     return serve
+
+
+def _kind(path: str) -> str:
+    return JSON_SCHEMA if path in (PAYMENT_SCHEMA, EVENT_SCHEMA) else "application/json"
 
 
 def _release() -> str:

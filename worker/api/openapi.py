@@ -17,8 +17,12 @@ from schemas.responses import (
     WebhookList,
 )
 from schemas.shown import PaymentEvent, PaymentView, TrialEvent
+from worker.api.field_words import VARIABLES, with_words, words_of_parameter
+from worker.api.openapi_links import links
 from worker.api.openapi_webhooks import event_schemas, webhooks
+from worker.api.operation_words import TAGS, WORDS_OF_OPERATIONS
 from worker.api.operations import JSON, OPERATIONS, PATTERNS, Operation
+from worker.api.problem_samples import NAMES, problem_examples, problem_schemas
 from worker.api.request_samples import accepted_sample, answer_sample, body_sample
 
 _REF = "#/components/schemas/{name}"
@@ -36,6 +40,13 @@ _ANSWERS = (
     PaymentEvent,
     TrialEvent,
 )
+_ABOUT = (
+    "A browser redirect is a hint. Payproof turns it into proof. A shop opens a payment, sends the buyer to its "
+    "checkout, and acts on an event when the gateway itself, asked by Payproof, has said that the money arrived. "
+    "Amounts are decimal text, times are in UTC, and errors are RFC 9457 problems with a `code` to act on. Answers "
+    "and events may get further fields in a later release; ignore those that you do not know."
+)
+_KEYS = "Your API key. The operator has it, and decides what it may."
 _KEY = {"type": "string", "minLength": 1, "maxLength": 255, "pattern": r"^[!-~]([ -~]*[!-~])?$"}
 _EVERYWHERE = {
     401: "No API key, or one nobody has.",
@@ -57,16 +68,17 @@ def openapi_document(public_url: str, version: str) -> dict[str, Any]:
         "info": {
             "title": "Payproof",
             "version": version,
-            "description": "A browser redirect is a hint. Payproof turns it into proof.",
+            "description": _ABOUT,
             "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
         },
         "servers": [{"url": public_url or "/"}],
         "security": [{"apiKey": []}],
+        "tags": [{"name": name, "description": about} for name, about in TAGS.items()],
         "paths": paths,
         "webhooks": webhooks(public_url, _place),
         "components": {
             "schemas": _schemas(),
-            "securitySchemes": {"apiKey": {"type": "http", "scheme": "bearer"}},
+            "securitySchemes": {"apiKey": {"type": "http", "scheme": "bearer", "description": _KEYS}},
         },
     }
 
@@ -78,20 +90,24 @@ def _place(name: str) -> str:
 def _schemas() -> dict[str, Any]:
     """Every body, answer and event by its name. No two names differ in case alone: they become files and classes."""
     found = components(_ANSWERS, _REF) | event_schemas(_place)
+    found |= problem_schemas(found[ProblemDetails.__name__])
     for shape in _BODIES:
-        found |= shape.schemas(_place)
+        found |= {name: with_words(name, schema) for name, schema in shape.schemas(_place).items()}
     return dict(sorted(found.items()))
 
 
 def _described(operation: Operation, public_url: str) -> dict[str, Any]:
     problems = (_EVERYWHERE if operation.keyed else {}) | operation.problems
+    words = WORDS_OF_OPERATIONS[operation.name]
+    needed = [] if operation.scope is None else [f"Needs a key that may `{operation.scope.value}`."]
     made: dict[str, Any] = {
         "operationId": operation.name,
+        "tags": [words.tag],
         "summary": operation.summary,
-        **({"description": f"Needs a key that may `{operation.scope.value}`."} if operation.scope is not None else {}),
+        "description": " ".join([words.paragraph, *needed]),
         "responses": {str(operation.status): _answer(operation, public_url)}
         | _accepted(operation)
-        | {str(status): _problem(status, problems[status]) for status in sorted(problems)},
+        | {str(status): _problem(operation.name, status, problems[status]) for status in sorted(problems)},
     }
     if parameters := _parameters(operation):
         made["parameters"] = parameters
@@ -110,11 +126,16 @@ def _parameters(operation: Operation) -> list[dict[str, Any]]:
     for name, pattern in PATTERNS.items():
         if f"{{{name}}}" in operation.path:
             schema = {"type": "string", "pattern": f"^{pattern}$"}
-            made.append({"name": name, "in": "path", "required": True, "schema": schema})
+            made.append(
+                {"name": name, "in": "path", "required": True, "description": VARIABLES[name], "schema": schema}
+            )
     if operation.once:
         about = "For 24 hours the same request gets the same answer again; another body is refused."
         made.append({"name": "Idempotency-Key", "in": "header", "description": about, "schema": _KEY})
-    made += [{"name": one.name, "in": "query", "schema": one.kind.schema()} for one in operation.query.fields]
+    for one in operation.query.fields:
+        said = words_of_parameter(operation.name, one.name)
+        words = {} if said is None else {"description": said}
+        made.append({"name": one.name, "in": "query", **words, "schema": one.kind.schema()})
     return made
 
 
@@ -127,6 +148,8 @@ def _answer(operation: Operation, public_url: str) -> dict[str, Any]:
     if operation.once:
         replayed = {"description": "The answer was given before", "schema": {"type": "string", "const": "true"}}
         made["headers"] = {"Idempotent-Replayed": replayed}
+    if found := links(operation.name):
+        made["links"] = found
     return made
 
 
@@ -138,9 +161,9 @@ def _accepted(operation: Operation) -> dict[str, Any]:
     return {"202": {"description": about, "content": {operation.media: content}}}
 
 
-def _problem(status: int, about: str) -> dict[str, Any]:
-    schema = {"$ref": _REF.format(name=ProblemDetails.__name__)}
-    made: dict[str, Any] = {"description": about, "content": {"application/problem+json": {"schema": schema}}}
+def _problem(operation: str, status: int, about: str) -> dict[str, Any]:
+    content = {"schema": {"$ref": _place(NAMES[status])}, "examples": problem_examples(operation, status)}
+    made: dict[str, Any] = {"description": about, "content": {"application/problem+json": content}}
     if status in (429, 503):
         made["headers"] = {"Retry-After": {"description": "Seconds", "schema": {"type": "string"}}}
     return made

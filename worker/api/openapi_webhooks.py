@@ -30,7 +30,7 @@ def event_schemas(place: Callable[[str], str]) -> dict[str, Any]:
     return {
         f"{event_name(kind)}Event": {
             "title": f"{event_name(kind)}Event",
-            "allOf": [{"$ref": place(PaymentEvent.__name__)}, {"properties": {"type": {"const": kind.value}}}],
+            "allOf": [{"$ref": place(PaymentEvent.__name__)}, {"properties": {"type": {"enum": [kind.value]}}}],
         }
         for kind in EventType
     }
@@ -64,6 +64,7 @@ def _webhook(name: str, summary: str, reference: str, example: Any, id_pattern: 
     return {
         "post": {
             "operationId": name,
+            "tags": ["Webhooks"],
             "summary": summary,
             "parameters": [
                 {"name": header, "in": "header", "required": True, "description": about, "schema": schema}

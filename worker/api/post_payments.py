@@ -97,14 +97,18 @@ class OpenPayments:
             made = await read_payment(self._api.database, merchant.id, payment_id)
             if made is not None and (made.opened or made.version > 0):
                 return made
-        raise Problem(
-            _STATUS.get(failed.code, 409),
-            failed.code,
-            str(failed) or "the gateway could not be understood",
-            field=TO_BLAME.get(failed.code),
-            payment_id=failed.payment_id,
-            retry_after=failed.retry_after,
-        ) from None
+        raise opening_problem(failed) from None
+
+
+def opening_problem(failed: OpeningFailed) -> Problem:
+    return Problem(
+        _STATUS.get(failed.code, 409),
+        failed.code,
+        str(failed) or "the gateway could not be understood",
+        field=TO_BLAME.get(failed.code),
+        payment_id=failed.payment_id,
+        retry_after=failed.retry_after,
+    )
 
 
 def _check_public_url(account: Account, config: Config, public_url: str) -> None:

@@ -25,6 +25,9 @@ from schemas.responses import ProblemDetails
 RETRY_AFTER = 5
 HEADERS = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
 
+_TITLES = {413: "Content Too Large", 422: "Unprocessable Content"}
+"""As RFC 9110 has them. Python's own words for these two depend on its version."""
+
 log = structlog.get_logger()
 
 
@@ -62,7 +65,7 @@ class Problem(Exception):
         super().__init__(code)
         self._shown = ProblemDetails(
             type="about:blank",
-            title=HTTPStatus(status).phrase,
+            title=_TITLES.get(status) or HTTPStatus(status).phrase,
             status=status,
             code=code,
             detail=detail,

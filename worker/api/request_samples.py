@@ -12,6 +12,7 @@ import msgspec
 from consumers.commands.two_people import key_actor
 from consumers.money.write_event import event_entry
 from schemas.words import EventType
+from worker.api.cursors import written_cursor
 from worker.api.samples import EXAMPLE_URL, EXPECTED_SAMPLE, sample
 
 _TRACKED = {name: value for name, value in EXPECTED_SAMPLE.items() if name != "merchant"}
@@ -105,7 +106,7 @@ def answer_sample(operation: str, public_url: str) -> dict[str, Any]:
                 ]
             }
         case "listEvents":
-            return {"events": [first, second], "next": "MjAyNi0wMS0zMQ"}
+            return {"events": [first, second], "next": written_cursor("shop.2")}
         case "listWebhooks":
             return {"webhooks": [_WEBHOOK]}
         case "listDeliveries":

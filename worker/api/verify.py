@@ -68,7 +68,7 @@ class Asking:
             origin = Origin(actor=actor, via="api", address=api.address(request), key=key)
             decided = await decide(api.database, api.ledger, api.rules, payment.id, wanted, origin)
         except ResolutionRefused as refused:
-            raise Problem(409, refused.code, str(refused), field=refused.field) from None
+            raise resolution_problem(refused) from None
         if isinstance(decided, Proposal):
             return json_reply(202, ProposalView.of(decided))
         return json_reply(200, view(decided))
@@ -79,3 +79,7 @@ class Asking:
         if payment.account not in self._api.rules.accounts:
             raise Problem(409, "account_not_configured", "the account of this payment is no longer configured")
         return payment
+
+
+def resolution_problem(refused: ResolutionRefused) -> Problem:
+    return Problem(409, refused.code, str(refused), field=refused.field)

@@ -17,6 +17,7 @@ from worker.cli.command_errors import WrongUsage
 from worker.config import Config
 from worker.postgres.database import Database
 from worker.postgres.statements.runs import read_rows
+from worker.postgres.statements.young import read_young
 from worker.reconciliation.report.gathering import gather
 from worker.reconciliation.report.page import report_page
 from worker.reconciliation.report.table import table
@@ -53,6 +54,7 @@ async def show_run(
                     told(row)
 
             report = await gather(about, read_rows(database, run.id), each=hear)
+            report.young = await read_young(database, run, about.grace)
         if html is not None:
             files.enter_context(_replacing(html, "--html")).write_text(report_page(report), encoding="utf-8")
     if before is not None:

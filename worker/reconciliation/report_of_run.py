@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from importlib.metadata import PackageNotFoundError, version
 
+from consumers.reconciliation.verdicts import Terms
 from schemas.report import Report, ReportHeader, Row, Run
 from schemas.statements import LineOutcome
 from worker.config import Config
 from worker.postgres.database import Database
 from worker.postgres.statements.matched import read_matched
 from worker.postgres.statements.runs import read_rows
+from worker.postgres.statements.young import read_young
 from worker.reconciliation.report.gathering import gather
 from worker.runtime.zone import ZONE
 
@@ -18,7 +20,9 @@ from worker.runtime.zone import ZONE
 async def report_of(about: ReportHeader, database: Database, run: Run) -> Report:
     """The report of a run. Its matched rows are added up by the database."""
     matched = await read_matched(database, run.id, about.zone)
-    return await gather(about, differing(database, run), matched=matched)
+    report = await gather(about, differing(database, run), matched=matched)
+    report.young = await read_young(database, run, about.grace)
+    return report
 
 
 def about_of(config: Config, run: Run) -> ReportHeader:
@@ -36,6 +40,7 @@ def about_of(config: Config, run: Run) -> ReportHeader:
         at=run.started_at,
         version=_version(),
         zone=account.statement.time_zone if account and account.statement else ZONE,
+        grace=(Terms.of(account.statement) if account and account.statement else Terms()).grace,
         dry_run=run.dry_run,
         seen_before=run.seen_before,
         stopped=run.stopped,

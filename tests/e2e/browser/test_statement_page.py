@@ -9,7 +9,7 @@ from random import Random
 
 import pytest
 from aiohttp import web
-from playwright.async_api import Page, expect
+from playwright.async_api import Page, ViewportSize, expect
 
 from schemas.report import Next, ReportHeader, Row
 from schemas.statements import LineOutcome
@@ -109,6 +109,25 @@ async def test_the_report_needs_no_script_and_runs_none_of_a_statement(windows: 
     await expect(page.get_by_role("img").first).to_be_visible()
     await page.set_viewport_size(PHONE)
     await fits(page)
+
+
+async def test_on_a_phone_the_table_of_days_scrolls_in_its_place_and_the_day_stays_in_sight(
+    windows: Windows, address: str
+) -> None:
+    page = await opened(windows, address)
+    await page.set_viewport_size(ViewportSize(width=390, height=844))
+    await fits(page)
+    days = page.get_by_role("region", name="Money per day and outcome")
+    wide, shown = await days.evaluate("one => [one.scrollWidth, one.clientWidth]")
+    assert wide > shown
+    await days.focus()
+    await page.keyboard.press("End")
+    await days.evaluate("one => one.scrollTo(one.scrollWidth, 0)")
+    left, at = await days.evaluate(
+        "one => [one.querySelector('tbody th').getBoundingClientRect().left, one.getBoundingClientRect().left]"
+    )
+    assert left >= at
+    await windows.snap(page, "report at 390")
 
 
 async def test_the_report_is_light_on_paper_and_no_row_is_cut(windows: Windows, address: str) -> None:

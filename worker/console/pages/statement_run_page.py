@@ -10,7 +10,7 @@ from decimal import Decimal
 import htpy as h
 from aiohttp import web
 
-from schemas.report import Report, Row, Run
+from schemas.report import Money, Report, Row, Run, Sum
 from schemas.statements import LineOutcome
 from worker.console.acted import act_of
 from worker.console.csv_sending import send_csv
@@ -33,7 +33,10 @@ SHOWN = 100
 
 LONGEST_NOTE = 1_000
 BATCH = 200
-_OUTCOMES = (Column("books.outcome"), Column("books.rows", number=True), Column("books.amount", number=True))
+_OUTCOMES = (
+    Column("books.outcome"), Column("books.rows", number=True), Column("books.money.there", number=True),
+    Column("books.money.here", number=True), Column("books.money.difference", number=True),
+)  # fmt: skip
 _ROWS = (
     Column("books.row"), Column("books.outcome"), Column("books.ids"), Column("books.there", number=True),
     Column("books.here", number=True), Column("books.why"), Column("books.notes"),
@@ -60,6 +63,7 @@ async def show_run(visit: Visit) -> web.StreamResponse:
             h.a(".button.second", href=f"{here}/report")[visit.say("books.print")],
         ],
         table(visit, visit.say("books.outcomes"), _OUTCOMES, _sums(visit, report), empty=visit.say("none")),
+        _young(visit, report),
         h.h2[visit.say("books.exceptions")],
         table(visit, visit.say("books.exceptions.table", count=SHOWN), _ROWS,
               [_cells(visit, run, row, notes) for row in differing], empty=visit.say("books.exceptions.none")),
@@ -191,11 +195,25 @@ def _money(visit: Visit, report: Report) -> h.Element:
 
 
 def _sums(visit: Visit, report: Report) -> list[Sequence[h.Node]]:
-    return [
-        (_outcome(visit, outcome), f"{report.sums[outcome].rows:,}", taka(visit, report.sums[outcome].money))
+    """A row for each outcome, and one of all; the columns add up."""
+    found: list[Sequence[h.Node]] = [
+        (_outcome(visit, outcome), *_sums_of(visit, report.sums[outcome].rows, report.sums[outcome]))
         for outcome in WORDS_OF_OUTCOMES
         if outcome in report.sums
     ]
+    return [*found, (h.b[visit.say("books.all")], *_sums_of(visit, report.rows, report.money))]
+
+
+def _sums_of(visit: Visit, rows: int, sums: Money | Sum) -> tuple[str, ...]:
+    return (f"{rows:,}", taka(visit, sums.there), taka(visit, sums.here), taka(visit, sums.difference))
+
+
+def _young(visit: Visit, report: Report) -> h.Element | None:
+    """Payments of the statement's last hours, which it need not have."""
+    young = report.young
+    if not young.rows:
+        return None
+    return h.p[visit.say("books.young", count=f"{young.rows:,}", amount=taka(visit, young.here))]
 
 
 def _outcome(visit: Visit, outcome: LineOutcome) -> h.Element:

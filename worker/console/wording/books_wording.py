@@ -116,6 +116,11 @@ BOOKS: Mapping[str, tuple[str, str]] = {
     "books.money.difference": ("Difference", "পার্থক্য"),
     "books.money.refunds": ("Refunds there", "সেখানে ফেরত"),
     "books.money.fees": ("Fees taken", "কাটা ফি"),
+    "books.all": ("All", "মোট"),
+    "books.young": (
+        "Beside them, {count} payments with {amount} are too young to be missed. They are in none of these sums.",
+        "এর বাইরে {count}টি পেমেন্ট ({amount}) এত নতুন যে স্টেটমেন্টে না-ও থাকতে পারে। এগুলো কোনো যোগফলে নেই।",
+    ),
     "books.csv": ("Every row as CSV", "সব সারি CSV-তে"),
     "books.print": ("Report to print", "ছাপার প্রতিবেদন"),
     "books.outcomes": ("Outcomes", "ফলাফল"),

@@ -52,7 +52,10 @@ class Adding:
 
     def add(self, row: Row) -> None:
         money = row.there if row.there is not None else row.here
-        self._sums[row.outcome].add(money)
+        there, here = _paid(row)
+        self._sums[row.outcome].add(money, there=there, here=here)
+        self._money.there += there
+        self._money.here += here
         self._nexts[row.outcome, row.next] += 1
         if row.at is not None:
             day = self._days.setdefault(row.at.astimezone(self._zone).date(), defaultdict(Sum))
@@ -63,7 +66,7 @@ class Adding:
 
     def add_matched(self, many: Matched) -> None:
         money = self._money
-        self._sums[LineOutcome.MATCHED].add(many.money, many.rows)
+        self._sums[LineOutcome.MATCHED].add(many.money, many.rows, there=many.there, here=many.here)
         self._nexts[LineOutcome.MATCHED, many.next] += many.rows
         if many.day is not None:
             self._days.setdefault(many.day, defaultdict(Sum))[LineOutcome.MATCHED].add(many.money, many.rows)
@@ -94,15 +97,19 @@ class Adding:
         if row.kind == "refund":
             money.refunds += row.there or ZERO
             return
-        paid_there = row.status_there in _PAID
-        if paid_there:
-            money.there += row.there or ZERO
-        if row.status_here in _PAID and _counts_here(row, paid_there=paid_there):
-            money.here += row.here or ZERO
         if row.fee is not None:
             money.fees += row.fee
         if row.fee is not None and row.fee_expected is not None:
             money.fees_expected = (money.fees_expected or ZERO) + row.fee_expected
+
+
+def _paid(row: Row) -> tuple[Decimal, Decimal]:
+    """What a row adds to the money that was paid there, and to the money that was completed here."""
+    if row.outcome is LineOutcome.DUPLICATE or row.kind == "refund":
+        return ZERO, ZERO
+    paid_there = row.status_there in _PAID
+    counts_here = row.status_here in _PAID and _counts_here(row, paid_there=paid_there)
+    return (row.there if paid_there else None) or ZERO, (row.here if counts_here else None) or ZERO
 
 
 def _counts_here(row: Row, *, paid_there: bool) -> bool:

@@ -10,14 +10,14 @@ import base64
 from hashlib import sha256
 from html import escape
 
-from schemas.report import Report
+from schemas.report import Money, Report, Sum
 from schemas.statements import LineOutcome
 from worker.reconciliation.report.amounts import taka
 from worker.reconciliation.report.chart import strips
 from worker.reconciliation.report.groups import day_table, groups
 from worker.reconciliation.report.outcome_words import WORDS_OF_OUTCOMES
 from worker.reconciliation.report.style import STYLE
-from worker.reconciliation.report.told import difference, headline, period, remarks, steps
+from worker.reconciliation.report.told import difference, headline, period, remarks, steps, too_young
 
 
 def _named(text: str) -> str:
@@ -90,10 +90,24 @@ def _money(report: Report) -> str:
 
 def _outcomes(report: Report) -> str:
     rows = "".join(_outcome(report, outcome) for outcome in WORDS_OF_OUTCOMES if outcome in report.sums)
-    head = '<th scope="col">Outcome</th><th scope="col" class="n">Rows</th><th scope="col" class="n">Money</th>'
+    names = ("Rows", "Paid there", "Completed here", "Difference")
+    head = "".join(f'<th scope="col" class="n">{name}</th>' for name in names)
+    young = too_young(report)
     return (
-        f'<h2>Outcomes</h2><table class="cards"><thead><tr>{head}<th scope="col">What happened next</th></tr></thead>'
-        f"<tbody>{rows}</tbody></table>"
+        f'<h2>Outcomes</h2><table class="cards"><thead><tr><th scope="col">Outcome</th>{head}'
+        f'<th scope="col">What happened next</th></tr></thead><tbody>{rows}</tbody>'
+        f'<tfoot><tr><th scope="row">All</th>{_cells(report.rows, report.money)}<td></td></tr></tfoot></table>'
+        + (f'<p class="young">{young}</p>' if young else "")
+    )
+
+
+def _cells(rows: int, sums: Money | Sum) -> str:
+    """The number of rows, and what they add to each side."""
+    return (
+        f'<td class="n" data-name="Rows">{rows:,}</td>'
+        f'<td class="n" data-name="Paid there">{taka(sums.there)}</td>'
+        f'<td class="n" data-name="Completed here">{taka(sums.here)}</td>'
+        f'<td class="n" data-name="Difference">{taka(sums.difference)}</td>'
     )
 
 
@@ -101,15 +115,14 @@ def _outcome(report: Report, outcome: LineOutcome) -> str:
     words, sum_ = WORDS_OF_OUTCOMES[outcome], report.sums[outcome]
     return (
         f'<tr><th scope="row" class="{words.tone}"><span class="mark" aria-hidden="true">{words.mark}</span> '
-        f'{words.title}</th><td class="n" data-name="Rows">{sum_.rows:,}</td>'
-        f'<td class="n" data-name="Money">{taka(sum_.money)}</td>'
+        f"{words.title}</th>{_cells(sum_.rows, sum_)}"
         f'<td data-name="Next"><span>{escape(" ".join(steps(report, outcome)))}</span></td></tr>'
     )
 
 
 def _days(report: Report) -> str:
-    if not report.days:
-        return ""
+    if len(report.days) < 2:
+        return ""  # the sums above are that day's
     return (
         f"<h2>Day by day</h2>{strips(report)}"
         f'<p class="small quiet">Each strip has a scale of its own. Days are those of {escape(report.about.zone)}; '

@@ -13,7 +13,7 @@ from schemas.report import Report, Row
 from schemas.statements import LineOutcome
 from worker.reconciliation.report.amounts import taka
 from worker.reconciliation.report.outcome_words import WORDS_OF_OUTCOMES
-from worker.reconciliation.report.told import difference, headline, period, remarks, steps
+from worker.reconciliation.report.told import difference, headline, period, remarks, steps, too_young
 from worker.terminal_text import print_line, printable_line
 
 FEW = 3
@@ -41,6 +41,8 @@ def print_report(console: Console, report: Report, *, few: int = FEW) -> None:
             _print_few(console, report, outcome, few, width)
     console.print()
     _print_money(console, report)
+    if young := too_young(report):
+        console.print(young, soft_wrap=True, highlight=False, markup=False)
     console.print(f"run {about.run}", soft_wrap=True, highlight=False, markup=False)
     for remark, rest in remarks(about):
         console.print(printable_line(Text(f"{remark} {rest}")), soft_wrap=True)

@@ -37,6 +37,23 @@ def period(about: ReportHeader) -> str:
     return f"{first:%-d %b %Y} to {last:%-d %b %Y}"
 
 
+def too_young(report: Report) -> str | None:
+    """The payments that stand in no sum, in one sentence; None without any."""
+    young = report.young
+    if not young.rows:
+        return None
+    count = "1 payment" if young.rows == 1 else f"{young.rows:,} payments"
+    return (
+        f"Beside them, {count} with {taka(young.here)} BDT completed here within {_hours(report.about.grace)} of the "
+        f"statement's end: too young to be missed, and in none of these sums."
+    )
+
+
+def _hours(seconds: float) -> str:
+    hours = seconds / 3600
+    return "1 hour" if hours == 1 else f"{hours:,.3g} hours"
+
+
 def difference(amount: Decimal) -> str:
     if not amount:
         return "both sides agree"
