@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 
 from aiohttp import web
 
@@ -12,6 +13,7 @@ from consumers.rules import Rules
 from schemas.wire import MAX_BODY
 from worker.api.auth import authenticate
 from worker.api.context import Api
+from worker.api.event_waiters import EventWaiters
 from worker.api.problems import problems
 from worker.api.routes import routes
 from worker.config import Config
@@ -39,6 +41,7 @@ def public_app(
     bus: ClaimPublisher,
     gateways: Gateways,
     waiters: PaymentWaiters,
+    event_waiters: EventWaiters,
     budgets: ByteBudgets,
     metrics: Metrics,
 ) -> web.Application:
@@ -49,6 +52,7 @@ def public_app(
         rules=rules,
         database=database,
         reads=ReadTurns(reading),
+        event_waiters=event_waiters,
         ledger=ledger,
         bus=bus,
         open_checkout=gateways.open,
@@ -59,7 +63,13 @@ def public_app(
     app = web.Application(client_max_size=MAX_BODY, middlewares=[problems, authenticate(api)])
     app.add_routes([*Returns(ingress).routes(), *Webhooks(ingress).routes(), *routes(api)])
     app.on_response_prepare.append(guarded(config.settings.public_url))
+    app.on_shutdown.append(partial(_end_waits, event_waiters))
     return app
+
+
+async def _end_waits(event_waiters: EventWaiters, _: web.Application) -> None:
+    """Answer the requests that wait for events, so that the end of the process does not wait for them."""
+    event_waiters.stop()
 
 
 @asynccontextmanager
