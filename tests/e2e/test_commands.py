@@ -393,7 +393,7 @@ async def test_a_resolution_needs_a_reason_and_a_payment_that_is_held_and_never_
     ended = await payproof_says(payproof, *decision)
     assert (ended.code, ended.lines[-2:]) == (
         0,
-        ["The shop will be told payment.completed, version 3.", f"{payment_id} is completed"],
+        ["payment.completed, version 3, will be delivered to the shop.", f"{payment_id} is completed"],
     )
     assert "  status: pending becomes completed" in ended.lines
     assert "  hold: unverifiable becomes nothing" in ended.lines

@@ -205,8 +205,8 @@ def _print_preview(shown: _Shown) -> None:
     Console(highlight=False).print(printable_line(Text(f"What differs: {shown.differs}")), soft_wrap=True)
     for one in found.changes:
         print(f"  {one.field}: {_said(one.before)} becomes {_said(one.after)}")
-    told = f"{found.event}, version {found.version}" if found.event is not None else "nothing"
-    print(f"The shop will be told {told}.")
+    event = f"{found.event}, version {found.version}," if found.event is not None else "Nothing"
+    print(f"{event} will be delivered to the shop.")
     if shown.two_people:
         print("Two people decide about this amount: this proposes it, and another person approves it in the console.")
 
