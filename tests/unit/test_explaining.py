@@ -282,6 +282,16 @@ def test_a_claim_is_told_with_whether_it_was_believed_and_why() -> None:
     ]
 
 
+def test_claims_are_named_that_the_archive_keeps() -> None:
+    told = alone(
+        claim(claim_id="c1"),
+        claim(claim_id="c2"),
+        claim(source="operator", claim_id="c3"),
+        claim(source="sweep", verdict="due", claim_id="c4"),
+    ).story[1:]
+    assert [(one.count, one.claim_ids) for one in told] == [(2, ("c1", "c2")), (1, ()), (1, ())]
+
+
 def test_the_eleventh_unsigned_claim_of_an_hour_is_told_to_be_too_many() -> None:
     drive = Drive()
     payment_id = at_once(drive.open())
