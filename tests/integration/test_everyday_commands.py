@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import re
 import stat
+import tomllib
 from base64 import b64decode
 from pathlib import Path
 
 import pytest
 
 from tests.commands import command, shop_command
+from tests.guide.source import ROOT
 from worker.cli.command_errors import WrongUsage
 from worker.cli.write_statement import write_map
 
@@ -112,3 +114,8 @@ async def test_errors_of_the_configuration_name_the_guides_section(tmp_path: Pat
     assert (told.code, told.err.splitlines()[-1]) == (2, 'see deploy/guide/operate.md, "Configuration"')
     code, _, err = await shop_command("doctor", PAYPROOF_LISTEN="nowhere")
     assert (code, err.splitlines()[-1]) == (2, 'see deploy/guide/operate.md, "Environment"')
+
+
+async def test_the_version_is_that_of_the_package(tmp_path: Path) -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    assert (await command("--version", cwd=tmp_path)).out.strip() == project["version"]
