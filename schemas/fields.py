@@ -24,6 +24,8 @@ _NO_CONTROLS_BUT_LINES = r"^[^\u0000-\u0008\u000b\u000c\u000e-\u001f\u007f-\u009
 _URL = r"^[Hh][Tt][Tt][Pp][Ss]?://[^@/?#\\\s]+([/?#].*)?$"
 _MONEY = r"^(0|[1-9][0-9]{0,11})(\.[0-9]{1,2}0*)?$"
 _MOMENT = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}(:[0-9]{2}(\.[0-9]{1,9})?)?(Z|[+-][0-9]{2}:[0-9]{2})$"
+_WAIT = r"^([0-9]{1,5})(ms|s|m)$"
+_UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0}
 
 
 class Kind(Protocol):
@@ -155,6 +157,23 @@ class Whole(Struct, frozen=True):
 
     def schema(self) -> dict[str, Any]:
         return {"type": "integer", "minimum": self.least, "maximum": self.most}
+
+
+class Wait(Struct, frozen=True):
+    """A duration of at most `most` seconds, such as `25s`. It is read into seconds."""
+
+    most: int
+
+    def read(self, value: Any) -> float:
+        match = re.fullmatch(_WAIT, _string(value), re.ASCII)
+        seconds = int(match[1]) * _UNITS[match[2]] if match else None
+        if seconds is None or seconds > self.most:
+            raise Unreadable(f"must be a duration such as 25s, of at most {self.most}s")
+        return seconds
+
+    def schema(self) -> dict[str, Any]:
+        about = f"How long to wait for news where there is none yet, at most {self.most}s; answered at once otherwise."
+        return {"type": "string", "pattern": _WAIT, "maxLength": 7, "examples": ["25s"], "description": about}
 
 
 class Moment(Struct, frozen=True):

@@ -13,7 +13,20 @@ from typing import Any
 
 from msgspec import Struct, field
 
-from schemas.fields import Address, Amount, Anything, Kind, Moment, Strings, Text, TypedEvidence, Whole, Word, words
+from schemas.fields import (
+    Address,
+    Amount,
+    Anything,
+    Kind,
+    Moment,
+    Strings,
+    Text,
+    TypedEvidence,
+    Wait,
+    Whole,
+    Word,
+    words,
+)
 from schemas.wire import Number, Unreadable
 from schemas.words import Hold, Status
 
@@ -21,6 +34,9 @@ LONGEST_LIFE = 30 * 86_400
 LONGEST_NAME = 100
 DEFAULT_PAGE = 50
 DEFAULT_EVENTS = 100
+LONGEST_WAIT = 60
+NEWEST = "newest"
+"""In place of a cursor of the log: begin behind its newest event."""
 
 
 class Wrong(Struct, frozen=True):
@@ -224,7 +240,13 @@ DELIVERIES_QUERY = Shape(
         Field(name="cursor", kind=_CURSOR),
     )
 )
-EVENTS_QUERY = Shape((Field(name="after", kind=_CURSOR), Field(name="limit", kind=Whole(1, 1000))))
+EVENTS_QUERY = Shape(
+    (
+        Field(name="after", kind=_CURSOR),
+        Field(name="limit", kind=Whole(1, 1000)),
+        Field(name="wait", kind=Wait(LONGEST_WAIT)),
+    )
+)
 
 
 def list_query(providers: Iterable[str]) -> Shape:

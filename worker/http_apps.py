@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 
 from aiohttp import web
 
@@ -13,6 +14,7 @@ from schemas.wire import MAX_BODY
 from worker.api.auth import authenticate
 from worker.api.context import Api
 from worker.api.entry import entry_routes
+from worker.api.event_waiters import EventWaiters
 from worker.api.problems import problems
 from worker.api.routes import routes
 from worker.config import Config
@@ -40,6 +42,7 @@ def public_app(
     bus: ClaimPublisher,
     gateways: Gateways,
     waiters: PaymentWaiters,
+    event_waiters: EventWaiters,
     budgets: ByteBudgets,
     metrics: Metrics,
 ) -> web.Application:
@@ -50,6 +53,7 @@ def public_app(
         rules=rules,
         database=database,
         reads=ReadTurns(reading),
+        event_waiters=event_waiters,
         ledger=ledger,
         bus=bus,
         open_checkout=gateways.open,
@@ -61,7 +65,13 @@ def public_app(
     own = [*routes(api), *entry_routes(config.settings.public_url)]
     app.add_routes([*Returns(ingress).routes(), *Webhooks(ingress).routes(), *own])
     app.on_response_prepare.append(guarded(config.settings.public_url))
+    app.on_shutdown.append(partial(_end_waits, event_waiters))
     return app
+
+
+async def _end_waits(event_waiters: EventWaiters, _: web.Application) -> None:
+    """Answer the requests that wait for events, so that the end of the process does not wait for them."""
+    event_waiters.stop()
 
 
 @asynccontextmanager

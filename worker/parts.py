@@ -14,6 +14,7 @@ from consumers.ports.bus import ClaimPublisher
 from consumers.rules import Rules
 from schemas.payments import Change, Payment
 from worker.amqp.rabbit_bus import RabbitBus
+from worker.api.event_waiters import EventWaiters
 from worker.broker import Broker, broker_of
 from worker.config import Config, rules_of
 from worker.config.operators import Operators
@@ -149,9 +150,11 @@ async def parts_of(
                 parts += _expected(shared)
                 budgets = ByteBudgets(shared.config.archive.max_size, shared.database.clock.now)
                 parts.append(ProcessPart("byte budgets", partial(budgets.run, shared.database)))
+                looking = EventWaiters(shared.database)
+                parts.append(ProcessPart("event waiters", looking.run, looking.stop, looking.on_wakeup))
                 public = public_app(
                     *(shared.config, shared.rules, shared.database, reading, ledger, shared.publisher, asking),
-                    *(shared.waiters, budgets, shared.metrics),
+                    *(shared.waiters, looking, budgets, shared.metrics),
                 )
             yield parts, public
         finally:

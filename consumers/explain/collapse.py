@@ -18,8 +18,8 @@ FEWEST_ROUNDS = 3
 class TimelineLine(Struct, frozen=True, kw_only=True):
     """A line of the timeline, for something that happened `count` times from `at` to `last_at`.
 
-    Lines with equal keys say the same. `seconds`: how long the gateway took, at most; it is written between `before`
-    and `after`.
+    Lines with equal keys say the same. `claim_ids`: the claims that the line tells of, in order. `seconds`: how long
+    the gateway took, at most; it is written between `before` and `after`.
     """
 
     at: datetime
@@ -30,6 +30,7 @@ class TimelineLine(Struct, frozen=True, kw_only=True):
     seconds: float | None = None
     count: int = 1
     key: tuple[object, ...] = ()
+    claim_ids: tuple[str, ...] = ()
 
     @property
     def words(self) -> str:
@@ -75,4 +76,5 @@ def _as_one(same: Sequence[TimelineLine]) -> TimelineLine:
         last_at=max(one.last_at for one in same),
         count=sum(one.count for one in same),
         seconds=max(seconds, default=None),
+        claim_ids=tuple(claim_id for one in same for claim_id in one.claim_ids),
     )

@@ -167,7 +167,7 @@ def where_it_stands(payment: Payment) -> str:
     late = ", late" if payment.late else ""
     if payment.hold is not None:
         others = f" (also: {', '.join(payment.holds[1:])})" if payment.holds[1:] else ""
-        silence = "; the shop is told nothing more until a person resolves it" if payment.held_for_money else ""
+        silence = "; nothing more is delivered to the shop until a person resolves it" if payment.held_for_money else ""
         return f"It stands at {payment.status}{late}, held as {payment.hold}{others}{silence}."
     paid = f", transaction {payment.transaction_id}" if payment.transaction_id else ""
     return f"It stands at {payment.status}{late}{paid}; version {payment.version}."

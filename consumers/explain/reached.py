@@ -45,7 +45,7 @@ def delivery_sentence(entries: Sequence[Entry], receivers: Sequence[Receiver]) -
     """The newest event of the payment and which endpoints have it, in a sentence."""
     events = [entry for entry in entries if entry.kind is EntryKind.EVENT]
     if not events:
-        return "The shop was told nothing yet."
+        return "Nothing was written to the shop's log yet."
     newest = events[-1]
     written = f"The shop's log has {newest.data['type']} since {_time(newest.at)}"
     if not receivers:

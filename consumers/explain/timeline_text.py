@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from datetime import timedelta
 
+from msgspec.structs import replace
+
 from consumers.apply_claim import TOO_MANY
 from consumers.explain.answer_text import answer_line, candidate_asked, masked, row_line
 from consumers.explain.collapse import TimelineLine, timeline_line
@@ -65,8 +67,10 @@ def timeline_lines(
         data = entry.data
         match entry.kind:
             case EntryKind.CLAIM:
-                if data["source"] != Source.SWEEP:
+                if data["source"] == Source.OPERATOR:
                     yield _claim(entry)
+                elif data["source"] != Source.SWEEP:
+                    yield replace(_claim(entry), claim_ids=(str(data["claim_id"]),) if "claim_id" in data else ())
                 elif not _asked_next(entries[:cut] if place < cut else entries, place, cut=place < cut):
                     words = "Our schedule said that it was time, and nothing could be asked just then."
                     yield timeline_line(entry.at, entry.kind, words)

@@ -393,7 +393,7 @@ async def test_a_resolution_needs_a_reason_and_a_payment_that_is_held_and_never_
     ended = await payproof_says(payproof, *decision)
     assert (ended.code, ended.lines[-2:]) == (
         0,
-        ["The shop will be told payment.completed, version 3.", f"{payment_id} is completed"],
+        ["payment.completed, version 3, will be delivered to the shop.", f"{payment_id} is completed"],
     )
     assert "  status: pending becomes completed" in ended.lines
     assert "  hold: unverifiable becomes nothing" in ended.lines
@@ -602,7 +602,10 @@ async def test_explain_tells_the_story_in_sentences_one_a_line(payproof: Payproo
     assert "as the gateway itself said at " in story[0]
     assert " The shop's log has payment.completed since " in story[0]
     assert story[1].startswith("The shop asked for ")
-    assert "A browser that came back said success. Anyone could have sent it, so we ask the gateway." in story
+    said = "A browser that came back said success. Anyone could have sent it, so we ask the gateway. (claim "
+    (claim,) = [line.removeprefix(said).rstrip(")") for line in story if line.startswith(said)]
+    shown = await payproof_says(payproof, "archive", "show", claim)
+    assert (shown.code, json.loads(shown.out)["id"]) == (0, claim)
     assert any(line.startswith("We asked the gateway to take the money (Execute) because of a claim") for line in story)
     assert any(line.startswith("Decided: pending rose to completed. The rule: ") for line in story)
     assert story[-1] == "Next: nothing; it is settled."
@@ -637,6 +640,7 @@ async def test_explain_tells_the_same_as_data(payproof: Payproof) -> None:
     assert told["evidence"]["hold"] == "unverifiable"
     assert told["summary"].startswith("Not proven: ")
     assert {"claim", "decision", "event", "opening"} <= {line["kind"] for line in told["story"]}
+    assert all("claims" not in line or line["kind"] == "claim" for line in told["story"])
     assert told["next"][0] == {"at": None, "words": "a person resolves it (payproof payments resolve)"}
 
 

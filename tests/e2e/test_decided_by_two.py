@@ -50,7 +50,7 @@ async def test_the_command_proposes_and_the_running_service_applies_what_another
     assert [line.startswith("What differs: The last claim of success came at ") for line in ended.lines].count(
         True
     ) == 1
-    assert "The shop will be told payment.completed, version 3." in ended.lines
+    assert "payment.completed, version 3, will be delivered to the shop." in ended.lines
     assert ended.lines[-2].startswith("Two people decide about this amount: this proposes it")
     assert ended.lines[-1].startswith(f"{payment_id} stays held: proposed as prop_")
     (waiting,) = [json.loads(line) for line in (await payproof_says(payproof, "payments", "proposals", "--json")).lines]

@@ -6,13 +6,14 @@ import asyncio
 import fcntl
 import json
 import os
+import pty
 import select
 import signal
 import sys
 
 import pytest
 
-from tests.commands import SECONDS, started
+from tests.commands import ENVIRONMENT, SECONDS, started
 from tests.e2e.buyers import Payproof, payproof_says
 from tests.processes import until
 
@@ -80,6 +81,29 @@ async def test_ctrl_c_ends_it_quietly_in_the_middle_of_a_write_that_nobody_reads
         assert await tail.stderr.read() == b""
     finally:
         os.close(reads)
+        if tail.returncode is None:
+            tail.kill()
+            await tail.wait()
+
+
+async def test_at_a_terminal_it_says_that_it_follows_and_how_to_end_it(payproof: Payproof) -> None:
+    terminal, its_end = pty.openpty()
+    tail = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-P", "-m", "worker.cli", "events", "tail"),
+        cwd=payproof.system.place,
+        env={**ENVIRONMENT, **payproof.system.settings},
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.DEVNULL,
+        stderr=its_end,
+    )
+    os.close(its_end)
+    try:
+        await until(lambda: _readable(terminal), what="its first words", seconds=SECONDS)
+        assert b"follows the log" in os.read(terminal, PAGE)
+        tail.send_signal(signal.SIGINT)
+        assert await asyncio.wait_for(tail.wait(), SECONDS) == 130
+    finally:
+        os.close(terminal)
         if tail.returncode is None:
             tail.kill()
             await tail.wait()

@@ -9,6 +9,7 @@ from aiohttp import web
 from msgspec.structs import replace
 
 from tests.integration.shops import RULES
+from worker.api.event_waiters import EventWaiters
 from worker.config import Config
 from worker.http_apps import public_app
 from worker.ingress.byte_budgets import ByteBudgets
@@ -22,10 +23,17 @@ from worker.verify.gateways import gateways
 
 
 @asynccontextmanager
-async def application(database: Database, config: Config) -> AsyncIterator[web.Application]:
+async def application(
+    database: Database, config: Config, event_waiters: EventWaiters | None = None
+) -> AsyncIterator[web.Application]:
     rules = replace(RULES, public_url=config.settings.public_url)
     async with gateways(PostgresTokens(database)) as asking:
         yield public_app(
             *(config, rules, database, database, PostgresLedger(database), PostgresBus(database), asking),
-            *(PaymentWaiters(), ByteBudgets(10**9, database.clock.now), Metrics()),
+            *(
+                PaymentWaiters(),
+                event_waiters or EventWaiters(database),
+                ByteBudgets(10**9, database.clock.now),
+                Metrics(),
+            ),
         )

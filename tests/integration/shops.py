@@ -29,6 +29,7 @@ from schemas.words import Scope, Status
 from tests.fakes.checkout import FakeCheckout
 from worker.api.auth import authenticate
 from worker.api.context import Api
+from worker.api.event_waiters import EventWaiters
 from worker.api.problems import problems
 from worker.api.routes import routes
 from worker.config import ApiKey, Config, Merchant, Settings
@@ -204,6 +205,7 @@ async def serving(database: Database, *, bus: Bus | None = None, **changes: Any)
         "rules": RULES,
         "database": database,
         "reads": ReadTurns(database),
+        "event_waiters": EventWaiters(database),
         "ledger": PostgresLedger(database),
         "bus": bus or PostgresBus(database),
         "open_checkout": checkout,

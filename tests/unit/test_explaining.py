@@ -216,7 +216,7 @@ def test_every_hold_says_why_what_to_do_by_which_rule_and_who_lifts_it(hold: Hol
     assert hold in OF_HOLDS
     assert f"is held as {hold}" in explanation.summary
     assert f"It stands at pending, held as {hold}" in explanation.standing
-    assert ("told nothing more" in explanation.standing) is not hold.waiting
+    assert ("nothing more is delivered" in explanation.standing) is not hold.waiting
     assert ("a later answer lifts" in plans(explanation)[0]) is hold.waiting
     assert "payproof payments resolve" in plans(explanation)[0]
 
@@ -280,6 +280,16 @@ def test_a_claim_is_told_with_whether_it_was_believed_and_why() -> None:
         ),
         "Our schedule said that it was time, and nothing could be asked just then.",
     ]
+
+
+def test_claims_are_named_that_the_archive_keeps() -> None:
+    told = alone(
+        claim(claim_id="c1"),
+        claim(claim_id="c2"),
+        claim(source="operator", claim_id="c3"),
+        claim(source="sweep", verdict="due", claim_id="c4"),
+    ).story[1:]
+    assert [(one.count, one.claim_ids) for one in told] == [(2, ("c1", "c2")), (1, ()), (1, ())]
 
 
 def test_the_eleventh_unsigned_claim_of_an_hour_is_told_to_be_too_many() -> None:
@@ -682,7 +692,7 @@ def test_an_endpoint_that_was_sent_nothing_yet_says_so() -> None:
 
 
 def test_of_what_was_never_written_the_shop_was_told_nothing() -> None:
-    assert alone().summary.endswith(" The shop was told nothing yet.")
+    assert alone().summary.endswith(" Nothing was written to the shop's log yet.")
 
 
 def test_where_every_endpoint_has_it_the_shop_was_told_and_it_is_settled() -> None:

@@ -6,6 +6,7 @@ import asyncio
 import io
 import json
 import logging
+import re
 import sys
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
@@ -302,3 +303,14 @@ def test_the_console_shows_the_same_for_eyes(lines: Lines) -> None:
     assert "ValueError\n" in stream.getvalue()
     assert LEAK not in stream.getvalue()
     assert lines() == []
+
+
+def test_at_a_terminal_a_line_has_a_short_time_its_fields_in_order_and_no_brackets() -> None:
+    stream = io.StringIO()
+    logs.configure("console", stream=stream)
+    structlog.get_logger().info("process.ready", roles=["consume", "deliver"], listen="127.0.0.1:8080", console=None)
+    said = stream.getvalue()
+    assert re.match(r"[0-9]{2}:[0-9]{2}:[0-9]{2} \[info +\] process\.ready +", said)
+    assert said.rstrip().endswith("listen=127.0.0.1:8080")
+    assert re.search(r"roles='?consume, deliver'? listen=", said)
+    assert "console" not in said

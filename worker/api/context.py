@@ -12,6 +12,7 @@ from consumers.account import Account
 from consumers.ports.bus import ClaimPublisher
 from consumers.ports.openings import Opening, OpeningOutcome
 from consumers.rules import Rules
+from worker.api.event_waiters import EventWaiters
 from worker.config import Config
 from worker.postgres.database import Database
 from worker.postgres.ledger.postgres_ledger import PostgresLedger
@@ -31,6 +32,7 @@ class Api(Struct, frozen=True, kw_only=True):
     rules: Rules
     database: Database
     reads: ReadTurns
+    event_waiters: EventWaiters
     ledger: PostgresLedger
     bus: ClaimPublisher
     open_checkout: Callable[[Account, Opening], Awaitable[OpeningOutcome]]

@@ -146,10 +146,14 @@ OPERATIONS = (
         path="/v1/events",
         name="listEvents",
         scope=Scope.EVENTS,
-        summary="Your own events, oldest first",
+        summary="Your own events, oldest first, after a cursor or `newest`; with `wait` it waits for news",
         answer=EventPage,
         query=EVENTS_QUERY,
-        problems={410: "The cursor is older than what is kept.", 422: "A parameter is unknown, repeated or wrong."},
+        problems={
+            410: "The cursor is older than what is kept.",
+            422: "A parameter is unknown, repeated or wrong.",
+            429: "Too many requests of yours wait for events, or too many wrong keys came from this address.",
+        },
     ),
     Operation(
         method="get",

@@ -6,7 +6,9 @@ An event is sent as the bytes that were written with it, never serialised again.
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Sequence
+from contextlib import nullcontext
 from datetime import datetime
 
 from aiohttp import web
@@ -14,14 +16,24 @@ from msgspec import Struct
 
 from consumers.providers import PROVIDERS
 from schemas.payments import Payment, view
-from schemas.requests import DEFAULT_EVENTS, EVENTS_QUERY, ListQuery, Wrong, list_query
+from schemas.requests import DEFAULT_EVENTS, EVENTS_QUERY, NEWEST, ListQuery, Wrong, list_query
 from schemas.responses import PaymentPage
 from schemas.shown import PAYMENT_ID
 from worker.api.auth import merchant_of
 from worker.api.bodies import read_query
 from worker.api.context import Api
 from worker.api.cursors import no_cursor, read_cursor, read_micros, written_cursor, written_micros
-from worker.api.problems import ApiReply, Problem, invalid, json_reply, no_such_payment, past_payment, unavailable
+from worker.api.event_waiters import EventWaiter
+from worker.api.problems import (
+    RETRY_AFTER,
+    ApiReply,
+    Problem,
+    invalid,
+    json_reply,
+    no_such_payment,
+    past_payment,
+    unavailable,
+)
 from worker.api.streaming import send_entries
 from worker.postgres.database import Database
 from worker.postgres.events import event_log as log
@@ -30,10 +42,13 @@ from worker.postgres.past_payments import deleted_at
 from worker.postgres.reads.read_turns import ReadTooLong
 from worker.postgres.reads.reading import Position, read_payment, read_whole_page
 from worker.postgres.reads.timeline import timeline_pages
+from worker.runtime.clock import set_within
 
 LIST_QUERY = list_query(sorted(PROVIDERS))
 LIST_SECONDS = 2.0
 """So long a page of payments is looked for, where few of very many match."""
+LOOK_FOR_CLIENT_SECONDS = 1.0
+"""How often it is seen whether a client that waits for events is still there."""
 
 
 async def payment_of_path(database: Database, request: web.Request) -> Payment:
@@ -101,17 +116,61 @@ class PaymentReads:
     async def events(self, request: web.Request) -> web.Response:
         merchant = merchant_of(request).id
         found = read_query(EVENTS_QUERY, request)
-        limit = found.get("limit", DEFAULT_EVENTS)
-        cursor = _events_cursor(found["after"], merchant) if "after" in found else EventsCursor(0, begun=True)
+        limit, seconds = found.get("limit", DEFAULT_EVENTS), found.get("wait", 0.0)
+        cursor = await self._begin(found.get("after"), merchant)
+        waiters = self._api.event_waiters
+        full = seconds > 0 and waiters.full(merchant)
+        with nullcontext() if seconds <= 0 or full else waiters.of(merchant, cursor.place) as waiter:
+            page = await self._events(merchant, cursor, limit)
+            if page.events or seconds <= 0:
+                return page.response()
+            if waiter is None:
+                raise Problem(
+                    429, "too_many_waiting", "too many requests of yours wait for events", retry_after=RETRY_AFTER
+                )
+            if not await _news(request, waiter, seconds):
+                return page.response()
+        return (await self._events(merchant, cursor, limit)).response()
+
+    async def _begin(self, after: str | None, merchant: str) -> EventsCursor:
+        """The cursor that the query means. Raises Problem."""
+        if after is None:
+            return EventsCursor(0, begun=True)
+        if after != NEWEST:
+            return _events_cursor(after, merchant)
+        place = await log.newest_position(self._api.database, merchant)
+        return EventsCursor(max(place, (await log_floor(self._api.database, merchant)).place))
+
+    async def _events(self, merchant: str, cursor: EventsCursor, limit: int) -> LogReply:
+        """The page behind this cursor. Raises Problem where events after the cursor are gone."""
         rows = await log.read(self._api.reads.of(merchant, "events"), merchant, cursor.place, limit)
         floor = (await log_floor(self._api.database, merchant)).place
         if cursor.place < floor and not cursor.begun:
             raise Problem(
                 410, "cursor_expired", "events after this cursor are gone; begin without `after`", field="after"
             )
-        following = _written_cursor(merchant, cursor.after([row["place"] for row in rows], limit, floor))
-        bodies = b",".join(row["body"] for row in rows)
-        return ApiReply(status=200, body=b'{"events":[%b],"next":"%b"}' % (bodies, following.encode())).response()
+        following = cursor.after([row["place"] for row in rows], limit, floor)
+        return LogReply([row["body"] for row in rows], _written_cursor(merchant, following))
+
+
+class LogReply(Struct, frozen=True):
+    """A page of the log: events as they were written, and the cursor behind them."""
+
+    events: list[bytes]
+    following: str
+
+    def response(self) -> web.Response:
+        body = b'{"events":[%b],"next":"%b"}' % (b",".join(self.events), self.following.encode())
+        return ApiReply(status=200, body=body).response()
+
+
+async def _news(request: web.Request, waiter: EventWaiter, seconds: float) -> bool:
+    """Wait for news, at most so many seconds, and no longer than the client. aiohttp tells nobody that it hung up."""
+    ends = time.monotonic() + seconds
+    while (left := ends - time.monotonic()) > 0 and request.transport is not None:
+        if await set_within(waiter.news, min(left, LOOK_FOR_CLIENT_SECONDS)):
+            return True
+    return False
 
 
 def _cursor(opened_at: datetime, payment_id: str) -> str:

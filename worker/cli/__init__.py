@@ -11,7 +11,7 @@ import sys
 from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from cyclopts import App, CycloptsError, Parameter
 from rich.console import Console
@@ -26,6 +26,7 @@ from worker.cli.explain_command import explain
 from worker.cli.find_command import find
 from worker.cli.gateways_command import gateways
 from worker.cli.held_command import held
+from worker.cli.listen_command import listen
 from worker.cli.operator_command import operator
 from worker.cli.payment_commands import payments
 from worker.cli.reconcile import reconcile
@@ -44,6 +45,7 @@ app.command(events)
 app.command(explain)
 app.command(find)
 app.command(held)
+app.command(listen)
 app.command(gateways)
 app.command(audit)
 app.command(dead)
@@ -119,11 +121,19 @@ def migrate(*, restored: bool = False) -> int:
 
 
 @app.command
-def key(*, archive: bool = False) -> int:
-    """Print a new API key, and the table with its hash; --archive: a new key for the archive. Nothing is stored."""
+def key(*, archive: bool = False, webhook: bool = False) -> int:
+    """Print a new API key, and the table with its hash. Nothing is stored.
+
+    --archive: a new key for the archive. --webhook: a new secret that signs webhooks and returns.
+    """
     from worker.config import keys
     from worker.runtime import encryption
 
+    if archive and webhook:
+        raise WrongUsage("--webhook: is not for --archive")
+    if webhook:
+        print(keys.new_webhook_secret())
+        return DONE
     if archive:
         print(encryption.new_archive_key())
         return DONE
@@ -137,14 +147,24 @@ def key(*, archive: bool = False) -> int:
 
 
 @app.command
-def doctor(*, roles: Roles = None) -> int:
-    """Check the configuration, the broker, the database and each account's gateway, in plain words.
+def doctor(*, roles: Roles = None, webhooks: bool = False) -> int:
+    """Check the configuration, the broker, the database, each account's gateway and each webhook endpoint, in words.
 
-    --roles, in a process's own place: with the secrets that these roles use, and no others.
+    --roles, in a process's own place: with the secrets that these roles use, and no others. --webhooks sends each
+    endpoint a signed test event.
     """
     from worker.cli.doctor import examine
 
-    return DONE if examine(_chosen(roles)) else DID_NOT_HOLD
+    if webhooks and "deliver" not in _chosen(roles):
+        raise WrongUsage("--webhooks: is for the role deliver")
+    return DONE if examine(_chosen(roles), webhooks=webhooks) else DID_NOT_HOLD
+
+
+@app.command
+def completion(shell: Literal["bash", "zsh", "fish"], /) -> int:
+    """Print the completion for a shell, such as: payproof completion bash > ~/.bash_completion.d/payproof."""
+    print(app.generate_completion(shell=shell))
+    return DONE
 
 
 @app.command

@@ -46,7 +46,9 @@ def explain_failure(error: BaseException, console: Console) -> int:
         case BrokenPipeError():  # the reader of our output has read enough, as `head` has
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             return 1
-        case ConfigError() | WrongPooler() | BrokerRefusedError() | TopologyError():
+        case ConfigError():
+            why, code = "\n".join([str(error), *_sections(error)]), 2
+        case WrongPooler() | BrokerRefusedError() | TopologyError():
             why, code = str(error), 2
         case WrongUsage() | SecretElsewhere():
             why, code = str(error), 2
@@ -62,6 +64,13 @@ def explain_failure(error: BaseException, console: Console) -> int:
             why, code = f"the database cannot be reached ({error_name(error)})", 1
     console.print(why, markup=False, highlight=False, soft_wrap=True)
     return code
+
+
+def _sections(error: ConfigError) -> list[str]:
+    """Where the guide explains the keys and variables with problems."""
+    variables = [one.path.startswith("PAYPROOF_") for one in error.problems]
+    sections = (("Configuration", not all(variables)), ("Environment", any(variables)))
+    return [f'see deploy/guide/operate.md, "{name}"' for name, found in sections if found]
 
 
 def only_failure(group: BaseExceptionGroup[BaseException]) -> BaseException | None:

@@ -18,6 +18,7 @@ from worker.amqp.diagnose import diagnose as diagnose_broker
 from worker.cli.configured import configuration
 from worker.config import Config
 from worker.ops.doctor.address import public_url
+from worker.ops.doctor.endpoint_check import endpoint_findings
 from worker.ops.doctor.findings import (
     Finding,
     broker_findings,
@@ -28,6 +29,7 @@ from worker.ops.doctor.findings import (
 )
 from worker.ops.doctor.gateway_check import NewTokens, examine_gateway
 from worker.ops.doctor.installation import inspect_installation
+from worker.ops.doctor.opening_needs import development_findings, opening_findings
 from worker.ops.doctor.transport import transport_findings
 from worker.postgres.database import Database
 from worker.postgres.server.dbmate import MigrationError
@@ -41,14 +43,17 @@ from worker.verify.gateways import gateways
 _STYLES = {"ok": "green", "!!": "yellow", "no": "red"}
 
 
-def examine(roles: Collection[str]) -> bool:
-    """Print a line for each finding about a process of these roles. Returns whether none of them is wrong."""
-    return asyncio.run(_examine(configuration(roles), roles, Console(highlight=False)))
+def examine(roles: Collection[str], *, webhooks: bool = False) -> bool:
+    """Print a line for each finding about a process of these roles. Returns whether none of them is wrong.
+
+    `webhooks`: each endpoint is sent a signed test event.
+    """
+    return asyncio.run(_examine(configuration(roles), roles, Console(highlight=False), webhooks=webhooks))
 
 
-async def _examine(config: Config, roles: Collection[str], console: Console) -> bool:
+async def _examine(config: Config, roles: Collection[str], console: Console, *, webhooks: bool) -> bool:
     well = True
-    async for found in _findings(config, roles):
+    async for found in _findings(config, roles, webhooks=webhooks):
         well &= found.mark != "no"
         to_do = f"; {found.to_do}" if found.to_do else ""
         words = Text.assemble((found.subject, "bold"), f": {found.words}{to_do}")
@@ -56,9 +61,11 @@ async def _examine(config: Config, roles: Collection[str], console: Console) -> 
     return well
 
 
-async def _findings(config: Config, roles: Collection[str]) -> AsyncIterator[Finding]:
+async def _findings(config: Config, roles: Collection[str], *, webhooks: bool) -> AsyncIterator[Finding]:
     yield Finding("ok", "configuration", f"merchants: {len(config.merchants)}, accounts: {len(config.accounts)}")
-    configured = (key_findings, secret_findings, console_findings, file_findings)
+    configured = (
+        *(key_findings, secret_findings, development_findings, console_findings, file_findings, opening_findings),
+    )
     for found in (one for findings in configured for one in findings(config)):
         yield found
     yield await public_url(config)
@@ -66,6 +73,9 @@ async def _findings(config: Config, roles: Collection[str]) -> AsyncIterator[Fin
         from worker.console.oidc_doctor import provider_findings  # its packages are an extra
 
         for found in await provider_findings(config.console.oidc):
+            yield found
+    if "deliver" in roles:
+        async for found in endpoint_findings(config, send=webhooks):
             yield found
     if config.settings.amqp_url is not None:
         names = {account.provider.name for account in config.accounts}

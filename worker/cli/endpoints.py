@@ -54,7 +54,7 @@ def print_endpoints(
     for endpoint in configured:
         one = known.get(endpoint.id)
         if one is None:
-            state = "new: told of what happens once a `payproof serve` saw it"
+            state = "new: gets what happens once a `payproof serve` saw it"
             rows.append((endpoint.label, endpoint.merchant, "0", "0", "never", state, endpoint.url))
         else:
             rows.append((endpoint.label, *_row(one, state_of(one, now, listed), now)[1:-1], endpoint.url))
@@ -81,7 +81,9 @@ def state_of(one: EndpointOverview, now: datetime, listed: ListOptions = LISTED)
     if health.probing:
         wait = f"in {lasted(health.shut_until - now)}" if health.shut_until and health.shut_until > now else "now"
         return f"shut after {health.failures} failures in a row; one delivery tries it {wait}"
-    return f"open, {health.failures} failures in a row" if health.failures else "open"
+    if health.failures:
+        return f"open, {health.failures} failures in a row" if health.failures > 1 else "open, 1 failure"
+    return "open"
 
 
 def print_moved(old: Orphan, new: Endpoint, moved: MovedDeliveries) -> None:

@@ -38,9 +38,12 @@ def tail(
         str | None,
         Parameter(help="Begin with events from a time on, or so long ago: 2026-11-20, 2h. Without, with the next one."),
     ] = None,
-    follow: bool = True,
+    follow: Annotated[bool, Parameter(help="Wait for new events until Ctrl-C, or end behind the newest.")] = True,
 ) -> int:
-    """Print events in the log's order, from --since on or from now, until Ctrl-C; --no-follow ends with the newest."""
+    """Print events in the log's order, from --since on or from now, and follow the log until Ctrl-C.
+
+    --no-follow ends by itself, behind the newest event.
+    """
     from worker.cli.configured import configuration, merchant_meant
     from worker.postgres.events.event_log import newest_position, position_before
     from worker.postgres.events.old_events import log_floor, missing_since
@@ -61,6 +64,8 @@ def tail(
                 after = await position_before(database, whose, moment)
                 if words := missing_since(await log_floor(database, whose), moment):
                     print(words, file=sys.stderr)
+            if follow and sys.stderr.isatty():
+                print("follows the log: each new event is printed as it comes; Ctrl-C ends it", file=sys.stderr)
             await _print(database, whose, after, interrupt, follow=follow)
 
     try:

@@ -23,6 +23,10 @@ if TYPE_CHECKING:
     from schemas.payments import Payment
 
 
+MOST_CLAIMS = 3
+"""So many claims of a line are named; --json names all."""
+
+
 def explain(
     payment: Annotated[str, Parameter(help="Its id or reference, or its order's, session's or transaction's id.")],
     *,
@@ -82,9 +86,13 @@ def _print(snapshot: PaymentSnapshot, told: Explanation) -> None:
 
 
 def _words(line: TimelineLine) -> str:
-    if line.count == 1:
-        return line.words
-    return f"{line.words} ({line.count:,} times, the last at {line.last_at:%Y-%m-%d %H:%M:%SZ})"
+    several = f"; {line.count:,} times, the last at {line.last_at:%Y-%m-%d %H:%M:%SZ}" if line.count > 1 else ""
+    claims = ""
+    if line.claim_ids:
+        more = f" and {len(line.claim_ids) - MOST_CLAIMS} more" if len(line.claim_ids) > MOST_CLAIMS else ""
+        claims = f"; claim {', '.join(line.claim_ids[:MOST_CLAIMS])}{more}"
+    noted = (several + claims).removeprefix("; ")
+    return f"{line.words} ({noted})" if noted else line.words
 
 
 def _document(snapshot: PaymentSnapshot, told: Explanation) -> dict[str, Any]:
@@ -96,6 +104,7 @@ def _document(snapshot: PaymentSnapshot, told: Explanation) -> dict[str, Any]:
         "evidence": told.evidence,
         "story": [
             {"at": one.at, "last_at": one.last_at, "count": one.count, "kind": one.kind, "words": one.words}
+            | ({"claims": one.claim_ids} if one.claim_ids else {})
             for one in told.story
         ],
         "standing": told.standing,

@@ -5,6 +5,7 @@ The proposal alone is on stdout, to be appended to a configuration. The rows, fo
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Mapping, Sequence
 from itertools import islice
@@ -17,6 +18,8 @@ from rich.text import Text
 
 from schemas.statements import Line, StatementMap, Unread
 from worker.cli.command_errors import WrongUsage
+from worker.cli.write_statement import write_map
+from worker.config.environment import config_path
 from worker.reconciliation.report.amounts import plain_amount
 from worker.reconciliation.statements import (
     Look,
@@ -35,10 +38,11 @@ ROWS = 5
 LONGEST = 60
 
 
-def print_guess(path: Path) -> int:
+def print_guess(path: Path, account: str | None = None) -> int:
     """Print both. Returns 0 where a whole map could be proposed, else 1.
 
-    Raises WrongUsage for a file that cannot be read.
+    With an account, a whole map is put into the configuration below it. Raises WrongUsage for a file that cannot be
+    read, and for a configuration that cannot be changed.
     """
     console = Console(stderr=True, highlight=False)
     try:
@@ -52,6 +56,10 @@ def print_guess(path: Path) -> int:
             console.print("The table lacks what is needed to read rows; complete it by hand.")
             return 1
         _print_rows(console, statement, seen, proposal.map)
+        if account is not None:
+            config = config_path(os.environ)
+            write_map(config, account, as_toml(proposal))
+            console.print(f"The map is in {config}, below {account}; see how it does: add --dry-run, without --guess.")
     except StatementError as error:
         raise WrongUsage(f"{path}: {error}") from None
     return 0

@@ -37,6 +37,9 @@ def run(
     to: Annotated[str | None, Parameter(name="--to", help="Last day covered, or the time that ends it.")] = None,
     dry_run: Annotated[bool, Parameter(help="Judge every row and change nothing.", negative="")] = False,
     guess: Annotated[bool, Parameter(help="Propose how to read the file, and stop.", negative="")] = False,
+    write: Annotated[
+        bool, Parameter(help="With --guess: put the map into the configuration, below --account.", negative="")
+    ] = False,
     however_many: Annotated[bool, Parameter(help="Follow up even where most of the rows differ.", negative="")] = False,
     csv: Csv = None,
     html: Html = None,
@@ -47,7 +50,11 @@ def run(
 
         if statement is None:
             raise WrongUsage("--guess needs --statement")
-        return print_guess(statement)
+        if write and account is None:
+            raise WrongUsage("--write: needs --account")
+        return print_guess(statement, account if write else None)
+    if write:
+        raise WrongUsage("--write: is for --guess")
     if account is None:
         raise WrongUsage("--account: is needed")
 

@@ -210,8 +210,8 @@ def _print_preview(shown: _Shown) -> None:
     for one in found.changes:
         of = f" of {payment.amount:.2f}" if one.field == "accepted_amount" and one.after else ""
         print(f"  {one.field}: {_said(one.before)} becomes {_said(one.after)}{of}")
-    told = f"{found.event}, version {found.version}" if found.event is not None else "nothing"
-    print(f"The shop will be told {told}.")
+    event = f"{found.event}, version {found.version}," if found.event is not None else "Nothing"
+    print(f"{event} will be delivered to the shop.")
     if shown.two_people:
         print("Two people decide about this amount: this proposes it, and another person approves it in the console.")
 

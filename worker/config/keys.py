@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 import secrets
+from base64 import b64encode
 from hashlib import sha256
 
 from schemas.secret import Secret
@@ -26,6 +27,11 @@ may = ["open", "read", "verify", "events"]"""
 
 def new_api_key() -> str:
     return secrets.token_urlsafe(RANDOM_BYTES)
+
+
+def new_webhook_secret() -> str:
+    """`whsec_` and the base64 of random bytes, as Standard Webhooks has it."""
+    return "whsec_" + b64encode(secrets.token_bytes(RANDOM_BYTES)).decode()
 
 
 def hashed(key: str) -> str:

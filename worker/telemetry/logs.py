@@ -44,20 +44,28 @@ _CREDENTIALS = re.compile(r"(?<=://)[^/\s@]*@")
 
 
 def configure(kind: Literal["json", "console"], *, stream: TextIO | None = None) -> None:
-    """Set up structlog, standard logging and the log of a crash, for this process. May be called again."""
+    """Set up structlog, standard logging and the log of a crash, for this process. May be called again.
+
+    `json` is one object a line, with times in UTC. `console` is for a person at a terminal, with this machine's times.
+    """
     out = stream or sys.stderr
     shown: Processor = (
         structlog.processors.JSONRenderer(_json)
         if kind == "json"
-        else structlog.dev.ConsoleRenderer(colors=out.isatty(), exception_formatter=structlog.dev.plain_traceback)
+        else structlog.dev.ConsoleRenderer(
+            colors=out.isatty(), sort_keys=False, exception_formatter=structlog.dev.plain_traceback
+        )
     )
     structlog.configure(
         processors=[
             structlog.contextvars.merge_contextvars,
             structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.processors.TimeStamper(fmt="iso", utc=True)
+            if kind == "json"
+            else structlog.processors.TimeStamper(fmt="%H:%M:%S", utc=False),
             _trace,
             _guard,
+            *([] if kind == "json" else [_for_a_person]),
             shown,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
@@ -128,6 +136,15 @@ def _guard(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
     if exception is not None:
         kept["exception"] = exception
     return kept
+
+
+def _for_a_person(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
+    """Lists without brackets and quotes, and nothing of what is empty."""
+    return {
+        key: ", ".join(map(str, value)) if isinstance(value, list) else value
+        for key, value in event.items()
+        if value is not None and value != []
+    }
 
 
 @lru_cache(1024)

@@ -63,7 +63,7 @@ async def test_propose_then_another_approves_and_the_event_arrives(windows: Wind
     abida = await at_console(windows, desk.console, "abida", "/held", scripts=scripts)
     await abida.get_by_role("link", name="order-7831-a1").click()
     await chooses(abida, "completed", "The panel shows 15.00, and we take it")
-    await expect(abida.get_by_text("The shop will be told payment.completed, version 3.")).to_be_visible()
+    await expect(abida.get_by_text("payment.completed, version 3, will be delivered to the shop.")).to_be_visible()
     await abida.get_by_label("Your password, or a new 6-digit code").fill(PASSWORD)
     await abida.get_by_role("button", name="Propose it").click()
     await expect(abida.get_by_text("It waits for a second person.")).to_be_visible()
@@ -73,7 +73,7 @@ async def test_propose_then_another_approves_and_the_event_arrives(windows: Wind
 
     anis = await at_console(windows, desk.console, "anis", "/approvals", scripts=scripts)
     await anis.get_by_role("link", name="order-7831-a1").click()
-    await expect(anis.get_by_text("The shop will be told payment.completed, version 3.")).to_be_visible()
+    await expect(anis.get_by_text("payment.completed, version 3, will be delivered to the shop.")).to_be_visible()
     card = anis.locator(".card").filter(has=anis.get_by_role("button", name="Approve"))
     await card.get_by_label("Your password, or a new 6-digit code").fill(PASSWORD)
     await card.get_by_role("button", name="Approve").click()
@@ -95,7 +95,7 @@ async def test_by_keyboard_alone(windows: Windows, desk: Desk) -> None:
     await page.keyboard.type("Not in the panel")
     await page.get_by_role("button", name="See what it changes").focus()
     await page.keyboard.press("Enter")
-    await expect(page.get_by_text("The shop will be told payment.failed, version 3.")).to_be_visible()
+    await expect(page.get_by_text("payment.failed, version 3, will be delivered to the shop.")).to_be_visible()
 
 
 @pytest.mark.parametrize("locale", ["en-US", BANGLA])

@@ -216,7 +216,7 @@ async def test_what_was_typed_outlives_the_session(windows: Windows, shop: Shop,
     await expect(page.get_by_role("status")).to_contain_text("You are signed in again.")
     await expect(page.get_by_text("A long story, typed while the session ended")).to_be_visible()
     await page.get_by_role("button", name="Send it").click()
-    await expect(page.get_by_text("The shop will be told payment.failed, version 3.")).to_be_visible()
+    await expect(page.get_by_text("payment.failed, version 3, will be delivered to the shop.")).to_be_visible()
     await page.get_by_label("Your password, or a new 6-digit code").fill("wrong")
     await page.get_by_role("button", name="Propose it").click()
     await expect(page.get_by_role("alert")).to_contain_text("Nothing was changed. Try again.")

@@ -101,10 +101,10 @@ _DECIDE: Mapping[str, tuple[str, str]] = {
     "decide.see": ("See what it changes", "কী বদলাবে দেখুন"),
     "decide.step_two": ("2. What the shop will be told", "2. দোকানকে যা জানানো হবে"),
     "decide.event": (
-        "The shop will be told {event}, version {version}.",
+        "{event}, version {version}, will be delivered to the shop.",
         "দোকানকে জানানো হবে {event}, সংস্করণ {version}।",
     ),
-    "decide.no_event": ("The shop will be told nothing.", "দোকানকে কিছু জানানো হবে না।"),
+    "decide.no_event": ("Nothing will be delivered to the shop.", "দোকানকে কিছু জানানো হবে না।"),
     "decide.already": (
         "The last decision was the same. Nothing changes.",
         "শেষ সিদ্ধান্ত একই ছিল। কিছু বদলাবে না।",

@@ -9,6 +9,7 @@ Postgres may walk along the events of all merchants in the order of `place`. For
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from asyncpg import Record
@@ -33,6 +34,11 @@ READ = f"SELECT place, body FROM events WHERE {_AFTER} {_IN_ORDER} LIMIT $3"  # 
 FIRST_AFTER = f"SELECT place, time FROM events WHERE {_AFTER} {_IN_ORDER} LIMIT 1"  # noqa: S608
 FIRST_SINCE = f"SELECT place FROM events WHERE {_AFTER} AND time >= $3 {_IN_ORDER} LIMIT 1"  # noqa: S608
 NEWEST = f"SELECT place FROM events WHERE {_AFTER} {_BACKWARDS} LIMIT 1"  # noqa: S608
+_LATER = f"(merchant, place) > (w.whose, w.after) AND (merchant, place) <= (w.whose, {2**63 - 1}) AND place IS NOT NULL"
+HAVE_NEWS = f"""
+    SELECT w.nth FROM unnest($1::text[], $2::bigint[]) WITH ORDINALITY AS w (whose, after, nth),
+        LATERAL (SELECT place FROM events WHERE {_LATER} {_IN_ORDER} LIMIT 1) AS found
+"""  # noqa: S608
 
 
 class SequencedEvent(Struct, frozen=True, kw_only=True):
@@ -69,6 +75,12 @@ async def _assign_positions(connection: Connection[Record], most: int) -> int:
 async def read(database: Reads, merchant: str, after: int, limit: int) -> list[Record]:
     """The merchant's first `limit` events after a position, in order, as rows of (place, body)."""
     return await database.fetch(READ, merchant, after, limit)
+
+
+async def have_news(database: Database, readers: Sequence[tuple[str, int]]) -> list[int]:
+    """Of these readers, each a merchant and a position, the indexes of those for whom there are later events."""
+    merchants, places = [merchant for merchant, _ in readers], [place for _, place in readers]
+    return [row["nth"] - 1 for row in await database.fetch(HAVE_NEWS, merchants, places)]
 
 
 async def whose_event(database: Database, event_id: str) -> tuple[str, str] | None:

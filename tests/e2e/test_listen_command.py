@@ -1,0 +1,284 @@
+"""`payproof listen`: a real service and a receiver on this machine that is down, refuses, redirects or is slow."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import pty
+import re
+import signal
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+
+import pytest
+from aiohttp import web
+from msgspec import Struct, field
+from standardwebhooks import Webhook
+
+from tests.commands import SECONDS, command, started
+from tests.e2e.buyers import Payproof
+from tests.processes import until
+from worker.playground.demo.children import free_ports
+
+Answer = Callable[[], Awaitable[web.Response]]
+
+
+class Receiver(Struct):
+    """What came, as (webhook-id, headers, body); `answers` are given first, then 204 always."""
+
+    url: str
+    got: list[tuple[str, dict[str, str], bytes]] = field(default_factory=list)
+    answers: list[Answer] = field(default_factory=list)
+    other: int = 0
+
+    def ids(self) -> list[str]:
+        return [event_id for event_id, _, _ in self.got]
+
+    async def take(self, request: web.Request) -> web.Response:
+        headers = {name.lower(): value for name, value in request.headers.items()}
+        self.got.append((headers["webhook-id"], headers, await request.read()))
+        return await self.answers.pop(0)() if self.answers else web.Response(status=204)
+
+    async def elsewhere(self, _: web.Request) -> web.Response:
+        self.other += 1
+        return web.Response(status=204)
+
+
+@asynccontextmanager
+async def receiving(port: int | None = None) -> AsyncIterator[Receiver]:
+    port = port or free_ports(1)[0]
+    receiver = Receiver(f"http://127.0.0.1:{port}/hooks/payproof")
+    app = web.Application()
+    app.add_routes([web.post("/hooks/payproof", receiver.take), web.post("/elsewhere", receiver.elsewhere)])
+    runner = web.AppRunner(app, shutdown_timeout=0.1)
+    await runner.setup()
+    try:
+        await web.TCPSite(runner, "127.0.0.1", port, reuse_address=True).start()
+        yield receiver
+    finally:
+        await runner.cleanup()
+
+
+def answering(status: int, text: str = "", **headers: str) -> Answer:
+    async def answer() -> web.Response:
+        return web.Response(status=status, text=text, headers=headers)
+
+    return answer
+
+
+class Listening:
+    """A running `payproof listen`, with the lines that it has printed."""
+
+    def __init__(self, process: asyncio.subprocess.Process) -> None:
+        self.process, self.lines = process, list[str]()
+        self._reading = asyncio.create_task(self._read())
+
+    async def _read(self) -> None:
+        assert self.process.stdout is not None
+        async for line in self.process.stdout:
+            self.lines.append(line.decode().rstrip())
+
+    @property
+    def said(self) -> str:
+        return "\n".join(self.lines)
+
+    async def says(self, words: str) -> None:
+        await until(lambda: words in self.said, what=f"listen says {words!r}")
+
+    async def ended(self, by: signal.Signals = signal.SIGINT) -> str:
+        """End it. Returns all that it said, and its errors after them."""
+        assert self.process.stderr is not None
+        self.process.send_signal(by)
+        await asyncio.wait_for(self.process.wait(), SECONDS)
+        await asyncio.wait_for(self._reading, SECONDS)
+        return self.said + (await self.process.stderr.read()).decode()
+
+
+@asynccontextmanager
+async def listening(
+    payproof: Payproof, home: Path, to: str, *words: str, stdin: int = asyncio.subprocess.DEVNULL
+) -> AsyncIterator[Listening]:
+    settings = settings_of(payproof, home)
+    process = await started("listen", "--forward-to", to, *words, cwd=home, settings=settings, stdin=stdin)
+    running = Listening(process)
+    try:
+        await running.says("Ctrl-C ends it")
+        yield running
+    finally:
+        if process.returncode is None:
+            with suppress(ProcessLookupError):
+                process.kill()
+            await process.wait()
+
+
+def settings_of(payproof: Payproof, home: Path) -> dict[str, str]:
+    return {
+        "PAYPROOF_API_KEY": payproof.system.key,
+        "PAYPROOF_URL": payproof.system.url,
+        "XDG_STATE_HOME": str(home),
+        "PYTHONUNBUFFERED": "1",
+    }
+
+
+async def opened(payproof: Payproof) -> str:
+    """The id of the event of a new payment."""
+    return f"{(await payproof.opened('ipay')).payment['payment_id']}.1"
+
+
+async def arrives(receiver: Receiver, event_id: str, times: int = 1) -> None:
+    await until(lambda: receiver.ids().count(event_id) >= times, what=f"{event_id} arrives {times} times")
+
+
+async def test_events_arrive_signed_and_the_next_run_goes_on_where_it_ended(payproof: Payproof, tmp_path: Path) -> None:
+    async with receiving() as receiver:
+        async with listening(payproof, tmp_path, receiver.url) as running:
+            first = await opened(payproof)
+            await arrives(receiver, first)
+            await running.says("it answered 204 after")
+            arguments = await asyncio.to_thread(Path(f"/proc/{running.process.pid}/cmdline").read_text)
+            said = await running.ended()
+        (secret,) = re.findall(r"^webhook secret: (whsec_\S+)$", said, flags=re.MULTILINE)
+        assert secret not in arguments
+        assert payproof.system.key not in arguments + said
+        assert f"--> payment.opened {first}" in said
+        assert re.search(r"^ended at the cursor \S+; payproof listen goes on from there", said, flags=re.MULTILINE)
+        _, headers, body = receiver.got[0]
+        assert Webhook(secret).verify(body, headers)["id"] == first
+        logged = (await payproof.shop_calls("GET", "/v1/events?limit=1000")).body
+        assert body in logged
+        missed = [await opened(payproof) for _ in range(2)]
+        async with listening(payproof, tmp_path, receiver.url) as running:
+            await arrives(receiver, missed[-1])
+            said = await running.ended()
+        assert receiver.ids() == [first, *missed]
+        assert Webhook(secret).verify(receiver.got[-1][2], receiver.got[-1][1])
+        assert "whsec_" not in said
+        files = [path for path in (tmp_path / "payproof/listen").iterdir() if path.is_file()]
+        assert {path.stat().st_mode & 0o777 for path in files} == {0o600}
+        assert (tmp_path / "payproof/listen").stat().st_mode & 0o777 == 0o700
+
+
+async def test_an_event_is_sent_until_it_is_taken(payproof: Payproof, tmp_path: Path) -> None:
+    (port,) = free_ports(1)
+    async with listening(payproof, tmp_path, f"http://127.0.0.1:{port}/hooks/payproof") as running:
+        first, second = await opened(payproof), await opened(payproof)
+        await running.says("no answer: connection refused")
+        async with receiving(port) as receiver:
+            receiver.answers = [
+                answering(500, "Traceback: no such table\n\x1b[2Jorders"),
+                answering(302, Location="/elsewhere"),
+            ]
+            await arrives(receiver, second)
+            said = await running.ended()
+        assert receiver.ids() == [first, first, first, second]
+        assert receiver.other == 0, "a redirect is not followed"
+        assert "it answered 500" in said
+        assert "| Traceback: no such table" in said
+        assert "\x1b" not in said
+        assert "it answered 302" in said
+
+
+async def test_a_slow_receiver_is_sent_one_event_at_a_time(payproof: Payproof, tmp_path: Path) -> None:
+    goes_on = asyncio.Event()
+
+    async def slow() -> web.Response:
+        await goes_on.wait()
+        return web.Response(status=204)
+
+    async with receiving() as receiver:
+        receiver.answers = [slow]
+        async with listening(payproof, tmp_path, receiver.url) as running:
+            first, second = await opened(payproof), await opened(payproof)
+            await arrives(receiver, first)
+            assert receiver.ids() == [first]
+            goes_on.set()
+            await arrives(receiver, second)
+            await running.ended()
+        assert receiver.ids() == [first, second]
+
+
+async def test_killed_after_sending_and_before_storing_it_sends_again(payproof: Payproof, tmp_path: Path) -> None:
+    never = asyncio.Event()
+
+    async def silent() -> web.Response:
+        await never.wait()
+        return web.Response(status=204)
+
+    async with receiving() as receiver:
+        receiver.answers = [answering(204), silent]
+        async with listening(payproof, tmp_path, receiver.url) as running:
+            first, second = await opened(payproof), await opened(payproof)
+            await arrives(receiver, second)
+            await running.ended(signal.SIGKILL)
+        async with listening(payproof, tmp_path, receiver.url) as running:
+            await arrives(receiver, second, times=2)
+            await running.ended()
+        assert receiver.ids() == [first, second, second]
+
+
+async def test_chosen_types_from_the_beginning_or_a_cursor(payproof: Payproof, tmp_path: Path) -> None:
+    wanted = ("--events", "payment.completed", "--from", "beginning")
+    scene = await payproof.opened("ipay")
+    await payproof.comes_back(scene, "pay")
+    payment_id = scene.payment["payment_id"]
+    completed = await payproof.settled(payment_id, "completed")
+    async with receiving() as receiver:
+        async with listening(payproof, tmp_path, receiver.url, *wanted) as running:
+            await arrives(receiver, f"{payment_id}.{completed['version']}")
+            await running.ended()
+        assert {json.loads(body)["type"] for _, _, body in receiver.got} == {"payment.completed"}
+        cursor = (await payproof.shop_calls("GET", "/v1/events?limit=1")).json["next"]
+        events = (await payproof.shop_calls("GET", f"/v1/events?limit=2&after={cursor}")).json["events"]
+        async with listening(payproof, tmp_path, receiver.url, "--from", cursor) as running:
+            await until(lambda: events[-1]["id"] in receiver.ids(), what="the events behind the cursor")
+            await running.ended()
+
+
+async def test_r_sends_the_last_event_again(payproof: Payproof, tmp_path: Path) -> None:
+    terminal, its_end = pty.openpty()
+    try:
+        async with receiving() as receiver:
+            receiver.answers = [answering(503, "later")]
+            async with listening(payproof, tmp_path, receiver.url, stdin=its_end) as running:
+                event_id = await opened(payproof)
+                await arrives(receiver, event_id)
+                os.write(terminal, b"r")
+                await arrives(receiver, event_id, times=2)
+                os.write(terminal, b"r")
+                await arrives(receiver, event_id, times=3)
+                said = await running.ended()
+            assert "r sends the last event again" in said
+    finally:
+        os.close(terminal)
+        os.close(its_end)
+
+
+@pytest.mark.parametrize(
+    ("words", "changed", "why"),
+    [
+        ((), {"PAYPROOF_API_KEY": "wrong-key-of-nobody-at-all"}, "PAYPROOF_API_KEY is none of"),
+        ((), {"PAYPROOF_API_KEY": ""}, "PAYPROOF_API_KEY: set it"),
+        (("--events", "payment.paid"), {}, "--events: payment.paid is none of"),
+        (("--from", "yesterday"), {}, "--from: is no cursor"),
+        (("--url", "ftp://nowhere"), {}, "--url: is no http or https URL"),
+    ],
+)
+async def test_wrong_usage_is_said_in_words(
+    payproof: Payproof, tmp_path: Path, words: tuple[str, ...], changed: dict[str, str], why: str
+) -> None:
+    told = await command(
+        *("listen", "--forward-to", "http://127.0.0.1:9/hooks", *words),
+        cwd=tmp_path,
+        settings=settings_of(payproof, tmp_path) | changed,
+    )
+    assert (told.code, why in told.err) == (2, True), told
+
+
+async def test_a_second_one_for_the_same_receiver_is_refused(payproof: Payproof, tmp_path: Path) -> None:
+    to = "http://127.0.0.1:9/hooks"
+    async with listening(payproof, tmp_path, to):
+        words = ("listen", "--forward-to", to)
+        told = await command(*words, cwd=tmp_path, settings=settings_of(payproof, tmp_path))
+        assert (told.code, "another payproof listen" in told.err) == (1, True)

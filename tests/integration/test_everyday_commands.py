@@ -1,0 +1,121 @@
+"""Small commands: keys, completion, a statement's map written into the configuration, errors that name the guide."""
+
+from __future__ import annotations
+
+import re
+import stat
+import tomllib
+from base64 import b64decode
+from pathlib import Path
+
+import pytest
+
+from tests.commands import command, shop_command
+from tests.guide.source import ROOT
+from worker.cli.command_errors import WrongUsage
+from worker.cli.write_statement import write_map
+
+MAP = '[merchants.accounts.statement]\nreference = "Order"  # 5 of 5 rows\namount = "Amount"\n# Not clear: the fee\n'
+CONFIG = """\
+# our shop
+[[merchants]]
+id = "shop"
+
+[[merchants.accounts]]
+id = "shop-payparse"  # the first
+provider = "payparse"
+
+[merchants.accounts.status_check]
+method = "GET"
+
+# the second
+[[merchants.accounts]]
+id = "shop-ipay"
+provider = "ipay"
+
+# where events go
+[[merchants.webhooks]]
+url = "https://shop.example/hooks"
+"""
+
+
+def written(tmp_path: Path, text: str = CONFIG) -> Path:
+    path = tmp_path / "payproof.toml"
+    path.write_text(text)
+    path.chmod(0o600)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("account", "before"),
+    [("shop-payparse", 'method = "GET"\n'), ("shop-ipay", 'provider = "ipay"\n')],
+)
+def test_a_map_is_put_below_its_account_and_all_else_stays(tmp_path: Path, account: str, before: str) -> None:
+    path = written(tmp_path)
+    write_map(path, account, MAP)
+    assert path.read_text() == CONFIG.replace(before, f"{before}\n{MAP}")
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    with pytest.raises(WrongUsage, match="has a statement table already"):
+        write_map(path, account, MAP)
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        (CONFIG.replace("shop-ipay", "shop-eps"), "is no account of"),
+        ('merchants = [{id = "shop", accounts = [{id = "shop-ipay"}]}]\n', "paste it below its account"),
+        ("[[merchants\n", "paste it below its account"),
+    ],
+)
+def test_a_file_that_cannot_be_changed_is_left_as_it_is(tmp_path: Path, text: str, why: str) -> None:
+    path = written(tmp_path, text)
+    with pytest.raises(WrongUsage, match=why):
+        write_map(path, "shop-ipay", MAP)
+    assert path.read_text() == text
+    assert [one.name for one in tmp_path.iterdir()] == [path.name]
+
+
+async def test_a_guessed_map_is_written_and_then_reads_the_file(tmp_path: Path) -> None:
+    export = tmp_path / "export.csv"
+    export.write_text(
+        "Order,Amount,Transaction ID,Status,Date\n"
+        + "".join(f"order-{n},1{n}.00,TX{n}ABC,Success,2026-11-0{n} 10:00:00\n" for n in range(1, 6))
+    )
+    words = ("reconcile", "--guess", "--write", "--statement", str(export), "--account")
+    path = written(tmp_path)
+    told = await command(*words, "shop-ipay", cwd=tmp_path)
+    assert told.code == 0, told
+    assert "[merchants.accounts.statement]" in path.read_text()
+    assert "below shop-ipay" in told.err.replace("\n", " ")
+    wrong = await command(*words[:-1], cwd=tmp_path)
+    assert (wrong.code, "--write: needs --account" in wrong.err) == (2, True)
+
+
+async def test_a_key_for_webhooks_is_a_secret_of_standard_webhooks(tmp_path: Path) -> None:
+    made = [(await command("key", "--webhook", cwd=tmp_path)).out.strip() for _ in range(2)]
+    assert made[0] != made[1]
+    assert [len(b64decode(one.removeprefix("whsec_"), validate=True)) for one in made] == [32, 32]
+    wrong = await command("key", "--webhook", "--archive", cwd=tmp_path)
+    assert wrong.code == 2
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+async def test_completion_names_the_commands(tmp_path: Path, shell: str) -> None:
+    told = await command("completion", shell, cwd=tmp_path)
+    assert told.code == 0
+    for name in ("listen", "doctor", "reconcile"):
+        assert re.search(rf"\b{name}\b", told.out)
+    assert (await command("completion", "tcsh", cwd=tmp_path)).code == 2
+
+
+async def test_errors_of_the_configuration_name_the_guides_section(tmp_path: Path) -> None:
+    written(tmp_path, "wrong = 1\n")
+    told = await command("doctor", cwd=tmp_path)
+    assert (told.code, told.err.splitlines()[-1]) == (2, 'see deploy/guide/operate.md, "Configuration"')
+    code, _, err = await shop_command("doctor", PAYPROOF_LISTEN="nowhere")
+    assert (code, err.splitlines()[-1]) == (2, 'see deploy/guide/operate.md, "Environment"')
+
+
+async def test_the_version_is_that_of_the_package(tmp_path: Path) -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    assert (await command("--version", cwd=tmp_path)).out.strip() == project["version"]

@@ -1,0 +1,45 @@
+"""What a gateway wants of each payment beside its amount, and settings that are for development alone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from decimal import Decimal
+
+from consumers.account import Account
+from consumers.ports.openings import CallbackUrls, Customer, Opening
+from worker.config import Config
+from worker.ops.doctor.findings import Finding
+
+_URL = "https://payproof.example/return/account/payment"
+_PLAIN = Opening(
+    payment_id="payment",
+    reference="order-7831-a1",
+    amount=Decimal("100.00"),
+    currency="BDT",
+    description="Order 7831",
+    urls=CallbackUrls(back=_URL, success=_URL, failure=_URL, cancel=_URL, ipn=_URL),
+)
+
+
+def customer_needed(account: Account) -> list[str]:
+    """The parts of `customer` without which the account's gateway opens no payment."""
+    wrong = {error.field for error in account.provider.check(_PLAIN)}
+    return [name for name in Customer.__struct_fields__ if f"customer.{name}" in wrong]
+
+
+def opening_findings(config: Config) -> Iterator[Finding]:
+    """A finding for each account whose gateway needs something of the buyer."""
+    for account in config.accounts:
+        if needed := [f"customer.{name}" for name in customer_needed(account)]:
+            words = f"the shop has to send {', '.join(needed)} with each payment: its gateway opens none without"
+            yield Finding("ok", f"opening at {account.id}", words)
+
+
+def development_findings(config: Config) -> Iterator[Finding]:
+    """Findings about settings that have to be gone before real money moves."""
+    if config.allow_private_webhooks:
+        words = "webhooks may go to any address, and by plain http"
+        yield Finding("!!", "allow_private_webhooks", words, "remove it before real money: it is for development")
+    if config.allow_http_hosts:
+        words = f"gateways are reached by plain http at {', '.join(sorted(config.allow_http_hosts))}"
+        yield Finding("!!", "allow_http_hosts", words, "remove it before real money: it is for a sandbox")
