@@ -7,7 +7,7 @@ exports.SANDBOX = process.argv[2];
 exports.SHOP = "https://shop.example";
 exports.client = createRequire(`${process.cwd()}/package.json`);
 exports.does = async (provider, reference, deed = "pay") => {
-  const body = JSON.stringify({ provider, reference, does: deed });
+  const body = JSON.stringify({ provider, reference, does: deed, returns: false });
   const headers = { "Content-Type": "application/json" };
   const answered = await fetch(`${exports.SANDBOX}/_control/shopper`, { method: "POST", headers, body });
   if (!answered.ok) throw new Error(`the buyer could not: ${await answered.text()}`);

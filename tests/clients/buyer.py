@@ -16,7 +16,7 @@ SHOP = "https://shop.example"
 
 def does(provider: str, reference: str, deed: str = "pay") -> dict[str, Any]:
     """The buyer's deed at the hosted page. Returns the address and, where the browser posts, the form."""
-    body = {"provider": provider, "reference": reference, "does": deed}
+    body = {"provider": provider, "reference": reference, "does": deed, "returns": False}
     asked = Request(f"{SANDBOX}/_control/shopper", json.dumps(body).encode(), {"Content-Type": "application/json"})
     with urlopen(asked, timeout=20) as answered:
         told: dict[str, Any] = json.load(answered)

@@ -134,7 +134,7 @@ class Player:
                 if (other := how.pop("transaction_of", None)) is not None:
                     how["transaction_id"] = await self._transaction(act, other)
                 tells = how.pop("webhook")
-                acted = await self.control.post("shopper", **named, **how, webhook=False)
+                acted = await self.control.post("shopper", **named, **how, webhook=False, returns=False)
                 self._sent_to[act.n] = acted["redirect"] or ""
                 return f"sent to {acted['redirect']}" + (await self._tell(act, named) if tells else "")
             case "returns":

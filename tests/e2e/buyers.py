@@ -72,7 +72,7 @@ class Payproof:
     async def comes_back(self, buyer: Scene, does: str) -> Answered:
         """The redirect that ends the return of a buyer who does this at the gateway, which sends no message itself."""
         named = {"provider": buyer.gateway.provider, "reference": buyer.payment["reference"]}
-        acted = await self.stage.control.post("shopper", **named, does=does, webhook=False)
+        acted = await self.stage.control.post("shopper", **named, does=does, webhook=False, returns=False)
         sent = {} if acted["form"] is None else {"data": acted["form"]}
         return await self.sent_on("POST" if sent else "GET", acted["redirect"], **sent)
 

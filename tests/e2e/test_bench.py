@@ -73,7 +73,7 @@ async def test_an_address_that_no_sandbox_has_is_not_even_asked(payproof: Paypro
     ended = await bench(payproof, "--account=shop-ipay", PAYPROOF_CONFIG=real)
     assert (ended.code, ended.out) == (2, "")
     assert ended.err.startswith(
-        "shop-ipay: the gateway at https://ipay.invalid/api/pg is no payproof sandbox: a sandbox's address ends with "
+        "shop-ipay: the gateway at https://ipay.invalid/api/pg is no payproof sandbox: /ipay is no part of its address"
     )
     assert "no load is ever sent at a real gateway" in ended.err
     assert await opened(payproof) == before

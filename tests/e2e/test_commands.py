@@ -30,7 +30,7 @@ from worker.postgres.server.embedded import embedded
 UNKNOWN = "pay_00000000000000000000000000"
 COMMANDS = (
     *("bench", "dead", "demo", "doctor", "events", "explain", "init", "migrate", "payments", "reconcile", "sandbox"),
-    *("serve", "webhooks", "find", "held", "gateways"),
+    *("serve", "webhooks", "find", "held", "gateways", "dev", "trigger"),
 )
 
 

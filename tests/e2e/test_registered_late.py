@@ -50,7 +50,9 @@ async def paid(payproof: Payproof) -> Checkout:
     body = {**order, **pages, "customer": CUSTOMER}
     opened = await payproof.call("POST", gateway, json=body, headers=MONEYBAG)
     named: dict[str, Any] = {"provider": "moneybag", "reference": reference}
-    session = (await payproof.stage.control.post("shopper", **named, does="pay", webhook=False))["session"]
+    session = (await payproof.stage.control.post("shopper", **named, does="pay", webhook=False, returns=False))[
+        "session"
+    ]
     return Checkout(
         reference=reference,
         session_id=opened.json["data"]["session_id"],

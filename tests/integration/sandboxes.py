@@ -101,7 +101,8 @@ class Driver:
         return (await self.call("GET", f"/_control/{what}")).json
 
     async def shopper(self, provider: str, does: str, **more: Any) -> Any:
-        return await self.control("shopper", provider=provider, reference=REFERENCE, does=does, **more)
+        told = {"returns": False, **more}
+        return await self.control("shopper", provider=provider, reference=REFERENCE, does=does, **told)
 
     async def trouble(self, provider: str, trouble: str, on: str, **more: Any) -> None:
         await self.control("troubles", provider=provider, trouble=trouble, on=on, **more)

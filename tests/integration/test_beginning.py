@@ -74,7 +74,7 @@ class Place(Struct, frozen=True):
             body = {**order, **pages, "customer": CUSTOMER}
             async with http.post(checkout, json=body, headers=MONEYBAG) as opened:
                 session_id = (await opened.json())["data"]["session_id"]
-            buyer = {"provider": "moneybag", "reference": reference, "does": "pay", "webhook": False}
+            buyer = {"provider": "moneybag", "reference": reference, "does": "pay", "webhook": False, "returns": False}
             async with http.post(f"{self.system.sandbox_url}/_control/shopper", json=buyer) as shopper:
                 assert shopper.status == 200, await shopper.text()
         now = self.database.clock.now()

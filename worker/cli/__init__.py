@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 from cyclopts import App, CycloptsError, Parameter
+from cyclopts.validators import Number
 from rich.console import Console
 
 from worker.cli.archived_callback import archive
@@ -21,6 +22,7 @@ from worker.cli.audit_command import audit
 from worker.cli.bench import bench
 from worker.cli.command_errors import FAILURES, WrongUsage, explain_failure, only_failure
 from worker.cli.dead import dead
+from worker.cli.dev_command import dev, init_sandbox
 from worker.cli.event_tail import events
 from worker.cli.explain_command import explain
 from worker.cli.find_command import find
@@ -32,6 +34,7 @@ from worker.cli.payment_commands import payments
 from worker.cli.reconcile import reconcile
 from worker.cli.sandbox_command import sandbox
 from worker.cli.status_command import status
+from worker.cli.trigger_command import trigger
 from worker.cli.webhook_commands import webhooks
 
 app = App(
@@ -55,16 +58,33 @@ app.command(sandbox)
 app.command(bench)
 app.command(archive)
 app.command(operator)
+app.command(dev)
+app.command(trigger)
 
 Roles = Annotated[str | None, Parameter(help="Some of ingress,consume,sweep,relay,deliver,reconcile,console.")]
 DONE, DID_NOT_HOLD, WRONG_USAGE = 0, 1, 2
 
 
 @app.command
-def init(path: Path = Path("payproof.toml")) -> int:
-    """Write a commented starter configuration to PATH."""
+def init(
+    path: Path = Path("payproof.toml"),
+    *,
+    sandbox: Annotated[bool, Parameter(help="With every account at the simulated gateways.", negative=())] = False,
+    sandbox_port: Annotated[
+        int,
+        Parameter(
+            help="Where the sandbox listens.", env_var="PAYPROOF_SANDBOX_PORT", validator=Number(gte=1, lte=65535)
+        ),
+    ] = 8090,
+) -> int:
+    """Write a commented starter configuration to PATH.
+
+    --sandbox: one to run at once with `payproof dev`, whose key and secrets are drawn into .env beside it.
+    """
     from worker.cli.configured import write_starter
 
+    if sandbox:
+        return init_sandbox(path, sandbox_port)
     try:
         write_starter(path)
     except FileExistsError:

@@ -1,6 +1,7 @@
 """The configuration: environment and TOML file in, one frozen `Config` or every problem at once out.
 
-Nothing else in the process reads the configuration's variables or the file.
+`.env` beside the file fills in what the environment does not have. Nothing else in the process reads the
+configuration's variables or the file.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from consumers.providers import PROVIDERS
 from schemas.secret import ElsewhereSecret, Secret
 from worker.config.config_problems import ConfigError, ConfigProblem
 from worker.config.consistency import DocumentRules, rules_for
+from worker.config.env_file import NAME, with_env_file
 from worker.config.environment import config_path, read_settings
 from worker.config.keys import hashed, is_hashed
 from worker.config.oidc import missing_extra
@@ -54,8 +56,12 @@ def load(
     Raises ConfigError with every problem that was found; no message holds a secret.
     """
     problems: list[ConfigProblem] = []
-    settings = read_settings(environ, problems)
     path = config_path(environ)
+    try:
+        environ = with_env_file(environ, path.parent)
+    except OSError as error:
+        problems.append(ConfigProblem(str(path.parent / NAME), f"cannot be read: {error.strerror}"))
+    settings = read_settings(environ, problems)
     document = _document(path, problems)
     if document is None:
         raise ConfigError(problems)

@@ -103,7 +103,7 @@ class Load:
         named = {"provider": self._account.provider.name, "reference": payment["reference"]}
         sent_at = time.perf_counter()
         try:
-            paid = await self._control.post("shopper", **named, does="pay", webhook=False)
+            paid = await self._control.post("shopper", **named, does="pay", webhook=False, returns=False)
             with self._told.awaited(payment["payment_id"]) as event:
                 sent_at = time.perf_counter()
                 status = await self._tell(named, paid["redirect"])

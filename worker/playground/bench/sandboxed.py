@@ -6,6 +6,7 @@ first checkout must be found in the sandbox's own books before a second is opene
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import aiohttp
@@ -31,9 +32,9 @@ async def sandbox_of(http: aiohttp.ClientSession, account: Account) -> Control:
     """
     base, name = account.provider.base_url.rstrip("/"), account.provider.name
     refused = f"{account.id}: the gateway at {base} is no payproof sandbox"
-    root = base.removesuffix(f"/{name}")
-    if root == base:
-        raise NotASandbox(f"{refused}: a sandbox's address ends with /{name}")
+    root = root_of(account)
+    if root is None:
+        raise NotASandbox(f"{refused}: /{name} is no part of its address")
     timeout = aiohttp.ClientTimeout(total=SECONDS)
     try:
         async with http.get(root + DOCUMENT, allow_redirects=False, timeout=timeout) as response:
@@ -44,6 +45,12 @@ async def sandbox_of(http: aiohttp.ClientSession, account: Account) -> Control:
     if described != TITLE:
         raise NotASandbox(f"{refused}: {answered}, not with its control API")
     return Control(http, root)
+
+
+def root_of(account: Account) -> str | None:
+    """The address that a sandbox with this account's gateway would have; None where there can be none."""
+    found = re.fullmatch(f"(https?://.+)/{account.provider.name}(/.*)?", account.provider.base_url)
+    return None if found is None else found[1]
 
 
 async def opened_there(control: Control, account: Account, payment: Document) -> None:

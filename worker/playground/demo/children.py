@@ -27,13 +27,19 @@ class ChildError(Exception):
 
 
 class Child:
-    """One program of ours, `python -m` a module. It can be started again after it ended; its log goes on."""
+    """One program of ours, `python -m` a module. It can be started again after it ended; its log goes on.
 
-    def __init__(self, name: str, module: str, *words: str, log: Path, settings: Mapping[str, str]) -> None:
+    `own_group` False: Ctrl-C, and whatever else ends its owner's process group, reaches it too.
+    """
+
+    def __init__(
+        self, name: str, module: str, *words: str, log: Path, settings: Mapping[str, str], own_group: bool = True
+    ) -> None:
         self.name = name
         self.log = log
         self._command = (sys.executable, "-P", "-m", module, *words)
         self._environment = environment() | dict(settings)
+        self._own_group = own_group
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -54,7 +60,7 @@ class Child:
                 stderr=subprocess.STDOUT,
                 cwd=self.log.parent,
                 env=self._environment,
-                start_new_session=True,  # Ctrl-C reaches only its owner, which then ends it in order
+                start_new_session=self._own_group,  # then Ctrl-C reaches only its owner, which then ends it in order
             )
 
     def kill(self) -> None:

@@ -12,19 +12,20 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, nullcontext
 from datetime import UTC, datetime
 from functools import partial
+from typing import Protocol
 
 import aiohttp
 from msgspec import Struct
 
 from worker.playground.demo.browser import CONFIRMING, Browser
 from worker.playground.demo.control import Control, ControlError
-from worker.playground.demo.lifetime import shorten
+from worker.playground.demo.lifetime import HasDatabase, shorten
 from worker.playground.demo.scene import Scene
 from worker.playground.demo.stage import Stage
 from worker.playground.demo.starts import Starts
 from worker.playground.demo.stories_shop import Document, Refused, StoryShop, shop_pages
 from worker.playground.demo.story import Story
-from worker.playground.demo.system import QUICK, System
+from worker.playground.demo.system import QUICK
 from worker.playground.demo.told_events import DemoFeed
 from worker.playground.demo.waiting import Otherwise
 from worker.runtime.cancellation import end_one
@@ -57,8 +58,16 @@ class StoryRow(Struct, kw_only=True):
         return " ".join(words) + (f", held: {self.payment['hold']}" if self.payment["hold"] else "")
 
 
+class Installed(HasDatabase, Protocol):
+    """Where payproof and its sandbox are reached, and an API key."""
+
+    url: str
+    sandbox_url: str
+    key: str
+
+
 @asynccontextmanager
-async def staged(system: System) -> AsyncIterator[Stage]:
+async def staged(system: Installed) -> AsyncIterator[Stage]:
     """The shop with its pages, the buyer's browser and the feed of events, for a running system."""
     connector = aiohttp.TCPConnector(limit=0)
     async with (

@@ -144,7 +144,9 @@ class Scene:
         transaction_id.
         """
         began = time.time()
-        acted = await self.stage.control.post("shopper", **self._named(), does=does, webhook=webhook, **falsified)
+        acted = await self.stage.control.post(
+            "shopper", **self._named(), does=does, webhook=webhook, returns=False, **falsified
+        )
         redirect = str(acted["redirect"] or "")
         if acted["form"] is not None:
             self._forms[redirect] = acted["form"]

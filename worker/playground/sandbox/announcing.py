@@ -5,6 +5,7 @@ This module only queues, in the caller's transaction; `send_webhook.py` sends.
 
 from __future__ import annotations
 
+import sys
 import time
 import uuid
 from urllib.parse import urlencode
@@ -20,6 +21,8 @@ from worker.playground.sandbox.simulated_gateway import Happening, SimulatedGate
 FORGER = "whsec_of_somebody_else"
 STALE_SECONDS = 3600.0
 REPLAYS_AFTER = 0.5
+BY_EVERY_PANEL = ("paid", "failed")
+"""What each gateway with one address in its panel tells there; some tell more."""
 
 
 class Telling(Struct, frozen=True, kw_only=True):
@@ -50,7 +53,10 @@ class Message(Struct, frozen=True, kw_only=True):
 def announce_happening(
     gateway: SimulatedGateway, session: Session, happening: Happening, telling: Telling = AS_USUAL
 ) -> None:
-    """Queue every message of this happening that is switched on and has an address."""
+    """Queue every message of this happening that is switched on and has an address; say so where there is none."""
+    if (missing := missing_address(gateway, session, happening)) is not None:
+        sys.stdout.write(f"{session.reference}: {missing}\n")
+        sys.stdout.flush()
     event_type = gateway.event_type(happening)
     url = gateway.event_url(session) or webhook_url(gateway)
     if event_type is not None and url and event_type in webhook_events(gateway):
@@ -69,6 +75,26 @@ def announce_happening(
             Message(url=address, body=body, event_id=event_id, event_type="ipn", signed=False),
             Telling(after=telling.after, copies=telling.copies),
         )
+
+
+def missing_address(gateway: SimulatedGateway, session: Session, happening: Happening) -> str | None:
+    """Why the gateway cannot send its message of this happening, and what helps. None where nothing is missing."""
+    event_type = gateway.event_type(happening)
+    if event_type is not None:
+        sends = event_type in webhook_events(gateway)
+        addressed = bool(gateway.event_url(session) or webhook_url(gateway))
+    else:
+        sends = gateway.panel and happening in BY_EVERY_PANEL
+        addressed = gateway.notification(session, happening) is not None
+    if not sends or addressed:
+        return None
+    unsent = f"{gateway.name} has a message to send ({event_type or 'IPN'}) and no address to send it to"
+    return f"{unsent}; {how_to_set(gateway)}"
+
+
+def how_to_set(gateway: SimulatedGateway) -> str:
+    """How the address for a gateway's messages is set."""
+    return f"start the sandbox with --webhook {gateway.name}=URL, or POST it to /_control/webhook_urls"
 
 
 def new_event_id(gateway: SimulatedGateway, reference: str) -> str:

@@ -7,18 +7,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from html import escape
+from typing import get_args
 
 from aiohttp import web
 from msgspec import Struct
 from msgspec.structs import replace
 
+from worker.playground.sandbox.announcing import missing_address
 from worker.playground.sandbox.checkout import over
 from worker.playground.sandbox.checkout.checkout_frame import checkout_page, deed, step_html
 from worker.playground.sandbox.checkout.shape import CheckoutLook, Special, Step, View
 from worker.playground.sandbox.sandbox import Sandbox
 from worker.playground.sandbox.sessions import Session
 from worker.playground.sandbox.shopper import Visit, may_pay_late, perform
-from worker.playground.sandbox.simulated_gateway import Deed, Impossible, SimulatedGateway, WayBack
+from worker.playground.sandbox.simulated_gateway import Deed, Happening, Impossible, SimulatedGateway, WayBack
 
 
 class Visited(Struct, frozen=True, kw_only=True):
@@ -46,7 +48,8 @@ class Visited(Struct, frozen=True, kw_only=True):
     def page(self, step: Step, *, refused: str = "", status: int = 200) -> web.Response:
         """A step of the way to pay."""
         view = self._view(refused)
-        return checkout_page(self.look, view, step_html(self.look, step, view), self._controls(view), status=status)
+        controls = self._controls(view) + self._unsent("paid")
+        return checkout_page(self.look, view, step_html(self.look, step, view), controls, status=status)
 
     def meant(self) -> Special | None:
         """The first entry of the buyer's that has a meaning."""
@@ -97,7 +100,14 @@ class Visited(Struct, frozen=True, kw_only=True):
 
     def _told(self, html: str, controls: str, *, status: int = 200) -> web.Response:
         controls += over.order_link(self.order_page)
+        if (happening := next((one for one in get_args(Happening) if one == self.session.status), None)) is not None:
+            controls += self._unsent(happening)
         return checkout_page(self.look, self._view(), html, controls, over=True, status=status)
+
+    def _unsent(self, happening: Happening) -> str:
+        """A sentence where the gateway's message of this happening has no address."""
+        missing = missing_address(self.gateway, self.session, happening)
+        return "" if missing is None else f"<p>{escape(missing[0].upper() + missing[1:])}.</p>"
 
     def _view(self, refused: str = "") -> View:
         return View(

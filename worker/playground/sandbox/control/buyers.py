@@ -14,6 +14,7 @@ from worker.playground.sandbox.control.routing import Asked, Route
 from worker.playground.sandbox.money_back import give_back
 from worker.playground.sandbox.sandbox import Sandbox
 from worker.playground.sandbox.sandbox_config import Provider
+from worker.playground.sandbox.scheduled import schedule, visiting
 from worker.playground.sandbox.sessions import Session, Standing
 from worker.playground.sandbox.shopper import Visit, perform
 from worker.playground.sandbox.simulated_gateway import Deed, Happening, Impossible
@@ -21,13 +22,18 @@ from worker.playground.sandbox.times import iso_ms_z
 
 
 class Shop(Named, frozen=True, kw_only=True):
-    """amount, currency and transaction_id falsify what the gateway books; webhook false keeps it silent."""
+    """The buyer's deed, and whether the buyer comes back.
+
+    amount, currency and transaction_id falsify what the gateway books; webhook false keeps it silent. returns false:
+    nobody visits the way back, so that a test can visit it, or leave it out.
+    """
 
     does: Deed
     amount: str | None = None
     currency: str | None = None
     transaction_id: str | None = None
     webhook: bool = True
+    returns: bool = True
 
 
 class Refund(Named, frozen=True, kw_only=True):
@@ -84,7 +90,10 @@ class ManySessions(Struct, frozen=True, kw_only=True):
 
 
 class Shopped(Struct, frozen=True, kw_only=True):
-    """`redirect` is where the browser goes; null where it goes nowhere. With `form`, it posts these fields there."""
+    """`redirect` is where the browser goes; null where it goes nowhere. With `form`, it posts these fields there.
+
+    Unless `returns` is false the sandbox visits it once, as a browser that goes no further; `listScheduled` shows how.
+    """
 
     redirect: str | None
     form: dict[str, str] | None
@@ -119,6 +128,8 @@ async def _shopper(sandbox: Sandbox, asked: Asked) -> Shopped:
     )
     with sandbox.state.transaction():
         session, back = perform(sandbox, find(sandbox, shop), visit)
+        if back is not None and shop.returns:
+            schedule(sandbox.gateways[session.provider], session, "visit", visiting(back), after=0.0)
     form = None if back is None or back.form is None else dict(back.form)
     return Shopped(redirect=None if back is None else back.url, form=form, session=shown(sandbox, session))
 
@@ -174,8 +185,8 @@ ROUTES = (
         method="POST",
         path="/_control/shopper",
         name="shop",
-        summary="Do what a buyer does at the checkout page. May pay after the end, and twice. At bKash and "
-        "OnePayBD pay approves; Execute takes the money",
+        summary="Do what a buyer does at the checkout page, and come back. May pay after the end, and twice. At bKash "
+        "and OnePayBD pay approves; Execute takes the money",
         body=Shop,
         answers=Shopped,
         do=_shopper,

@@ -13,6 +13,7 @@ from urllib.parse import urlencode
 
 from aiohttp import web
 
+from worker.playground.sandbox.announcing import how_to_set, webhook_url
 from worker.playground.sandbox.control.control_openapi import DOCUMENT, PAGE, document
 from worker.playground.sandbox.control.routing import Route
 from worker.playground.sandbox.control.script_routes import scripts_of
@@ -72,7 +73,19 @@ def _gateway(sandbox: Sandbox, name: str, root: str) -> str:
     keys = "<br>".join(
         f"<code>{key} = {escape(sandbox.config.credential(name, key))}</code>" for key in CREDENTIALS[name]
     )
-    return f"<dt>{name}</dt><dd><code>{escape(root)}/{name}</code><br>{keys}</dd>"
+    return f"<dt>{name}</dt><dd><code>{escape(root)}/{name}</code><br>{keys}{_messages(sandbox, name)}</dd>"
+
+
+def _messages(sandbox: Sandbox, name: str) -> str:
+    """Where the gateway's messages go, if it sends any of itself."""
+    gateway = sandbox.gateways[name]
+    if gateway.event_type("paid") is None and not gateway.panel:
+        return ""
+    url = webhook_url(gateway)
+    told = (
+        f"messages go to <code>{escape(url)}</code>" if url else f"messages go nowhere: {escape(how_to_set(gateway))}"
+    )
+    return f"<br><small>{told}, unless an order names its own address</small>"
 
 
 def _scripts(sandbox: Sandbox) -> str:
