@@ -9,6 +9,7 @@ import postgres from "postgres";
 
 const { PAYPROOF_WEBHOOK_SECRET, PORT = 9000 } = process.env;
 const KEY = Buffer.from(PAYPROOF_WEBHOOK_SECRET.replace(/^whsec_/, ""), "base64");
+if (KEY.length < 24) throw new Error("PAYPROOF_WEBHOOK_SECRET is no whsec_ secret"); // anyone can sign with ""
 const MOST = 1 << 20; // bytes; an event has a few thousand
 const sql = postgres({ onnotice: () => {} });
 await sql`create table if not exists payments (id text primary key, version int, status text, hold text)`;

@@ -6,7 +6,8 @@
 // `shipments` is what may leave: an order whose `stop` is null. A parcel that has left and is stopped is for a person.
 http_response_code(500); // where the work below fails; otherwise PHP may answer 200 to an event that was not stored
 set_error_handler(fn(int $level, string $words) => throw new ErrorException($words)); // a missing field is a failure
-$key = base64_decode(substr(getenv('PAYPROOF_WEBHOOK_SECRET'), strlen('whsec_')));
+$key = base64_decode(substr((string) getenv('PAYPROOF_WEBHOOK_SECRET'), strlen('whsec_')));
+if (strlen($key) < 24) throw new Exception('PAYPROOF_WEBHOOK_SECRET is no whsec_ secret'); // anyone can sign with ""
 
 function verified(string $key, string $body): bool // whether Payproof sent it, within five minutes (Standard Webhooks)
 {

@@ -15,6 +15,8 @@ from contextlib import closing
 from wsgiref.simple_server import make_server
 
 KEY = base64.b64decode(os.environ["PAYPROOF_WEBHOOK_SECRET"].removeprefix("whsec_"))
+if len(KEY) < 24:  # anyone can sign with an empty key
+    raise SystemExit("PAYPROOF_WEBHOOK_SECRET is no whsec_ secret")
 DATABASE = os.environ.get("DATABASE", "shop.sqlite")
 TABLES = """create table if not exists payments (id text primary key, version int, status text, hold text);
             create table if not exists shipments (order_id text primary key, payment_id text, stop text);"""

@@ -4,6 +4,7 @@ import { createServer } from "node:http";
 
 const { PAYPROOF_WEBHOOK_SECRET, PORT = 9001 } = process.env;
 const KEY = Buffer.from(PAYPROOF_WEBHOOK_SECRET.replace(/^whsec_/, ""), "base64");
+if (KEY.length < 24) throw new Error("PAYPROOF_WEBHOOK_SECRET is no whsec_ secret"); // anyone can sign with ""
 const WORDS = new Map(Object.entries({
   completed: "Paid. Thank you!", held: "Your payment needs a look. We will write to you.",
   refunded: "Your money is on its way back.", failed: "Not paid. Please try again.",

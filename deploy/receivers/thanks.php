@@ -1,6 +1,7 @@
 <?php
 // The page that the buyer comes back to: it shows what Payproof verified, and ships nothing.
-$key = base64_decode(substr(getenv('PAYPROOF_WEBHOOK_SECRET'), strlen('whsec_')));
+$key = base64_decode(substr((string) getenv('PAYPROOF_WEBHOOK_SECRET'), strlen('whsec_')));
+if (strlen($key) < 24) throw new Exception('PAYPROOF_WEBHOOK_SECRET is no whsec_ secret'); // anyone can sign with ""
 $words = [
     'completed' => 'Paid. Thank you!', 'held' => 'Your payment needs a look. We will write to you.',
     'refunded' => 'Your money is on its way back.', 'failed' => 'Not paid. Please try again.',

