@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import base64
+import hmac
 import json
 import os
 import re
@@ -309,6 +311,19 @@ async def test_a_webhook_is_believed_by_its_signature_and_acknowledged_when_stor
         url = f"{shop.site.url}/orders/order-forged/pay/"
         async with http.post(url, allow_redirects=False) as crossed:
             assert crossed.status == 403, "a form without the token of its page"
+
+
+async def test_without_a_secret_no_webhook_is_believed(shop: Shop) -> None:
+    await shop.at_checkout("order-bare")
+    for secret in ("", "whsec_QUJD"):
+        await shop.site.stop()
+        shop.site.secret = secret
+        await shop.site.start()
+        at, key = int(datetime.now(UTC).timestamp()), base64.b64decode(secret.removeprefix("whsec_"))
+        body = json.dumps({"type": "payproof.test"}).encode()
+        digest = base64.b64encode(hmac.digest(key, f"x.{at}.".encode() + body, "sha256")).decode()
+        signed = {"webhook-id": "x", "webhook-timestamp": str(at), "webhook-signature": f"v1,{digest}"}
+        assert await posted(shop, signed, body) == 500
 
 
 def test_its_migrations_are_those_of_its_models(site: Site) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import hmac
 import json
 import re
 from collections.abc import AsyncIterator, Iterator
@@ -245,6 +247,17 @@ async def test_a_webhook_is_believed_by_its_signature_and_acknowledged_when_stor
         assert tested.code == 0, tested
 
 
+async def test_without_a_secret_no_webhook_is_believed_and_nothing_is_sold(shop: Shop) -> None:
+    order = await shop.at_checkout()
+    body = json.dumps({"type": "payment.completed", "data": order.scene.payment | {"version": 9}}).encode()
+    for secret in ("", "whsec_", "whsec_QUJD"):
+        shop.wordpress.stop()
+        shop.wordpress.start(secret)
+        await until(lambda: answers(shop.wordpress), what="WordPress answers")
+        assert await posted(shop, weakly_signed(secret, body), body) == 401
+        assert (await shop.pays(order))["result"] == "unavailable"
+
+
 async def test_only_a_manager_with_a_nonce_looks_up_and_no_page_has_a_secret(shop: Shop) -> None:
     order = await shop.at_checkout()
     ask = f"{shop.wordpress.url}/wp-admin/admin-post.php?action=payproof_ask&order_id={order.id}"
@@ -291,6 +304,13 @@ async def posted(shop: Shop, headers: dict[str, str], body: bytes) -> int:
         http.post(shop.wordpress.hook, data=body, headers=kind | headers) as answered,
     ):
         return answered.status
+
+
+def weakly_signed(secret: str, body: bytes) -> dict[str, str]:
+    """Signed with the bytes of a secret that is too short, as a stranger could guess them."""
+    at, key = int(datetime.now(UTC).timestamp()), base64.b64decode(secret.removeprefix("whsec_"))
+    digest = base64.b64encode(hmac.digest(key, f"x.{at}.".encode() + body, "sha256")).decode()
+    return {"webhook-id": "x", "webhook-timestamp": str(at), "webhook-signature": f"v1,{digest}"}
 
 
 async def page(url: str, status: int = 200) -> str:

@@ -6,8 +6,10 @@ import re
 import time
 
 from django.conf import settings
+from django.core.exceptions import ImproperlyConfigured
 
 TOLERANCE = 300  # seconds
+SHORTEST_KEY = 24  # bytes
 
 
 def is_from_payproof(headers, body):
@@ -30,4 +32,8 @@ def returned_status(query, references):
 
 
 def _key():
-    return base64.b64decode(settings.PAYPROOF_WEBHOOK_SECRET.removeprefix("whsec_"))
+    """The bytes that sign. Anyone can sign with an empty key, so a short one is an error."""
+    key = base64.b64decode(settings.PAYPROOF_WEBHOOK_SECRET.removeprefix("whsec_"))
+    if len(key) < SHORTEST_KEY:
+        raise ImproperlyConfigured("PAYPROOF_WEBHOOK_SECRET is no whsec_ secret")
+    return key

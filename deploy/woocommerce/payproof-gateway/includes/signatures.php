@@ -31,8 +31,9 @@ function payproof_returned_status(string $secret, array $query, string $referenc
     return $right && $told['reference'] === $reference ? $told['status'] : null;
 }
 
-/** The bytes of a `whsec_…` secret; "" where it is not one, with which nothing is right. */
+/** The bytes of a `whsec_…` secret; "" where it is none or a short one, with which nothing is right. */
 function payproof_signing_key(string $secret): string
 {
-    return str_starts_with($secret, 'whsec_') ? (string) base64_decode(substr($secret, 6), true) : '';
+    $key = str_starts_with($secret, 'whsec_') ? (string) base64_decode(substr($secret, 6), true) : '';
+    return strlen($key) < 24 ? '' : $key;
 }
