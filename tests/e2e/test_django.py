@@ -32,6 +32,7 @@ ROOT = Path(__file__).parents[2]
 EXAMPLE = ROOT / "deploy" / "django"
 KEPT = ROOT / ".payproof" / "django"
 OTHER_SECRET = "whsec_" + "QUJD" * 8
+pytestmark = pytest.mark.timeout(700)  # the first installs Django
 INSTALL_SECONDS = 300.0
 SECONDS = 60.0
 
