@@ -12,6 +12,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import timedelta
 from enum import Enum
+from functools import partial
 from typing import Any
 
 from msgspec import NODEFAULT, Struct, inspect
@@ -74,6 +75,13 @@ def holds() -> str:
     means = _listed(Hold)
     lifted = {True: "a later answer that fits, or a person", False: "a person"}
     return _table(("`hold`", "why", "lifted by"), [(f"`{hold}`", means[hold], lifted[hold.waiting]) for hold in Hold])
+
+
+def program(name: str) -> str:
+    """A program of deploy/receivers, whole."""
+    text = (source.ROOT / "deploy/receivers" / name).read_text(encoding="utf-8")
+    language = {"py": "python", "mjs": "js", "php": "php"}[name.rpartition(".")[2]]
+    return f"```{language}\n{text.rstrip()}\n```"
 
 
 def codes() -> str:
@@ -148,6 +156,12 @@ MADE: Mapping[str, Callable[[], str]] = {
     "environment": environment,
     "events": events,
     "holds": holds,
+    "receiver_python": partial(program, "receiver.py"),
+    "receiver_node": partial(program, "receiver.mjs"),
+    "receiver_php": partial(program, "receiver.php"),
+    "thanks_python": partial(program, "thanks.py"),
+    "thanks_node": partial(program, "thanks.mjs"),
+    "thanks_php": partial(program, "thanks.php"),
     "codes": codes,
     "metrics": metrics,
     "logs": logs,

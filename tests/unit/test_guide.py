@@ -146,6 +146,7 @@ def test_a_shop_that_follows_the_guide_knows_our_webhooks() -> None:
     assert not verify(SECRET, late, body)
     assert not verify("whsec_" + "QUJD" * 8, ours, body)
     assert not verify(SECRET, {}, body)
+    assert not any(verify(SECRET, ours | {"webhook-timestamp": noise}, body) for noise in ("²", "9" * 5000, "-1", ""))
     assert not verify(SECRET, ours | {"webhook-signature": "v1,ünsinn v1,"}, body)
 
 

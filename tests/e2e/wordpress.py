@@ -1,0 +1,183 @@
+"""Debian's WordPress with MariaDB and PHP, in a directory and on a port of its own, with the gateway's plugin.
+
+Stand-ins take the place of WooCommerce's classes: `tests/woocommerce/woocommerce.php`.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+
+from tests.harness import System, free_ports
+from worker.playground.demo.children import LOOK_SECONDS, STOP_SECONDS
+
+ROOT = Path(__file__).parents[2]
+PLUGIN = ROOT / "deploy" / "woocommerce" / "payproof-gateway"
+STAND_INS = ROOT / "tests" / "woocommerce" / "woocommerce.php"
+DEBIAN = Path("/usr/share/wordpress")
+START_SECONDS = 120.0
+PASSWORD = "only-for-this-test"
+CONFIG = """<?php
+define('DB_NAME', 'shop');
+define('DB_USER', 'root');
+define('DB_PASSWORD', '');
+define('DB_HOST', 'localhost:%(socket)s');
+define('DB_CHARSET', 'utf8mb4');
+define('WP_HOME', '%(url)s');
+define('WP_SITEURL', '%(url)s');
+define('DISABLE_WP_CRON', true); // the tests call it
+define('WP_HTTP_BLOCK_EXTERNAL', true);
+define('WP_ACCESSIBLE_HOSTS', '127.0.0.1');
+define('AUTOMATIC_UPDATER_DISABLED', true);
+define('WP_DEBUG', true);
+define('WP_DEBUG_LOG', '%(log)s');
+define('WP_DEBUG_DISPLAY', false);
+define('AUTH_KEY', 'a');
+define('SECURE_AUTH_KEY', 'b');
+define('LOGGED_IN_KEY', 'c');
+define('NONCE_KEY', 'd');
+define('PAYPROOF_URL', '%(payproof)s');
+define('PAYPROOF_API_KEY', '%(key)s');
+define('PAYPROOF_WEBHOOK_SECRET', (string) getenv('SECRET'));
+$table_prefix = 'wp_';
+defined('ABSPATH') || define('ABSPATH', __DIR__ . '/');
+require_once ABSPATH . 'wp-settings.php';
+"""
+INSTALL = f"""<?php
+define('WP_INSTALLING', true);
+function wp_new_blog_notification() {{}} // it would send a mail
+require __DIR__ . '/wp-load.php';
+require_once ABSPATH . 'wp-admin/includes/upgrade.php';
+wp_install('Shop', 'admin', 'admin@example.com', false, '', '{PASSWORD}');
+"""
+ACTIVATE = """<?php
+require __DIR__ . '/wp-load.php';
+require_once ABSPATH . 'wp-admin/includes/plugin.php';
+foreach (['woocommerce/woocommerce.php', 'payproof-gateway/payproof-gateway.php'] as $plugin) {
+    $failed = activate_plugin($plugin);
+    if (is_wp_error($failed)) { fwrite(STDERR, $failed->get_error_message()); exit(1); }
+}
+update_option('woocommerce_payproof_settings', ['enabled' => 'yes', 'title' => 'Pay', 'account' => 'shop-payparse']);
+"""
+
+
+class WordPress:
+    """`url` is the site's address; a webhook goes to `hook`."""
+
+    def __init__(self, place: Path) -> None:
+        (port,) = free_ports(1)
+        self.place, self.root = place, place / "site"
+        self.url = f"http://127.0.0.1:{port}"
+        self.hook = f"{self.url}/?rest_route=/payproof/v1/webhook"
+        self.log = place / "php.log"
+        self._listen = f"127.0.0.1:{port}"
+        self._server: subprocess.Popen[bytes] | None = None
+
+    @contextmanager
+    def running(self, system: System) -> Iterator[None]:
+        """The database and an installed site. The server of pages is started by `start`."""
+        with _mariadb(self.place) as socket:
+            self._install(system, socket)
+            try:
+                yield
+            finally:
+                self.stop()
+
+    def start(self, secret: str) -> None:
+        """Serve pages; `secret` is the webhook's as the site knows it."""
+        with self.log.open("ab") as log:
+            self._server = subprocess.Popen(
+                ["php", "-S", self._listen, "-t", str(self.root)],
+                env={**os.environ, "SECRET": secret, "PHP_CLI_SERVER_WORKERS": "4"},
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+
+    def stop(self) -> None:
+        """End the server and its workers, which are a group of their own."""
+        if self._server is not None and self._server.poll() is None:
+            os.killpg(self._server.pid, signal.SIGKILL)
+            self._server.wait(STOP_SECONDS)
+
+    def run(self, program: str) -> str:
+        """Run PHP in the site, as a maintenance script."""
+        script = self.root / "script.php"
+        script.write_text(program)
+        done = subprocess.run(
+            ["php", str(script)], cwd=self.root, capture_output=True, text=True, timeout=START_SECONDS, check=False
+        )
+        script.unlink()
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
+
+    async def call(self, method: str, route: str, **body: Any) -> Any:
+        """One of the stand-ins' routes."""
+        url = f"{self.url}/?rest_route=/standin/v1{route}"
+        async with aiohttp.ClientSession() as http, http.request(method, url, json=body or None) as answered:
+            assert answered.status == 200, await answered.text()
+            return await answered.json()
+
+    def _install(self, system: System, socket: Path) -> None:
+        shutil.copytree(DEBIAN, self.root, symlinks=True)
+        plugins = self.root / "wp-content" / "plugins"
+        shutil.copytree(PLUGIN, plugins / PLUGIN.name)
+        (plugins / "woocommerce").mkdir()
+        shutil.copy(STAND_INS, plugins / "woocommerce")
+        told = {"socket": socket, "url": self.url, "log": self.place / "debug.log"}
+        told |= {"payproof": system.url, "key": system.key}
+        (self.root / "wp-config.php").write_text(CONFIG % told)
+        self.run(INSTALL)
+        self.run(ACTIVATE)
+
+
+@contextmanager
+def _mariadb(place: Path) -> Iterator[Path]:
+    """A server with an empty database `shop`. Yields its socket."""
+    data, socket = place / "mysql", place / "mysql.sock"
+    data.mkdir()
+    own = ["--no-defaults", f"--datadir={data}"]
+    if os.geteuid() == 0:
+        shutil.chown(data, "mysql")
+        place.chmod(0o777)  # the server's own user makes its socket here
+        own.append("--user=mysql")
+    path = {**os.environ, "PATH": f"{os.environ['PATH']}:/usr/sbin"}
+    plain = ("--auth-root-authentication-method=normal", "--skip-test-db")
+    subprocess.run(["mariadb-install-db", *own, *plain], env=path, check=True, capture_output=True)
+    with (place / "mysql.log").open("ab") as log:
+        server = subprocess.Popen(
+            ["mariadbd", *own, f"--socket={socket}", f"--pid-file={data}/pid", "--skip-networking"],
+            env=path,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+        )
+    try:
+        ends = time.monotonic() + START_SECONDS
+        while not _made(socket):
+            assert server.poll() is None, (place / "mysql.log").read_text()
+            assert time.monotonic() < ends, "MariaDB is up"
+            time.sleep(LOOK_SECONDS)
+        yield socket
+    finally:
+        server.terminate()
+        try:
+            server.wait(STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            server.kill()
+            server.wait()
+
+
+def _made(socket: Path) -> bool:
+    asked = ["mariadb", "--no-defaults", f"--socket={socket}", "-uroot", "-e", "CREATE DATABASE shop"]
+    return subprocess.run(asked, capture_output=True, check=False).returncode == 0

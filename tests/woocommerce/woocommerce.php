@@ -1,0 +1,342 @@
+<?php
+/**
+ * Plugin Name: Stand-ins for WooCommerce's classes
+ *
+ * WooCommerce cannot be had where these tests run. Its classes and functions that the gateway uses stand here, with
+ * their names, parameters, statuses and hooks. Everything else is real: WordPress, its REST API, cron, users and nonces, PHP
+ * and MariaDB. An order is a row of a table of its own, as in HPOS: it is no post.
+ *
+ * The routes below `standin/v1` are the test's hands: they make, show and pay orders.
+ */
+
+declare(strict_types=1);
+
+defined('ABSPATH') || exit;
+
+abstract class WC_Settings_API
+{
+    public string $id = '';
+    /** @var array<string, array<string, mixed>> */
+    public array $form_fields = [];
+    /** @var array<string, mixed> */
+    public array $settings = [];
+
+    public function init_settings(): void
+    {
+        $this->settings = (array) get_option("woocommerce_{$this->id}_settings", []);
+    }
+
+    public function get_option(string $key, mixed $empty_value = null): mixed
+    {
+        return $this->settings[$key] ?? $this->form_fields[$key]['default'] ?? $empty_value ?? '';
+    }
+
+    public function process_admin_options(): bool
+    {
+        return true;
+    }
+}
+
+abstract class WC_Payment_Gateway extends WC_Settings_API
+{
+    public string $enabled = 'yes';
+    public string $title = '';
+    public string $description = '';
+    public string $method_title = '';
+    public string $method_description = '';
+    public bool $has_fields = false;
+    /** @var list<string> */
+    public array $supports = ['products'];
+
+    public function init_settings(): void
+    {
+        parent::init_settings();
+        $this->enabled = ($this->settings['enabled'] ?? '') === 'yes' ? 'yes' : 'no';
+    }
+
+    public function is_available(): bool
+    {
+        return $this->enabled === 'yes';
+    }
+
+    public function get_return_url(?WC_Order $order = null): string
+    {
+        return $order === null ? home_url('/') : $order->get_checkout_order_received_url();
+    }
+
+    /** @return array<string, string> */
+    public function process_payment($order_id): array
+    {
+        return [];
+    }
+}
+
+final class WC_Order
+{
+    /** @param array<string, mixed> $data */
+    public function __construct(private int $id, private array $data)
+    {
+    }
+
+    public function get_id(): int
+    {
+        return $this->id;
+    }
+
+    public function get_order_number(): string
+    {
+        return (string) $this->id;
+    }
+
+    public function get_status(string $context = 'view'): string
+    {
+        return $this->data['status'];
+    }
+
+    /** @param string|list<string> $status */
+    public function has_status(string|array $status): bool
+    {
+        return in_array($this->data['status'], (array) $status, true);
+    }
+
+    public function is_paid(): bool
+    {
+        return $this->has_status(['processing', 'completed']);
+    }
+
+    public function get_total(string $context = 'view'): string
+    {
+        return $this->data['total'];
+    }
+
+    public function get_currency(string $context = 'view'): string
+    {
+        return 'BDT';
+    }
+
+    public function get_payment_method(string $context = 'view'): string
+    {
+        return $this->data['payment_method'];
+    }
+
+    public function get_transaction_id(string $context = 'view'): string
+    {
+        return $this->data['transaction_id'];
+    }
+
+    public function get_billing_first_name(): string
+    {
+        return 'Rahima';
+    }
+
+    public function get_billing_last_name(): string
+    {
+        return 'Begum';
+    }
+
+    public function get_billing_email(): string
+    {
+        return 'rahima@example.com';
+    }
+
+    public function get_billing_phone(): string
+    {
+        return '01700000000';
+    }
+
+    public function get_billing_address_1(): string
+    {
+        return '1 Test Road';
+    }
+
+    public function get_billing_address_2(): string
+    {
+        return '';
+    }
+
+    public function get_billing_city(): string
+    {
+        return 'Dhaka';
+    }
+
+    public function get_billing_postcode(): string
+    {
+        return '1000';
+    }
+
+    public function get_billing_country(): string
+    {
+        return 'BD';
+    }
+
+    public function get_checkout_order_received_url(): string
+    {
+        return home_url("/?order-received={$this->id}");
+    }
+
+    public function get_checkout_payment_url(bool $on_checkout = false): string
+    {
+        return home_url("/?order-pay={$this->id}");
+    }
+
+    public function get_edit_order_url(): string
+    {
+        return admin_url("admin.php?page=standin-order&id={$this->id}");
+    }
+
+    public function get_meta(string $key = '', bool $single = true, string $context = 'view'): mixed
+    {
+        return $this->data['meta'][$key] ?? '';
+    }
+
+    public function update_meta_data(string $key, mixed $value, int $meta_id = 0): void
+    {
+        $this->data['meta'][$key] = $value;
+    }
+
+    public function delete_meta_data(string $key): void
+    {
+        unset($this->data['meta'][$key]);
+    }
+
+    public function add_order_note(string $note, int|bool $is_customer_note = 0, bool $added_by_user = false): int
+    {
+        global $wpdb;
+        $wpdb->insert($wpdb->prefix . 'standin_notes', ['order_id' => $this->id, 'note' => $note]);
+        return (int) $wpdb->insert_id;
+    }
+
+    public function update_status(string $new_status, string $note = '', bool $manual = false): bool
+    {
+        $this->move($new_status);
+        $this->save();
+        return true;
+    }
+
+    /** As WooCommerce's: from these statuses alone it moves, and true tells of no move. */
+    public function payment_complete(string $transaction_id = ''): bool
+    {
+        if ($this->has_status(['on-hold', 'pending', 'failed', 'cancelled'])) {
+            $this->data['transaction_id'] = $transaction_id;
+            $this->move('processing');
+            $this->save();
+            do_action('woocommerce_payment_complete', $this->id, $transaction_id);
+        }
+        return true;
+    }
+
+    public function save(): int
+    {
+        global $wpdb;
+        if (get_option('standin_broken')) {
+            throw new RuntimeException('the disk is full');
+        }
+        $wpdb->update($wpdb->prefix . 'standin_orders', ['data' => wp_json_encode($this->data)], ['id' => $this->id]);
+        return $this->id;
+    }
+
+    private function move(string $status): void
+    {
+        $this->data['history'][] = $status; // WooCommerce sends its e-mails at each of these
+        $this->data['status'] = $status;
+    }
+
+    /** @return array<string, mixed> */
+    public function shown(): array
+    {
+        global $wpdb;
+        $asked = "SELECT note FROM {$wpdb->prefix}standin_notes WHERE order_id = %d ORDER BY id";
+        return $this->data + ['id' => $this->id, 'notes' => $wpdb->get_col($wpdb->prepare($asked, $this->id))];
+    }
+}
+
+function wc_get_order(mixed $order_id = false): WC_Order|false
+{
+    global $wpdb;
+    $asked = $wpdb->prepare("SELECT data FROM {$wpdb->prefix}standin_orders WHERE id = %d", (int) $order_id);
+    $data = $wpdb->get_var($asked);
+    return $data === null ? false : new WC_Order((int) $order_id, json_decode($data, true));
+}
+
+/**
+ * @param array<string, mixed> $args
+ * @return list<WC_Order>
+ */
+function wc_get_orders(array $args): array
+{
+    global $wpdb;
+    $orders = array_map('wc_get_order', $wpdb->get_col("SELECT id FROM {$wpdb->prefix}standin_orders ORDER BY id"));
+    $wanted = array_filter($orders, fn(WC_Order $order): bool =>
+        in_array('wc-' . $order->get_status(), $args['status'], true)
+        && $order->get_payment_method() === $args['payment_method']);
+    return array_slice(array_values($wanted), ($args['paged'] - 1) * $args['limit'], $args['limit']);
+}
+
+function wc_format_decimal(float|string $number, int|false $dp = false): string
+{
+    return number_format((float) $number, (int) $dp, '.', '');
+}
+
+function wc_add_notice(string $message, string $notice_type = 'success'): void
+{
+    $GLOBALS['standin_notices'][] = [$notice_type, $message];
+}
+
+function get_woocommerce_currency(): string
+{
+    return 'BDT';
+}
+
+register_activation_hook(__FILE__, function (): void {
+    global $wpdb;
+    $made = fn(string $name, string $rest) =>
+        $wpdb->query("CREATE TABLE {$wpdb->prefix}$name (id bigint AUTO_INCREMENT PRIMARY KEY, $rest)");
+    $made('standin_orders', 'data longtext NOT NULL');
+    $made('standin_notes', 'order_id bigint, note text');
+    get_role('administrator')->add_cap('edit_shop_orders');
+});
+
+add_action('rest_api_init', function (): void {
+    $route = fn(string $path, string $method, callable $does) => register_rest_route('standin/v1', $path, [
+        'methods' => $method,
+        'callback' => fn(WP_REST_Request $request) => new WP_REST_Response($does($request)),
+        'permission_callback' => '__return_true',
+    ]);
+    $route('/orders', 'POST', function (WP_REST_Request $request): array {
+        global $wpdb;
+        $data = ['status' => 'pending', 'total' => $request['total'], 'payment_method' => 'payproof'];
+        $data += ['transaction_id' => '', 'meta' => [], 'history' => []];
+        $wpdb->insert($wpdb->prefix . 'standin_orders', ['data' => wp_json_encode($data)]);
+        return ['id' => (int) $wpdb->insert_id];
+    });
+    $route('/orders/(?P<id>\d+)', 'GET', fn(WP_REST_Request $request): array => wc_get_order($request['id'])->shown());
+    $route('/orders/(?P<id>\d+)/pay', 'POST', function (WP_REST_Request $request): array {
+        [$class] = apply_filters('woocommerce_payment_gateways', []);
+        $gateway = new $class();
+        $paid = $gateway->is_available() ? $gateway->process_payment((int) $request['id']) : [];
+        return $paid + ['result' => 'unavailable', 'notices' => $GLOBALS['standin_notices'] ?? []];
+    });
+    $route('/settings', 'GET', function (): array {
+        [$class] = apply_filters('woocommerce_payment_gateways', []);
+        return (new $class())->form_fields;
+    });
+    $route('/broken', 'POST', fn(WP_REST_Request $request): array => [update_option('standin_broken', $request['is'])]);
+});
+
+add_action('template_redirect', function (): void {
+    if (isset($_GET['order-received'])) {
+        [$class] = apply_filters('woocommerce_payment_gateways', []);
+        new $class();
+        do_action('woocommerce_thankyou_payproof', (int) $_GET['order-received']);
+        exit;
+    }
+    if (isset($_GET['order-pay'])) {
+        exit('pay again');
+    }
+});
+
+add_action('admin_menu', function (): void {
+    add_menu_page('Order', 'Order', 'read', 'standin-order', function (): void {
+        do_action('woocommerce_admin_order_data_after_order_details', wc_get_order((int) $_GET['id']));
+    });
+});
