@@ -3,7 +3,8 @@
 // `mysql:host=db;dbname=shop` (here sqlite, for a try).
 //
 // Events come at least once, sometimes twice and out of order. 2xx is answered only after the event is stored.
-// `shipments` is what may leave: an order whose `stop` is null. A parcel that has left and is stopped is for a person.
+// `shipments` is what may leave: where `stop` is null, at most one of an order, paid by any payment of it. One that was
+// refunded is over, and new money makes a new one. One that has left and is stopped is for a person.
 http_response_code(500); // where the work below fails; otherwise PHP may answer 200 to an event that was not stored
 set_error_handler(fn(int $level, string $words) => throw new ErrorException($words)); // a missing field is a failure
 $key = base64_decode(substr((string) getenv('PAYPROOF_WEBHOOK_SECRET'), strlen('whsec_')));
@@ -23,21 +24,22 @@ function verified(string $key, string $body): bool // whether Payproof sent it, 
 
 function take(PDO $database, array $payment): void // replace the last lines before the commit by your own work
 {
-    $run = fn(string $sql, array $with) => ($done = $database->prepare($sql))->execute($with) ? $done->rowCount() : 0;
-    $id = $payment['payment_id'];
-    $order = $payment['order'] ?? $payment['reference'];
-    $state = [$payment['version'], $payment['status'], $payment['hold']];
+    $run = fn(string $sql, array $with) => ($done = $database->prepare($sql))->execute($with) ? $done : null;
+    [$order, $id] = [$payment['order'] ?? $payment['reference'], $payment['payment_id']];
     $stop = $payment['hold'] ?? (($payment['risk'] ?? null) === 'high' ? 'risk' : $payment['status']);
-    [$three, $go] = ['version = ?, status = ?, hold = ?', 'payment_id = ?, stop = null'];
-    $unless = 'from (select 1) as one where not exists (select 1 from';
-    $database->beginTransaction(); // of two at once one fails here, and is sent again
-    $newer = $run("insert into payments select ?, ?, ?, ? $unless payments where id = ?)", [$id, ...$state, $id])
-        ?: $run("update payments set $three where id = ? and version < ?", [...$state, $id, $payment['version']]);
-    if ($newer && $stop === 'completed') {
-        $run("insert into shipments select ?, ?, null $unless shipments where order_id = ?)", [$order, $id, $order])
-            ?: $run("update shipments set $go where order_id = ? and stop is not null", [$id, $order]);
-    } elseif ($newer) {
-        $run('update shipments set stop = ? where payment_id = ?', [$stop, $id]);
+    $state = [$payment['version'], $payment['status'], $payment['hold'], $stop === 'completed' ? null : $stop];
+    $unless = 'from (select 1) as one where not exists (select 1 from payments where order_id = ? and id = ?';
+    $database->beginTransaction(); // of two about an order one waits, or fails and is sent again
+    $run('update payments set id = id where order_id = ?', [$order]);
+    $newer = $run("replace into payments select ?, ?, ?, ?, ?, ? $unless and version >= ?)",
+        [$order, $id, ...$state, $order, $id, $payment['version']])->rowCount();
+    if ($newer) {
+        [$best, $stop] = $run("select id, stop from payments where order_id = ? order by stop is not null,
+            status <> 'completed', status <> 'refunded', id limit 1", [$order])->fetch();
+        $live = "order_id = ? and coalesce(stop, '') <> 'refunded'";
+        $run("update shipments set stop = ? where $live", [$stop, $order]);
+        $there = $run("select 1 from shipments where $live", [$order])->fetch();
+        if ($stop === null && !$there) $run('replace into shipments values (?, ?, null)', [$order, $best]);
     }
     $database->commit();
 }
@@ -51,10 +53,10 @@ $event = json_decode($body, true, 64, JSON_THROW_ON_ERROR);
 if (str_starts_with($event['type'], 'payment.')) { // others, such as payproof.test, are taken too
     $login = [getenv('DB_USER') ?: '', getenv('DB_PASSWORD') ?: ''];
     $database = new PDO(getenv('DATABASE') ?: 'sqlite:shop.sqlite', ...$login);
-    $table = fn(string $name, string $key, string $rest) =>
-        $database->exec("create table if not exists $name ($key varchar(60) primary key, $rest)");
-    $table('payments', 'id', 'version int, status text, hold text');
-    $table('shipments', 'order_id', 'payment_id varchar(40), stop text');
+    $table = fn(string $name, string $rest) => $database->exec("create table if not exists $name ($rest)");
+    $keys = fn(string $own) => "order_id varchar(400) collate binary, $own varchar(100) collate binary"; // no A for a
+    $table('payments', "{$keys('id')}, version int, status text, hold text, stop text, primary key (order_id, id)");
+    $table('shipments', "{$keys('payment_id')}, stop text, primary key (payment_id)");
     take($database, $event['data']);
 }
 http_response_code(200);

@@ -1,7 +1,8 @@
 """Receives Payproof's webhooks and ships paid orders, once. WSGI: run it under any server, or alone for a try.
 
 Events come at least once, sometimes twice and out of order. 2xx is answered only after the event is stored.
-`shipments` is what may leave: an order whose `stop` is null. A parcel that has left and is stopped is for a person.
+`shipments` is what may leave: where `stop` is null, at most one of an order, paid by any payment of it. One that was
+refunded is over, and new money makes a new one. One that has left and is stopped is for a person.
 """
 
 import base64
@@ -18,12 +19,13 @@ KEY = base64.b64decode(os.environ["PAYPROOF_WEBHOOK_SECRET"].removeprefix("whsec
 if len(KEY) < 24:  # anyone can sign with an empty key
     raise SystemExit("PAYPROOF_WEBHOOK_SECRET is no whsec_ secret")
 DATABASE = os.environ.get("DATABASE", "shop.sqlite")
-TABLES = """create table if not exists payments (id text primary key, version int, status text, hold text);
-            create table if not exists shipments (order_id text primary key, payment_id text, stop text);"""
-NEWER = """insert into payments values (:payment_id, :version, :status, :hold) on conflict (id) do update
-    set version = excluded.version, status = excluded.status, hold = excluded.hold where version < excluded.version"""
-SHIP = """insert into shipments values (?, ?, null) on conflict (order_id) do update
-    set payment_id = excluded.payment_id, stop = null where stop is not null"""
+TABLES = """create table if not exists payments (id text primary key, version, status, hold, order_id text, stop);
+            create table if not exists shipments (payment_id text primary key, order_id text, stop);"""
+NEWER = """replace into payments select :payment_id, :version, :status, :hold, :name, :stop
+    where not exists (select 1 from payments where id = :payment_id and version >= :version)"""
+BEST = """select id, stop from payments where order_id = ?
+    order by stop is not null, status <> 'completed', status <> 'refunded', id limit 1"""
+STOP = "update shipments set stop = ? where order_id = ? and stop is not 'refunded'"  # or, with null, lets it leave
 MOST = 1 << 20  # bytes; an event has a few thousand
 
 
@@ -38,15 +40,15 @@ def verified(environ, body):
 
 
 def take(payment):
-    """Store a newer snapshot, and what it means for its order. Replace the last lines by your own work."""
+    """Store a newer snapshot, and tell its order anew from all its payments. Replace the last lines by your work."""
     stop = payment["hold"] or ("risk" if payment.get("risk") == "high" else payment["status"])
+    name = payment["order"] or payment["reference"]
     with closing(sqlite3.connect(DATABASE)) as database, database:  # one transaction
-        if not database.execute(NEWER, payment).rowcount:
-            return  # not newer than what is known
-        if stop == "completed":
-            database.execute(SHIP, (payment["order"] or payment["reference"], payment["payment_id"]))
-        else:
-            database.execute("update shipments set stop = ? where payment_id = ?", (stop, payment["payment_id"]))
+        newer = payment | {"name": name, "stop": None if stop == "completed" else stop}
+        if database.execute(NEWER, newer).rowcount:
+            best, stop = database.execute(BEST, [name]).fetchone()
+            if not database.execute(STOP, [stop, name]).rowcount and stop is None:
+                database.execute("replace into shipments values (?, ?, null)", [best, name])
 
 
 def application(environ, start_response):
@@ -59,7 +61,6 @@ def application(environ, start_response):
     return [b""]
 
 
-with closing(sqlite3.connect(DATABASE)) as tables:
-    tables.executescript(TABLES)
+sqlite3.connect(DATABASE).executescript(TABLES).connection.close()
 if __name__ == "__main__":
     make_server("127.0.0.1", int(os.environ.get("PORT", "9000")), application).serve_forever()

@@ -6,6 +6,7 @@ import asyncio
 import os
 import shutil
 import sqlite3
+import subprocess
 import sys
 from contextlib import closing
 from pathlib import Path
@@ -85,6 +86,10 @@ class Example(Struct):
             await self.ask(f"delete from payments where id = 'pay_{name}'")
             await self.ask(f"delete from shipments where payment_id = 'pay_{name}'")
 
+    async def leaving(self, order: str) -> list[tuple[Any, ...]]:
+        """One row for each parcel of the order that may leave."""
+        return await self.ask(f"select order_id from shipments where order_id = '{order}' and stop is null")
+
     async def ask(self, sql: str) -> list[tuple[Any, ...]]:
         """Rows of the shop's database; none where its tables are not made yet."""
         if self.kind == "node":
@@ -93,6 +98,12 @@ class Example(Struct):
                 return [tuple(row) for row in await connection.fetch(sql)]
             finally:
                 await connection.close()
+        database = self.environment.get("DATABASE", "")
+        if database.startswith("mysql:"):
+            socket = dict(field.split("=") for field in database.removeprefix("mysql:").split(";"))["unix_socket"]
+            command = ["mariadb", "--no-defaults", f"--socket={socket}", "-uroot", "-N", "shop", "-e", sql]
+            done = await asyncio.to_thread(subprocess.run, command, check=True, capture_output=True, text=True)
+            return [tuple(line.split("\t")) for line in done.stdout.splitlines()]
         with closing(sqlite3.connect(self.place / "shop.sqlite", timeout=20)) as database:
             try:
                 with database:

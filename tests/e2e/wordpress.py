@@ -85,7 +85,7 @@ class WordPress:
     @contextmanager
     def running(self, system: System) -> Iterator[None]:
         """The database and an installed site. The server of pages is started by `start`."""
-        with _mariadb(self.place) as socket:
+        with mariadb(self.place) as socket:
             self._install(system, socket)
             try:
                 yield
@@ -142,7 +142,7 @@ class WordPress:
 
 
 @contextmanager
-def _mariadb(place: Path) -> Iterator[Path]:
+def mariadb(place: Path) -> Iterator[Path]:
     """A server with an empty database `shop`. Yields its socket."""
     data, socket = place / "mysql", place / "mysql.sock"
     data.mkdir()
