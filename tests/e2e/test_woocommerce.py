@@ -17,6 +17,7 @@ from msgspec import Struct
 
 from schemas.secret import Secret
 from tests.e2e.buyers import WEBHOOK_SECRET, Payproof, payproof_says
+from tests.e2e.two_attempts import STORIES, played
 from tests.e2e.wordpress import PASSWORD, WordPress
 from tests.harness import PAYPARSE, Document, Scene, System, staged
 from tests.processes import directory, loud, running, until
@@ -116,7 +117,7 @@ class Shop:
         async def look() -> Document | None:
             shown = await self.shown(order)
             payment = await self.payproof.stage.shop.payment(order.payment_id)
-            known = dict(dict(shown["meta"]).get("_payproof_known") or {}).get(order.payment_id)
+            known = dict(dict(shown["meta"]).get("_payproof_known") or {}).get(order.payment_id, {}).get("version")
             return shown if shown["status"] == status and known == payment["version"] else None
 
         return await until(look, what=f"order {order.id} is {status}", seconds=SECONDS)
@@ -284,6 +285,110 @@ async def test_only_a_manager_with_a_nonce_looks_up_and_no_page_has_a_secret(sho
         assert shop.payproof.system.key not in text
         assert WEBHOOK_SECRET not in text
     assert "They are set." in texts[1]
+
+
+TELL = """<?php
+require __DIR__ . '/wp-load.php';
+$ends = [];
+foreach (json_decode(file_get_contents('php://stdin'), true) as [$story, $events]) {
+    global $wpdb;
+    $data = ['status' => 'pending', 'total' => '1500.50', 'payment_method' => 'payproof', 'currency' => 'BDT'];
+    $data += ['transaction_id' => '', 'meta' => [], 'history' => [], 'anonymous' => false];
+    $wpdb->insert($wpdb->prefix . 'standin_orders', ['data' => wp_json_encode($data)]);
+    $order_id = $wpdb->insert_id;
+    foreach ($events as $event) {
+        $order = wc_get_order($order_id);
+        $number = substr($event['reference'], -1);
+        if ((int) $order->get_meta(PAYPROOF_ATTEMPT) < $number) {
+            $order->update_meta_data(PAYPROOF_ATTEMPT, $number);
+            $order->save();
+        }
+        $event['order'] = payproof_order_name($order_id);
+        $event['reference'] = "{$event['order']}-$number";
+        $wpdb->replace("{$wpdb->prefix}payproof_attempts", ['reference' => $event['reference'], 'order_id' => $order_id,
+            'account' => $event['account'], 'opened_at' => time()]);
+        payproof_take($event);
+        payproof_take($event);
+    }
+    $ends[] = [$story, wc_get_order($order_id)->shown()['history']];
+}
+echo json_encode($ends);
+"""
+STATUS = {"paid": "processing", "held": "on-hold", "refunded": "refunded", "open": "failed"}
+
+
+def test_an_order_with_several_attempts_ends_alike_in_each_order_of_events(site: Site) -> None:
+    """WooCommerce sends mails at `refunded`: if money is heard of after that, a person looks at the order."""
+    told = [
+        (number, events)
+        for number, story in enumerate(STORIES)
+        for _, events in played(story, "story")
+        if len(story.attempts) == 2
+    ]
+    ends = json.loads(site.wordpress.run(TELL, json.dumps(told)))
+    assert len(ends) == len(told)
+    for (number, history), (_, events) in zip(ends, told, strict=True):
+        wanted, end = STATUS[STORIES[number].ends], history[-1]
+        again = "refunded" in history and (wanted, end) == ("processing", "on-hold")
+        assert end == wanted or again, (STORIES[number].name, history, events)
+
+
+async def test_money_for_an_order_that_is_paid_another_way_waits_for_a_person(shop: Shop) -> None:
+    order = await shop.at_checkout()
+    await shop.wordpress.call("POST", f"/orders/{order.id}/change", payment_method="cod", status="processing")
+    await shop.payproof.comes_back(order.scene, "pay")
+    shown = await shop.becomes(order, "on-hold")
+    assert any("the payment method cod by now" in note for note in shown["notes"])
+
+
+async def test_money_for_a_deleted_order_is_told_to_a_person(shop: Shop) -> None:
+    order = await shop.at_checkout()
+    await shop.wordpress.call("POST", f"/orders/{order.id}/delete")
+    await shop.payproof.comes_back(order.scene, "pay")
+
+    async def told() -> bool:
+        return any(order.payment_id in mail["message"] for mail in await shop.wordpress.call("GET", "/mails"))
+
+    await until(told, what="a mail about the money", seconds=SECONDS)
+
+
+async def test_a_payment_of_a_copy_of_the_site_ships_nothing(shop: Shop) -> None:
+    order = await shop.at_checkout()
+    for change in ({"account": "shop-ipay"}, {"reference": f"{order.scene.payment['reference']}1"}):
+        forged = order.scene.payment | {"status": "completed", "version": 9} | change
+        body = json.dumps({"id": "x.9", "type": "payment.completed", "data": forged}).encode()
+        right = signature_headers([Secret(WEBHOOK_SECRET)], "x.9", datetime.now(UTC), body)
+        assert await posted(shop, right, body) == 200
+    assert (await shop.shown(order))["history"] == []
+
+
+async def test_an_order_in_another_currency_is_not_paid_by_its_figure(shop: Shop) -> None:
+    order = await shop.at_checkout()
+    await shop.wordpress.call("POST", f"/orders/{order.id}/change", currency="USD")
+    await shop.payproof.comes_back(order.scene, "pay")
+    await shop.becomes(order, "on-hold")
+
+
+async def test_an_order_without_billing_data_is_paid(shop: Shop) -> None:
+    order = await shop.ordered()
+    await shop.wordpress.call("POST", f"/orders/{order.id}/change", anonymous=True)
+    assert (await shop.pays(order))["result"] == "success"
+
+
+async def test_a_checkout_that_is_over_is_not_shown_again(shop: Shop) -> None:
+    order = await shop.at_checkout(lives=2.0)
+    first = order.scene.payment["reference"]
+    request = "update_meta_data(PAYPROOF_REQUEST, 'any')"
+    shop.wordpress.run(
+        f"<?php require __DIR__ . '/wp-load.php'; $order = wc_get_order({order.id}); $order->{request}; $order->save();"
+    )
+    await shop.pays(order)
+    assert order.scene.payment["reference"] == first.removesuffix("1") + "2"
+
+
+def test_the_name_of_a_site_is_drawn_once(site: Site) -> None:
+    name = "<?php require __DIR__ . '/wp-load.php'; payproof_install(); echo payproof_order_name(1);"
+    assert site.wordpress.run(name) == site.wordpress.run(name)
 
 
 async def tried(shop: Shop, order: Order) -> None:

@@ -110,12 +110,18 @@ class WordPress:
             os.killpg(self._server.pid, signal.SIGKILL)
             self._server.wait(STOP_SECONDS)
 
-    def run(self, program: str) -> str:
-        """Run PHP in the site, as a maintenance script."""
+    def run(self, program: str, given: str = "") -> str:
+        """Run PHP in the site, as a maintenance script. It is given this on its standard input."""
         script = self.root / "script.php"
         script.write_text(program)
         done = subprocess.run(
-            ["php", str(script)], cwd=self.root, capture_output=True, text=True, timeout=START_SECONDS, check=False
+            ["php", str(script)],
+            cwd=self.root,
+            input=given,
+            capture_output=True,
+            text=True,
+            timeout=START_SECONDS,
+            check=False,
         )
         script.unlink()
         assert done.returncode == 0, done.stdout + done.stderr

@@ -111,7 +111,7 @@ final class WC_Order
 
     public function get_currency(string $context = 'view'): string
     {
-        return 'BDT';
+        return $this->data['currency'];
     }
 
     public function get_payment_method(string $context = 'view'): string
@@ -126,27 +126,27 @@ final class WC_Order
 
     public function get_billing_first_name(): string
     {
-        return 'Rahima';
+        return $this->data['anonymous'] ? '' : 'Rahima';
     }
 
     public function get_billing_last_name(): string
     {
-        return 'Begum';
+        return $this->data['anonymous'] ? '' : 'Begum';
     }
 
     public function get_billing_email(): string
     {
-        return 'rahima@example.com';
+        return $this->data['anonymous'] ? '' : 'rahima@example.com';
     }
 
     public function get_billing_phone(): string
     {
-        return '01700000000';
+        return $this->data['anonymous'] ? '' : '01700000000';
     }
 
     public function get_billing_address_1(): string
     {
-        return '1 Test Road';
+        return $this->data['anonymous'] ? '' : '1 Test Road';
     }
 
     public function get_billing_address_2(): string
@@ -156,17 +156,17 @@ final class WC_Order
 
     public function get_billing_city(): string
     {
-        return 'Dhaka';
+        return $this->data['anonymous'] ? '' : 'Dhaka';
     }
 
     public function get_billing_postcode(): string
     {
-        return '1000';
+        return $this->data['anonymous'] ? '' : '1000';
     }
 
     public function get_billing_country(): string
     {
-        return 'BD';
+        return $this->data['anonymous'] ? '' : 'BD';
     }
 
     public function get_checkout_order_received_url(): string
@@ -258,20 +258,6 @@ function wc_get_order(mixed $order_id = false): WC_Order|false
     return $data === null ? false : new WC_Order((int) $order_id, json_decode($data, true));
 }
 
-/**
- * @param array<string, mixed> $args
- * @return list<WC_Order>
- */
-function wc_get_orders(array $args): array
-{
-    global $wpdb;
-    $orders = array_map('wc_get_order', $wpdb->get_col("SELECT id FROM {$wpdb->prefix}standin_orders ORDER BY id"));
-    $wanted = array_filter($orders, fn(WC_Order $order): bool =>
-        in_array('wc-' . $order->get_status(), $args['status'], true)
-        && $order->get_payment_method() === $args['payment_method']);
-    return array_slice(array_values($wanted), ($args['paged'] - 1) * $args['limit'], $args['limit']);
-}
-
 function wc_format_decimal(float|string $number, int|false $dp = false): string
 {
     return number_format((float) $number, (int) $dp, '.', '');
@@ -304,12 +290,25 @@ add_action('rest_api_init', function (): void {
     ]);
     $route('/orders', 'POST', function (WP_REST_Request $request): array {
         global $wpdb;
-        $data = ['status' => 'pending', 'total' => $request['total'], 'payment_method' => 'payproof'];
-        $data += ['transaction_id' => '', 'meta' => [], 'history' => []];
+        $data = ['status' => 'pending', 'total' => $request['total'], 'payment_method' => 'payproof', 'currency' => 'BDT'];
+        $data += ['transaction_id' => '', 'meta' => [], 'history' => [], 'anonymous' => false];
         $wpdb->insert($wpdb->prefix . 'standin_orders', ['data' => wp_json_encode($data)]);
         return ['id' => (int) $wpdb->insert_id];
     });
     $route('/orders/(?P<id>\d+)', 'GET', fn(WP_REST_Request $request): array => wc_get_order($request['id'])->shown());
+    $route('/orders/(?P<id>\d+)/change', 'POST', function (WP_REST_Request $request): array {
+        global $wpdb; // as a person or another plugin does
+        $change = array_diff_key($request->get_json_params(), ['id' => 0]);
+        $data = wc_get_order($request['id'])->shown();
+        unset($data['id'], $data['notes']);
+        $data = ['data' => wp_json_encode($change + $data)];
+        return [$wpdb->update($wpdb->prefix . 'standin_orders', $data, ['id' => $request['id']])];
+    });
+    $route('/orders/(?P<id>\d+)/delete', 'POST', function (WP_REST_Request $request): array {
+        global $wpdb;
+        return [$wpdb->delete($wpdb->prefix . 'standin_orders', ['id' => $request['id']])];
+    });
+    $route('/mails', 'GET', fn(): array => get_option('standin_mails', []));
     $route('/orders/(?P<id>\d+)/pay', 'POST', function (WP_REST_Request $request): array {
         [$class] = apply_filters('woocommerce_payment_gateways', []);
         $gateway = new $class();
@@ -322,6 +321,10 @@ add_action('rest_api_init', function (): void {
     });
     $route('/broken', 'POST', fn(WP_REST_Request $request): array => [update_option('standin_broken', $request['is'])]);
 });
+
+add_filter('pre_wp_mail', function (?bool $sent, array $mail): bool {
+    return update_option('standin_mails', [...get_option('standin_mails', []), $mail]);
+}, 10, 2);
 
 add_action('template_redirect', function (): void {
     if (isset($_GET['order-received'])) {

@@ -18,6 +18,7 @@ defined('ABSPATH') || exit;
 
 require __DIR__ . '/includes/signatures.php';
 require __DIR__ . '/includes/client.php';
+require __DIR__ . '/includes/attempt_table.php';
 require __DIR__ . '/includes/orders.php';
 require __DIR__ . '/includes/webhook.php';
 require __DIR__ . '/includes/reconcile.php';
@@ -40,4 +41,5 @@ add_action('init', 'payproof_schedule');
 add_action('payproof_reconcile', 'payproof_reconcile');
 add_action('woocommerce_admin_order_data_after_order_details', 'payproof_show_ask_button');
 add_action('admin_post_payproof_ask', 'payproof_ask_now');
+register_activation_hook(__FILE__, 'payproof_install');
 register_deactivation_hook(__FILE__, fn() => wp_clear_scheduled_hook('payproof_reconcile'));

@@ -3,15 +3,18 @@
 
 defined('ABSPATH') || exit;
 
+const PAYPROOF_OPENING_SECONDS = 60; // an opening may take 40, and waits for its twin before
+
 function payproof_setting(string $name): string
 {
     return defined($name) ? (string) constant($name) : '';
 }
 
 /**
- * One request. Returns the HTTP status, 0 where there was no readable answer, and the body.
+ * One request. Returns the HTTP status, 0 where there was no readable answer, the body, and whether that settles it: an
+ * answer that asks to come again, and any 5xx, does not.
  *
- * @return array{int, array<string, mixed>}
+ * @return array{int, array<string, mixed>, bool}
  */
 function payproof_call(string $method, string $path, ?array $body = null, string $idempotency_key = ''): array
 {
@@ -26,14 +29,16 @@ function payproof_call(string $method, string $path, ?array $body = null, string
         'method' => $method,
         'headers' => $headers,
         'body' => $body === null ? null : wp_json_encode($body),
-        'timeout' => 20,
+        'timeout' => $method === 'GET' ? 20 : PAYPROOF_OPENING_SECONDS,
         'redirection' => 0, // the key goes nowhere else
     ]);
-    if (is_wp_error($answer)) {
-        return [0, []];
+    $read = is_wp_error($answer) ? null : json_decode(wp_remote_retrieve_body($answer), true);
+    if (!is_array($read)) {
+        return [0, [], false];
     }
-    $read = json_decode(wp_remote_retrieve_body($answer), true);
-    return is_array($read) ? [(int) wp_remote_retrieve_response_code($answer), $read] : [0, []];
+    $status = (int) wp_remote_retrieve_response_code($answer);
+    $again = $status === 429 || $status >= 500 || wp_remote_retrieve_header($answer, 'retry-after') !== '';
+    return [$status, $read, !$again];
 }
 
 /**

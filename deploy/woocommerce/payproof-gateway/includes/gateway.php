@@ -74,7 +74,7 @@ class Payproof_Gateway extends WC_Payment_Gateway
     {
         wp_cache_flush_runtime();
         $order = wc_get_order($order_id);
-        if ($order->is_paid()) {
+        if ($order->is_paid() || $order->has_status('refunded')) { // who buys again makes a new order
             return $this->get_return_url($order);
         }
         $name = payproof_order_name($order_id);
@@ -82,27 +82,34 @@ class Payproof_Gateway extends WC_Payment_Gateway
         if ($payments === null) {
             return null; // a second attempt without knowing the first might be paid twice
         }
+        $ended = false;
         foreach ($payments as $payment) {
+            if (payproof_opened($payment) !== $order_id) {
+                continue; // of a copy of this site
+            }
             if ($payment['status'] === 'completed' || $payment['hold'] !== null) {
                 return $this->get_return_url($order); // the webhook is on its way, or a person looks at it
             }
             if ($this->still_open($payment, $order)) {
                 return $payment['checkout_url'];
             }
+            $over = $payment['status'] !== 'pending' || is_string($payment['checkout_url']); // and no longer open
+            $ended = $ended || ($over && $payment['reference'] === payproof_reference($order));
         }
         $attempt = (int) $order->get_meta(PAYPROOF_ATTEMPT);
         $request = $this->request($order, $name);
         $hash = hash('sha256', (string) wp_json_encode($request));
-        $lost = $attempt > 0 && $order->get_meta(PAYPROOF_REQUEST) === $hash;
+        $lost = $attempt > 0 && !$ended && $order->get_meta(PAYPROOF_REQUEST) === $hash;
         if (!$lost) { // an attempt whose answer was lost is opened again, by the same body and key
             $order->update_meta_data(PAYPROOF_ATTEMPT, (string) ++$attempt);
             $order->update_meta_data(PAYPROOF_REQUEST, $hash);
+            payproof_remember($order, $request['account']);
             $order->save();
         }
         $request['reference'] = payproof_reference($order);
-        [$status, $answer] = payproof_call('POST', '/v1/payments', $request, $request['reference']);
-        if (!in_array($status, [0, 502, 503, 504], true) && ($answer['code'] ?? '') !== 'opening_in_progress') {
-            $order->delete_meta_data(PAYPROOF_REQUEST); // it was answered: the next attempt has a new reference
+        [$status, $answer, $settled] = payproof_call('POST', '/v1/payments', $request, $request['reference']);
+        if ($settled) {
+            $order->delete_meta_data(PAYPROOF_REQUEST); // the next attempt has a new reference
             $order->save();
         }
         if ($status === 201 && is_string($answer['checkout_url'] ?? null)) {
@@ -120,6 +127,7 @@ class Payproof_Gateway extends WC_Payment_Gateway
             && is_string($payment['checkout_url'])
             && $payment['account'] === $this->get_option('account')
             && $payment['amount'] === payproof_amount($order)
+            && $payment['currency'] === $order->get_currency()
             && strtotime((string) $payment['expires_at']) > time() + 60;
     }
 
@@ -135,7 +143,7 @@ class Payproof_Gateway extends WC_Payment_Gateway
             'postcode' => $order->get_billing_postcode(),
             'country' => $order->get_billing_country(),
         ];
-        return [
+        $request = [
             'account' => $this->get_option('account'),
             'order' => $name,
             'amount' => payproof_amount($order),
@@ -144,8 +152,9 @@ class Payproof_Gateway extends WC_Payment_Gateway
             'return_url' => $this->get_return_url($order),
             'failure_url' => $order->get_checkout_payment_url(),
             'cancel_url' => $order->get_checkout_payment_url(),
-            'customer' => array_filter($customer, fn(string $value): bool => $value !== ''),
         ];
+        $customer = array_filter($customer, fn(string $value): bool => $value !== '');
+        return $customer === [] ? $request : $request + ['customer' => $customer]; // PHP writes an empty one as a list
     }
 
     /** Words for the buyer's eyes; the order changes by the webhook alone. */

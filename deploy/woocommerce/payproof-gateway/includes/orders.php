@@ -9,37 +9,11 @@ defined('ABSPATH') || exit;
 
 const PAYPROOF_ATTEMPT = '_payproof_attempt';   // the number of the newest attempt
 const PAYPROOF_REQUEST = '_payproof_request';   // a hash of the body that opened it, which a repetition must equal
-const PAYPROOF_KNOWN = '_payproof_known';       // payment id → version that was acted on
-const PAYPROOF_HELD = '_payproof_held';         // the payment for which we put the order on hold
-
-/** The name of an order at Payproof; several sites may share one account. */
-function payproof_order_name(int $order_id): string
-{
-    $site = get_option('payproof_site');
-    if (!is_string($site) || $site === '') {
-        add_option('payproof_site', bin2hex(random_bytes(3)), '', false); // where two do it, the first is kept
-        wp_cache_delete('payproof_site', 'options');
-        $site = get_option('payproof_site');
-    }
-    return "wc-$site-$order_id";
-}
-
-/** The reference of the newest attempt; no payment's where there was none. */
-function payproof_reference(WC_Order $order): string
-{
-    return payproof_order_name($order->get_id()) . '-' . $order->get_meta(PAYPROOF_ATTEMPT);
-}
-
-/** The order of a payment; null where it is none of this site's. */
-function payproof_order_of(array $payment): ?WC_Order
-{
-    $name = (string) ($payment['order'] ?? '');
-    if (!preg_match('/-([0-9]{1,18})$/D', $name, $found) || payproof_order_name((int) $found[1]) !== $name) {
-        return null;
-    }
-    $order = wc_get_order((int) $found[1]);
-    return $order instanceof WC_Order && $order->get_payment_method() === 'payproof' ? $order : null;
-}
+const PAYPROOF_KNOWN = '_payproof_known';       // payment id → the newest snapshot that was acted on
+const PAYPROOF_STATE = '_payproof_state';       // what all of them told last
+const PAYPROOF_PAID = '_payproof_paid';         // the payment that completed the order
+const PAYPROOF_HELD = '_payproof_held';         // we put the order on hold
+const PAYPROOF_FIELDS = ['reference', 'version', 'status', 'hold', 'risk', 'amount', 'currency', 'transaction_id'];
 
 /** An order's total as Payproof writes amounts: text with two decimals. */
 function payproof_amount(WC_Order $order): string
@@ -65,79 +39,135 @@ function payproof_alone(int $order_id, callable $work): mixed
 /**
  * Act on a payment as Payproof shows it. What is not newer than what was acted on is dropped.
  *
- * The version is stored last: a death in between has the same snapshot acted on again, which changes nothing.
+ * The snapshot is stored last: a death in between has the same one acted on again, which changes nothing.
  * Throws RuntimeException where it could not be stored.
  */
 function payproof_take(array $payment): void
 {
-    $found = payproof_order_of($payment);
-    if ($found === null) {
-        return; // another system of this merchant has it
+    $order_id = payproof_opened($payment);
+    if ($order_id === 0 || !wc_get_order($order_id) instanceof WC_Order) {
+        payproof_tell_of_money($payment);
+        return;
     }
-    payproof_alone($found->get_id(), function () use ($found, $payment): void {
+    payproof_alone($order_id, function () use ($order_id, $payment): void {
         wp_cache_flush_runtime(); // read it as it is under the lock
-        $order = wc_get_order($found->get_id());
+        $order = wc_get_order($order_id);
         $known = $order->get_meta(PAYPROOF_KNOWN);
         $known = is_array($known) ? $known : [];
-        if ((int) ($known[$payment['payment_id']] ?? 0) >= $payment['version']) {
+        if ((int) ($known[$payment['payment_id']]['version'] ?? 0) >= $payment['version']) {
             return;
         }
-        payproof_act($order, $payment);
-        $known[$payment['payment_id']] = $payment['version'];
+        $known[$payment['payment_id']] = array_intersect_key($payment, array_flip(PAYPROOF_FIELDS));
+        payproof_act($order, $payment, $known);
         $order->update_meta_data(PAYPROOF_KNOWN, $known);
         $order->save();
     });
 }
 
-function payproof_act(WC_Order $order, array $payment): void
+/** What all payments of the order together mean for it; the order of their events does not matter. */
+function payproof_state(WC_Order $order, array $known): string
 {
-    $newest = $payment['reference'] === payproof_reference($order);
-    $ours = $order->get_meta(PAYPROOF_HELD) === $payment['payment_id'];
-    $paid = $payment['status'] === 'completed';
-    $fits = $payment['amount'] === payproof_amount($order) && $payment['currency'] === $order->get_currency();
-    if ($payment['hold'] !== null) {
-        payproof_hold($order, $payment, 'Payproof holds it: ' . $payment['hold'] . '.');
-    } elseif ($paid && !$fits) {
-        payproof_hold($order, $payment, "{$payment['amount']} {$payment['currency']} is not the order's total.");
-    } elseif ($paid && ($payment['risk'] ?? null) === 'high') {
-        payproof_hold($order, $payment, 'The gateway advises to wait with the goods.');
-    } elseif ($paid) {
-        payproof_complete($order, $payment);
-    } elseif ($payment['status'] === 'refunded') {
-        payproof_note($order, $payment, 'All of the money went back.');
+    $some = fn(callable $is): bool => array_filter($known, $is) !== [];
+    return match (true) {
+        payproof_payer($order, $known) !== null => 'paid',
+        $some(fn(array $one): bool => $one['hold'] !== null || $one['status'] === 'completed') => 'held',
+        $some(fn(array $one): bool => $one['status'] === 'refunded') => 'refunded',
+        $some(fn(array $one): bool => $one['reference'] === payproof_reference($order) && $one['status'] !== 'pending')
+            => 'failed', // the buyer may pay by another attempt
+        default => 'open',
+    };
+}
+
+/** The id of a payment for which the order may be sent. The total may change after it was paid. */
+function payproof_payer(WC_Order $order, array $known): ?string
+{
+    foreach ($known as $id => $one) {
+        $fits = $one['amount'] === payproof_amount($order) && $one['currency'] === $order->get_currency();
+        $sound = $one['status'] === 'completed' && $one['hold'] === null && ($one['risk'] ?? null) !== 'high';
+        if ($sound && ($fits || $order->get_meta(PAYPROOF_PAID) === $id)) {
+            return $id;
+        }
+    }
+    return null;
+}
+
+function payproof_act(WC_Order $order, array $payment, array $known): void
+{
+    $was = $order->get_meta(PAYPROOF_STATE);
+    $state = payproof_state($order, $known);
+    payproof_note($order, $payment, payproof_words($order, $payment, $state));
+    $elsewhere = $order->get_payment_method() !== 'payproof' && $order->get_meta(PAYPROOF_PAID) === '';
+    $money = $payment['status'] === 'completed' || $payment['hold'] !== null;
+    if ($elsewhere && in_array($state, ['paid', 'held'], true)) {
+        if ($money && $was !== $state) {
+            payproof_note($order, $payment, "The order has the payment method {$order->get_payment_method()} by now.");
+            payproof_hold($order);
+        }
+    } elseif ($elsewhere) {
+        // the other method decides
+    } elseif ($state === 'paid' && $was !== 'paid') {
+        payproof_complete($order, $payment, $known);
+    } elseif ($state === 'held' && ($was !== 'held' || $money)) {
+        payproof_hold($order);
+    } elseif ($state === 'refunded' && $was !== 'refunded') {
         payproof_status($order, 'refunded');
-    } elseif ($payment['status'] !== 'pending') {
-        payproof_note($order, $payment, "The payment ended as {$payment['status']}.");
-        if (($newest && $order->has_status('pending')) || ($ours && $order->has_status('on-hold'))) {
-            payproof_status($order, 'failed'); // the buyer may pay by another attempt
+    } elseif ($state === 'failed' || $state === 'open') {
+        $ours = $order->has_status('on-hold') && $order->get_meta(PAYPROOF_HELD) !== '';
+        if ($was === 'paid') {
+            payproof_hold($order);
+        } elseif ($ours || ($state === 'failed' && $order->has_status('pending'))) {
+            payproof_status($order, $state === 'failed' ? 'failed' : 'pending');
+        }
+    }
+    $order->update_meta_data(PAYPROOF_STATE, $state);
+}
+
+function payproof_words(WC_Order $order, array $payment, string $state): string
+{
+    $back = (string) $payment['refunded_amount'];
+    $part = trim($back, '0.') === '' ? '' : " $back of it went back: book that as a refund.";
+    $alone = payproof_payer($order, [$payment['payment_id'] => $payment]) !== null;
+    $words = match (true) {
+        $payment['hold'] !== null => "Payproof holds it: {$payment['hold']}.",
+        $alone => 'Paid and verified.' . $part . ($payment['late'] ? ' It came late.' : ''),
+        $payment['status'] === 'completed' && ($payment['risk'] ?? null) === 'high'
+            => 'The gateway advises to wait with the goods.',
+        $payment['status'] === 'completed' => "{$payment['amount']} {$payment['currency']} is not the order's total.",
+        $payment['status'] === 'refunded' => 'All of the money went back.',
+        default => "The payment is {$payment['status']}.",
+    };
+    return $words . match (true) {
+        $state === 'held' => ' Do not send the goods until Payproof shows no hold.',
+        $state === 'paid' && !$alone => ' Another payment pays the order.',
+        default => '',
+    };
+}
+
+/** The order may be sent. Released money, too, comes this way. */
+function payproof_complete(WC_Order $order, array $payment, array $known): void
+{
+    $payer = (string) payproof_payer($order, $known);
+    $order->update_meta_data(PAYPROOF_PAID, $payer);
+    $order->delete_meta_data(PAYPROOF_HELD);
+    if ($order->is_paid()) {
+        return;
+    }
+    if (!$order->payment_complete((string) ($known[$payer]['transaction_id'] ?? $payer))) {
+        throw new RuntimeException('WooCommerce could not complete the order');
+    }
+    if (!$order->is_paid()) { // refunded before, or a status of another plugin
+        payproof_note($order, $payment, "The order is {$order->get_status()} all the same: please look at it.");
+        if ($order->has_status('refunded')) {
+            payproof_status($order, 'on-hold');
         }
     }
 }
 
-/** The order may be sent. Released money, too, comes this way. */
-function payproof_complete(WC_Order $order, array $payment): void
+/** The order must not be sent. One that was sent already has the note alone. */
+function payproof_hold(WC_Order $order): void
 {
-    $back = $payment['refunded_amount'];
-    $words = trim($back, '0.') === '' ? '' : " $back of it went back: book that as a refund.";
-    payproof_note($order, $payment, 'Paid and verified.' . $words . ($payment['late'] ? ' It came late.' : ''));
-    if ($order->is_paid()) {
-        return;
-    }
-    if (!$order->payment_complete((string) ($payment['transaction_id'] ?? $payment['payment_id']))) {
-        throw new RuntimeException('WooCommerce could not complete the order');
-    }
-    if (!$order->is_paid()) { // refunded by hand, or a status of another plugin
-        payproof_note($order, $payment, "The order is {$order->get_status()} all the same: please look at it.");
-    }
-    $order->delete_meta_data(PAYPROOF_HELD);
-}
-
-/** The order must not be sent. One that was sent already gets the note alone. */
-function payproof_hold(WC_Order $order, array $payment, string $why): void
-{
-    payproof_note($order, $payment, "$why Do not send the goods until Payproof shows no hold.");
-    if ($order->has_status(['pending', 'failed', 'cancelled', 'processing'])) {
-        $order->update_meta_data(PAYPROOF_HELD, $payment['payment_id']);
+    if ($order->has_status(['pending', 'failed', 'cancelled', 'processing', 'refunded'])) {
+        $order->update_meta_data(PAYPROOF_HELD, 'yes');
         payproof_status($order, 'on-hold');
     }
 }

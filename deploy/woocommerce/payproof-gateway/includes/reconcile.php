@@ -4,7 +4,7 @@
 defined('ABSPATH') || exit;
 
 const PAYPROOF_DAYS = 8; // Payproof asks for 7 days
-const PAYPROOF_PER_RUN = 50;
+const PAYPROOF_PER_RUN = 200;
 
 function payproof_schedules(array $schedules): array
 {
@@ -13,39 +13,41 @@ function payproof_schedules(array $schedules): array
 
 function payproof_schedule(): void
 {
+    if (get_option('payproof_site') === false) { // another site of a network
+        payproof_install();
+    }
     if (!wp_next_scheduled('payproof_reconcile')) {
         wp_schedule_event(time() + 600, 'payproof', 'payproof_reconcile');
     }
 }
 
-/** The open orders of the last days, some at each run; the next run goes on behind them. */
+/** The orders with an attempt of the last days, whatever became of them. The next run goes on behind the last one. */
 function payproof_reconcile(): void
 {
-    if (!function_exists('wc_get_orders')) {
+    global $wpdb;
+    if (!function_exists('wc_get_order')) {
         return;
     }
-    $page = max(1, (int) get_option('payproof_page', 1));
-    $orders = wc_get_orders([
-        'payment_method' => 'payproof',
-        'status' => ['wc-pending', 'wc-on-hold', 'wc-failed', 'wc-cancelled'],
-        'date_created' => '>' . (time() - PAYPROOF_DAYS * DAY_IN_SECONDS),
-        'orderby' => 'ID',
-        'order' => 'ASC',
-        'limit' => PAYPROOF_PER_RUN,
-        'paged' => $page,
-    ]);
-    update_option('payproof_page', count($orders) < PAYPROOF_PER_RUN ? 1 : $page + 1, false);
-    foreach ($orders as $order) {
-        if (!payproof_look($order)) {
+    $asked = "SELECT DISTINCT order_id FROM {$wpdb->prefix}payproof_attempts
+        WHERE order_id > %d AND opened_at > %d ORDER BY order_id LIMIT %d";
+    $since = time() - PAYPROOF_DAYS * DAY_IN_SECONDS;
+    $with = [(int) get_option('payproof_looked', 0), $since, PAYPROOF_PER_RUN];
+    $found = $wpdb->get_col($wpdb->prepare($asked, ...$with));
+    foreach ($found as $order_id) {
+        if (!payproof_look((int) $order_id)) {
             return; // it does not answer; the next run looks again
         }
+        update_option('payproof_looked', (int) $order_id, false);
+    }
+    if (count($found) < PAYPROOF_PER_RUN) {
+        update_option('payproof_looked', 0, false);
     }
 }
 
 /** Act on what Payproof knows of an order, oldest attempt first. False where Payproof could not be asked. */
-function payproof_look(WC_Order $order): bool
+function payproof_look(int $order_id): bool
 {
-    $payments = payproof_payments_of(payproof_order_name($order->get_id()));
+    $payments = payproof_payments_of(payproof_order_name($order_id));
     foreach (array_reverse($payments ?? []) as $payment) {
         try {
             payproof_take($payment);
@@ -58,7 +60,7 @@ function payproof_look(WC_Order $order): bool
 
 function payproof_show_ask_button(WC_Order $order): void
 {
-    if ($order->get_payment_method() !== 'payproof' || !current_user_can('edit_shop_orders')) {
+    if ($order->get_meta(PAYPROOF_ATTEMPT) === '' || !current_user_can('edit_shop_orders')) {
         return;
     }
     $address = admin_url('admin-post.php?action=payproof_ask&order_id=' . $order->get_id());
@@ -75,10 +77,10 @@ function payproof_ask_now(): void
         wp_die(esc_html('You may not do this.'), '', ['response' => 403]);
     }
     $order = wc_get_order($order_id);
-    if (!$order instanceof WC_Order || $order->get_payment_method() !== 'payproof') {
+    if (!$order instanceof WC_Order) {
         wp_die(esc_html('There is no such order.'), '', ['response' => 404]);
     }
-    if (!payproof_look($order)) {
+    if (!payproof_look($order_id)) {
         wp_die(esc_html('Payproof does not answer.'), '', ['response' => 502]);
     }
     wp_safe_redirect($order->get_edit_order_url());
