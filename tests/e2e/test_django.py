@@ -24,6 +24,7 @@ from msgspec import Struct
 
 from schemas.secret import Secret
 from tests.e2e.buyers import WEBHOOK_SECRET, Payproof, payproof_says
+from tests.e2e.two_attempts import DOUBLE, PAID, REFUNDED, STORIES, UNVERIFIED, Story, played
 from tests.harness import PAYPARSE, Document, Scene, System, free_ports, staged
 from tests.processes import directory, loud, running, until
 from worker.deliver.sender import signature_headers
@@ -325,6 +326,84 @@ async def test_without_a_secret_no_webhook_is_believed(shop: Shop) -> None:
         digest = base64.b64encode(hmac.digest(key, f"x.{at}.".encode() + body, "sha256")).decode()
         signed = {"webhook-id": "x", "webhook-timestamp": str(at), "webhook-signature": f"v1,{digest}"}
         assert await posted(shop, signed, body) == 500
+
+
+TELL = """
+import json
+from pathlib import Path
+from django.utils import timezone
+from payments.models import Order
+from payments.paying import take
+ends = []
+for name, sent, events in json.loads(Path("stories.json").read_text()):
+    order = Order.objects.create(name=name, total="1500.50")
+    for event in events:
+        order.attempts.get_or_create(reference=event["reference"], request={"account": event["account"]})
+    for event in events:
+        take(event)
+        take(event)
+        if sent:
+            order.parcels.filter(stopped="", sent_at=None).update(sent_at=timezone.now())
+    order.refresh_from_db()
+    ends.append([order.state, order.parcels.filter(stopped="").count(), order.parcels.count()])
+print(json.dumps(ends))
+"""
+
+
+def told(site: Site, stories: list[tuple[str, bool, list[Document]]]) -> list[list[Any]]:
+    """The state of each order in the end, its parcels that may leave or have left, and all its parcels."""
+    (site.place / "stories.json").write_text(json.dumps(stories))
+    ends: list[list[Any]] = json.loads(site.manage("shell", "-v", "0", "-c", TELL))
+    return ends
+
+
+def test_an_order_with_several_attempts_ends_alike_in_each_order_of_events(site: Site) -> None:
+    turns = [(story, *one) for number, story in enumerate(STORIES) for one in played(story, f"story-{number}")]
+    ends = told(site, [(name, False, events) for _, name, events in turns])
+    for (story, _, events), (state, leaving, _) in zip(turns, ends, strict=True):
+        assert (state, leaving) == (story.ends, int(story.ends == "paid")), (story.name, events)
+
+
+def test_a_sent_order_is_sent_again_only_for_new_money(site: Site) -> None:
+    """As the events come in their usual order: a double that was released pays for the parcel that was sent."""
+    double, anew = ("double", [[PAID, REFUNDED], [DOUBLE, PAID]]), ("anew", [[PAID, REFUNDED], [UNVERIFIED, PAID]])
+    stories = []
+    for name, attempts in (double, anew):
+        events = {
+            (one["reference"][-2:], one["version"]): one for one in played(Story(name, attempts, "paid"), name)[0][1]
+        }
+        turns = [("a1", 2), ("a2", 2), ("a1", 3), ("a2", 3)]
+        stories.append((f"{name}-1", True, [events[turn] for turn in turns]))
+    assert told(site, stories) == [["paid", 1, 1], ["paid", 1, 2]]
+
+
+async def test_a_payment_at_another_account_pays_nothing(shop: Shop) -> None:
+    scene = await shop.at_checkout("order-copy")
+    forged = scene.payment | {"status": "completed", "version": 9, "account": "shop-ipay"}
+    body = json.dumps({"type": "payment.completed", "data": forged}).encode()
+    assert await posted(shop, signature_headers([Secret(WEBHOOK_SECRET)], "x", datetime.now(UTC), body), body) == 200
+    assert attempts(shop, "order-copy") == ["pending"]
+
+
+async def test_a_paid_attempt_that_was_not_heard_of_opens_no_second(shop: Shop) -> None:
+    scene = await shop.at_checkout("order-deaf")
+    await shop.site.stop()
+    shop.site.secret = OTHER_SECRET
+    await shop.site.start()
+    await shop.payproof.comes_back(scene, "pay")
+    await tried(shop, scene)
+    shop.site.ask("update payments_attempt set expires_at = '2020-01-01' where reference = 'order-deaf-a1'")
+    status, url, _ = await shop.clicks("order-deaf")
+    assert (status, url) == (302, "/orders/order-deaf/thanks/")
+    assert len(await shop.payments("order-deaf")) == 1
+    await shop.becomes("order-deaf", "paid")
+
+
+async def test_another_total_is_another_attempt(shop: Shop) -> None:
+    scene = await shop.at_checkout("order-changed")
+    shop.site.ask("update payments_order set total = 99.00 where name = 'order-changed'")
+    await shop.tries(scene, "order-changed")
+    assert (scene.payment["reference"], scene.payment["amount"]) == ("order-changed-a2", "99.00")
 
 
 def test_its_migrations_are_those_of_its_models(site: Site) -> None:

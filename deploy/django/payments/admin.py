@@ -7,7 +7,10 @@ from payments.models import Attempt, Order, Parcel
 
 class Attempts(admin.TabularInline):
     model = Attempt
-    fields = readonly_fields = ("reference", "payment_id", "status", "hold", "amount", "transaction_id", "late")
+    fields = readonly_fields = (
+        *("reference", "payment_id", "version", "status", "hold", "risk", "amount", "currency"),
+        *("refunded_amount", "transaction_id", "late"),
+    )
     can_delete, extra, max_num = False, 0, 0
 
 

@@ -8,8 +8,8 @@ from urllib.request import HTTPRedirectHandler, Request, build_opener
 
 from django.conf import settings
 
-SECONDS = 20
-AGAIN = {502, 503, 504}
+SECONDS = 60  # an opening may take 40, and waits for its twin before
+TOO_MANY, SERVER_ERROR = 429, 500
 
 
 class AwayError(Exception):
@@ -61,7 +61,8 @@ def _call(method, path, body=None, headers=None):
             problem = json.load(error)
         except ValueError:
             problem = {}
-        if error.code in AGAIN or not problem or problem.get("code") == "opening_in_progress":
+        again = error.code == TOO_MANY or error.code >= SERVER_ERROR or "Retry-After" in error.headers
+        if again or not problem:
             raise AwayError(f"HTTP {error.code}") from error
         raise RefusedError(problem) from error
     except (OSError, HTTPException, ValueError) as error:

@@ -32,9 +32,12 @@ class Order(models.Model):
         else:
             self.state = self.State.OPEN
         self.save()
-        if self.state == self.State.PAID:
-            Parcel.objects.get_or_create(order=self)
-        Parcel.objects.filter(order=self).update(stopped="" if self.state == self.State.PAID else self.state)
+        spent = any(one.status == "refunded" for one in attempts) and all(one.status != "completed" for one in attempts)
+        parcels = self.parcels.exclude(stopped=self.State.REFUNDED, sent_at__isnull=False)  # those are over
+        if self.state == self.State.PAID and not parcels.exists():
+            self.parcels.create()
+        stopped = self.State.REFUNDED if spent else self.state
+        parcels.update(stopped="" if self.state == self.State.PAID else stopped)
 
 
 class Attempt(models.Model):
@@ -54,6 +57,7 @@ class Attempt(models.Model):
     hold = models.CharField(max_length=40, blank=True)
     risk = models.CharField(max_length=10, blank=True)
     amount = models.DecimalField(max_digits=12, decimal_places=2, null=True)
+    currency = models.CharField(max_length=3, blank=True)
     transaction_id = models.CharField(max_length=255, blank=True)
     refunded_amount = models.DecimalField(max_digits=12, decimal_places=2, default=0)
     late = models.BooleanField(default=False)
@@ -68,14 +72,16 @@ class Attempt(models.Model):
     @property
     def pays(self):
         """Whether the order may be sent because of this payment."""
-        sound = self.hold == "" and self.risk != "high" and self.amount == self.order.total
-        return sound and self.status == "completed"
+        fits = (self.amount, self.currency) == (self.order.total, "BDT")
+        return fits and self.status == "completed" and self.hold == "" and self.risk != "high"
 
 
 class Parcel(models.Model):
-    """What leaves the shop: made once for an order. A parcel that was sent and is then stopped is for a person."""
+    """What leaves the shop: one for an order, by any payment of it. A parcel that was sent and is then stopped is for a
+    person. One that was sent and whose money went back is over, and new money makes a new one.
+    """
 
-    order = models.OneToOneField(Order, models.PROTECT)
+    order = models.ForeignKey(Order, models.PROTECT, related_name="parcels")
     stopped = models.CharField(max_length=10, blank=True)
     sent_at = models.DateTimeField(null=True, blank=True)
 

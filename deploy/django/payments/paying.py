@@ -8,28 +8,27 @@ from django.urls import reverse
 from django.utils import timezone
 from django.utils.dateparse import parse_datetime
 
-from payments.client import RefusedError, open_payment
+from payments.client import RefusedError, open_payment, payments_of
 from payments.models import Attempt, Order
 
-KNOWN = ("status", "hold", "risk", "amount", "transaction_id", "refunded_amount", "late", "version")
+KNOWN = ("status", "hold", "risk", "amount", "currency", "transaction_id", "refunded_amount", "late", "version")
 SHORTLY = timedelta(minutes=1)
+CURRENCY = "BDT"
 
 
 def checkout(name, customer):
     """Where the buyer of this order pays; None where it is paid or held. Raises AwayError and RefusedError."""
+    for payment in payments_of(name):  # a webhook may be late, and a second payment beside a paid one costs money twice
+        take(payment)
     attempt = _attempt(name, customer)
     if attempt is None or attempt.checkout_url:
         return attempt and attempt.checkout_url
     try:
-        payment = open_payment(attempt.request)  # outside of any transaction: it may take seconds
+        payment = open_payment(attempt.request)  # outside of any transaction: it may take a minute
     except RefusedError:
         Attempt.objects.filter(pk=attempt.pk).update(refused=True)
         raise
-    Attempt.objects.filter(pk=attempt.pk).update(
-        payment_id=payment["payment_id"],
-        checkout_url=payment["checkout_url"] or "",
-        expires_at=parse_datetime(payment["expires_at"]),
-    )
+    Attempt.objects.filter(pk=attempt.pk).update(payment_id=payment["payment_id"], **_page(payment))
     return payment["checkout_url"]
 
 
@@ -39,36 +38,43 @@ def _attempt(name, customer):
     order = Order.objects.select_for_update().get(name=name)
     if order.state in (Order.State.PAID, Order.State.HELD):
         return None
+    asked = {"account": settings.PAYPROOF_ACCOUNT, "amount": f"{order.total:.2f}", "currency": CURRENCY}
     last = order.attempts.order_by("-pk").first()
-    going = last is not None and last.status == "pending" and not last.refused
+    going = last is not None and last.status == "pending" and not last.refused and asked.items() <= last.request.items()
     if going and (not last.checkout_url or last.expires_at > timezone.now() + SHORTLY):
         return last
-    number = order.attempts.count() + 1
+    reference = f"{order.name}-a{order.attempts.count() + 1}"
     page = settings.SHOP_URL + reverse("thanks", args=[order.name])
-    request = {
-        "account": settings.PAYPROOF_ACCOUNT,
-        "reference": f"{order.name}-a{number}",
+    request = asked | {
+        "reference": reference,
         "order": order.name,
-        "amount": f"{order.total:.2f}",
-        "currency": "BDT",
         "description": f"Order {order.name}",
         "return_url": page,
         "customer": customer,
     }
-    return order.attempts.create(reference=request["reference"], request=request)
+    return order.attempts.create(reference=reference, request=request)
+
+
+def _page(payment):
+    return {
+        "checkout_url": payment["checkout_url"] or "",
+        "expires_at": payment["expires_at"] and parse_datetime(payment["expires_at"]),
+    }
 
 
 @transaction.atomic
 def take(payment):
     """Store a newer snapshot and what it means for its order. What is not newer, or not of this shop, is dropped."""
     order = Order.objects.select_for_update().filter(attempts__reference=payment["reference"]).first()
-    if order is None or payment["account"] != settings.PAYPROOF_ACCOUNT:
+    if order is None:
         return
     attempt = order.attempts.get(reference=payment["reference"])
-    if payment["version"] <= attempt.version:
+    ours = (payment["reference"], payment["account"]) == (attempt.reference, attempt.request["account"])
+    if not ours or payment["version"] <= attempt.version:
         return
-    for field in KNOWN:
-        setattr(attempt, field, "" if payment[field] is None else payment[field])
+    known = {field: "" if payment[field] is None else payment[field] for field in KNOWN}
+    for field, value in (known | _page(payment)).items():
+        setattr(attempt, field, value)
     attempt.payment_id = payment["payment_id"]
-    attempt.save(update_fields=[*KNOWN, "payment_id"])
+    attempt.save()
     order.retell()

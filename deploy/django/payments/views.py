@@ -23,6 +23,7 @@ WORDS = {
     "cancelled": "Nothing was paid. Please try again.",
     "expired": "Nothing was paid in time. Please try again.",
 }
+PAID = ("completed", "held")
 
 
 @require_GET
@@ -61,7 +62,8 @@ def thanks(request, name):
     references = set(found.attempts.values_list("reference", flat=True))
     status = returned_status(request.GET, references)
     words = WORDS.get(status, "We are checking your payment.")
-    return render(request, "payments/order.html", {"order": found, "words": words})
+    paid = status in PAID  # the webhook may be on its way
+    return render(request, "payments/order.html", {"order": found, "words": words, "paid": paid})
 
 
 @csrf_exempt  # the signature is the permission

@@ -42,6 +42,7 @@ class Migration(migrations.Migration):
                 ("hold", models.CharField(blank=True, max_length=40)),
                 ("risk", models.CharField(blank=True, max_length=10)),
                 ("amount", models.DecimalField(decimal_places=2, max_digits=12, null=True)),
+                ("currency", models.CharField(blank=True, max_length=3)),
                 ("transaction_id", models.CharField(blank=True, max_length=255)),
                 ("refunded_amount", models.DecimalField(decimal_places=2, default=0, max_digits=12)),
                 ("late", models.BooleanField(default=False)),
@@ -59,7 +60,12 @@ class Migration(migrations.Migration):
                 ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
                 ("stopped", models.CharField(blank=True, max_length=10)),
                 ("sent_at", models.DateTimeField(blank=True, null=True)),
-                ("order", models.OneToOneField(on_delete=django.db.models.deletion.PROTECT, to="payments.order")),
+                (
+                    "order",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT, related_name="parcels", to="payments.order"
+                    ),
+                ),
             ],
         ),
     ]

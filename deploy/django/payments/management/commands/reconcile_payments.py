@@ -1,4 +1,4 @@
-"""Looks up the orders that heard nothing. Run it every ten minutes, by cron or a timer."""
+"""Looks up the orders of the last days, which may have heard nothing. Run it every ten minutes, by cron or a timer."""
 
 from datetime import timedelta
 
@@ -13,12 +13,12 @@ DAYS = 8  # Payproof asks for 7 days
 
 
 class Command(BaseCommand):
-    help = "Ask Payproof about open and held orders of the last days."
+    help = "Ask Payproof about the orders that were paid or tried in the last days."
 
     def handle(self, *_args, **_options):
         since = timezone.now() - timedelta(days=DAYS)
-        open_orders = Order.objects.exclude(state=Order.State.PAID).filter(attempts__created_at__gte=since).distinct()
-        for name in open_orders.values_list("name", flat=True):
+        orders = Order.objects.filter(attempts__created_at__gte=since).distinct()  # a paid one may be refunded or held
+        for name in orders.values_list("name", flat=True):
             try:
                 payments = payments_of(name)
             except (AwayError, RefusedError) as error:
