@@ -364,6 +364,57 @@ def test_an_order_with_several_attempts_ends_alike_in_each_order_of_events(site:
         assert (state, leaving) == (story.ends, int(story.ends == "paid")), (story.name, events)
 
 
+OPENED = """
+import json
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from threading import Thread
+from django.conf import settings
+from payments.client import AwayError, RefusedError
+from payments.models import Order
+from payments.paying import checkout
+
+class Answers(BaseHTTPRequestHandler):
+    def do_GET(self):
+        self.answer(200, {}, b'{"payments": []}')
+
+    def do_POST(self):
+        self.rfile.read(int(self.headers["Content-Length"]))
+        self.answer(*told, b'{"code": "a_word"}')
+
+    def answer(self, status, headers, body):
+        self.send_response(status)
+        for name, value in headers.items():
+            self.send_header(name, value)
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_):
+        pass
+
+server = HTTPServer(("127.0.0.1", 0), Answers)
+Thread(target=server.serve_forever, daemon=True).start()
+settings.PAYPROOF_URL = f"http://127.0.0.1:{server.server_port}"
+left = []
+for number, told in enumerate(json.loads(WAYS)):
+    order = Order.objects.create(name=f"way-{number}", total="1500.50")
+    for click in range(2):
+        try:
+            checkout(order.name, {})
+        except (AwayError, RefusedError):
+            pass
+    left.append(order.attempts.count())
+print(json.dumps(left))
+"""
+
+
+def test_an_answer_that_asks_to_come_again_settles_nothing(site: Site) -> None:
+    """The second click repeats the first's request; after a refusal it opens a second attempt."""
+    again = [(409, {"Retry-After": "1"}), (429, {}), (500, {}), (502, {}), (503, {}), (504, {})]
+    ways = json.dumps([*again, (422, {}), (409, {})])
+    left = site.manage("shell", "-v", "0", "-c", f"WAYS = {ways!r}\n{OPENED}")
+    assert json.loads(left) == [1] * 6 + [2, 2]
+
+
 def test_a_sent_order_is_sent_again_only_for_new_money(site: Site) -> None:
     """As the events come in their usual order: a double that was released pays for the parcel that was sent."""
     double, anew = ("double", [[PAID, REFUNDED], [DOUBLE, PAID]]), ("anew", [[PAID, REFUNDED], [UNVERIFIED, PAID]])

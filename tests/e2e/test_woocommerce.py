@@ -386,6 +386,81 @@ async def test_a_checkout_that_is_over_is_not_shown_again(shop: Shop) -> None:
     assert order.scene.payment["reference"] == first.removesuffix("1") + "2"
 
 
+OPENED = """<?php
+require __DIR__ . '/wp-load.php';
+$answer = fn(int $code, array $body, array $headers = []): array =>
+    ['response' => ['code' => $code], 'headers' => $headers, 'body' => json_encode($body), 'cookies' => []];
+[$class] = apply_filters('woocommerce_payment_gateways', []);
+$left = [];
+foreach (json_decode(file_get_contents('php://stdin'), true) as [$code, $headers]) {
+    $fake = fn(mixed $no, array $how): array => $how['method'] === 'GET'
+        ? $answer(200, ['payments' => []]) : $answer($code, ['code' => 'a_word'], $headers);
+    add_filter('pre_http_request', $fake, 10, 2);
+    global $wpdb;
+    $data = ['status' => 'pending', 'total' => '1500.50', 'payment_method' => 'payproof', 'currency' => 'BDT'];
+    $data += ['transaction_id' => '', 'meta' => [], 'history' => [], 'anonymous' => false];
+    $wpdb->insert($wpdb->prefix . 'standin_orders', ['data' => wp_json_encode($data)]);
+    $order_id = (int) $wpdb->insert_id;
+    (new $class())->process_payment($order_id);
+    (new $class())->process_payment($order_id);
+    $left[] = (int) wc_get_order($order_id)->get_meta(PAYPROOF_ATTEMPT);
+    remove_filter('pre_http_request', $fake);
+}
+echo json_encode($left);
+"""
+
+
+def test_an_answer_that_asks_to_come_again_settles_nothing(site: Site) -> None:
+    """The second click repeats the first's request; after a refusal it opens a second attempt."""
+    again = [(409, {"retry-after": "1"}), (429, {}), (500, {}), (502, {}), (503, {}), (504, {})]
+    assert json.loads(site.wordpress.run(OPENED, json.dumps([*again, (422, {}), (409, {})]))) == [1] * 6 + [2, 2]
+
+
+LOOKED = """<?php
+require __DIR__ . '/wp-load.php';
+global $wpdb;
+$wpdb->query("DELETE FROM {$wpdb->prefix}payproof_attempts");
+foreach ([900001 => 0, 900002 => 0, 900003 => 30 * DAY_IN_SECONDS, 900004 => 0] as $order_id => $age) {
+    $wpdb->insert("{$wpdb->prefix}payproof_attempts", ['reference' => "of-$order_id", 'order_id' => $order_id,
+        'account' => 'shop-payparse', 'opened_at' => time() - $age]);
+}
+update_option('payproof_looked', 0);
+$asked = [];
+$away = false;
+add_filter('pre_http_request', function (mixed $no, array $how, string $url) use (&$asked, &$away): array {
+    $asked[] = (int) substr($url, -6);
+    $code = $away && count($asked) === 2 ? 503 : 200;
+    return ['response' => ['code' => $code], 'headers' => [], 'body' => '{"payments": []}', 'cookies' => []];
+}, 10, 3);
+foreach ([true, false, false] as $away) {
+    payproof_reconcile();
+    $asked[] = '-';
+}
+echo json_encode($asked);
+"""
+
+
+def test_cron_goes_on_behind_the_last_order_that_it_looked_up(site: Site) -> None:
+    """Payproof is away at the second order, and an order without an attempt of the last days is left out."""
+    first, second, third = 900001, 900002, 900004
+    asked = json.loads(site.wordpress.run(LOOKED))
+    assert asked == [first, second, "-", second, third, "-", first, second, third, "-"]
+
+
+async def test_a_refund_that_was_not_heard_of_is_found_by_cron(shop: Shop) -> None:
+    order = await shop.at_checkout()
+    await shop.payproof.comes_back(order.scene, "pay")
+    await shop.becomes(order, "processing")
+    shop.wordpress.stop()
+    shop.wordpress.start(OTHER_SECRET)
+    await until(lambda: answers(shop.wordpress), what="WordPress answers")
+    await order.scene.gateway_refunds()
+    await order.scene.looks_again()
+    await shop.payproof.settled(order.payment_id, "refunded")
+    shop.wordpress.run("<?php require __DIR__ . '/wp-load.php'; payproof_reconcile();")
+    await shop.becomes(order, "refunded")
+
+
 def test_the_name_of_a_site_is_drawn_once(site: Site) -> None:
     name = "<?php require __DIR__ . '/wp-load.php'; payproof_install(); echo payproof_order_name(1);"
     assert site.wordpress.run(name) == site.wordpress.run(name)
