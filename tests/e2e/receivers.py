@@ -98,9 +98,9 @@ class Example(Struct):
                 return [tuple(row) for row in await connection.fetch(sql)]
             finally:
                 await connection.close()
-        database = self.environment.get("DATABASE", "")
-        if database.startswith("mysql:"):
-            socket = dict(field.split("=") for field in database.removeprefix("mysql:").split(";"))["unix_socket"]
+        name = self.environment.get("DATABASE", "")
+        if name.startswith("mysql:"):
+            socket = dict(field.split("=") for field in name.removeprefix("mysql:").split(";"))["unix_socket"]
             command = ["mariadb", "--no-defaults", f"--socket={socket}", "-uroot", "-N", "shop", "-e", sql]
             done = await asyncio.to_thread(subprocess.run, command, check=True, capture_output=True, text=True)
             return [tuple(line.split("\t")) for line in done.stdout.splitlines()]

@@ -417,14 +417,13 @@ def test_an_answer_that_asks_to_come_again_settles_nothing(site: Site) -> None:
 
 def test_a_sent_order_is_sent_again_only_for_new_money(site: Site) -> None:
     """As the events come in their usual order: a double that was released pays for the parcel that was sent."""
-    double, anew = ("double", [[PAID, REFUNDED], [DOUBLE, PAID]]), ("anew", [[PAID, REFUNDED], [UNVERIFIED, PAID]])
+    double = Story("double", [[PAID, REFUNDED], [DOUBLE, PAID]], "paid")
+    anew = Story("anew", [[PAID, REFUNDED], [UNVERIFIED, PAID]], "paid")
     stories = []
-    for name, attempts in (double, anew):
-        events = {
-            (one["reference"][-2:], one["version"]): one for one in played(Story(name, attempts, "paid"), name)[0][1]
-        }
-        turns = [("a1", 2), ("a2", 2), ("a1", 3), ("a2", 3)]
-        stories.append((f"{name}-1", True, [events[turn] for turn in turns]))
+    for story in (double, anew):
+        (name, mixed), *_ = played(story, story.name)
+        events = {(one["reference"][-2:], one["version"]): one for one in mixed}
+        stories.append((name, True, [events[turn] for turn in (("a1", 2), ("a2", 2), ("a1", 3), ("a2", 3))]))
     assert told(site, stories) == [["paid", 1, 1], ["paid", 1, 2]]
 
 

@@ -10,19 +10,20 @@ from typing import Any
 
 from msgspec import Struct
 
-PAID = {"status": "completed", "hold": None}
-DOUBLE = {"status": "completed", "hold": "duplicate_for_order"}
-REFUNDED = {"status": "refunded", "hold": None}
-EXPIRED = {"status": "expired", "hold": None}
-UNVERIFIED = {"status": "pending", "hold": "unverifiable"}
-RISKY = PAID | {"risk": "high"}
+Snapshot = dict[str, Any]
+PAID: Snapshot = {"status": "completed", "hold": None}
+DOUBLE: Snapshot = {"status": "completed", "hold": "duplicate_for_order"}
+REFUNDED: Snapshot = {"status": "refunded", "hold": None}
+EXPIRED: Snapshot = {"status": "expired", "hold": None}
+UNVERIFIED: Snapshot = {"status": "pending", "hold": "unverifiable"}
+RISKY: Snapshot = PAID | {"risk": "high"}
 
 
 class Story(Struct):
     """`ends` is the order's state by the Django shop's words."""
 
     name: str
-    attempts: list[list[dict[str, Any]]]
+    attempts: list[list[Snapshot]]
     ends: str
 
 
@@ -45,7 +46,7 @@ STORIES = [
 
 def played(story: Story, mark: str, account: str = "shop-ipay") -> list[tuple[str, list[dict[str, Any]]]]:
     """Each order of the story's events, with an order's name of its own, which begins with `mark`."""
-    fields = {"account": account, "amount": "1500.50", "currency": "BDT", "risk": None}
+    fields: dict[str, Any] = {"account": account, "amount": "1500.50", "currency": "BDT", "risk": None}
     fields |= {
         "transaction_id": None,
         "refunded_amount": "0.00",
