@@ -142,7 +142,7 @@ async def test_the_readmes_commands_end_with_a_verified_payment_at_the_shop(home
     assert took < FIRST_SECONDS
     drawn = read_env((home.shop / ".env").read_text())
     assert drawn["PAYPROOF_API_KEY"] in home.said
-    assert drawn["SHOP_WEBHOOK_SECRET"] in home.said
+    assert drawn["PAYPROOF_WEBHOOK_SECRET"] in home.said
 
 
 def test_the_guide_begins_as_the_readme_does() -> None:
