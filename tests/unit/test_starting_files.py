@@ -9,7 +9,8 @@ import pytest
 from worker.config import ConfigError, load
 from worker.config.env_file import read_env
 from worker.config.shop_access import API_KEY, access_from
-from worker.playground.dev.addresses import addresses_of, sandbox_url_of
+from worker.playground.dev.addresses import NotForDev, addresses_of, sandbox_url_of
+from worker.playground.dev.running import run_dev
 from worker.playground.dev.starting_files import write_starting_files
 from worker.playground.sandbox.sandbox_config import GATEWAYS
 
@@ -60,3 +61,14 @@ def test_where_one_of_them_exists_nothing_is_written(tmp_path: Path, there: str)
         write_starting_files(tmp_path / "payproof.toml", SANDBOX)
     assert refused.value.filename == str(tmp_path / there)
     assert [(file.name, file.read_text()) for file in tmp_path.iterdir()] == [(there, "mine")]
+
+
+def test_dev_runs_no_other_configuration(tmp_path: Path) -> None:
+    path = tmp_path / "payproof.toml"
+    write_starting_files(path, SANDBOX)
+    path.write_text(path.read_text().replace("development = true", ""))
+    data = tmp_path / "data"
+    config = load({"PAYPROOF_CONFIG": str(path), "PAYPROOF_DATA_DIR": str(data)}, roles=())
+    with pytest.raises(NotForDev, match="does not say development = true"):
+        run_dev(config, {})
+    assert not data.exists()

@@ -46,12 +46,12 @@ def dev(
 
     config = configuration()
     environ = environment_here(os.environ)
-    if config.development and (unused := passed_over(os.environ, environ)):
-        print(f"Not used, since they are not so in .env: {', '.join(unused)}", flush=True)
     try:
         if code:
             print(present_code(config))
             return 0
+        if config.development and (unused := passed_over(os.environ, environ)):
+            print(f"Not used, since they are not so in .env: {', '.join(unused)}", flush=True)
         return run_dev(config, environ)
     except NotForDev as error:
         raise WrongUsage(str(error)) from None
