@@ -13,7 +13,7 @@ from tests.harness import System, environment
 from tests.processes import directory, told_until_its_end
 
 SECONDS = 60
-STARTER = ("SHOP_API_KEY", "IPAY_API_KEY", "SHOP_WEBHOOK_SECRET")
+STARTER = ("PAYPROOF_API_KEY", "IPAY_API_KEY", "PAYPROOF_WEBHOOK_SECRET")
 ENVIRONMENT = {name: value for name, value in environment().items() if name not in STARTER} | {"COLUMNS": "80"}
 
 

@@ -150,7 +150,7 @@ async def parts_of(
                 parts += _expected(shared)
                 budgets = ByteBudgets(shared.config.archive.max_size, shared.database.clock.now)
                 parts.append(ProcessPart("byte budgets", partial(budgets.run, shared.database)))
-                looking = EventWaiters(shared.database)
+                looking = EventWaiters(shared.database, shared.config.settings.max_connections)
                 parts.append(ProcessPart("event waiters", looking.run, looking.stop, looking.on_wakeup))
                 public = public_app(
                     *(shared.config, shared.rules, shared.database, reading, ledger, shared.publisher, asking),

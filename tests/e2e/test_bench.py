@@ -17,11 +17,11 @@ from tests.e2e.buyers import Payproof, payproof_says
 from tests.harness import Child, free_ports
 from tests.processes import until
 
-KEY = "--key=env:SHOP_API_KEY"
+KEY = "--key=env:PAYPROOF_API_KEY"
 
 
 async def bench(payproof: Payproof, *words: str, **settings: str) -> Ended:
-    return await payproof_says(payproof, "bench", KEY, *words, SHOP_API_KEY=payproof.system.key, **settings)
+    return await payproof_says(payproof, "bench", KEY, *words, PAYPROOF_API_KEY=payproof.system.key, **settings)
 
 
 async def opened(payproof: Payproof) -> int:
@@ -147,7 +147,7 @@ async def test_a_first_payment_that_goes_wrong_ends_it(payproof: Payproof) -> No
 
 async def test_ctrl_c_ends_it(payproof: Payproof) -> None:
     before = await opened(payproof)
-    settings = payproof.system.settings | {"SHOP_API_KEY": payproof.system.key}
+    settings = payproof.system.settings | {"PAYPROOF_API_KEY": payproof.system.key}
     words = ("bench", KEY, "--account=shop-ipay", "--rate=1", "--seconds=60")
     process = await started(*words, cwd=payproof.system.place, settings=settings)
 

@@ -40,6 +40,15 @@ START, TRIGGER = blocks("README.md")
 GUIDE = blocks("deploy/guide/first-minute.md")
 
 
+PRODUCTION = {
+    "PAYPROOF_DATABASE_URL": "postgresql://payproof@production.invalid/payproof",
+    "PAYPROOF_AMQP_URL": "amqp://production.invalid/",
+    "PAYPROOF_PUBLIC_URL": "https://production.invalid",
+    "PAYPROOF_API_KEY": "the-key-of-production-that-may-all",
+}
+"""A shell that was used for production. None of it may be used."""
+
+
 class Home:
     """An empty home directory with ports of its own; `said` is what `payproof dev` has printed."""
 
@@ -53,7 +62,7 @@ class Home:
             "PAYPROOF_LISTEN": f"127.0.0.1:{listen}",
             "PAYPROOF_OPS_LISTEN": f"127.0.0.1:{ops}",
             "PAYPROOF_CONSOLE_LISTEN": f"127.0.0.1:{console}",
-            "PAYPROOF_SANDBOX_PORT": str(self.sandbox),
+            **PRODUCTION,
         }
         self.process: subprocess.Popen[bytes] | None = None
 
@@ -66,7 +75,7 @@ class Home:
             self.process = subprocess.Popen(
                 ["bash", "-ec", block],
                 cwd=cwd,
-                env=self.environment,
+                env=self.environment | {"PAYPROOF_SANDBOX_PORT": str(self.sandbox)},
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
@@ -141,8 +150,9 @@ async def test_the_readmes_commands_end_with_a_verified_payment_at_the_shop(home
     print(f"from `payproof init --sandbox` until the shop had payment.completed: {took:.1f} s\n{ended.stdout}")
     assert took < FIRST_SECONDS
     drawn = read_env((home.shop / ".env").read_text())
+    assert "Not used, since they are not so in .env: PAYPROOF_AMQP_URL, PAYPROOF_API_KEY" in home.said
     assert drawn["PAYPROOF_API_KEY"] in home.said
-    assert drawn["SHOP_WEBHOOK_SECRET"] in home.said
+    assert drawn["PAYPROOF_WEBHOOK_SECRET"] in home.said
 
 
 def test_the_guide_begins_as_the_readme_does() -> None:

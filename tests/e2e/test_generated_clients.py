@@ -15,7 +15,7 @@ import sys
 import pytest
 
 from tests.e2e.buyers import GATEWAYS, Payproof
-from tests.e2e.test_real_clients import INSTALL_SECONDS, KEPT, ROOT, RUN_SECONDS
+from tests.e2e.kept_clients import INSTALL_SECONDS, KEPT, ROOT, RUN_SECONDS
 
 GUIDE = (ROOT / "deploy/guide/clients.md").read_text(encoding="utf-8")
 MYPY = "mypy==2.4.1"

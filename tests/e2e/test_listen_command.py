@@ -8,6 +8,8 @@ import os
 import pty
 import re
 import signal
+import sys
+import termios
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
@@ -17,9 +19,11 @@ from aiohttp import web
 from msgspec import Struct, field
 from standardwebhooks import Webhook
 
-from tests.commands import SECONDS, command, started
+from tests.commands import ENVIRONMENT, SECONDS, command, started
 from tests.e2e.buyers import Payproof
 from tests.processes import until
+from worker.api.cursors import written_cursor
+from worker.cli.listen_command import place_of
 from worker.playground.demo.children import free_ports
 
 Answer = Callable[[], Awaitable[web.Response]]
@@ -253,6 +257,105 @@ async def test_r_sends_the_last_event_again(payproof: Payproof, tmp_path: Path) 
     finally:
         os.close(terminal)
         os.close(its_end)
+
+
+async def test_a_terminal_is_left_as_it_was_after_sigterm(payproof: Payproof, tmp_path: Path) -> None:
+    terminal, its_end = pty.openpty()
+    try:
+        before = termios.tcgetattr(its_end)
+        for sign in (signal.SIGTERM, signal.SIGHUP):
+            async with listening(payproof, tmp_path, "http://127.0.0.1:9/hooks", stdin=its_end) as running:
+                await until(lambda: termios.tcgetattr(its_end) != before, what="the keys come one by one")
+                assert "ended at the cursor" in await running.ended(sign)
+            assert running.process.returncode == 128 + sign
+            assert termios.tcgetattr(its_end) == before
+    finally:
+        os.close(terminal)
+        os.close(its_end)
+
+
+IN_THE_BACKGROUND = """
+import fcntl, os, signal, subprocess, sys, termios
+os.setsid()
+fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+child = subprocess.Popen(sys.argv[1:], process_group=0)
+signal.signal(signal.SIGINT, lambda *_: child.send_signal(signal.SIGINT))
+child.wait()
+"""
+
+
+async def test_in_the_background_its_terminal_does_not_stop_it(payproof: Payproof, tmp_path: Path) -> None:
+    terminal, its_end = pty.openpty()
+    try:
+        async with receiving() as receiver:
+            command = (sys.executable, "-P", "-m", "worker.cli", "listen", "--forward-to", receiver.url)
+            process = await asyncio.create_subprocess_exec(
+                *(sys.executable, "-c", IN_THE_BACKGROUND, *command),
+                cwd=tmp_path,
+                env={**ENVIRONMENT, **settings_of(payproof, tmp_path)},
+                stdin=its_end,
+                stdout=asyncio.subprocess.PIPE,
+                stderr=asyncio.subprocess.PIPE,
+            )
+            running = Listening(process)
+            try:
+                await running.says("Ctrl-C ends it")
+                await arrives(receiver, await opened(payproof))
+                assert "r sends" not in await running.ended()
+            finally:
+                if process.returncode is None:
+                    process.kill()
+                    await process.wait()
+    finally:
+        os.close(terminal)
+        os.close(its_end)
+
+
+async def test_a_wrong_cursor_leaves_the_place_that_is_kept(payproof: Payproof, tmp_path: Path) -> None:
+    async with receiving() as receiver:
+        async with listening(payproof, tmp_path, receiver.url) as running:
+            await running.ended()
+        missed = await opened(payproof)
+        wrong = "yesterday"
+        words = ("listen", "--forward-to", receiver.url, "--from", wrong)
+        told = await command(*words, cwd=tmp_path, settings=settings_of(payproof, tmp_path))
+        assert (told.code, "--from: is no cursor" in told.err) == (2, True), told
+        async with listening(payproof, tmp_path, receiver.url) as running:
+            await arrives(receiver, missed)
+            await running.ended()
+
+
+async def test_a_place_behind_the_end_is_of_another_log_which_is_sent_whole(payproof: Payproof, tmp_path: Path) -> None:
+    await opened(payproof)
+    first = (await payproof.shop_calls("GET", "/v1/events?limit=1")).json["events"][0]["id"]
+    async with receiving() as receiver:
+        async with listening(payproof, tmp_path, receiver.url) as running:
+            await running.ended()
+        (kept,) = (tmp_path / "payproof/listen").glob("*.json")
+        state = json.loads(kept.read_text())
+        for position in state["positions"].values():
+            merchant, _ = place_of(position["cursor"])
+            position["cursor"] = written_cursor(f"{merchant}.99999999")
+        kept.write_text(json.dumps(state))
+        async with listening(payproof, tmp_path, receiver.url) as running:
+            await arrives(receiver, first)
+            assert "so it is another: it is sent from its beginning" in await running.ended()
+    far = written_cursor(f"{merchant}.99999999")
+    answered = await payproof.shop_calls("GET", f"/v1/events?after={far}")
+    assert (answered.status, answered.json["code"]) == (410, "cursor_expired")
+
+
+async def test_buyers_data_go_by_plain_http_to_this_machine_alone_unless_allowed(
+    payproof: Payproof, tmp_path: Path
+) -> None:
+    for words in (
+        ("--forward-to", "http://10.0.0.7/hooks"),
+        ("--forward-to", "http://localhost/h", "--url", "http://a"),
+    ):
+        told = await command("listen", *words, cwd=tmp_path, settings=settings_of(payproof, tmp_path))
+        assert (told.code, "without encryption; use https, or --allow-http" in told.err) == (2, True), told
+    async with listening(payproof, tmp_path, "http://10.0.0.7/hooks", "--allow-http") as running:
+        await running.ended()
 
 
 @pytest.mark.parametrize(

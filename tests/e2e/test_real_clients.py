@@ -19,14 +19,11 @@ from typing import Any
 import pytest
 from msgspec import Struct
 
+from tests.e2e.kept_clients import INSTALL_SECONDS, KEPT, ROOT, RUN_SECONDS
 from tests.integration.sandboxes import driving
 from worker.playground.sandbox.sandbox_config import SandboxConfig
 
-ROOT = Path(__file__).parents[2]
 SCRIPTS = ROOT / "tests" / "clients"
-KEPT = ROOT / ".payproof" / "clients"
-INSTALL_SECONDS = 300.0
-RUN_SECONDS = 60.0
 
 
 class Client(Struct, frozen=True, kw_only=True):

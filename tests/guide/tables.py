@@ -131,8 +131,8 @@ def recipes() -> str:
 
 def sandbox() -> str:
     """The shell command that writes a configuration with an account at every simulated gateway."""
-    head = f'[[merchants]]\nid = "shop"\n{SHOP_KEYS.format(key="env:SHOP_API_KEY")}\n'
-    hook = f'[[merchants.webhooks]]\nurl = "{SHOP}"\nsecret = "env:SHOP_WEBHOOK_SECRET"\n'
+    head = f'[[merchants]]\nid = "shop"\n{SHOP_KEYS.format(key="env:PAYPROOF_API_KEY")}\n'
+    hook = f'[[merchants.webhooks]]\nurl = "{SHOP}"\nsecret = "env:PAYPROOF_WEBHOOK_SECRET"\n'
     toml = f"{PRIVATE}{CALM}\n{head}\n{hook}\n{accounts_toml(SANDBOX)}"
     return f"```sh\ncat > payproof.toml <<'END'\n{toml}END\n```"
 

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 KEYS = {
     "return_wait": "How long a returning browser is held for the verified outcome, before the confirming page is shown.",
+    "development": "The variables of payproof come from `.env` beside this file, and not from the shell, which may have production's. "
+    "`payproof dev` runs no other configuration.",
     "allow_private_webhooks": "For development: webhook endpoints may be at any address, and plain `http`.",
     "allow_http_hosts": "Hosts of gateways that may be reached over plain `http` besides loopback, such as a sandbox.",
     "checks.claimed": "Delays after a claim of success that the gateway does not confirm yet. The last repeats.",
@@ -229,7 +231,7 @@ CODES = {
     "unreadable_body": "The body is no sound JSON, or broke off. Mend the request.",
     "unauthorized": "The API key is missing or wrong.",
     "scope": "The key may not do this; `detail` names what it may. The operator gives a key its scopes.",
-    "too_many_waiting": "Eight requests of yours wait for events already, at one process: let one reader wait.",
+    "too_many_waiting": "Eight requests of yours, or very many of all shops, wait for events already at one process: let one reader wait.",
     "too_many_wrong_keys": "This address has sent many wrong keys. A right key is answered all the same.",
     "not_found": "There is no such path, or no such payment of this merchant.",
     "method_not_allowed": "The path takes another method; `Allow` names it.",
@@ -254,7 +256,7 @@ CODES = {
     "transaction_used": "Another payment has the transaction that the resolution, or an answer of this payment, names.",
     "proposal_open": "Another resolution of it is proposed and waits for a second person. `detail` names who proposed it.",
     "proposal_rejected": "A second person rejected the same resolution, on the same answers. `detail` says who, and why.",
-    "cursor_expired": "The events after this cursor are gone. Begin without `after`.",
+    "cursor_expired": "The events after this cursor are gone, or it is of another log, as after a restored backup. Begin without `after`.",
     "internal": "Our fault, and logged. Send it again later; an `Idempotency-Key` makes that safe.",
     "unavailable": "The database or the broker is away, or a list took too long. Send it again after `Retry-After`.",
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import datetime
@@ -30,6 +31,8 @@ from tests.fakes.checkout import FakeCheckout
 from worker.api.auth import authenticate
 from worker.api.context import Api
 from worker.api.event_waiters import EventWaiters
+from worker.api.operations import OPERATIONS, PATTERNS
+from worker.api.problem_samples import problem_examples
 from worker.api.problems import problems
 from worker.api.routes import routes
 from worker.config import ApiKey, Config, Merchant, Settings
@@ -125,6 +128,17 @@ class Got(Struct, frozen=True):
         return self.status, self.body["code"], self.body.get("field")
 
 
+def _expect_documented(method: str, path: str, status: int, code: str) -> None:
+    """Whether the code is an example of the operation in `/openapi.json`. Unknown paths and methods have none."""
+    for one in OPERATIONS:
+        form = re.escape(one.path)
+        for name, pattern in PATTERNS.items():
+            form = form.replace(re.escape(f"{{{name}}}"), pattern)
+        if one.method == method and re.fullmatch(form, path):
+            assert code in problem_examples(one.name, status), f"{code} is no example of {one.name} with {status}"
+            return
+
+
 class Shops:
     """Speaks to the API as one of the shops, with access to the `checkout`, `database` and `api` behind it."""
 
@@ -146,6 +160,8 @@ class Shops:
             assert response.headers["Cache-Control"] == ("public, max-age=3600" if document else "no-store")
             assert response.headers["X-Content-Type-Options"] == "nosniff"
             read = await response.json(content_type=None) if raw else None
+            if response.content_type == "application/problem+json":
+                _expect_documented(method.lower(), path, response.status, read["code"])
             return Got(response.status, read, response.headers, raw)
 
     async def get(self, path: str, shop: str = "shop", **params: Any) -> Got:

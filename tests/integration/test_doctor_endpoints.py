@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import ssl
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -14,10 +15,14 @@ from msgspec.structs import replace
 from schemas.secret import Secret
 from tests.integration.shops import CONFIG
 from tests.local_server import serving
-from worker.config import Config, Webhook
+from worker.config import Config, Webhook, load
+from worker.config.env_file import read_env
+from worker.ops.doctor.development import development_findings
 from worker.ops.doctor.endpoint_check import endpoint_findings
 from worker.ops.doctor.findings import Finding
-from worker.ops.doctor.opening_needs import development_findings, opening_findings
+from worker.ops.doctor.opening_needs import opening_findings
+from worker.playground.dev.starting_files import write_starting_files
+from worker.runtime.public_addresses import Resolver
 
 SECRET = Secret("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw")
 
@@ -94,6 +99,40 @@ def test_gateways_say_which_parts_of_the_customer_they_need() -> None:
 
 def test_settings_for_development_are_named() -> None:
     told = configured("http://127.0.0.1:9")
-    assert [one.subject for one in development_findings(told)] == ["allow_private_webhooks", "allow_http_hosts"]
-    real = replace(configured("https://shop.example/h", private=False), allow_http_hosts=frozenset())
-    assert list(development_findings(real)) == []
+    named = {one.subject for one in development_findings(told)}
+    assert {"allow_private_webhooks", "allow_http_hosts"} <= named
+
+
+async def test_nothing_of_the_sandbox_passes_unseen(tmp_path: Path) -> None:
+    path = tmp_path / "payproof.toml"
+    write_starting_files(path, "http://127.0.0.1:8090")
+    (tmp_path / ".env").chmod(0o644)
+    config = load({"PAYPROOF_CONFIG": str(path)}, roles=())
+    told = {one.subject: one for one in development_findings(config)}
+    assert {one.mark for one in told.values()} == {"!!"}
+    assert set(told) == {
+        *("development", str(tmp_path / ".env"), "allow_private_webhooks", "base_url", "checks.give_up"),
+        *("console.second_person_from", "console.operators", "keys of shop"),
+    }
+    assert "PAYPROOF_API_KEY" in told["development"].words
+    assert read_env((tmp_path / ".env").read_text())["PAYPROOF_API_KEY"] not in str(told)
+
+
+def test_a_real_shop_is_told_nothing_of_development(tmp_path: Path) -> None:
+    path = tmp_path / "payproof.toml"
+    write_starting_files(path, "http://127.0.0.1:8090")
+    text = path.read_text().replace("http://127.0.0.1:8090", "https://gateway.example").replace(', "resolve"', "")
+    text = re.sub(r"(?m)^(development|allow_private_webhooks|give_up) .*\n", "", text)
+    text = re.sub(r"(?ms)^\[console\].*?(?=^\[\[merchants\]\])", "", text)
+    path.write_text(text)
+    assert list(development_findings(load({"PAYPROOF_CONFIG": str(path)}, roles=()))) == []
+
+
+async def test_an_endpoint_is_tried_at_each_of_its_addresses(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def both(*_: object) -> list[dict[str, str]]:
+        return [{"host": "127.0.0.2"}, {"host": "127.0.0.1"}]
+
+    monkeypatch.setattr(Resolver, "resolve", both)
+    async with serving(web.Application()) as base:
+        (connected,) = await found(f"{base}/hooks")
+    assert connected.mark == "ok"

@@ -13,6 +13,7 @@ from aiohttp import web
 from tests.integration.public_application import application
 from tests.integration.shops import CONFIG, KEYS, Got, Shops
 from tests.processes import until
+from worker.api.cursors import read_cursor, written_cursor
 from worker.api.event_waiters import MAX_WAITERS, EventWaiters
 from worker.postgres.database import Database, connect
 from worker.postgres.wakeups import Wakeup
@@ -87,6 +88,26 @@ async def test_a_merchant_has_few_waiting_requests_and_those_of_others_do_not_co
         waiters.on_wakeup(PLACED)
         assert {len((await one).body["events"]) for one in several} == {1}
         await waiting(waiters, 0)
+
+
+async def test_all_merchants_together_leave_most_connections_to_others(database: Database) -> None:
+    waiters = EventWaiters(database, connections=29)
+    with waiters.of("one", 0):
+        assert not waiters.full("another")
+        with waiters.of("two", 0):
+            assert waiters.full("another")
+        assert not waiters.full("another")
+
+
+async def test_a_cursor_behind_the_end_of_the_log_is_refused(shops: Shops) -> None:
+    await shops.opened()
+    await shops.placed()
+    end = (await shops.get("/v1/events")).body["next"]
+    assert (await shops.get("/v1/events", after=end)).status == 200
+    merchant, _, place = read_cursor(end).partition(".")
+    behind = written_cursor(f"{merchant}.{int(place) + 1}")
+    for wait in ({}, {"wait": LONG}):
+        assert (await shops.get("/v1/events", after=behind, **wait)).problem == (410, "cursor_expired", "after")
 
 
 async def test_a_client_that_hangs_up_is_forgotten(shops: Shops) -> None:

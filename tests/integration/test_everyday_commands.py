@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import stat
 import tomllib
@@ -57,6 +58,38 @@ def test_a_map_is_put_below_its_account_and_all_else_stays(tmp_path: Path, accou
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     with pytest.raises(WrongUsage, match="has a statement table already"):
         write_map(path, account, MAP)
+
+
+def test_a_map_leaves_the_file_its_owner(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = written(tmp_path)
+    own, given = os.fstat, list[tuple[int, int]]()
+
+    def of_another(handle: int) -> os.stat_result:
+        found = list(own(handle))
+        found[stat.ST_UID] += 1
+        return os.stat_result(found)
+
+    def give(_: int, uid: int, gid: int) -> None:
+        given.append((uid, gid))
+
+    monkeypatch.setattr(os, "fstat", of_another)
+    monkeypatch.setattr(os, "fchown", give)
+    kept = path.stat()
+    write_map(path, "shop-ipay", MAP)
+    assert given == [(kept.st_uid, kept.st_gid)]
+
+
+def test_where_the_owner_cannot_be_kept_nothing_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = written(tmp_path)
+
+    def refuse(*_: object) -> None:
+        raise PermissionError(1, "Operation not permitted")
+
+    monkeypatch.setattr(os, "fchmod", refuse)
+    with pytest.raises(WrongUsage, match="would change its owner"):
+        write_map(path, "shop-ipay", MAP)
+    assert path.read_text() == CONFIG
+    assert list(tmp_path.iterdir()) == [path]
 
 
 @pytest.mark.parametrize(

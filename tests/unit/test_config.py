@@ -23,17 +23,17 @@ LEAK = "sk-live-do-not-print"
 SHOP_KEY, OTHER_KEY = "an-api-key-of-the-first-shop", "an-api-key-of-the-other-shop"
 
 ENVIRON = {
-    "SHOP_API_KEY": SHOP_KEY,
+    "PAYPROOF_API_KEY": SHOP_KEY,
     "OTHER_API_KEY": OTHER_KEY,
     "PAY_KEY": "pay-key",
-    "SHOP_WEBHOOK_SECRET": WEBHOOK_SECRET,
+    "PAYPROOF_WEBHOOK_SECRET": WEBHOOK_SECRET,
     "PAYPROOF_LOG": "json",
 }
 
 GOOD = """
 [[merchants]]
 id = "shop"
-api_keys = ["env:SHOP_API_KEY"]
+api_keys = ["env:PAYPROOF_API_KEY"]
 
 [[merchants.accounts]]
 id = "shop-pay"
@@ -43,7 +43,7 @@ api_key = "env:PAY_KEY"
 
 [[merchants.webhooks]]
 url = "https://shop.example/hooks"
-secret = "env:SHOP_WEBHOOK_SECRET"
+secret = "env:PAYPROOF_WEBHOOK_SECRET"
 """
 
 
@@ -113,7 +113,7 @@ def account(**values: str) -> str:
         "api_key": '"env:PAY_KEY"',
     }
     table = "\n".join(f"{key} = {value}" for key, value in {**lines, **values}.items() if value)
-    return f'[[merchants]]\nid = "shop"\napi_keys = ["env:SHOP_API_KEY"]\n[[merchants.accounts]]\n{table}\n'
+    return f'[[merchants]]\nid = "shop"\napi_keys = ["env:PAYPROOF_API_KEY"]\n[[merchants.accounts]]\n{table}\n'
 
 
 def test_a_good_file_is_read_with_its_defaults(tmp_path: Path) -> None:
@@ -400,7 +400,7 @@ def test_webhooks_to_private_places_are_for_development(tmp_path: Path, url: str
 
 @pytest.mark.parametrize("secret", ["", "whsec_", "whsec_c2hvcnQ=", WEBHOOK_SECRET[6:], WEBHOOK_SECRET + "!"])
 def test_a_webhook_secret_that_is_weak_or_malformed_is_refused(tmp_path: Path, secret: str) -> None:
-    assert set(problems(tmp_path, GOOD, SHOP_WEBHOOK_SECRET=secret)) == {"merchants[0].webhooks[0].secret"}
+    assert set(problems(tmp_path, GOOD, PAYPROOF_WEBHOOK_SECRET=secret)) == {"merchants[0].webhooks[0].secret"}
 
 
 def test_older_webhook_secrets_sign_too_and_are_held_to_the_same(tmp_path: Path) -> None:
@@ -487,7 +487,7 @@ def test_an_api_key_finds_its_merchant_and_nothing_else_does(tmp_path: Path) -> 
 
 
 def test_an_api_key_that_no_header_can_carry_is_refused(tmp_path: Path) -> None:
-    assert set(problems(tmp_path, GOOD, SHOP_API_KEY="two words")) == {"merchants[0].api_keys[0]"}
+    assert set(problems(tmp_path, GOOD, PAYPROOF_API_KEY="two words")) == {"merchants[0].api_keys[0]"}
 
 
 @pytest.mark.parametrize("text", ["", "merchants = []", "merchants = 3", '[merchants]\nid = "shop"'])

@@ -17,7 +17,7 @@ from worker.console.passwords import hash_password, new_totp
 from worker.runtime.encryption import new_archive_key
 
 OPERATORS = ("RAHIMA", "KARIM")
-SIGNING = ("SHOP_WEBHOOK_SECRET", "SHOP_OLD_SECRET")
+SIGNING = ("PAYPROOF_WEBHOOK_SECRET", "SHOP_OLD_SECRET")
 
 
 def environ(text: str, path: Path) -> dict[str, str]:

@@ -24,7 +24,7 @@ BODY = b'{"phone":"01700000000"}'
 
 
 def keys(*written: str) -> str:
-    return GOOD.replace('"env:SHOP_API_KEY"', ", ".join(f'"{one}"' for one in written))
+    return GOOD.replace('"env:PAYPROOF_API_KEY"', ", ".join(f'"{one}"' for one in written))
 
 
 @pytest.mark.parametrize("written", [HASH, "env:HASHED", "file:hashed"])
@@ -39,7 +39,7 @@ def test_a_key_is_known_by_its_hash_wherever_that_stands(tmp_path: Path, written
 
 def test_two_keys_are_live_until_the_old_one_is_taken_out(tmp_path: Path) -> None:
     new = new_api_key()
-    both = read(tmp_path, keys("env:SHOP_API_KEY", hashed(new)))
+    both = read(tmp_path, keys("env:PAYPROOF_API_KEY", hashed(new)))
     for key in (SHOP_KEY, new):
         found = both.caller_by_key(key)
         assert found is not None
@@ -50,7 +50,7 @@ def test_two_keys_are_live_until_the_old_one_is_taken_out(tmp_path: Path) -> Non
 
 
 def test_of_a_key_the_process_keeps_its_hash_alone(tmp_path: Path) -> None:
-    config = read(tmp_path, keys(KEY, "env:SHOP_API_KEY"))
+    config = read(tmp_path, keys(KEY, "env:PAYPROOF_API_KEY"))
     assert [key.reveal() for key in config.merchants[0].api_keys] == [HASH, hashed(SHOP_KEY)]
 
 
@@ -83,13 +83,13 @@ def test_a_made_key_is_printed_once_with_its_hash(capsys: pytest.CaptureFixture[
 
 def named(*tables: str) -> str:
     """GOOD with these tables of [[merchants.keys]] in place of `api_keys`."""
-    text = GOOD.replace('api_keys = ["env:SHOP_API_KEY"]\n', "")
+    text = GOOD.replace('api_keys = ["env:PAYPROOF_API_KEY"]\n', "")
     return text + "".join(f"[[merchants.keys]]\n{table}\n" for table in tables)
 
 
 def test_a_key_has_a_name_and_may_what_its_table_says(tmp_path: Path) -> None:
     till = f'name = "till"\nhash = "{HASH}"\nmay = ["open", "read"]'
-    desk = 'name = "desk"\nkey = "env:SHOP_API_KEY"\nmay = ["resolve"]'
+    desk = 'name = "desk"\nkey = "env:PAYPROOF_API_KEY"\nmay = ["resolve"]'
     config = read(tmp_path, named(till, desk))
     for key, name, may in ((KEY, "till", {Scope.OPEN, Scope.READ}), (SHOP_KEY, "desk", {Scope.RESOLVE})):
         found = config.caller_by_key(key)
@@ -116,7 +116,7 @@ def test_each_wrong_key_is_named_at_its_place(tmp_path: Path) -> None:
             f'name = "four"\nkey = "{KEY}"\nhash = "{HASH}"\nmay = []',
             'name = "three"\nkey = "env:NOT_SET"\nmay = ["reed"]',
             f'name = "Six!"\nkey = "{"k" * 23}"\n{may}',
-            f'name = "seven"\nkey = "env:SHOP_API_KEY"\n{may}',
+            f'name = "seven"\nkey = "env:PAYPROOF_API_KEY"\n{may}',
             f'name = "eight"\nhash = "{hashed(SHOP_KEY)}"\n{may}',
         ),
     )
@@ -138,11 +138,11 @@ def test_each_wrong_key_is_named_at_its_place(tmp_path: Path) -> None:
 
 def test_a_short_key_and_a_merchant_without_any_are_refused(tmp_path: Path) -> None:
     short = "an API key has 24 characters or more; `payproof key` makes one"
-    assert problems(tmp_path, GOOD, SHOP_API_KEY="k" * 23) == {"merchants[0].api_keys[0]": short}
-    assert read(tmp_path, GOOD, SHOP_API_KEY="k" * 24)
+    assert problems(tmp_path, GOOD, PAYPROOF_API_KEY="k" * 23) == {"merchants[0].api_keys[0]": short}
+    assert read(tmp_path, GOOD, PAYPROOF_API_KEY="k" * 24)
     without = {"merchants[0]": "needs an API key, in api_keys or in a [[merchants.keys]] table"}
     assert problems(tmp_path, named()) == problems(tmp_path, keys()) == without
-    assert "merchants[0]" not in problems(tmp_path, GOOD, SHOP_API_KEY=""), "one that cannot be read is there"
+    assert "merchants[0]" not in problems(tmp_path, GOOD, PAYPROOF_API_KEY=""), "one that cannot be read is there"
 
 
 def test_the_doctor_says_which_key_may_what(tmp_path: Path) -> None:

@@ -6,10 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from worker.config import load
+from worker.config import ConfigError, load
 from worker.config.env_file import read_env
-from worker.playground.dev.addresses import addresses_of, sandbox_url_of
-from worker.playground.dev.starting_files import API_KEY, write_starting_files
+from worker.config.shop_access import API_KEY, access_from
+from worker.playground.dev.addresses import NotForDev, addresses_of, sandbox_url_of
+from worker.playground.dev.running import run_dev
+from worker.playground.dev.starting_files import write_starting_files
 from worker.playground.sandbox.sandbox_config import GATEWAYS
 
 SANDBOX = "http://127.0.0.1:8090"
@@ -24,8 +26,21 @@ def test_it_loads_with_nothing_set_and_has_an_account_at_every_gateway(tmp_path:
     assert len(set(addresses_of(config).values())) == 4
     drawn = read_env((tmp_path / ".env").read_text())
     assert config.caller_by_key(drawn[API_KEY]) is not None
-    text = path.read_text()
+    text, port = path.read_text(), drawn.pop("PAYPROOF_SANDBOX_PORT")
+    assert SANDBOX.endswith(f":{port}")
     assert [name for name, secret in drawn.items() if secret in text] == []
+
+
+def test_a_command_beside_it_has_its_address_and_key_and_another_address_the_key_of_the_shell(tmp_path: Path) -> None:
+    path = tmp_path / "payproof.toml"
+    write_starting_files(path, SANDBOX)
+    own = read_env((tmp_path / ".env").read_text())[API_KEY]
+    shell = {"PAYPROOF_CONFIG": str(path), API_KEY: "key-of-production", "PAYPROOF_LISTEN": "127.0.0.1:8123"}
+    here = access_from(shell)
+    assert (here.url, here.key) == ("http://127.0.0.1:8123", own)
+    assert access_from(shell, "https://pay.shop.example/").key == "key-of-production"
+    with pytest.raises(ConfigError, match="PAYPROOF_API_KEY: set it"):
+        access_from({"PAYPROOF_CONFIG": str(tmp_path / "none.toml")})
 
 
 def test_both_files_are_their_owners_alone_and_drawn_anew_each_time(tmp_path: Path) -> None:
@@ -35,7 +50,8 @@ def test_both_files_are_their_owners_alone_and_drawn_anew_each_time(tmp_path: Pa
         write_starting_files(tmp_path / name / "payproof.toml", SANDBOX)
         assert {file.stat().st_mode & 0o777 for file in (tmp_path / name).iterdir()} == {0o600}
         drawn.append(read_env((tmp_path / name / ".env").read_text()))
-    assert not set(drawn[0].values()) & set(drawn[1].values())
+    same = {name for name in drawn[0] if drawn[0][name] == drawn[1][name]}
+    assert same == {"PAYPROOF_DATA_DIR", "PAYPROOF_SANDBOX_PORT"}
 
 
 @pytest.mark.parametrize("there", ["payproof.toml", ".env"])
@@ -45,3 +61,14 @@ def test_where_one_of_them_exists_nothing_is_written(tmp_path: Path, there: str)
         write_starting_files(tmp_path / "payproof.toml", SANDBOX)
     assert refused.value.filename == str(tmp_path / there)
     assert [(file.name, file.read_text()) for file in tmp_path.iterdir()] == [(there, "mine")]
+
+
+def test_dev_runs_no_other_configuration(tmp_path: Path) -> None:
+    path = tmp_path / "payproof.toml"
+    write_starting_files(path, SANDBOX)
+    path.write_text(path.read_text().replace("development = true", ""))
+    data = tmp_path / "data"
+    config = load({"PAYPROOF_CONFIG": str(path), "PAYPROOF_DATA_DIR": str(data)}, roles=())
+    with pytest.raises(NotForDev, match="does not say development = true"):
+        run_dev(config, {})
+    assert not data.exists()

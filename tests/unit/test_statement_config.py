@@ -14,7 +14,7 @@ from worker.config import ConfigError, load
 FILE = """
 [[merchants]]
 id = "shop"
-api_keys = ["env:SHOP_API_KEY"]
+api_keys = ["env:PAYPROOF_API_KEY"]
 
 [[merchants.accounts]]
 id = "shop-ipay"
@@ -31,7 +31,7 @@ PLACE = "merchants[0].accounts[0].statement"
 def read(tmp_path: Path, text: str) -> StatementMap | None:
     path = tmp_path / "payproof.toml"
     path.write_text(FILE + text, encoding="utf-8")
-    config = load({"PAYPROOF_CONFIG": str(path), "SHOP_API_KEY": "an-api-key-of-the-shop-01", "PAY_KEY": "pay-key"})
+    config = load({"PAYPROOF_CONFIG": str(path), "PAYPROOF_API_KEY": "an-api-key-of-the-shop-01", "PAY_KEY": "pay-key"})
     assert type(config.accounts[0].calls_per_second) is float
     return config.accounts[0].statement
 
@@ -150,5 +150,5 @@ def test_what_does_not_fit_is_told_with_its_path(tmp_path: Path, text: str, key:
 def test_an_account_without_the_table_has_no_map(tmp_path: Path) -> None:
     path = tmp_path / "payproof.toml"
     path.write_text(FILE.replace("[merchants.accounts.statement]", ""), encoding="utf-8")
-    config = load({"PAYPROOF_CONFIG": str(path), "SHOP_API_KEY": "an-api-key-of-the-shop-01", "PAY_KEY": "pay-key"})
+    config = load({"PAYPROOF_CONFIG": str(path), "PAYPROOF_API_KEY": "an-api-key-of-the-shop-01", "PAY_KEY": "pay-key"})
     assert config.accounts[0].statement is None

@@ -16,9 +16,12 @@ from worker.postgres.database import Database
 from worker.postgres.events.event_log import have_news
 from worker.postgres.wakeups import Wakeup
 from worker.runtime.clock import set_within
+from worker.runtime.connection_limits import MOST_CONNECTIONS
 
 MAX_WAITERS = 8
 """How many requests of a merchant may wait in one process; a shop needs one for each of its readers."""
+CONNECTIONS_FOR_EACH = 10
+"""Of so many connections of the listener one may wait, over all merchants, so that the others are left for buyers."""
 POLL_SECONDS = 5.0
 APART_SECONDS = 0.05
 """Between two looks: wakeups that come meanwhile have one look together."""
@@ -47,10 +50,13 @@ class EventWaiter:
 
 
 class EventWaiters:
-    """Runs until `stop`, which also ends all waits: those requests are answered with what there is."""
+    """Runs until `stop`, which also ends all waits: those requests are answered with what there is.
 
-    def __init__(self, database: Database) -> None:
-        self._database = database
+    `connections` is the most that the listener holds open.
+    """
+
+    def __init__(self, database: Database, connections: int = MOST_CONNECTIONS) -> None:
+        self._database, self._most = database, max(1, connections // CONNECTIONS_FOR_EACH)
         self._waiting = set[EventWaiter]()
         self._anybody, self._wakeup = asyncio.Event(), asyncio.Event()
         self._stopped = False
@@ -64,7 +70,7 @@ class EventWaiters:
 
     def full(self, merchant: str) -> bool:
         """Whether no further request of the merchant may wait."""
-        return sum(one.merchant == merchant for one in self._waiting) >= MAX_WAITERS
+        return len(self._waiting) >= self._most or sum(one.merchant == merchant for one in self._waiting) >= MAX_WAITERS
 
     def on_wakeup(self, wakeup: Wakeup) -> None:
         """Look for news where events got their positions."""

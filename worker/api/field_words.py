@@ -71,7 +71,7 @@ _QUERIES: Mapping[str, Mapping[str, str]] = {
         "q": "Any id of a payment, in any case.",
     },
     "listEvents": {
-        "after": "The `next` of the answer before; without it from the oldest event on.",
+        "after": "The `next` of the answer before; without it from the oldest event on; `newest`: behind the newest.",
         "limit": "At most so many in one answer; 100 without it.",
         "wait": "Wait at most so long for news, where there is none yet, such as `25s`.",
     },

@@ -150,9 +150,9 @@ OPERATIONS = (
         answer=EventPage,
         query=EVENTS_QUERY,
         problems={
-            410: "The cursor is older than what is kept.",
+            410: "The cursor is older than what is kept, or of another log.",
             422: "A parameter is unknown, repeated or wrong.",
-            429: "Too many requests of yours wait for events, or too many wrong keys came from this address.",
+            429: "Too many requests wait for events, or too many wrong keys came from this address.",
         },
     ),
     Operation(

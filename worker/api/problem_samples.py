@@ -16,7 +16,7 @@ from schemas.requests import DELIVERIES_QUERY, EVENTS_QUERY, NEW_PAYMENT, RESOLU
 from schemas.wire import read_json
 from worker.api.idempotency import HEADER
 from worker.api.post_payments import opening_problem
-from worker.api.problems import Problem, invalid, no_such_payment, too_large, unavailable
+from worker.api.problems import Problem, invalid, no_such_payment, too_large, too_many_waiting, unavailable
 from worker.api.read import LIST_QUERY
 from worker.api.request_samples import body_sample
 from worker.api.verify import resolution_problem
@@ -83,6 +83,7 @@ def _refused(code: str, detail: str, field: str | None = None) -> Problem:
     return resolution_problem(ResolutionRefused(code, detail, field))
 
 
+_WRONG_KEYS = _told(429, "too_many_wrong_keys", "too many wrong keys from this address", retry_after=60)
 _EVERYWHERE: Mapping[int, Sequence[Problem]] = {
     400: [_told(400, "unreadable_body", "the body is no sound JSON: it ends too early")],
     401: [_told(401, "unauthorized", "every /v1 path needs Authorization: Bearer <api key>")],
@@ -91,7 +92,7 @@ _EVERYWHERE: Mapping[int, Sequence[Problem]] = {
     408: [_told(408, "body_too_slow", "the body did not arrive within 30 s")],
     413: [too_large()],
     415: [_told(415, "unsupported_encoding", "send the body as it is, without Content-Encoding")],
-    429: [_told(429, "too_many_wrong_keys", "too many wrong keys from this address", retry_after=60)],
+    429: [_WRONG_KEYS],
     500: [_told(500, "internal", "this is our fault, and it is logged")],
     503: [unavailable()],
 }
@@ -136,7 +137,9 @@ _OF_OPERATIONS: Mapping[str, Mapping[int, Sequence[Problem]]] = {
             _refused("version_conflict", "the payment is at version 3", "version"),
             _refused("transaction_used", "another payment has this transaction", "transaction_id"),
             _refused("proposal_open", _PROPOSED),
+            _refused("proposal_rejected", "karim rejected it (prop_5f2c1e0b9a8d7c6b5a493827)"),
             _OTHER_ACCOUNT,
+            *_OF_KEYS,
         ],
         422: [_wrong_body(RESOLUTION, body_sample("resolvePayment") | {"status": "paid"})],
     },
@@ -144,6 +147,7 @@ _OF_OPERATIONS: Mapping[str, Mapping[int, Sequence[Problem]]] = {
     "listEvents": {
         410: [_told(410, "cursor_expired", "events after this cursor are gone; begin without `after`", field="after")],
         422: [_wrong_query(EVENTS_QUERY, ("limit", "0"))],
+        429: [too_many_waiting(), _WRONG_KEYS],
     },
     "listDeliveries": {422: [_wrong_query(DELIVERIES_QUERY, ("state", "late"))]},
 }

@@ -91,6 +91,10 @@ def unavailable(detail: str = "come again in a moment") -> Problem:
     return Problem(503, "unavailable", detail, retry_after=RETRY_AFTER)
 
 
+def too_many_waiting() -> Problem:
+    return Problem(429, "too_many_waiting", "too many requests wait for events", retry_after=RETRY_AFTER)
+
+
 def no_such_payment() -> Problem:
     return Problem(404, "not_found", "there is no such thing here")
 

@@ -25,13 +25,13 @@ from worker.api.context import Api
 from worker.api.cursors import no_cursor, read_cursor, read_micros, written_cursor, written_micros
 from worker.api.event_waiters import EventWaiter
 from worker.api.problems import (
-    RETRY_AFTER,
     ApiReply,
     Problem,
     invalid,
     json_reply,
     no_such_payment,
     past_payment,
+    too_many_waiting,
     unavailable,
 )
 from worker.api.streaming import send_entries
@@ -125,9 +125,7 @@ class PaymentReads:
             if page.events or seconds <= 0:
                 return page.response()
             if waiter is None:
-                raise Problem(
-                    429, "too_many_waiting", "too many requests of yours wait for events", retry_after=RETRY_AFTER
-                )
+                raise too_many_waiting()
             if not await _news(request, waiter, seconds):
                 return page.response()
         return (await self._events(merchant, cursor, limit)).response()
@@ -142,13 +140,19 @@ class PaymentReads:
         return EventsCursor(max(place, (await log_floor(self._api.database, merchant)).place))
 
     async def _events(self, merchant: str, cursor: EventsCursor, limit: int) -> LogReply:
-        """The page behind this cursor. Raises Problem where events after the cursor are gone."""
+        """The page behind this cursor. Raises Problem where events after the cursor are gone, or it is behind them all.
+
+        Such a cursor is of another log: a backup was restored, or a standby took over that lacked the last events. Its
+        reader would miss what is written until the log has grown to that place.
+        """
         rows = await log.read(self._api.reads.of(merchant, "events"), merchant, cursor.place, limit)
         floor = (await log_floor(self._api.database, merchant)).place
         if cursor.place < floor and not cursor.begun:
             raise Problem(
                 410, "cursor_expired", "events after this cursor are gone; begin without `after`", field="after"
             )
+        if not rows and cursor.place > floor and cursor.place > await log.newest_position(self._api.database, merchant):
+            raise Problem(410, "cursor_expired", "this cursor is of another log; begin without `after`", field="after")
         following = cursor.after([row["place"] for row in rows], limit, floor)
         return LogReply([row["body"] for row in rows], _written_cursor(merchant, following))
 

@@ -182,7 +182,10 @@ def doctor(*, roles: Roles = None, webhooks: bool = False) -> int:
 
 @app.command
 def completion(shell: Literal["bash", "zsh", "fish"], /) -> int:
-    """Print the completion for a shell, such as: payproof completion bash > ~/.bash_completion.d/payproof."""
+    """Print the completion for a shell.
+
+    For bash: payproof completion bash > ~/.local/share/bash-completion/completions/payproof
+    """
     print(app.generate_completion(shell=shell))
     return DONE
 

@@ -34,21 +34,24 @@ def dev(
     """Run the sandbox, the service, its console and a demo shop until Ctrl-C, as `payproof init --sandbox` wrote them.
 
     It prints the addresses, the API key, the webhook secret, who may sign in to the console, and requests to paste.
-    What happened stays in PAYPROOF_DATA_DIR for the next time.
+    What happened stays in PAYPROOF_DATA_DIR for the next time. The database, the broker and all secrets are those of
+    .env; without them there, it has a database of its own and no broker.
     """
     from worker.cli.configured import configuration
-    from worker.config.env_file import with_env_file
+    from worker.config.env_file import environment_here, passed_over
     from worker.playground.demo.children import ChildError
     from worker.playground.dev.addresses import NotForDev
     from worker.playground.dev.running import run_dev
     from worker.playground.dev.shown_start import present_code
 
     config = configuration()
-    environ = with_env_file(os.environ, config.settings.config_path.parent)
+    environ = environment_here(os.environ)
     try:
         if code:
             print(present_code(config))
             return 0
+        if config.development and (unused := passed_over(os.environ, environ)):
+            print(f"Not used, since they are not so in .env: {', '.join(unused)}", flush=True)
         return run_dev(config, environ)
     except NotForDev as error:
         raise WrongUsage(str(error)) from None

@@ -18,6 +18,7 @@ from worker.amqp.diagnose import diagnose as diagnose_broker
 from worker.cli.configured import configuration
 from worker.config import Config
 from worker.ops.doctor.address import public_url
+from worker.ops.doctor.development import development_findings
 from worker.ops.doctor.endpoint_check import endpoint_findings
 from worker.ops.doctor.findings import (
     Finding,
@@ -29,7 +30,7 @@ from worker.ops.doctor.findings import (
 )
 from worker.ops.doctor.gateway_check import NewTokens, examine_gateway
 from worker.ops.doctor.installation import inspect_installation
-from worker.ops.doctor.opening_needs import development_findings, opening_findings
+from worker.ops.doctor.opening_needs import opening_findings
 from worker.ops.doctor.transport import transport_findings
 from worker.postgres.database import Database
 from worker.postgres.server.dbmate import MigrationError

@@ -14,12 +14,13 @@ from msgspec import Struct
 
 from schemas.requests import NEWEST
 from worker.cli.command_errors import CommandFailed, WrongUsage
+from worker.config.shop_access import API_KEY
 
 WAIT = "25s"
 ANSWER_SECONDS = 45.0
 PAGE = 100
 FIRST_PAUSE, LONGEST_PAUSE = 1.0, 30.0
-_WHOSE = "the key in PAYPROOF_API_KEY"
+_WHOSE = f"the key in {API_KEY}"
 
 
 class EventHead(Struct, frozen=True):
@@ -112,7 +113,7 @@ def _refused(status: int, body: bytes, url: str, after: str | None) -> CommandFa
         case 403, _:
             return WrongUsage(f"{_WHOSE} may not read events: {said.detail}")
         case 410, _:
-            return CommandFailed("events after the cursor are deleted; --from beginning reads all that are left")
+            return CommandFailed(f"{said.detail}: --from beginning reads all that there are")
         case 422, "invalid_request" if said.field == "wait" or after == NEWEST:
             return CommandFailed(f"the payproof at {url} is too old for this command: it cannot wait for events")
         case 422, "invalid_request" if said.field == "after":

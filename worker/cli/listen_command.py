@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import os
+import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from worker.cli.forwarding import Forwarding
     from worker.cli.listen_state import ListenState, Position
 
-KEY = "PAYPROOF_API_KEY"
+ENDING = (signal.SIGTERM, signal.SIGHUP)
 BEGINNING, NEWEST = "beginning", "newest"
 
 
@@ -37,26 +38,47 @@ def listen(
         str | None,
         Parameter(name="--from", help="A cursor, newest or beginning; without it, where the last run ended."),
     ] = None,
-    url: Annotated[str, Parameter(help="Where payproof is.", env_var="PAYPROOF_URL")] = "http://127.0.0.1:8080",
+    url: Annotated[str | None, Parameter(help="Where payproof is; here, unless given.", env_var="PAYPROOF_URL")] = None,
+    allow_http: Annotated[bool, Parameter(help="Let buyers' data go by plain http to others.", negative=())] = False,
 ) -> int:
     """Send your events on to a receiver on this machine, signed, each until it is taken; Ctrl-C ends it.
 
-    Needs an API key that may read events, in PAYPROOF_API_KEY. On a terminal, r sends the last event again. It goes on
-    where it ended, so no event is lost; one may be sent twice.
+    Needs an API key that may read events, in PAYPROOF_API_KEY; beside the configuration of `payproof init --sandbox`,
+    its key is used. On a terminal, r sends the last event again. It goes on where it ended, so no event is lost; one
+    may be sent twice.
     """
-    key = os.environ.get(KEY, "").strip()
-    if not key or not key.isascii() or not key.isprintable():
-        raise WrongUsage(f"{KEY}: set it to an API key that may read events")
-    service, receiver = _address("--url", url).rstrip("/"), _address("--forward-to", forward_to)
-    asyncio.run(_listen(service, receiver, key, _types(events), from_))
+    from worker.config.shop_access import access_from
+
+    if url is not None:
+        _expect_safe("--url", url, allow_http=allow_http)
+    _expect_safe("--forward-to", forward_to, allow_http=allow_http)
+    access, types = access_from(os.environ, url), _types(events)
+    _expect_safe("PAYPROOF_PUBLIC_URL", access.url, allow_http=allow_http)
+    ended = list[int]()
+    try:
+        asyncio.run(_until_signal(_listen(access.url, forward_to, access.key, types, from_), ended))
+    except asyncio.CancelledError:
+        return 128 + ended[0]
     return 0
+
+
+async def _until_signal(listening: Coroutine[None, None, None], ended: list[int]) -> None:
+    """Run it. SIGTERM and SIGHUP cancel it, so that it leaves the terminal as it was; their number goes to `ended`."""
+    task, loop = asyncio.ensure_future(listening), asyncio.get_running_loop()
+
+    def end(sign: int) -> None:
+        ended.append(sign)
+        task.cancel()
+
+    for sign in ENDING:
+        loop.add_signal_handler(sign, end, sign)
+    await task
 
 
 async def _listen(service: str, receiver: str, key: str, types: frozenset[str], begin: str | None) -> None:
     import aiohttp
 
     from schemas.secret import Secret
-    from worker.api.cursors import read_cursor
     from worker.cli.event_feed import EventFeed
     from worker.cli.forwarding import Forwarding, said_to
     from worker.cli.listen_state import alone, opened, state_directory
@@ -64,14 +86,14 @@ async def _listen(service: str, receiver: str, key: str, types: frozenset[str], 
     from worker.deliver.sender import sender
 
     console, directory = Console(highlight=False), state_directory(os.environ)
-    _warn(console, service)
     async with (
         aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar()) as http,
         sender(lambda: datetime.now(UTC), private=True) as sending,
     ):
-        feed = EventFeed(http, service, key, said_to(console))
+        say = said_to(console)
+        feed = EventFeed(http, service, key, say)
         newest = await feed.newest()
-        merchant = read_cursor(newest).partition(".")[0]
+        merchant, _ = place_of(newest)
         reader = f"{merchant} {receiver}"
         state = opened(directory, service)
         with alone(directory, f"{service} {reader}"):
@@ -79,7 +101,9 @@ async def _listen(service: str, receiver: str, key: str, types: frozenset[str], 
                 id="listen", merchant=merchant, url=receiver, host="", secrets=(Secret(state.secret),), types=()
             )
             forwarding = Forwarding(feed, sending, endpoint, state, reader, types, console)
-            position = _begin(begin, state.position(reader), newest)
+            position = _begin(begin, state.position(reader), newest, say)
+            if begin not in (None, NEWEST, BEGINNING):
+                await feed.read(position.cursor, wait=False)  # a wrong cursor must not replace the one that is kept
             state.keep(reader, position)
             _greet(state, merchant, service, receiver, resumed=begin is None and position.cursor != newest)
             try:
@@ -91,9 +115,13 @@ async def _listen(service: str, receiver: str, key: str, types: frozenset[str], 
                 print(f"ended at the cursor {cursor}; payproof listen goes on from there", flush=True)
 
 
-def _begin(asked: str | None, kept: Position | None, newest: str) -> Position:
+def _begin(asked: str | None, kept: Position | None, newest: str, say: Callable[[str], None]) -> Position:
+    """Where to begin. A kept place behind the log's end is of another log, which may be new or restored."""
     from worker.cli.listen_state import Position
 
+    if asked is None and kept is not None and place_of(kept.cursor)[1] > place_of(newest)[1]:
+        say("the log ends before the place where the last run ended, so it is another: it is sent from its beginning")
+        return Position("")
     if asked is None:
         return kept or Position(newest)
     return Position({NEWEST: newest, BEGINNING: ""}.get(asked, asked))
@@ -107,25 +135,30 @@ def _greet(state: ListenState, merchant: str, service: str, receiver: str, *, re
         print(f"webhook secret: the same as before, in {state.path}")
     where = "from where the last run ended" if resumed else "new ones as they come"
     print(f"events of {merchant} at {service} go to {receiver}, {where}")
-    keys = "; r sends the last event again" if sys.stdin.isatty() else ""
+    keys = "; r sends the last event again" if _foreground() else ""
     print(f"Ctrl-C ends it{keys}.", flush=True)
 
 
-def _warn(console: Console, service: str) -> None:
+def place_of(cursor: str) -> tuple[str, int]:
+    """The merchant of a cursor of the log, and its place; 0 at the beginning."""
+    from worker.api.cursors import read_cursor
+
+    merchant, _, rest = read_cursor(cursor).partition(".")
+    place = rest.partition(".")[0]
+    return merchant, int(place) if place.isdecimal() else 0
+
+
+def _expect_safe(option: str, url: str, *, allow_http: bool) -> None:
+    """Raises WrongUsage, which does not repeat the URL: it may hold a password."""
     from worker.config.url_parts import is_loopback, split_url
 
-    scheme, host = split_url(service)
-    if scheme == "http" and not is_loopback(host):
-        console.print(f"!! the API key goes to {host} without encryption; use https", style="yellow", soft_wrap=True)
-
-
-def _address(option: str, url: str) -> str:
-    """The URL. Raises WrongUsage, which does not repeat it: it may hold a password."""
-    from worker.config.url_parts import split_url
-
-    if not split_url(url)[1]:
+    scheme, host = split_url(url)
+    if not host:
         raise WrongUsage(f"{option}: is no http or https URL without user, password and fragment")
-    return url
+    if scheme == "http" and not is_loopback(host) and not allow_http:
+        raise WrongUsage(
+            f"{option}: buyers' data and the key would go to {host} without encryption; use https, or --allow-http"
+        )
 
 
 def _types(wanted: tuple[str, ...]) -> frozenset[str]:
@@ -137,10 +170,20 @@ def _types(wanted: tuple[str, ...]) -> frozenset[str]:
     return frozenset(EventType) if not names or "payment.*" in names else frozenset(names)
 
 
+def _foreground() -> bool:
+    """Whether the terminal's keys are ours: in the background, a program that sets its terminal is stopped."""
+    if not sys.stdin.isatty():
+        return False
+    try:
+        return os.tcgetpgrp(sys.stdin.fileno()) == os.getpgrp()
+    except OSError:  # it is not the terminal of our session, so it stops nobody
+        return True
+
+
 @contextmanager
 def _keys(forwarding: Forwarding) -> Iterator[None]:
     """On a terminal, r sends again at once, without Enter."""
-    if not sys.stdin.isatty():
+    if not _foreground():
         yield
         return
     import termios
@@ -150,7 +193,7 @@ def _keys(forwarding: Forwarding) -> Iterator[None]:
     before = termios.tcgetattr(terminal)
 
     def pressed() -> None:
-        if b"r" in os.read(terminal, 64).lower():
+        if _foreground() and b"r" in os.read(terminal, 64).lower():
             forwarding.send_again()
 
     tty.setcbreak(terminal)
@@ -159,4 +202,5 @@ def _keys(forwarding: Forwarding) -> Iterator[None]:
         yield
     finally:
         loop.remove_reader(terminal)
-        termios.tcsetattr(terminal, termios.TCSADRAIN, before)
+        if _foreground():  # else the shell has set it to its own
+            termios.tcsetattr(terminal, termios.TCSADRAIN, before)

@@ -18,8 +18,6 @@ if TYPE_CHECKING:
     from worker.playground.demo.story import Story
     from worker.playground.dev.playing_word import Installation, Played
 
-KEY = "PAYPROOF_API_KEY"
-
 
 def trigger(
     word: Annotated[str | None, Parameter(help="How the payment ends; without it, the words are listed.")] = None,
@@ -35,6 +33,7 @@ def trigger(
     checks.give_up. It refuses an account whose gateway is anything but a sandbox.
     """
     from worker.cli.configured import configuration
+    from worker.config.shop_access import access_from
     from worker.playground.bench.sandboxed import root_of
     from worker.playground.dev.playing_word import Installation
     from worker.playground.dev.trigger_words import WORDS, accounts_for, story_of
@@ -51,7 +50,8 @@ def trigger(
     if story is None:
         there = ", ".join(accounts_for(word, config.accounts)) or "none of these accounts"
         raise WrongUsage(f"WORD: {word} cannot happen at {meant.id} ({meant.provider.name}); it can at {there}")
-    installation = Installation(config, config.settings.public_url, root or "", _key())
+    access = access_from(os.environ)
+    installation = Installation(config, access.url, root or "", access.key)
     played = _played(installation, meant, story, seconds)
     _print(played, meant)
     return 0
@@ -68,16 +68,6 @@ def _account(word: str, accounts: Sequence[Account], named: str | None) -> Accou
         raise WrongUsage(f"--account: {named} is none of {', '.join(ids)}")
     chosen = named or next(iter(accounts_for(word, accounts)), ids[0])
     return next(account for account in accounts if account.id == chosen)
-
-
-def _key() -> str:
-    from worker.config.env_file import with_env_file
-    from worker.config.environment import config_path
-
-    environ = with_env_file(os.environ, config_path(os.environ).parent)
-    if not environ.get(KEY):
-        raise WrongUsage(f"{KEY} is set neither in the environment nor in .env: the shop's API key")
-    return environ[KEY]
 
 
 def _played(installation: Installation, account: Account, story: Story, seconds: float) -> Played:

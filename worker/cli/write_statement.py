@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
+import stat
 import tempfile
 import tomllib
 from collections.abc import Sequence
@@ -78,14 +78,25 @@ def _inserted(lines: Sequence[str], place: int, table: str) -> str:
 
 
 def _replace(path: Path, text: str) -> None:
-    """Write it whole or not at all, with the file's rights."""
+    """Write it whole or not at all, with the file's owner and rights. Raises WrongUsage where it cannot keep those."""
     real = path.resolve()
+    kept = real.stat()
     handle, name = tempfile.mkstemp(dir=real.parent, prefix=real.name)
     try:
         with os.fdopen(handle, "w", encoding="utf-8") as file:
             file.write(text)
-        shutil.copymode(real, name)
+            file.flush()
+            made = os.fstat(file.fileno())
+            if (made.st_uid, made.st_gid) != (kept.st_uid, kept.st_gid):
+                os.fchown(file.fileno(), kept.st_uid, kept.st_gid)
+            os.fchmod(file.fileno(), stat.S_IMODE(kept.st_mode))
+            os.fsync(file.fileno())
         Path(name).replace(real)
+    except PermissionError:
+        Path(name).unlink(missing_ok=True)
+        raise WrongUsage(
+            f"--write: {path} would change its owner, so it was left as it is; run this as its owner"
+        ) from None
     except OSError:
         Path(name).unlink(missing_ok=True)
         raise

@@ -1,7 +1,7 @@
 """The configuration: environment and TOML file in, one frozen `Config` or every problem at once out.
 
-`.env` beside the file fills in what the environment does not have. Nothing else in the process reads the
-configuration's variables or the file.
+A configuration for development has a `.env` beside it. Nothing else in the process reads the configuration's variables
+or the file.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from consumers.providers import PROVIDERS
 from schemas.secret import ElsewhereSecret, Secret
 from worker.config.config_problems import ConfigError, ConfigProblem
 from worker.config.consistency import DocumentRules, rules_for
-from worker.config.env_file import NAME, with_env_file
+from worker.config.env_file import NAME, is_development, with_env_file
 from worker.config.environment import config_path, read_settings
 from worker.config.keys import hashed, is_hashed
 from worker.config.oidc import missing_extra
@@ -56,15 +56,19 @@ def load(
     Raises ConfigError with every problem that was found; no message holds a secret.
     """
     problems: list[ConfigProblem] = []
-    path = config_path(environ)
-    try:
-        environ = with_env_file(environ, path.parent)
-    except OSError as error:
-        problems.append(ConfigProblem(str(path.parent / NAME), f"cannot be read: {error.strerror}"))
+    path, unread = config_path(environ), list[ConfigProblem]()
+    document = _document(path, unread)
+    development = is_development(document)
+    if development:
+        try:
+            environ = with_env_file(environ, path.parent)
+        except OSError as error:
+            problems.append(ConfigProblem(str(path.parent / NAME), f"cannot be read: {error.strerror}"))
     settings = read_settings(environ, problems)
-    document = _document(path, problems)
     if document is None:
-        raise ConfigError(problems)
+        raise ConfigError(problems + unread)
+    if development:  # it is where its configuration is, wherever a command begins
+        settings = replace(settings, data_dir=path.parent.absolute() / settings.data_dir.expanduser())
     rules = DocumentRules(document, providers)
     reader = Reader(
         Secrets(environ, path.parent),

@@ -1,34 +1,74 @@
-"""`.env` beside the configuration file: variables for a process whose environment does not have them.
+"""`.env` beside a configuration that says `development = true`. No other configuration reads it.
 
-A variable that is set, if only to nothing, is never replaced. The file is read for the configuration alone, and nothing
-is put into the environment that other programs inherit.
+Such a configuration is whole with its `.env`: the variables of payproof are taken from there alone, so that a shell
+with production's addresses and keys cannot lead it to production. Nothing is put into the environment that other
+programs inherit.
 """
 
 from __future__ import annotations
 
 import re
+import tomllib
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
+
+from worker.config.environment import config_path
 
 NAME = ".env"
+OF_THE_SHELL = frozenset(
+    {"PAYPROOF_CONFIG", "PAYPROOF_LISTEN", "PAYPROOF_OPS_LISTEN", "PAYPROOF_CONSOLE_LISTEN", "PAYPROOF_LOG"}
+)
+"""Variables of payproof that the environment sets in development too: they lead nowhere else."""
 _LINE = re.compile(r"(?:export\s+)?([A-Za-z_][A-Za-z0-9_]*)=(.*)")
 
 
-def with_env_file(environ: Mapping[str, str], directory: Path) -> Mapping[str, str]:
-    """`environ`, and of the directory's `.env` what is not in it. Raises OSError where that file cannot be read.
+def is_development(document: Mapping[str, Any] | None) -> bool:
+    return document is not None and document.get("development") is True
 
-    Which configuration is read was decided before, so PAYPROOF_CONFIG is not taken from the file.
+
+def environment_here(environ: Mapping[str, str]) -> Mapping[str, str]:
+    """The variables that the configuration named by `environ` is read with, for a command that may do without one.
+
+    Raises OSError where it is for development and its `.env` cannot be read.
     """
+    path = config_path(environ)
+    try:
+        document = tomllib.loads(path.read_bytes().decode("utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return environ
+    return with_env_file(environ, path.parent) if is_development(document) else environ
+
+
+def with_env_file(environ: Mapping[str, str], directory: Path) -> Mapping[str, str]:
+    """The environment of a configuration for development. Raises OSError where `.env` cannot be read.
+
+    A variable of payproof that is not in OF_THE_SHELL comes from `.env` alone; any other only where it is not set.
+    """
+    kept = {name: value for name, value in environ.items() if not _only_in_file(name)}
     file = directory / NAME
     if not file.is_file():
-        return environ
+        return kept
     found = read_env(file.read_bytes().decode("utf-8", "surrogateescape"))
-    found.pop("PAYPROOF_CONFIG", None)
-    return {**found, **environ}
+    found.pop("PAYPROOF_CONFIG", None)  # it says which `.env` is read
+    return {**found, **kept}
+
+
+def passed_over(environ: Mapping[str, str], used: Mapping[str, str]) -> list[str]:
+    """Names of variables that are set in the environment, and are not used with that value in development."""
+    return sorted(name for name, value in environ.items() if value and _only_in_file(name) and used.get(name) != value)
+
+
+def open_to_others(directory: Path) -> bool:
+    """Whether another user may read or write the directory's `.env`."""
+    try:
+        return bool((directory / NAME).stat().st_mode & 0o077)
+    except OSError:
+        return False
 
 
 def read_env(text: str) -> dict[str, str]:
-    """The variables of lines such as `NAME=value`, with `export` or quotes or without.
+    """The variables of lines such as `NAME=value`, with `export` or quotes or without, and with a `# note` behind.
 
     The file may belong to another program as well, so lines of any other form are passed over.
     """
@@ -40,6 +80,12 @@ def read_env(text: str) -> dict[str, str]:
     return found
 
 
+def _only_in_file(name: str) -> bool:
+    return name.startswith("PAYPROOF_") and name not in OF_THE_SHELL
+
+
 def _unquoted(value: str) -> str:
-    quoted = len(value) > 1 and value[0] == value[-1] and value[0] in "'\""
-    return value[1:-1] if quoted else value
+    quoted = re.fullmatch(r"""(?:"([^"]*)"|'([^']*)')(?:\s+#.*)?""", value)
+    if quoted is not None:
+        return quoted[1] if quoted[1] is not None else quoted[2]
+    return re.split(r"(?:^|\s)#", value, maxsplit=1)[0].strip()

@@ -164,6 +164,7 @@ class File(Struct, frozen=True, kw_only=True):
     """The keys of the TOML file."""
 
     return_wait: Seconds = 4.0
+    development: bool = False
     allow_private_webhooks: bool = False
     allow_http_hosts: frozenset[str] = frozenset()
     checks: Checks = Checks()

@@ -118,7 +118,7 @@ BOOKS: Mapping[str, tuple[str, str]] = {
     "books.money.fees": ("Fees taken", "কাটা ফি"),
     "books.all": ("All", "মোট"),
     "books.young": (
-        "Beside them, {count} payments with {amount} are too young to be missed. They are in none of these sums.",
+        "Not in these sums, as they are too young to be missed: payments {count}, with {amount}.",
         "এর বাইরে {count}টি পেমেন্ট ({amount}) এত নতুন যে স্টেটমেন্টে না-ও থাকতে পারে। এগুলো কোনো যোগফলে নেই।",
     ),
     "books.csv": ("Every row as CSV", "সব সারি CSV-তে"),

@@ -41,10 +41,8 @@ async def examine_endpoint(endpoint: Endpoint, *, private: bool) -> Finding:
     port, resolver = parts.port or _PORTS[parts.scheme], Resolver(anywhere if private else is_public)
     try:
         async with asyncio.timeout(CONNECT_SECONDS):
-            address = (await resolver.resolve(endpoint.host, port))[0]["host"]
-            _, writer = await asyncio.open_connection(
-                address, port, ssl=tls, server_hostname=endpoint.host if tls else None
-            )
+            addresses = [found["host"] for found in await resolver.resolve(endpoint.host, port)]
+            writer = await _connected(addresses, port, tls, endpoint.host)
     except NotPublic:
         words = f"{endpoint.host} leads to an address that is not public, so nothing is sent there"
         return Finding("no", subject, words, "give it a public address; allow_private_webhooks is for development")
@@ -67,6 +65,24 @@ async def examine_endpoint(endpoint: Endpoint, *, private: bool) -> Finding:
         return Finding("!!", subject, f"the TLS certificate of {endpoint.host} ends on {ends:%Y-%m-%d}", "renew it")
     until = f", with a TLS certificate until {ends:%Y-%m-%d}" if ends is not None else ", without TLS"
     return Finding("ok", subject, f"{endpoint.host} takes a connection{until}")
+
+
+async def _connected(
+    addresses: Sequence[str], port: int, tls: ssl.SSLContext | None, host: str
+) -> asyncio.StreamWriter:
+    """A connection to the first address that takes one, as the role deliver tries them. Raises as the last one does."""
+    *others, last = addresses
+    for address in others:
+        with suppress(OSError):  # ssl.SSLError is one: another address may have another certificate
+            async with asyncio.timeout(CONNECT_SECONDS / len(addresses)):
+                return (await _connect(address, port, tls, host))[1]
+    return (await _connect(last, port, tls, host))[1]
+
+
+async def _connect(
+    address: str, port: int, tls: ssl.SSLContext | None, host: str
+) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    return await asyncio.open_connection(address, port, ssl=tls, server_hostname=host if tls else None)
 
 
 _WAITS = "events for it wait and are sent again; payproof doctor --webhooks sends it a test event"

@@ -33,13 +33,3 @@ def opening_findings(config: Config) -> Iterator[Finding]:
         if needed := [f"customer.{name}" for name in customer_needed(account)]:
             words = f"the shop has to send {', '.join(needed)} with each payment: its gateway opens none without"
             yield Finding("ok", f"opening at {account.id}", words)
-
-
-def development_findings(config: Config) -> Iterator[Finding]:
-    """Findings about settings that have to be gone before real money moves."""
-    if config.allow_private_webhooks:
-        words = "webhooks may go to any address, and by plain http"
-        yield Finding("!!", "allow_private_webhooks", words, "remove it before real money: it is for development")
-    if config.allow_http_hosts:
-        words = f"gateways are reached by plain http at {', '.join(sorted(config.allow_http_hosts))}"
-        yield Finding("!!", "allow_http_hosts", words, "remove it before real money: it is for a sandbox")

@@ -19,6 +19,7 @@ from pathlib import Path
 STOP_SECONDS = 60.0
 LOOK_SECONDS = 0.02
 PORTS = range(12_000, 32_000)
+OWNED = "worker.playground.demo.owned_child"
 _ROOT = Path(__file__).resolve().parents[3]
 
 
@@ -29,7 +30,8 @@ class ChildError(Exception):
 class Child:
     """One program of ours, `python -m` a module. It can be started again after it ended; its log goes on.
 
-    `own_group` False: Ctrl-C, and whatever else ends its owner's process group, reaches it too.
+    `own_group` False: Ctrl-C, and whatever else ends its owner's process group, reaches it too; and it is asked to stop
+    where its owner was killed.
     """
 
     def __init__(
@@ -37,7 +39,8 @@ class Child:
     ) -> None:
         self.name = name
         self.log = log
-        self._command = (sys.executable, "-P", "-m", module, *words)
+        owned = () if own_group else (OWNED, str(os.getpid()))
+        self._command = (sys.executable, "-P", "-m", *owned, module, *words)
         self._environment = environment() | dict(settings)
         self._own_group = own_group
         self._process: subprocess.Popen[bytes] | None = None

@@ -17,6 +17,7 @@ from typing import Protocol
 import aiohttp
 from msgspec import Struct
 
+from schemas.requests import NEWEST
 from worker.playground.demo.browser import CONFIRMING, Browser
 from worker.playground.demo.control import Control, ControlError
 from worker.playground.demo.lifetime import HasDatabase, shorten
@@ -26,7 +27,7 @@ from worker.playground.demo.starts import Starts
 from worker.playground.demo.stories_shop import Document, Refused, StoryShop, shop_pages
 from worker.playground.demo.story import Story
 from worker.playground.demo.system import QUICK
-from worker.playground.demo.told_events import DemoFeed
+from worker.playground.demo.told_events import DemoFeed, read_feed_page
 from worker.playground.demo.waiting import Otherwise
 from worker.runtime.cancellation import end_one
 
@@ -67,15 +68,18 @@ class Installed(HasDatabase, Protocol):
 
 
 @asynccontextmanager
-async def staged(system: Installed) -> AsyncIterator[Stage]:
-    """The shop with its pages, the buyer's browser and the feed of events, for a running system."""
+async def staged(system: Installed, *, from_newest: bool = False) -> AsyncIterator[Stage]:
+    """The shop with its pages, the buyer's browser and the feed of events, for a running system.
+
+    The feed has every event since the beginning; with `from_newest`, those that come from now on.
+    """
     connector = aiohttp.TCPConnector(limit=0)
     async with (
         aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar()) as http,
         shop_pages() as pages_url,
     ):
         shop = StoryShop(http, system.url, system.key, pages_url)
-        feed = DemoFeed(shop)
+        feed = DemoFeed(shop, (await read_feed_page(shop, NEWEST)).next if from_newest else None)
         reading = asyncio.create_task(feed.run())
         try:
             yield Stage(

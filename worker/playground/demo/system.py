@@ -111,9 +111,9 @@ class System:
                 f"--state={place / 'sandbox.sqlite'}",
                 *webhooks,
             ),
-            *(f"--shop={self.url}", "--shop-key=env:SHOP_API_KEY", "--shop-secret=env:SHOP_WEBHOOK_SECRET"),
+            *(f"--shop={self.url}", "--shop-key=env:PAYPROOF_API_KEY", "--shop-secret=env:PAYPROOF_WEBHOOK_SECRET"),
             log=place / "sandbox.log",
-            settings={"SHOP_API_KEY": self.key, "SHOP_WEBHOOK_SECRET": self.secret},
+            settings={"PAYPROOF_API_KEY": self.key, "PAYPROOF_WEBHOOK_SECRET": self.secret},
         )
         self.service = Child(*("payproof", "worker.cli", "serve"), log=place / "payproof.log", settings=self.settings)
 

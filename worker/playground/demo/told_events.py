@@ -1,4 +1,4 @@
-"""The events that the shop got: `/v1/events` read from the beginning, page after page.
+"""The events that the shop got: `/v1/events` read from the beginning or from a cursor, page after page.
 
 An event that comes a second time must be the same to the byte, so the bytes are kept.
 """
@@ -39,15 +39,15 @@ class ToldEvent(Struct, frozen=True, kw_only=True):
 class DemoFeed:
     """Reads until cancelled, and goes on after the service was away. `conflicts`: ids that came with other bytes."""
 
-    def __init__(self, shop: StoryShop) -> None:
-        self._shop = shop
+    def __init__(self, shop: StoryShop, after: str | None = None) -> None:
+        self._shop, self._after = shop, after
         self._grown = asyncio.Condition()
         self.all: list[ToldEvent] = []
         self.by_payment = defaultdict[str, list[ToldEvent]](list)
         self.conflicts: list[str] = []
 
     async def run(self) -> None:
-        cursor: str | None = None
+        cursor = self._after
         known: dict[str, bytes] = {}
         while True:
             try:

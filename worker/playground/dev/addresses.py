@@ -17,6 +17,12 @@ class NotForDev(Exception):
     """The configuration or the machine does not suit; the message says why."""
 
 
+def expect_development(config: Config) -> None:
+    """Raise NotForDev for a configuration that may be a real shop's."""
+    if not config.development:
+        raise NotForDev(f"{config.settings.config_path} does not say development = true; {HOW}")
+
+
 def sandbox_url_of(config: Config) -> str:
     """The address of the one sandbox that the accounts are at. Raises NotForDev."""
     roots = {root_of(account) for account in config.accounts}

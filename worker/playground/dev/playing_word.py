@@ -81,7 +81,7 @@ async def play_word(installation: Installation, account: Account, story: Story, 
     began = time.monotonic()
     async with aiohttp.ClientSession() as http:
         await sandbox_of(http, account)
-    async with staged(installation) as stage:
+    async with staged(installation, from_newest=True) as stage:
         proven = replace(stage, shop=ProvenShop(stage.shop, stage.control))
         scene = Scene(proven, story.gateway, 1, script=story.script, seconds=story.seconds)
         try:

@@ -17,12 +17,13 @@ from types import FrameType
 from urllib.parse import urlsplit
 
 from worker.config import Config
+from worker.config.env_file import OF_THE_SHELL
+from worker.config.shop_access import API_KEY, WEBHOOK_SECRET
 from worker.playground.demo.children import Child
 from worker.playground.demo.system import NOTIFYING, READY_SECONDS
-from worker.playground.dev.addresses import NotForDev, expect_free, sandbox_url_of
+from worker.playground.dev.addresses import NotForDev, expect_development, expect_free, sandbox_url_of
 from worker.playground.dev.log_lines import LogLines
 from worker.playground.dev.shown_start import shown_start
-from worker.playground.dev.starting_files import API_KEY, WEBHOOK_SECRET
 from worker.postgres.server.embedded import embedded_here
 
 ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -31,8 +32,12 @@ AS_ASKED, BY_ITSELF = 0, 1
 
 
 def run_dev(config: Config, environ: Mapping[str, str]) -> int:
-    """Run until a signal: 0; 1 where a program ended by itself. Raises NotForDev, or ChildError at the start."""
-    place = config.settings.data_dir.expanduser().absolute() / "dev"
+    """Run until a signal: 0; 1 where a program ended by itself. Raises NotForDev, or ChildError at the start.
+
+    `environ` is what the configuration was read with.
+    """
+    expect_development(config)
+    place = config.settings.data_dir / "dev"
     place.mkdir(mode=0o700, parents=True, exist_ok=True)
     with _alone(place):
         expect_free(config)
@@ -86,11 +91,10 @@ def _children(config: Config, environ: Mapping[str, str], place: Path) -> tuple[
     ]
     shop = {name: environ[name] for name in (API_KEY, WEBHOOK_SECRET) if environ.get(name)}
     if API_KEY not in shop:
-        raise NotForDev(f"{API_KEY} is set neither in the environment nor in .env: the demo shop needs the key")
+        raise NotForDev(f"{API_KEY} is not set in .env: the demo shop needs the key")
     words += [f"--shop-secret=env:{WEBHOOK_SECRET}"] if WEBHOOK_SECRET in shop else []
-    own = {name: value for name, value in os.environ.items() if name.startswith("PAYPROOF_")} | {
+    own = {name: environ[name] for name in OF_THE_SHELL if environ.get(name)} | {
         "PAYPROOF_CONFIG": str(settings.config_path.absolute()),
-        "PAYPROOF_DATA_DIR": str(settings.data_dir.expanduser().absolute()),
         "PAYPROOF_LOG": "console",
     }
     logs = {name: place / f"{name}.log" for name in ("sandbox", "service")}

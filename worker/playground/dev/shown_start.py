@@ -11,9 +11,10 @@ from cryptography.hazmat.primitives.hashes import SHA1
 from cryptography.hazmat.primitives.twofactor.totp import TOTP
 
 from worker.config import Config
+from worker.config.shop_access import API_KEY, WEBHOOK_SECRET
 from worker.console.passwords import DIGITS, STEP_SECONDS
 from worker.playground.dev.addresses import NotForDev, sandbox_url_of
-from worker.playground.dev.starting_files import API_KEY, OPERATOR, PASSWORD, WEBHOOK_SECRET
+from worker.playground.dev.starting_files import OPERATOR, PASSWORD
 from worker.playground.shop.ordering import CUSTOMER
 
 PROVIDER = "shadhinpay"
@@ -45,6 +46,7 @@ def shown_start(config: Config, environ: Mapping[str, str]) -> str:
         *_console(config, console, environ),
         f"  sandbox         {sandbox}/_control",
         f"  health          http://{settings.ops_listen[0]}:{settings.ops_listen[1]}/readyz",
+        f"  database        {_database(config)}",
         "",
         "A verified payment: press Pay in the demo shop, or in another terminal in this directory:",
         "",
@@ -56,6 +58,13 @@ def shown_start(config: Config, environ: Mapping[str, str]) -> str:
         "",
     ]
     return "\n".join(lines)
+
+
+def _database(config: Config) -> str:
+    broker = "a broker, both of .env" if config.settings.amqp_url else "no broker"
+    if config.settings.database_url is None:
+        return f"its own, in {config.settings.data_dir}; {broker}"
+    return f"PAYPROOF_DATABASE_URL of .env; {broker}"
 
 
 def _console(config: Config, url: str, environ: Mapping[str, str]) -> list[str]:

@@ -5,23 +5,26 @@ The file holds hashes and names of variables; the secrets stand in `.env` alone,
 
 from __future__ import annotations
 
-import base64
 import os
 import secrets
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from worker.config import keys
 from worker.config.env_file import NAME
+from worker.config.shop_access import API_KEY, WEBHOOK_SECRET
 from worker.console.passwords import hash_password, new_totp
 from worker.playground.sandbox.accounts import accounts_toml
 
-API_KEY, WEBHOOK_SECRET = "PAYPROOF_API_KEY", "SHOP_WEBHOOK_SECRET"
 OPERATOR, PASSWORD, TOTP = "dev", "DEV_CONSOLE_PASSWORD", "DEV_CONSOLE_TOTP"
+DATA_DIR = ".payproof-dev"
+"""Another than that of a service which runs in the same directory."""
 
 _TOML = """\
 # A payproof for development: every account is at the sandbox, so no real money moves. `payproof dev` runs it all.
-# The secrets stand in .env beside this file, which fills in what the environment does not have. Keep .env to yourself.
+# The secrets stand in .env beside this file. Keep .env to yourself.
 
+development = true              # payproof's variables come from .env alone, and not from the shell
 allow_private_webhooks = true   # development only: webhook endpoints at any address, http too
 return_wait = "4s"
 
@@ -61,6 +64,8 @@ secret = "env:{webhook_secret}"
 """
 _ENV = """\
 # Drawn by `payproof init --sandbox`. These open nothing but the payproof in this directory.
+PAYPROOF_DATA_DIR={data_dir}
+PAYPROOF_SANDBOX_PORT={port}
 {api_key}={key}
 {webhook_secret}={secret}
 # The console's operator {operator}; `payproof dev --code` prints the one-time code.
@@ -86,7 +91,9 @@ def write_starting_files(path: Path, sandbox: str) -> None:
     env = _ENV.format(
         **names,
         key=key,
-        secret=f"whsec_{base64.b64encode(secrets.token_bytes(24)).decode()}",
+        secret=keys.new_webhook_secret(),
+        data_dir=DATA_DIR,
+        port=urlsplit(sandbox).port,
         drawn_password=password,
         drawn_totp=totp,
     )

@@ -16,8 +16,8 @@ No real money moves here. Buyers, troubles and time are moved by <a href="/_cont
 <h2>A demo shop at this address</h2>
 <p>Connected to a running Payproof, the sandbox also serves a shop to click through:</p>
 <pre>payproof sandbox --shop http://127.0.0.1:8080 \\
-    --shop-key env:SHOP_API_KEY \\
-    --shop-secret env:SHOP_WEBHOOK_SECRET</pre>
+    --shop-key env:PAYPROOF_API_KEY \\
+    --shop-secret env:PAYPROOF_WEBHOOK_SECRET</pre>
 </main></body></html>
 """
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"

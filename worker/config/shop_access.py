@@ -1,0 +1,37 @@
+"""How a developer's command reaches payproof as the shop does: an address and an API key."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from msgspec import Struct
+
+from worker.config.config_problems import ConfigError, ConfigProblem
+from worker.config.env_file import environment_here
+from worker.config.environment import read_settings
+
+API_KEY, WEBHOOK_SECRET = "PAYPROOF_API_KEY", "PAYPROOF_WEBHOOK_SECRET"
+"""The variables of the shop's key, and of the secret by which it verifies what comes."""
+
+
+class ShopAccess(Struct, frozen=True):
+    url: str
+    key: str
+
+
+def access_from(environ: Mapping[str, str], url: str | None = None) -> ShopAccess:
+    """The address and the key. Raises ConfigError where there is no key that can be sent, and OSError.
+
+    With a `url` the key of the environment goes before that of a configuration for development. Without one, both are
+    that configuration's, so that a key of production is not sent to it.
+    """
+    here = environment_here(environ)
+    first, second = (here, environ) if url is None else (environ, here)
+    key = (first.get(API_KEY) or second.get(API_KEY) or "").strip()
+    if not key or not key.isascii() or not key.isprintable():
+        raise ConfigError([ConfigProblem(API_KEY, "set it to an API key of the shop")])
+    problems: list[ConfigProblem] = []
+    settings = read_settings(here, problems)
+    if url is None and problems:
+        raise ConfigError(problems)
+    return ShopAccess((settings.public_url if url is None else url).rstrip("/"), key)
