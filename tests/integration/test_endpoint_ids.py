@@ -10,6 +10,7 @@ import pytest
 from consumers.webhook_policy import Health
 from tests.integration.endpoints import Hook, deliveries, endpoint_at, happen, hooking
 from tests.integration.test_deliver import turned
+from tests.records import RECORD
 from worker.config.webhook_endpoints import Endpoint
 from worker.deliver.endpoint_worker import EndpointWorker
 from worker.deliver.sender import Sender, sender
@@ -129,10 +130,10 @@ async def test_without_an_id_what_waits_is_orphaned_and_a_person_moves_it(databa
         assert hook.taken == after
         (orphan,) = await list_orphans(database, new.endpoints)
         assert (orphan.id, orphan.waiting) == (old.endpoints[0].id, 3)
-        moved = await move_deliveries(database, orphan.id, new.endpoints[0], database.clock.now())
+        moved = await move_deliveries(database, orphan.id, new.endpoints[0], database.clock.now(), RECORD)
         assert (moved.moved, moved.had, moved.unwanted, moved.missed) == (3, 0, 0, 2)
         await new.works()
-        again = await move_deliveries(database, orphan.id, new.endpoints[0], database.clock.now())
+        again = await move_deliveries(database, orphan.id, new.endpoints[0], database.clock.now(), RECORD)
         assert (again.moved, again.had, again.unwanted, again.missed) == (0, 0, 0, 0)
         await new.works()
     assert sorted(hook.taken) == sorted(told + between + after), "each once, and none is missing"
@@ -152,7 +153,7 @@ async def test_what_the_other_endpoint_has_is_not_sent_twice_and_what_it_gave_up
             lost,
         )
         new = await Process(database, sending).begin(endpoint_at(hook.url))
-        moved = await move_deliveries(database, both.endpoints[0].id, new.endpoints[0], database.clock.now())
+        moved = await move_deliveries(database, both.endpoints[0].id, new.endpoints[0], database.clock.now(), RECORD)
         assert (moved.moved, moved.had) == (0, 2)
         await new.works()
     assert hook.taken.count(had) == 1
@@ -167,11 +168,11 @@ async def test_types_that_the_other_endpoint_does_not_want_stay_until_they_are_d
     await happen(database, 2, kind="payment.failed")
     await old.works()
     new = await Process(database, sending).begin(endpoint_at(NOWHERE + "s", events=("payment.completed",)))
-    moved = await move_deliveries(database, old.endpoints[0].id, new.endpoints[0], database.clock.now())
+    moved = await move_deliveries(database, old.endpoints[0].id, new.endpoints[0], database.clock.now(), RECORD)
     assert (moved.moved, moved.unwanted) == (1, 2)
     (orphan,) = await list_orphans(database, new.endpoints)
     assert orphan.waiting == 2
-    assert await drop_deliveries(database, orphan.id, database.clock.now()) == 2
+    assert await drop_deliveries(database, orphan.id, database.clock.now(), RECORD) == 2
     assert await list_orphans(database, new.endpoints) == []
     assert set((await deliveries(database, old.endpoints[0])).values()) == {"given up"}
 

@@ -235,7 +235,8 @@ def test_a_transaction_that_another_payment_has_is_never_accepted(bench: Bench) 
     bench.says(owner, COMPLETED, 5)
     payment_id = bench.open()
     bench.says(payment_id, COMPLETED, 10, amount=LESS)
-    bench.resolve(payment_id, COMPLETED)
+    assert refused(bench, payment_id, COMPLETED) == "transaction_used"
+    bench.resolve(payment_id, COMPLETED, transaction_id="T9")
     after = bench.says(payment_id, COMPLETED, 200, amount=LESS, refunded_amount=PART)
     assert after.hold is Hold.AMOUNT_MISMATCH
     assert bench.says(payment_id, COMPLETED, 210).holds == (Hold.AMOUNT_MISMATCH, Hold.TRANSACTION_REUSED)

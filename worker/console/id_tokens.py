@@ -15,7 +15,7 @@ from msgspec import Struct
 from worker.config.oidc import Oidc
 
 ALGORITHMS = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512")
-"""Signatures by a private key alone: with any other, whoever reads the public keys could sign."""
+"""Signatures by a private key alone: with any other, a reader of the public keys could sign."""
 LEEWAY = timedelta(seconds=60)
 """By so much the provider's clock and ours may differ."""
 FRESH_LEEWAY = timedelta(seconds=30)

@@ -20,7 +20,7 @@ class OutOfTurn(Exception):
 
 
 class Turns:
-    """Whoever comes has `at_once` turns. Further requests wait for `wait` seconds at most, `line` of them at once."""
+    """Each person has `at_once` turns. Further requests wait for `wait` seconds at most, `line` of them at once."""
 
     def __init__(self, at_once: int, wait: float = 0.0, line: int = 0) -> None:
         self._turns: dict[Hashable, asyncio.Semaphore] = {}
