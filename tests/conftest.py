@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import structlog
 from hypothesis import settings
 
 # A process that a shell starts in the background ignores Ctrl-C, and so would every process that a test starts.
@@ -71,7 +72,10 @@ def _group(file: str) -> str | None:
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_runtest_teardown(item: pytest.Item) -> Iterator[None]:
-    """End a teardown that hangs, too: pytest-timeout no longer watches a test that has failed."""
+    """End a teardown that hangs, too: pytest-timeout no longer watches a test that has failed.
+
+    A command that ran in this process has set up its logs; the next test finds them as they were.
+    """
 
     def stuck(*_: object) -> None:
         pytest.fail(f"the teardown of {item.nodeid} took longer than {TEARDOWN_SECONDS:g} s")
@@ -81,4 +85,5 @@ def pytest_runtest_teardown(item: pytest.Item) -> Iterator[None]:
     try:
         return (yield)
     finally:
+        structlog.reset_defaults()
         signal.setitimer(signal.ITIMER_REAL, 0)
