@@ -141,10 +141,27 @@ async def test_completion_names_the_commands(tmp_path: Path, shell: str) -> None
     assert (await command("completion", "tcsh", cwd=tmp_path)).code == 2
 
 
-async def test_errors_of_the_configuration_name_the_guides_section(tmp_path: Path) -> None:
-    written(tmp_path, "wrong = 1\n")
+@pytest.mark.parametrize(
+    ("text", "section"),
+    [
+        ("wrong = 1\n", "Configuration"),
+        ("[[merchants", "Configuration"),
+        (f"{CONFIG}[checks]\ngive_up = 7\n", "[checks]"),
+        (f"{CONFIG}[[console.operators]]\nname = 7\n", "[[console.operators]]"),
+        (f"{CONFIG}type = 7\n", "[[merchants.webhooks]]"),
+    ],
+)
+async def test_errors_of_the_configuration_name_the_guides_section(tmp_path: Path, text: str, section: str) -> None:
+    written(tmp_path, text)
     told = await command("doctor", cwd=tmp_path)
-    assert (told.code, told.err.splitlines()[-1]) == (2, 'see deploy/guide/operate.md, "Configuration"')
+    page, *named = re.findall(r"^see (\S+), |\"([^\"]+)\"", told.err.splitlines()[-1])
+    assert (told.code, section in [one for _, one in named]) == (2, True), told.err
+    headings = re.findall(r"^#+ (.+)$", (ROOT / page[0]).read_text(encoding="utf-8"), flags=re.MULTILINE)
+    for _, one in named:
+        assert any(heading.replace("`", "").startswith(one) for heading in headings), one
+
+
+async def test_errors_of_the_environment_name_the_guides_section() -> None:
     code, _, err = await shop_command("doctor", PAYPROOF_LISTEN="nowhere")
     assert (code, err.splitlines()[-1]) == (2, 'see deploy/guide/operate.md, "Environment"')
 
