@@ -13,6 +13,7 @@ from worker.cli.command_errors import CommandFailed, WrongUsage
 
 def init_sandbox(path: Path, port: int) -> int:
     """Write the configuration for `payproof dev`, and say what to do with it. Raises WrongUsage."""
+    from worker.config.environment import DEFAULT_CONFIG
     from worker.playground.dev.starting_files import write_starting_files
 
     try:
@@ -22,7 +23,7 @@ def init_sandbox(path: Path, port: int) -> int:
     except OSError as error:
         raise WrongUsage(f"{error.filename}: {error.strerror}") from None
     print(f"{path} is written, with an account at each simulated gateway, and its key and secrets in .env beside it.")
-    named = "" if path.name == "payproof.toml" else f"PAYPROOF_CONFIG={path} "
+    named = "" if path == Path(DEFAULT_CONFIG) else f"PAYPROOF_CONFIG={path} "
     print(f"Run it all:         {named}payproof dev")
     print(f"Then, beside it:    {named}payproof trigger completed")
     return 0

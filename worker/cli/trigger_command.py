@@ -23,7 +23,9 @@ def trigger(
     word: Annotated[str | None, Parameter(help="How the payment ends; without it, the words are listed.")] = None,
     *,
     account: Annotated[str | None, Parameter(help="At this account; without it, the first that can.")] = None,
-    seconds: Annotated[float, Parameter(help="At most so long.", validator=Number(gt=0, lte=86_400))] = 180.0,
+    timeout: Annotated[
+        float, Parameter(help="Seconds to wait for the event.", validator=Number(gt=0, lte=86_400))
+    ] = 180.0,
 ) -> int:
     """Have a payment end at the sandbox as WORD says, and wait until its event is in /v1/events.
 
@@ -52,7 +54,7 @@ def trigger(
         raise WrongUsage(f"WORD: {word} cannot happen at {meant.id} ({meant.provider.name}); it can at {there}")
     access = access_from(os.environ)
     installation = Installation(config, access.url, root or "", access.key)
-    played = _played(installation, meant, story, seconds)
+    played = _played(installation, meant, story, timeout)
     _print(played, meant)
     return 0
 
