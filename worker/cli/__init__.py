@@ -41,6 +41,7 @@ app = App(
     name="payproof",
     help="A browser redirect is a hint. Payproof turns it into proof.",
     version=lambda: version("payproof"),
+    default_parameter=Parameter(show_default=lambda value: None if value in (None, False, ()) else value),
 )
 app.command(status)
 app.command(payments)
