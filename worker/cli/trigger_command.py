@@ -35,6 +35,7 @@ def trigger(
     checks.give_up. It refuses an account whose gateway is anything but a sandbox.
     """
     from worker.cli.configured import configuration
+    from worker.config.config_problems import suggestion
     from worker.config.shop_access import access_from
     from worker.playground.bench.sandboxed import root_of
     from worker.playground.dev.playing_word import Installation
@@ -46,7 +47,7 @@ def trigger(
             print(f"{one:27} {', '.join(accounts_for(one, config.accounts)) or '-'}")
         return 0
     if word not in WORDS:
-        raise WrongUsage(f"WORD: {word} is none of {', '.join(WORDS)}")
+        raise WrongUsage(f"WORD: {word} is none of {', '.join(WORDS)}{suggestion(word, WORDS)}")
     meant = _account(word, config.accounts, account)
     story, root = story_of(word, meant), root_of(meant)
     if story is None:
@@ -97,10 +98,11 @@ def _played(installation: Installation, account: Account, story: Story, seconds:
 
 
 def _print(played: Played, account: Account) -> None:
-    payment, event = played.payment, played.event
+    payment = played.payment
     told = payment["status"] + (f", held: {payment['hold']}" if payment["hold"] else "")
     print(f"payment  {payment['payment_id']} at {account.id}: {told}{', late' if payment['late'] else ''}")
-    print(f"event    {event.type} {event.id}")
+    for event in played.events:
+        print(f"event    {event.type} {event.id}")
     first = "" if played.seconds is None else f"{played.seconds:.3f} s from the first message to the event; "
     print(f"took     {first}{played.in_all:.1f} s in all")
     print(f"next     payproof explain {payment['payment_id']}")
