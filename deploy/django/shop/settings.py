@@ -55,3 +55,6 @@ DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 USE_TZ = True
 STATIC_URL = "static/"
 WHITENOISE_USE_FINDERS = True
+ADMINS = [("", address) for address in os.environ.get("ADMINS", "").split(",") if address]  # they get the shop's mails
+EMAIL_HOST = os.environ.get("EMAIL_HOST", "localhost")
+EMAIL_TIMEOUT = 10  # seconds
