@@ -1,8 +1,9 @@
-"""Orders with their attempts and holds, to be read."""
+"""Orders with their attempts and holds, to be read. Staff write a total, and when the parcel left."""
 
+from django import forms
 from django.contrib import admin
 
-from payments.models import Attempt, Order, Parcel
+from payments.models import Attempt, Order, UnmatchedPayment
 
 
 class Attempts(admin.TabularInline):
@@ -14,15 +15,43 @@ class Attempts(admin.TabularInline):
     can_delete, extra, max_num = False, 0, 0
 
 
+class OrderForm(forms.ModelForm):
+    def clean_sent_at(self):
+        sent_at = self.cleaned_data["sent_at"]
+        if sent_at is not None and self.instance.state != Order.State.PAID:
+            raise forms.ValidationError(f"The parcel is stopped: the order is {self.instance.state}.")
+        return sent_at
+
+
 @admin.register(Order)
 class OrderAdmin(admin.ModelAdmin):
-    list_display = ("name", "total", "state")
-    list_filter = ("state",)
-    readonly_fields = ("state",)
+    form = OrderForm
+    list_display = ("name", "total", "state", "sent_at")
+    list_filter = ("state", ("sent_at", admin.EmptyFieldListFilter))
     inlines = (Attempts,)
 
+    def get_object(self, request, object_id, from_field=None):
+        """What staff save is written to the order as it stands now, and not as it stood when they opened the page."""
+        found = super().get_object(request, object_id, from_field)
+        if found is None or request.method != "POST":
+            return found
+        return Order.objects.select_for_update().get(pk=found.pk)  # Django has opened a transaction
 
-@admin.register(Parcel)
-class ParcelAdmin(admin.ModelAdmin):
-    list_display = ("order", "stopped", "sent_at")
-    list_filter = ("stopped",)
+    def get_readonly_fields(self, _request, obj=None):
+        if obj is None:
+            return ("state", "sent_at")
+        return ("name", "state") if obj.sent_at is None else ("name", "state", "sent_at")  # a parcel leaves once
+
+    def save_model(self, request, obj, form, change):
+        super().save_model(request, obj, form, change)
+        obj.derive_state()  # another total may be more than was paid
+
+
+@admin.register(UnmatchedPayment)
+class UnmatchedPaymentAdmin(admin.ModelAdmin):
+    list_display = ("__str__", "created_at")
+
+    def has_add_permission(self, *_):
+        return False
+
+    has_change_permission = has_delete_permission = has_add_permission

@@ -1,27 +1,32 @@
-"""Orders, the attempts to pay them, and the parcels that may leave.
+"""Orders, the attempts to pay them, and money that belongs to no attempt.
 
-An order's state is never moved by an event: it is told anew from what is known of all its attempts.
+An order's state is never moved by an event: it is derived from what is known of all its attempts.
 """
+
+from decimal import Decimal
 
 from django.db import models
 
 
 class Order(models.Model):
+    """One order is one parcel, ever. It may leave while the state is `paid` and `sent_at` is null."""
+
     class State(models.TextChoices):
         OPEN = "open"
         PAID = "paid"
         HELD = "held"
         REFUNDED = "refunded"
 
-    name = models.SlugField(max_length=40, unique=True)
+    name = models.SlugField(max_length=21, unique=True)  # a reference has 9 characters more, and gateways take 30
     total = models.DecimalField(max_digits=12, decimal_places=2)
     state = models.CharField(max_length=10, choices=State, default=State.OPEN)
+    sent_at = models.DateTimeField(null=True, blank=True)  # where it is set and the order is not paid, a person decides
 
     def __str__(self):
         return self.name
 
-    def retell(self):
-        """Tell the state anew, in a transaction that has locked this order, and let its parcel leave or stop it."""
+    def derive_state(self):
+        """Derive the state from all attempts, in a transaction that has locked this order."""
         attempts = list(self.attempts.all())
         if any(one.pays for one in attempts):
             self.state = self.State.PAID
@@ -31,13 +36,7 @@ class Order(models.Model):
             self.state = self.State.REFUNDED
         else:
             self.state = self.State.OPEN
-        self.save()
-        spent = any(one.status == "refunded" for one in attempts) and all(one.status != "completed" for one in attempts)
-        parcels = self.parcels.exclude(stopped=self.State.REFUNDED, sent_at__isnull=False)  # those are over
-        if self.state == self.State.PAID and not parcels.exists():
-            self.parcels.create()
-        stopped = self.State.REFUNDED if spent else self.state
-        parcels.update(stopped="" if self.state == self.State.PAID else stopped)
+        self.save(update_fields=["state"])
 
 
 class Attempt(models.Model):
@@ -71,19 +70,19 @@ class Attempt(models.Model):
 
     @property
     def pays(self):
-        """Whether the order may be sent because of this payment."""
-        fits = (self.amount, self.currency) == (self.order.total, "BDT")
+        """Whether the order may be sent because of this payment: it is what was asked, and covers today's total."""
+        asked = Decimal(self.request["amount"]), self.request["currency"]
+        fits = (self.amount, self.currency) == asked and self.amount >= self.order.total
         return fits and self.status == "completed" and self.hold == "" and self.risk != "high"
 
 
-class Parcel(models.Model):
-    """What leaves the shop: one for an order, by any payment of it. A parcel that was sent and is then stopped is for a
-    person. One that was sent and whose money went back is over, and new money makes a new one.
-    """
+class UnmatchedPayment(models.Model):
+    """Money at the shop's account that no attempt here asked for, as after a restored database. A person decides."""
 
-    order = models.ForeignKey(Order, models.PROTECT, related_name="parcels")
-    stopped = models.CharField(max_length=10, blank=True)
-    sent_at = models.DateTimeField(null=True, blank=True)
+    payment_id = models.CharField(max_length=40, unique=True)
+    payment = models.JSONField()  # the newest snapshot
+    created_at = models.DateTimeField(auto_now_add=True)
 
     def __str__(self):
-        return self.order.name
+        words = "{payment_id}, {amount} {currency}, {status}, for order {order} by reference {reference}"
+        return words.format_map(self.payment)

@@ -1,19 +1,23 @@
 """Opening a payment for an order, and taking what Payproof says of it."""
 
+import logging
+import secrets
 from datetime import timedelta
 
 from django.conf import settings
+from django.core.mail import mail_admins
 from django.db import transaction
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.dateparse import parse_datetime
 
 from payments.client import RefusedError, open_payment, payments_of
-from payments.models import Attempt, Order
+from payments.models import Attempt, Order, UnmatchedPayment
 
 KNOWN = ("status", "hold", "risk", "amount", "currency", "transaction_id", "refunded_amount", "late", "version")
 SHORTLY = timedelta(minutes=1)
 CURRENCY = "BDT"
+log = logging.getLogger(__name__)
 
 
 def checkout(name, customer):
@@ -36,14 +40,15 @@ def checkout(name, customer):
 def _attempt(name, customer):
     """The attempt to go on with: one that is open or whose answer was lost, else a new one with a new reference."""
     order = Order.objects.select_for_update().get(name=name)
-    if order.state in (Order.State.PAID, Order.State.HELD):
+    unmatched = UnmatchedPayment.objects.filter(payment__order=name, payment__status="completed")
+    if order.state in (Order.State.PAID, Order.State.HELD) or unmatched.exists():
         return None
     asked = {"account": settings.PAYPROOF_ACCOUNT, "amount": f"{order.total:.2f}", "currency": CURRENCY}
     last = order.attempts.order_by("-pk").first()
     going = last is not None and last.status == "pending" and not last.refused and asked.items() <= last.request.items()
     if going and (not last.checkout_url or last.expires_at > timezone.now() + SHORTLY):
         return last
-    reference = f"{order.name}-a{order.attempts.count() + 1}"
+    reference = f"{order.name}-{secrets.token_hex(4)}"  # never again, also after the database was restored
     page = settings.SHOP_URL + reverse("thanks", args=[order.name])
     request = asked | {
         "reference": reference,
@@ -64,17 +69,34 @@ def _page(payment):
 
 @transaction.atomic
 def take(payment):
-    """Store a newer snapshot and what it means for its order. What is not newer, or not of this shop, is dropped."""
+    """Store a newer snapshot and what it means for its order. What is not newer is dropped."""
     order = Order.objects.select_for_update().filter(attempts__reference=payment["reference"]).first()
-    if order is None:
-        return
-    attempt = order.attempts.get(reference=payment["reference"])
-    ours = (payment["reference"], payment["account"]) == (attempt.reference, attempt.request["account"])
-    if not ours or payment["version"] <= attempt.version:
-        return
+    attempt = order and order.attempts.get(reference=payment["reference"])
+    if order is None or any(payment[field] != attempt.request[field] for field in ("reference", "order", "account")):
+        _store_unmatched(payment)
+    elif payment["version"] > attempt.version:
+        _store(attempt, payment)
+        order.derive_state()
+
+
+def _store(attempt, payment):
     known = {field: "" if payment[field] is None else payment[field] for field in KNOWN}
     for field, value in (known | _page(payment)).items():
         setattr(attempt, field, value)
     attempt.payment_id = payment["payment_id"]
     attempt.save()
-    order.retell()
+
+
+def _store_unmatched(payment):
+    """Store money that no attempt asked for, and mail the admins once. At another account it is another shop's."""
+    if payment["account"] != settings.PAYPROOF_ACCOUNT or payment["status"] not in ("completed", "refunded"):
+        return
+    row, new = UnmatchedPayment.objects.select_for_update().get_or_create(
+        payment_id=payment["payment_id"], defaults={"payment": payment}
+    )
+    if payment["version"] > row.payment["version"]:
+        row.payment = payment
+        row.save()
+    if new:
+        log.error("payment.unmatched %s", row)
+        mail_admins("A payment that no order asked for", f"{row}\nA person decides.")  # an error: the event comes again

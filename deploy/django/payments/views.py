@@ -1,13 +1,14 @@
 """The buyer's pages, and the webhook."""
 
 import json
+import logging
 
 from django.http import HttpResponse, HttpResponseRedirect
 from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_GET, require_POST
 
-from payments.client import AwayError, RefusedError
+from payments.client import AwayError, RefusedError, read_payment
 from payments.models import Order
 from payments.paying import checkout, take
 from payments.signatures import is_from_payproof, returned_status
@@ -19,17 +20,21 @@ WORDS = {
     "completed": "Your payment is verified. Thank you!",
     "held": "Your payment needs a look by a person. We will write to you.",
     "refunded": "Your money is on its way back.",
-    "failed": "Nothing was paid. Please try again.",
-    "cancelled": "Nothing was paid. Please try again.",
-    "expired": "Nothing was paid in time. Please try again.",
+    "failed": "This attempt was not paid. You may try again.",
+    "cancelled": "This attempt was not paid. You may try again.",
+    "expired": "This attempt was not paid in time. You may try again.",
 }
-PAID = ("completed", "held")
+WORDS["paid"] = WORDS["completed"]  # an order's word
+PAID = ("paid", "completed", "held")
+UNSEEN = "We cannot see your payment now. If you paid, please wait: we look again. If not, try again in a few minutes."
+log = logging.getLogger(__name__)
 
 
 @require_GET
 def order(request, name):
     """The order with a button to pay it. In your shop: of the buyer who is signed in."""
-    return render(request, "payments/order.html", {"order": get_object_or_404(Order, name=name)})
+    found = get_object_or_404(Order, name=name)
+    return render(request, "payments/order.html", {"order": found, "may_pay": found.state not in PAID})
 
 
 @require_POST
@@ -48,8 +53,9 @@ def pay(request, name):
     try:
         url = checkout(name, customer)
     except (AwayError, RefusedError):
-        words = "The payment could not be opened. Nothing was paid; please try again."
-        return render(request, "payments/order.html", {"order": found, "words": words}, status=BAD_GATEWAY)
+        log.exception("payment.not_opened %s", name)
+        context = {"order": found, "words": UNSEEN, "may_pay": True}
+        return render(request, "payments/order.html", context, status=BAD_GATEWAY)
     if url is None:
         return redirect("thanks", name=name)
     return HttpResponseRedirect(url, status=SEE_OTHER)
@@ -59,11 +65,18 @@ def pay(request, name):
 def thanks(request, name):
     """Words for the buyer's eyes; nothing changes here."""
     found = get_object_or_404(Order, name=name)
-    references = set(found.attempts.values_list("reference", flat=True))
-    status = returned_status(request.GET, references)
-    words = WORDS.get(status, "We are checking your payment.")
-    paid = status in PAID  # the webhook may be on its way
-    return render(request, "payments/order.html", {"order": found, "words": words, "paid": paid})
+    known = dict(found.attempts.values_list("reference", "status"))
+    status = returned_status(request.GET, known)
+    if found.state in PAID:  # whatever became of this attempt
+        status = found.state
+    elif status is not None and known[request.GET["reference"]] != "pending":
+        status = known[request.GET["reference"]]  # the link may be old; only a webhook that is on its way is older
+    context = {
+        "order": found,
+        "words": WORDS.get(status, "We are checking your payment."),
+        "may_pay": status not in PAID,
+    }
+    return render(request, "payments/order.html", context)
 
 
 @csrf_exempt  # the signature is the permission
@@ -74,5 +87,5 @@ def webhook(request):
         return HttpResponse(status=UNAUTHORIZED)
     event = json.loads(request.body)
     if event["type"].startswith("payment."):  # others, such as payproof.test, are taken too
-        take(event["data"])
+        take(read_payment(event["data"]))
     return HttpResponse()

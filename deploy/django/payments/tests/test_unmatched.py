@@ -1,0 +1,46 @@
+"""Money that no attempt here asked for."""
+
+from unittest import mock
+
+from django.core import mail
+
+from payments.client import AwayError
+from payments.models import UnmatchedPayment
+from payments.paying import checkout, take
+from payments.tests.stand_in import PayproofTest, listed, ordered, payment
+
+
+class UnmatchedPaymentTest(PayproofTest):
+    def test_it_is_logged_and_mailed_once(self):
+        with self.assertLogs("payments", "ERROR") as logged:
+            for version in (2, 2, 3):
+                take(payment("gone", version=version))
+        assert len(logged.output) == len(mail.outbox) == 1
+        assert "1500.50 BDT" in mail.outbox[0].body
+        assert mail.outbox[0].to == ["admin@shop.example"]
+
+    def test_without_its_mail_nothing_is_stored_and_the_event_comes_again(self):
+        sending = mock.patch("django.core.mail.backends.locmem.EmailBackend.send_messages", side_effect=OSError)
+        with self.assertLogs("payments", "ERROR"), sending, self.assertRaises(OSError):
+            take(payment("gone"))
+        assert not UnmatchedPayment.objects.exists()
+
+    def test_what_is_no_money_or_another_shops_is_dropped(self):
+        take(payment("gone", status="expired"))
+        take(payment("gone", account="shop-ipay"))
+        assert not UnmatchedPayment.objects.exists()
+
+    def test_its_order_opens_no_second_payment_until_it_went_back(self):
+        """A restored database: the order's name comes again, and Payproof knows it as paid."""
+        order = ordered("again", attempts=0)
+        lost = payment("again", reference="again-lost")
+        self.answers("GET", "order=again", listed(lost))
+        with self.assertLogs("payments", "ERROR"):
+            assert checkout("again", {}) is None
+        order.refresh_from_db()
+        assert order.state == "open", "no other payment pays it"
+        self.answers("GET", "order=again", listed(lost | {"version": 3, "status": "refunded"}))
+        self.answers("POST", "/v1/payments", {}, status=503)
+        with self.assertRaises(AwayError):
+            checkout("again", {})
+        assert order.attempts.count() == 1
