@@ -59,9 +59,6 @@ async def _examine(config: Config, roles: Collection[str], console: Console, *, 
         to_do = f"; {found.to_do}" if found.to_do else ""
         words = Text.assemble((found.subject, "bold"), f": {found.words}{to_do}")
         print_line(console, Text(found.mark, _STYLES[found.mark]), words, width=2)
-    print_line(
-        console, Text(), Text("What a person ticks before real money stands in deploy/guide/go-live.md."), width=2
-    )
     return well
 
 
@@ -99,6 +96,7 @@ async def _findings(config: Config, roles: Collection[str], *, webhooks: bool) -
         for said in await asyncio.gather(*(examine_gateway(asking, account, now) for account in asked)):
             for found in said:
                 yield found
+    yield Finding("ok", "before real money", "what a person ticks stands in deploy/guide/go-live.md")
 
 
 async def _database(config: Config, stack: AsyncExitStack) -> tuple[Database | None, Finding]:
