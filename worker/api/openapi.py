@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from schemas.contract import components
@@ -18,11 +19,12 @@ from schemas.responses import (
 )
 from schemas.shown import PaymentEvent, PaymentView, TrialEvent
 from worker.api.field_words import VARIABLES, with_words, words_of_parameter
+from worker.api.idempotency import REPLAYED
 from worker.api.openapi_links import links
 from worker.api.openapi_webhooks import event_schemas, webhooks
 from worker.api.operation_words import TAGS, WORDS_OF_OPERATIONS
 from worker.api.operations import JSON, OPERATIONS, PATTERNS, Operation
-from worker.api.problem_samples import NAMES, problem_examples, problem_schemas
+from worker.api.problem_samples import NAMES, problem_examples, problem_schemas, sent_headers
 from worker.api.request_samples import accepted_sample, answer_sample, body_sample
 
 _REF = "#/components/schemas/{name}"
@@ -48,6 +50,17 @@ _ABOUT = (
 )
 _KEYS = "Your API key. The operator has it, and decides what it may."
 _KEY = {"type": "string", "minLength": 1, "maxLength": 255, "pattern": r"^[!-~]([ -~]*[!-~])?$"}
+_HEADERS: Mapping[str, dict[str, Any]] = {
+    REPLAYED: {
+        "description": "The answer was given before to this Idempotency-Key",
+        "schema": {"type": "string", "const": "true"},
+    },
+    "Retry-After": {
+        "description": "Seconds to wait before the same request is sent again",
+        "schema": {"type": "string", "pattern": "^[0-9]+$"},
+    },
+    "WWW-Authenticate": {"description": "How to send the key", "schema": {"type": "string", "const": "Bearer"}},
+}
 _EVERYWHERE = {
     401: "No API key, or one nobody has.",
     403: "The key may not do this; `detail` names what it may.",
@@ -107,7 +120,7 @@ def _described(operation: Operation, public_url: str) -> dict[str, Any]:
         "description": " ".join([words.paragraph, *needed]),
         "responses": {str(operation.status): _answer(operation, public_url)}
         | _accepted(operation)
-        | {str(status): _problem(operation.name, status, problems[status]) for status in sorted(problems)},
+        | {str(status): _problem(operation, status, problems[status]) for status in sorted(problems)},
     }
     if parameters := _parameters(operation):
         made["parameters"] = parameters
@@ -145,9 +158,7 @@ def _answer(operation: Operation, public_url: str) -> dict[str, Any]:
         content = {"schema": {"$ref": _place(operation.answer.__name__)}}
     content["example"] = answer_sample(operation.name, public_url)
     made: dict[str, Any] = {"description": operation.summary, "content": {operation.media: content}}
-    if operation.once:
-        replayed = {"description": "The answer was given before", "schema": {"type": "string", "const": "true"}}
-        made["headers"] = {"Idempotent-Replayed": replayed}
+    made |= _headers({REPLAYED} if operation.once else set())
     if found := links(operation.name):
         made["links"] = found
     return made
@@ -158,12 +169,15 @@ def _accepted(operation: Operation) -> dict[str, Any]:
         return {}
     kind, about = operation.accepted
     content = {"schema": {"$ref": _place(kind.__name__)}, "example": accepted_sample()}
-    return {"202": {"description": about, "content": {operation.media: content}}}
+    return {"202": {"description": about, "content": {operation.media: content}} | _headers({REPLAYED})}
 
 
-def _problem(operation: str, status: int, about: str) -> dict[str, Any]:
-    content = {"schema": {"$ref": _place(NAMES[status])}, "examples": problem_examples(operation, status)}
+def _problem(operation: Operation, status: int, about: str) -> dict[str, Any]:
+    content = {"schema": {"$ref": _place(NAMES[status])}, "examples": problem_examples(operation.name, status)}
     made: dict[str, Any] = {"description": about, "content": {"application/problem+json": content}}
-    if status in (429, 503):
-        made["headers"] = {"Retry-After": {"description": "Seconds", "schema": {"type": "string"}}}
-    return made
+    replayed = {REPLAYED} if operation.once and status in (409, 422) else set()
+    return made | _headers(sent_headers(operation.name, status) | replayed)
+
+
+def _headers(names: set[str]) -> dict[str, Any]:
+    return {"headers": {name: _HEADERS[name] for name in sorted(names)}} if names else {}

@@ -95,6 +95,11 @@ def too_many_waiting() -> Problem:
     return Problem(429, "too_many_waiting", "too many requests wait for events", retry_after=RETRY_AFTER)
 
 
+def no_key() -> Problem:
+    detail = "every /v1 path needs Authorization: Bearer <api key>"
+    return Problem(401, "unauthorized", detail, headers={"WWW-Authenticate": "Bearer"})
+
+
 def no_such_payment() -> Problem:
     return Problem(404, "not_found", "there is no such thing here")
 
