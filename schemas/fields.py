@@ -172,8 +172,7 @@ class Wait(Struct, frozen=True):
         return seconds
 
     def schema(self) -> dict[str, Any]:
-        about = f"How long to wait for news where there is none yet, at most {self.most}s; answered at once otherwise."
-        return {"type": "string", "pattern": _WAIT, "maxLength": 7, "examples": ["25s"], "description": about}
+        return {"type": "string", "pattern": _WAIT, "maxLength": 7, "examples": ["25s"]}
 
 
 class Moment(Struct, frozen=True):

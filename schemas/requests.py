@@ -36,7 +36,7 @@ DEFAULT_PAGE = 50
 DEFAULT_EVENTS = 100
 LONGEST_WAIT = 60
 NEWEST = "newest"
-"""In place of a cursor of the log: begin behind its newest event."""
+"""In place of a cursor of the log: begin after its newest event."""
 
 
 class Wrong(Struct, frozen=True):

@@ -200,7 +200,7 @@ def _webhooks(document: Mapping[str, Any]) -> h.Element:
 
 def _webhook(name: str, operation: Mapping[str, Any]) -> h.Element:
     (content,) = operation["requestBody"]["content"].values()
-    return h.details[h.summary[h.code[name]], h.p[text(operation["summary"])], h.pre[_json(content["example"])]]
+    return h.details[h.summary[h.code[name]], h.p[text(operation["description"])], h.pre[_json(content["example"])]]
 
 
 def _shapes(document: Mapping[str, Any]) -> h.Element:

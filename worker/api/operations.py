@@ -77,7 +77,7 @@ OPERATIONS = (
         path="/v1/payments/track",
         name="trackPayment",
         scope=Scope.OPEN,
-        summary="Take on a payment that you opened yourself; what its gateway told of it within a week before is heard",
+        summary="Take on a payment that you opened yourself; what its gateway said of it within a week before is heard",
         status=201,
         answer=PaymentView,
         body=TRACKED_PAYMENT,
@@ -109,7 +109,7 @@ OPERATIONS = (
         path="/v1/payments/{payment_id}/timeline",
         name="getTimeline",
         scope=Scope.READ,
-        summary="What was claimed, asked, answered, decided and told, in order of recording",
+        summary="What was claimed, asked, answered, decided, written and delivered, in order of recording",
         answer=Timeline,
         problems=_OF_A_PAYMENT,
     ),
@@ -131,7 +131,7 @@ OPERATIONS = (
         summary="Decide on a held payment, as a person",
         answer=PaymentView,
         body=RESOLUTION,
-        accepted=(ProposalView, "It is proposed: a second person has to approve it in the console"),
+        accepted=(ProposalView, "It is proposed: a second person has to approve it in the console."),
         problems=_OF_A_PAYMENT
         | _OF_A_BODY
         | {
