@@ -38,11 +38,11 @@ def tail(
         str | None,
         Parameter(help="Begin with events from a time on, or so long ago: 2026-11-20, 2h. Without, with the next one."),
     ] = None,
-    follow: Annotated[bool, Parameter(help="Wait for new events until Ctrl-C, or end behind the newest.")] = True,
+    follow: Annotated[bool, Parameter(help="Wait for new events until Ctrl-C, or end after the newest.")] = True,
 ) -> int:
     """Print events in the log's order, from --since on or from now, and follow the log until Ctrl-C.
 
-    --no-follow ends by itself, behind the newest event.
+    --no-follow ends by itself, after the newest event.
     """
     from worker.cli.configured import configuration, merchant_meant
     from worker.postgres.events.event_log import newest_position, position_before
