@@ -68,21 +68,6 @@ class Text(Struct, frozen=True, kw_only=True):
         return made | {"pattern": _NO_CONTROLS_BUT_LINES if self.lines else _NO_CONTROLS}
 
 
-FILE_NAMED = "file SHA-256"
-"""By these words the evidence of a decision names a file that payproof keeps."""
-
-
-class TypedEvidence(Text, frozen=True, kw_only=True):
-    """Evidence as a person types it: it names no file by FILE_NAMED, however that is written."""
-
-    def read(self, value: Any) -> str:
-        text = super().read(value)
-        plain = re.sub(r"[\W_]", "", unicodedata.normalize("NFKC", text).casefold())
-        if re.sub(r"\W", "", FILE_NAMED.casefold()) in plain:
-            raise Unreadable(f"must not hold `{FILE_NAMED}`: payproof writes that for a file that it keeps")
-        return text
-
-
 class Address(Struct, frozen=True):
     """An absolute http or https URL in ASCII, without user and password, of at most 2,000 characters."""
 

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from msgspec import Struct
 
-from schemas.requests import DELIVERIES_QUERY, EVENTS_QUERY, NEW_PAYMENT, RESOLUTION, TRACKED_PAYMENT, Shape
+from schemas.request_shape import Shape
+from schemas.requests import DELIVERIES_QUERY, EVENTS_QUERY, NEW_PAYMENT, RESOLUTION, TRACKED_PAYMENT
 from schemas.responses import DeliveryPage, DeliveryView, EventPage, PaymentPage, ProposalView, Timeline, WebhookList
 from schemas.shown import EVENT_ID, EVENT_SCHEMA, PAYMENT_ID, PAYMENT_SCHEMA, WEBHOOK_ID, PaymentView
 from schemas.words import Scope

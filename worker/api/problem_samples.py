@@ -12,7 +12,8 @@ import msgspec
 
 from consumers.commands.open_payment import OpeningFailed
 from consumers.commands.resolve import ResolutionRefused
-from schemas.requests import DELIVERIES_QUERY, EVENTS_QUERY, NEW_PAYMENT, RESOLUTION, TRACKED_PAYMENT, Shape, Wrong
+from schemas.request_shape import Shape, Wrong
+from schemas.requests import DELIVERIES_QUERY, EVENTS_QUERY, NEW_PAYMENT, RESOLUTION, TRACKED_PAYMENT
 from schemas.wire import read_json
 from worker.api.idempotency import HEADER
 from worker.api.post_payments import opening_problem

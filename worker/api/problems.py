@@ -19,7 +19,7 @@ from aiohttp.typedefs import Handler
 from msgspec import UNSET, Struct
 
 from consumers.ports.unavailable import Unavailable, error_name
-from schemas.requests import Wrong
+from schemas.request_shape import Wrong
 from schemas.responses import ProblemDetails
 
 RETRY_AFTER = 5

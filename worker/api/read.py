@@ -16,7 +16,8 @@ from msgspec import Struct
 
 from consumers.providers import PROVIDERS
 from schemas.payments import Payment, view
-from schemas.requests import DEFAULT_EVENTS, EVENTS_QUERY, NEWEST, ListQuery, Wrong, list_query
+from schemas.request_shape import Wrong
+from schemas.requests import DEFAULT_EVENTS, EVENTS_QUERY, NEWEST, ListQuery, list_query
 from schemas.responses import PaymentPage
 from schemas.shown import PAYMENT_ID
 from worker.api.auth import merchant_of
