@@ -68,21 +68,6 @@ class Text(Struct, frozen=True, kw_only=True):
         return made | {"pattern": _NO_CONTROLS_BUT_LINES if self.lines else _NO_CONTROLS}
 
 
-FILE_NAMED = "file SHA-256"
-"""By these words the evidence of a decision names a file that payproof keeps."""
-
-
-class TypedEvidence(Text, frozen=True, kw_only=True):
-    """Evidence as a person types it: it names no file by FILE_NAMED, however that is written."""
-
-    def read(self, value: Any) -> str:
-        text = super().read(value)
-        plain = re.sub(r"[\W_]", "", unicodedata.normalize("NFKC", text).casefold())
-        if re.sub(r"\W", "", FILE_NAMED.casefold()) in plain:
-            raise Unreadable(f"must not hold `{FILE_NAMED}`: payproof writes that for a file that it keeps")
-        return text
-
-
 class Address(Struct, frozen=True):
     """An absolute http or https URL in ASCII, without user and password, of at most 2,000 characters."""
 
@@ -172,8 +157,7 @@ class Wait(Struct, frozen=True):
         return seconds
 
     def schema(self) -> dict[str, Any]:
-        about = f"How long to wait for news where there is none yet, at most {self.most}s; answered at once otherwise."
-        return {"type": "string", "pattern": _WAIT, "maxLength": 7, "examples": ["25s"], "description": about}
+        return {"type": "string", "pattern": _WAIT, "maxLength": 7, "examples": ["25s"]}
 
 
 class Moment(Struct, frozen=True):

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from schemas.proposals import Proposal, ProposalState
-from schemas.requests import Wrong
+from schemas.request_shape import Wrong
 from schemas.shown import EVENT_ID, WEBHOOK_ID, PaymentEvent, PaymentView, ShownId, ShownMoney, ShownTime
 from schemas.words import EntryKind, EventType, Status
 

@@ -167,17 +167,17 @@ AnswerField = Id | MoneyField
 
 
 class EventType(StrEnum):
-    """What subscribers are told.
+    """What happened to a payment.
 
-    - `payment.opened`: it is expected from now on.
-    - `payment.completed`: the money arrived, and all that the gateway says fits. Sent at most once for a payment.
+    - `payment.opened`: the payment is expected from now on.
+    - `payment.completed`: the money arrived, and all that the gateway says fits. Written at most once for a payment.
     - `payment.failed`: the payment was refused.
     - `payment.cancelled`: the buyer cancelled.
     - `payment.expired`: nobody paid in time.
     - `payment.refunded`: all of the money went back.
     - `payment.partially_refunded`: some of it, or some more of it, went back.
-    - `payment.held`: it waits; `data.hold` says why. Do not ship.
-    - `payment.released`: it no longer waits, and nothing else changed that has an event of its own.
+    - `payment.held`: the payment is held; `data.hold` says why. Do not ship.
+    - `payment.released`: the hold ended, and nothing else changed that has an event of its own.
     """
 
     OPENED = "payment.opened"

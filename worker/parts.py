@@ -2,22 +2,15 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
 
 from aiohttp import web
 from msgspec import Struct
 
-from consumers.ports.bus import ClaimPublisher
-from consumers.rules import Rules
 from schemas.payments import Change, Payment
-from worker.amqp.rabbit_bus import RabbitBus
 from worker.api.event_waiters import EventWaiters
-from worker.broker import Broker, broker_of
-from worker.config import Config, rules_of
-from worker.config.operators import Operators
 from worker.config.webhook_endpoints import endpoints_of
 from worker.deliver.relay import Relay
 from worker.deliver.role import Deliver
@@ -26,21 +19,17 @@ from worker.failover import watch_primary
 from worker.http_apps import public_app
 from worker.ingress.byte_budgets import ByteBudgets
 from worker.ingress.waiters import PaymentWaiters
-from worker.postgres.database import Database
 from worker.postgres.events.event_log import SequencedEvent
 from worker.postgres.ledger.failures import PostgresFailures
 from worker.postgres.ledger.postgres_ledger import PostgresLedger
-from worker.postgres.queue.claim_queue import PostgresBus
-from worker.postgres.queue.turns import PostgresTurns
 from worker.postgres.tokens import PostgresTokens
 from worker.postgres.wakeups import Wakeup
 from worker.postgres.watermark import START
 from worker.reconciliation.upload_runner import UploadRunner
 from worker.retention import run_retention
 from worker.runtime.encryption import ArchiveCipher
+from worker.shared import Shared
 from worker.telemetry.metrics import Metrics
-from worker.telemetry.tracing import Tracing
-from worker.telemetry.tracing.traced_publisher import TracedPublisher
 from worker.verify.approvals import Approvals
 from worker.verify.consume import Consumer
 from worker.verify.gateways import Gateways, gateways
@@ -57,53 +46,6 @@ class ProcessPart(Struct, frozen=True):
     run: Callable[[], Awaitable[None]]
     stop: Callable[[], None] | None = None
     hear: Callable[[Wakeup], None] | None = None
-
-
-class Shared(Struct, frozen=True, kw_only=True):
-    """The objects that several parts use. `queue` is the spool of the broker where there is one."""
-
-    config: Config
-    roles: Collection[str]
-    database: Database
-    rules: Rules
-    operators: Operators
-    metrics: Metrics
-    tracing: Tracing
-    waiters: PaymentWaiters
-    turns: PostgresTurns
-    queue: PostgresBus
-    broker: Broker | None
-
-    @property
-    def bus(self) -> RabbitBus | PostgresBus:
-        return self.broker.bus if self.broker else self.queue
-
-    @property
-    def publisher(self) -> ClaimPublisher:
-        """Where new claims are published."""
-        return TracedPublisher(self.bus, self.tracing, self.database.clock.now) if self.tracing.on else self.bus
-
-
-def shared_by_roles(
-    config: Config, roles: Collection[str], operators: Operators, database: Database, tracing: Tracing
-) -> Shared:
-    metrics, rules, turns = Metrics(config.accounts), rules_of(config), PostgresTurns(database)
-    queue = PostgresBus(database, turns.holder)
-    limit = rules.second_person_from
-    metrics.second_person_from.set(math.inf if limit is None else float(limit))
-    return Shared(
-        config=config,
-        roles=roles,
-        database=database,
-        rules=rules,
-        operators=operators,
-        metrics=metrics,
-        tracing=tracing,
-        waiters=PaymentWaiters(),
-        turns=turns,
-        queue=queue,
-        broker=broker_of(config, rules, database, queue, metrics),
-    )
 
 
 def deliver_role(shared: Shared) -> Deliver:

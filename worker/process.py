@@ -26,7 +26,7 @@ from worker.deliver.role import Deliver
 from worker.http_apps import console_of, ops_app
 from worker.ops.health import Ops
 from worker.ops.state_metrics import state_metrics_of
-from worker.parts import ProcessPart, Shared, deliver_role, parts_of, shared_by_roles, wakeups_part
+from worker.parts import ProcessPart, deliver_role, parts_of, wakeups_part
 from worker.postgres.database import Database
 from worker.postgres.events.publish_cursor import start_publishing
 from worker.postgres.server.identity import NOT_AS_ROOT, is_root
@@ -37,6 +37,7 @@ from worker.runtime.connection_limits import ConnectionCounters, ConnectionLimit
 from worker.runtime.http_listener import Runner
 from worker.runtime.stop_signals import StopSignals
 from worker.runtime.tuning import allow_files, look_less_for_garbage
+from worker.shared import Shared, shared_by_roles
 from worker.telemetry.tracing import OFF, Tracing, tracing_of
 
 ROLES = ("ingress", "consume", "sweep", "relay", "deliver", "reconcile", "console")

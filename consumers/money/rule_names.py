@@ -43,9 +43,9 @@ def rule_of(after: Payment, event: EventType, *, resolved: bool, stated: bool = 
             assert after.hold is not None, "held is told of what is held"
             return OF_HOLDS[after.hold]
         case EventType.COMPLETED if after.late:
-            return "late money counts, and a payment is told completed once"
+            return "late money counts, and payment.completed is written once for a payment"
         case EventType.COMPLETED:
-            return "an answer that fits is believed, and a payment is told completed once"
+            return "an answer that fits is believed, and payment.completed is written once for a payment"
         case EventType.EXPIRED if after.expired_by_clock_at is not None:
             return "what nobody paid closes when its time is over"
         case EventType.FAILED | EventType.CANCELLED | EventType.EXPIRED:

@@ -59,7 +59,7 @@ async def test_it_measures_from_callback_to_event(payproof: Payproof, account: s
     before = await opened(payproof)
     ended = await bench(payproof, f"--account={account}", f"--by={by}", "--rate=10", "--seconds=1")
     assert (ended.code, ended.err) == (0, "")
-    assert ended.lines[0] == f"10 payments at {account}, 10 a second for 1 s, told by {by}"
+    assert ended.lines[0] == f"10 payments at {account}, 10 a second for 1 s, by {by}"
     assert ended.lines[1].startswith("accepted  10 callbacks, ")
     assert ended.lines[2] == "verified  10 payments"
     assert re.fullmatch(r"callback to event  p50 \d+ ms, p99 \d+ ms, p99.9 \d+ ms \(.+\)", ended.lines[3])

@@ -43,7 +43,8 @@ Made on {day} on a machine with {cores} cores{note}, seed {seed}.
 
 - "lasted" is how long the fault was there, until everything ran again. A node or process that is killed has to start.
 - "flow" is the time from when the fault was there until four payments that were opened after that were completed, and
-  told in the log, over RabbitMQ and by webhook. Where nothing can flow during the fault, it includes the fault.
+  written to the log, published to RabbitMQ and delivered by webhook. Where nothing can flow during the fault, it
+  includes the fault.
 - "lost", "doubled" and "wrong" count the payments that were opened during the row, and their events, against the books
   of the gateways. They must be 0.
 - "kill" is `kill -9`, and a supervisor starts the process again after 3 s; of a network, its connections end and new

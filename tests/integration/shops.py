@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Container
 from contextlib import asynccontextmanager
 from datetime import datetime
 from decimal import Decimal
@@ -31,6 +31,7 @@ from tests.fakes.checkout import FakeCheckout
 from worker.api.auth import authenticate
 from worker.api.context import Api
 from worker.api.event_waiters import EventWaiters
+from worker.api.openapi import openapi_document
 from worker.api.operations import OPERATIONS, PATTERNS
 from worker.api.problem_samples import problem_examples
 from worker.api.problems import problems
@@ -128,14 +129,22 @@ class Got(Struct, frozen=True):
         return self.status, self.body["code"], self.body.get("field")
 
 
-def _expect_documented(method: str, path: str, status: int, code: str) -> None:
-    """Whether the code is an example of the operation in `/openapi.json`. Unknown paths and methods have none."""
+DOCUMENT = openapi_document(PUBLIC, "1")
+NAMED_HEADERS = ("Idempotent-Replayed", "Retry-After", "WWW-Authenticate")
+
+
+def _expect_documented(method: str, path: str, status: int, code: str | None, headers: Container[str]) -> None:
+    """The code and the headers of an answer are those of the operation in `/openapi.json`, where it has that path."""
     for one in OPERATIONS:
         form = re.escape(one.path)
         for name, pattern in PATTERNS.items():
             form = form.replace(re.escape(f"{{{name}}}"), pattern)
         if one.method == method and re.fullmatch(form, path):
-            assert code in problem_examples(one.name, status), f"{code} is no example of {one.name} with {status}"
+            described = DOCUMENT["paths"][one.path][method]["responses"][str(status)]
+            for header in NAMED_HEADERS:
+                assert header not in headers or header in described.get("headers", {}), f"{one.name} {status} {header}"
+            if code is not None:
+                assert code in problem_examples(one.name, status), f"{code} is no example of {one.name} with {status}"
             return
 
 
@@ -160,8 +169,8 @@ class Shops:
             assert response.headers["Cache-Control"] == ("public, max-age=3600" if document else "no-store")
             assert response.headers["X-Content-Type-Options"] == "nosniff"
             read = await response.json(content_type=None) if raw else None
-            if response.content_type == "application/problem+json":
-                _expect_documented(method.lower(), path, response.status, read["code"])
+            code = read["code"] if response.content_type == "application/problem+json" else None
+            _expect_documented(method.lower(), path, response.status, code, response.headers)
             return Got(response.status, read, response.headers, raw)
 
     async def get(self, path: str, shop: str = "shop", **params: Any) -> Got:

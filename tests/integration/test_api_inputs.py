@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from consumers.ports.openings import Customer
-from schemas.requests import NEW_PAYMENT, Shape
+from schemas.request_shape import Shape
+from schemas.requests import NEW_PAYMENT
 from schemas.wire import Unreadable, read_json
 from schemas.words import Status
 from tests.integration.shops import ORDER, TRACKED, Shops

@@ -8,11 +8,12 @@ from tests.integration.shops import CONFIG
 from tests.integration.wire import wire
 from tests.processes import until
 from worker.config.operators import Operators
-from worker.parts import ProcessPart, shared_by_roles, wakeups_part
+from worker.parts import ProcessPart, wakeups_part
 from worker.postgres.database import Database
 from worker.postgres.wakeups import Wakeup
 from worker.postgres.watermark import START
 from worker.runtime.cancellation import end_one
+from worker.shared import shared_by_roles
 from worker.telemetry.tracing import OFF
 
 

@@ -17,7 +17,7 @@ async def test_a_decision_names_the_change_its_rule_and_what_the_payment_is_now(
     (decision,) = (one.data for one in drive.ledger.entries(payment_id) if one.kind is EntryKind.DECISION)
     assert decision == {
         "change": "pending rose to completed",
-        "rule": "an answer that fits is believed, and a payment is told completed once",
+        "rule": "an answer that fits is believed, and payment.completed is written once for a payment",
         "status": Status.COMPLETED,
         "hold": None,
         "version": 2,

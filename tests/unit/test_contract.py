@@ -21,7 +21,8 @@ from hypothesis import strategies as st
 
 from consumers.money.write_event import write_event
 from schemas.payments import Payment
-from schemas.requests import EXPECTED_PAYMENT, NEW_PAYMENT, RESOLUTION, TRACKED_PAYMENT, Shape, Wrong
+from schemas.request_shape import Shape, Wrong
+from schemas.requests import EXPECTED_PAYMENT, NEW_PAYMENT, RESOLUTION, TRACKED_PAYMENT
 from schemas.shown import CLOUD_EVENT, PAYMENT_ID, PAYMENT_SCHEMA
 from schemas.wire import read_json
 from schemas.words import EventType, Hold, Risk, Status

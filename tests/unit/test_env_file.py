@@ -9,7 +9,7 @@ import pytest
 
 from tests.guide.source import ROOT
 from worker.config import ConfigError, load
-from worker.config.env_file import environment_here, open_to_others, read_env, unused, with_env_file
+from worker.config.env_file import environment_here, ignored_variables, open_to_others, read_env, with_env_file
 from worker.playground.dev.starting_files import write_starting_files
 
 URL = "postgresql://of-the-file/payproof"
@@ -36,7 +36,7 @@ def test_variables_of_payproof_come_from_it_alone_but_where_the_service_listens(
     }
     used = with_env_file(shell, tmp_path)
     assert used == {"PAYPROOF_LISTEN": "127.0.0.1:8123"} | read_env(written)
-    assert unused(shell, used) == sorted(set(shell) - {"PAYPROOF_LISTEN"})
+    assert ignored_variables(shell, used) == sorted(set(shell) - {"PAYPROOF_LISTEN"})
 
 
 def test_a_configuration_that_is_not_for_development_reads_none(tmp_path: Path) -> None:

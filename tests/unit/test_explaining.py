@@ -161,7 +161,7 @@ def test_a_paid_payment_says_as_whose_word_since_when_and_what_the_shop_was_told
         ),
         (
             "Decided: pending rose to completed. "
-            "The rule: an answer that fits is believed, and a payment is told completed once."
+            "The rule: an answer that fits is believed, and payment.completed is written once for a payment."
         ),
         "Wrote payment.completed, version 2, to the shop's log.",
     ]
@@ -221,7 +221,7 @@ def test_every_hold_says_why_what_to_do_by_which_rule_and_who_lifts_it(hold: Hol
     assert "payproof payments resolve" in plans(explanation)[0]
 
 
-BELIEVED = "an answer that fits is believed, and a payment is told completed once"
+BELIEVED = "an answer that fits is believed, and payment.completed is written once for a payment"
 OWN_WORD = "the gateway's own word, asked by us, closes a payment"
 REFUNDS = "the greatest refund that the gateway shows counts"
 BY_PERSON = "a person's word settles what is held"
@@ -235,7 +235,12 @@ HELD = {"holds": (Hold.CONTRADICTION, Hold.UNRESOLVED)}
     [
         (EventType.OPENED, {}, {}, "a payment is expected before anyone can pay it"),
         (EventType.COMPLETED, {}, {}, BELIEVED),
-        (EventType.COMPLETED, {"late": True}, {}, "late money counts, and a payment is told completed once"),
+        (
+            EventType.COMPLETED,
+            {"late": True},
+            {},
+            "late money counts, and payment.completed is written once for a payment",
+        ),
         (EventType.FAILED, {}, {}, OWN_WORD),
         (EventType.CANCELLED, {}, {}, OWN_WORD),
         (EventType.EXPIRED, {}, {}, OWN_WORD),

@@ -15,7 +15,8 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from schemas.payments import Glance
-from schemas.requests import NEW_PAYMENT, Wrong
+from schemas.request_shape import Wrong
+from schemas.requests import NEW_PAYMENT
 from schemas.secret import Secret
 from schemas.wire import read_json
 from schemas.words import Status

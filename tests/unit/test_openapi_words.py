@@ -8,6 +8,7 @@ from typing import Any
 import jsonschema
 import pytest
 
+from schemas.shown import EVENT_SCHEMA, PAYMENT_SCHEMA
 from tests.contract import todays
 from tests.guide.source import error_codes
 from worker.api.problem_samples import NAMES
@@ -27,6 +28,33 @@ def test_every_operation_has_a_tag_and_a_paragraph(name: str) -> None:
     assert len(operation["tags"]) == 1
     assert operation["description"].endswith(".")
     assert operation["description"] != operation["summary"]
+
+
+@named
+def test_every_answer_says_what_it_is_and_not_what_was_asked(name: str) -> None:
+    operation = OPERATIONS[name]
+    for status, answer in operation["responses"].items():
+        assert answer["description"].endswith("."), status
+        assert answer["description"] not in (operation["summary"], f"{operation['summary']}.")
+
+
+@pytest.mark.parametrize("name", API["webhooks"])
+def test_every_webhook_has_a_paragraph_and_an_event_of_its_type(name: str) -> None:
+    operation = API["webhooks"][name]["post"]
+    (content,) = operation["requestBody"]["content"].values()
+    assert content["example"]["type"] == name
+    assert operation["description"].endswith(".")
+    if name in SCHEMAS["EventType"]["enum"]:
+        meaning = f"{operation['description'][0].lower()}{operation['description'][1:]}"
+        assert f"- `{name}`: {meaning}" in SCHEMAS["EventType"]["description"].splitlines()
+
+
+@pytest.mark.parametrize("path", ["/openapi.json", "/asyncapi.json", PAYMENT_SCHEMA, EVENT_SCHEMA])
+def test_the_example_of_a_document_is_its_beginning(path: str) -> None:
+    (content,) = API["paths"][path]["get"]["responses"]["200"]["content"].values()
+    whole = todays()[path.rpartition("/")[2]]
+    assert len(content["example"]) > 2
+    assert list(whole.items())[: len(content["example"])] == list(content["example"].items())
 
 
 @named
@@ -62,6 +90,13 @@ def test_a_link_leads_from_a_part_of_the_answer_to_a_parameter(name: str, link: 
             jsonschema.validate(found, taken[parameter]["schema"])
     required = {one["name"] for one in taken.values() if one.get("required")}
     assert required <= set(link["parameters"])
+
+
+@named
+def test_no_answer_links_to_the_same_answer(name: str) -> None:
+    for answer in OPERATIONS[name]["responses"].values():
+        for link in answer.get("links", {}).values():
+            assert link["operationId"] != name or set(link["parameters"]) & {"cursor", "after"}
 
 
 def test_an_opened_payment_leads_to_all_that_can_be_done_with_it() -> None:

@@ -119,7 +119,7 @@ def _sending(kind: EventType) -> dict[str, Any]:
         "action": "send",
         "channel": _ref("channels", _name(kind)),
         "messages": [_ref("channels", _name(kind), "messages", _name(kind))],
-        "summary": f"Tells every queue bound for `{kind}`; that there is none is no error.",
+        "summary": f"Publishes `{kind}` to every queue that is bound for it; that there is none is no error.",
         "bindings": {"amqp": {"deliveryMode": 2, "mandatory": False, **_BINDING}},
     }
 

@@ -12,7 +12,7 @@ from aiohttp.typedefs import Handler, Middleware
 
 from schemas.words import Scope
 from worker.api.context import Api
-from worker.api.problems import Problem
+from worker.api.problems import Problem, no_key
 from worker.config import Caller, Merchant
 
 _CALLER = web.RequestKey("caller", Caller)
@@ -76,5 +76,4 @@ def _caller(api: Api, request: web.Request) -> Caller:
         if (wait := api.wrong_key_wait(request)) is not None:
             raise Problem(429, "too_many_wrong_keys", "too many wrong keys from this address", retry_after=wait)
         log.warning("api_key.refused", method=request.method)
-    detail = "every /v1 path needs Authorization: Bearer <api key>"
-    raise Problem(401, "unauthorized", detail, headers={"WWW-Authenticate": "Bearer"})
+    raise no_key()

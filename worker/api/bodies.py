@@ -10,7 +10,7 @@ from typing import Any
 
 from aiohttp import web
 
-from schemas.requests import Shape, Wrong
+from schemas.request_shape import Shape, Wrong
 from schemas.wire import MAX_BODY, Unreadable, UnsoundText, read_json
 from worker.api.problems import Problem, invalid, too_large
 

@@ -6,7 +6,7 @@ import binascii
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from datetime import UTC, datetime, timedelta
 
-from schemas.requests import Wrong
+from schemas.request_shape import Wrong
 from worker.api.problems import Problem, invalid
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)

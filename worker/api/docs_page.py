@@ -1,6 +1,7 @@
 """`/docs`: the API in words, on one page made from the document that `/openapi.json` is. It needs no script.
 
-Each operation stands with a request to paste into a terminal, and with what it answers.
+Each operation opens to a request to paste into a terminal, and to what it answers. An id is that of the fold itself, so
+that a link leads there in every browser; what is within a fold is no place to link to.
 """
 
 from __future__ import annotations
@@ -8,7 +9,7 @@ from __future__ import annotations
 import json
 import re
 import shlex
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 from urllib.parse import urlencode
 
@@ -19,13 +20,12 @@ from worker.api.docs_shapes import field_list, text
 from worker.api.docs_style import STYLE
 
 _SAMPLE_KEY = "order-7831-a1"
-_PASSED = {"listEvents": {"limit": "10"}, "listPayments": {"status": "completed", "limit": "10"}}
-"""What the examples of lists ask for, so that they show how a query is written."""
+_QUERY_EXAMPLES = {"listEvents": {"limit": "10"}, "listPayments": {"status": "completed", "limit": "10"}}
+"""The queries of the examples of lists, which show how one is written."""
 
 
 def docs_page(document: Mapping[str, Any]) -> str:
     """The whole HTML page of an OpenAPI document of ours."""
-    info = document["info"]
     operations = [
         (method, path, operation)
         for path, methods in document["paths"].items()
@@ -34,36 +34,10 @@ def docs_page(document: Mapping[str, Any]) -> str:
     tags = [tag for tag in document["tags"] if any(tag["name"] in one["tags"] for _, _, one in operations)]
     return str(
         h.html(lang="en")[
-            h.head[
-                h.meta(charset="utf-8"),
-                h.meta(name="viewport", content="width=device-width,initial-scale=1"),
-                h.meta(name="color-scheme", content="light dark"),
-                h.title[f"{info['title']} API"],
-                h.link(rel="icon", href="data:,"),
-                h.style[Markup(STYLE)],  # noqa: S704 - it is ours, and named by its hash
-            ],
+            _head(document),
             h.body[
-                h.header[
-                    h.h1[f"{info['title']} API"],
-                    h.p[text(info["description"])],
-                    h.p(".quiet")[
-                        f"Release {info['version']}. The same for programs: ",
-                        h.a(href=_at(document, "/openapi.json"))["OpenAPI"],
-                        ", and for what goes over RabbitMQ ",
-                        h.a(href=_at(document, "/asyncapi.json"))["AsyncAPI"],
-                        ".",
-                    ],
-                    h.p[
-                        text(
-                            "The requests below are complete. Set your API key in the shell first: "
-                            "`export PAYPROOF_API_KEY=…`"
-                        )
-                    ],
-                ],
-                h.nav(aria_label="Contents")[
-                    [_contents(tag["name"], operations) for tag in tags],
-                    h.p[h.a(href="#events-you-get")["What your endpoint gets"], " ", h.a(href="#shapes")["Shapes"]],
-                ],
+                _introduction(document),
+                _contents(tags),
                 h.main[
                     [_tag(document, tag, operations) for tag in tags],
                     _webhooks(document),
@@ -76,7 +50,7 @@ def docs_page(document: Mapping[str, Any]) -> str:
 
 def curl(document: Mapping[str, Any], method: str, path: str, operation: Mapping[str, Any]) -> str:
     """The request as a command for a shell, with the operation's own example."""
-    given = _PASSED.get(operation["operationId"], {})
+    given = _QUERY_EXAMPLES.get(operation["operationId"], {})
     for parameter in operation.get("parameters", []):
         if parameter["in"] == "path":
             path = path.replace(f"{{{parameter['name']}}}", _example_of(document, parameter["name"]))
@@ -93,17 +67,46 @@ def curl(document: Mapping[str, Any], method: str, path: str, operation: Mapping
     return " \\\n  ".join([*parts, shlex.quote(url)])
 
 
-def _contents(tag: str, operations: list[tuple[str, str, Any]]) -> h.Element:
-    links = [
-        h.li[h.a(href=f"#{one['operationId']}")[f"{method.upper()} {path}"]]
-        for method, path, one in operations
-        if tag in one["tags"]
+def _head(document: Mapping[str, Any]) -> h.Element:
+    return h.head[
+        h.meta(charset="utf-8"),
+        h.meta(name="viewport", content="width=device-width,initial-scale=1"),
+        h.meta(name="color-scheme", content="light dark"),
+        h.title[f"{document['info']['title']} API"],
+        h.link(rel="icon", href="data:,"),
+        h.style[Markup(STYLE)],  # noqa: S704 - it is ours, and named by its hash
     ]
-    return h.div[h.b[tag], h.ul[links]]
+
+
+def _introduction(document: Mapping[str, Any]) -> h.Element:
+    info = document["info"]
+    return h.header[
+        h.h1[f"{info['title']} API"],
+        h.p[text(info["description"])],
+        h.p(".quiet")[
+            f"Release {info['version']}. The same for programs: ",
+            h.a(href=_at(document, "/openapi.json"))["OpenAPI"],
+            ", and for what goes over RabbitMQ ",
+            h.a(href=_at(document, "/asyncapi.json"))["AsyncAPI"],
+            ".",
+        ],
+        h.p[
+            text(
+                "Each line below opens to a complete request. Set your API key in the shell first: "
+                "`export PAYPROOF_API_KEY=…`"
+            )
+        ],
+    ]
+
+
+def _contents(tags: Sequence[Mapping[str, Any]]) -> h.Element:
+    places = {f"tag-{tag['name']}": tag["name"] for tag in tags}
+    places |= {"events-you-get": "What your endpoint gets", "shapes": "Shapes"}
+    return h.nav(aria_label="Contents")[[(h.a(href=f"#{place}")[name], " ") for place, name in places.items()]]
 
 
 def _tag(document: Mapping[str, Any], tag: Mapping[str, Any], operations: list[tuple[str, str, Any]]) -> h.Element:
-    return h.section[
+    return h.section(id=f"tag-{tag['name']}")[
         h.h2[tag["name"]],
         h.p[text(tag["description"])],
         [_operation(document, *one) for one in operations if tag["name"] in one[2]["tags"]],
@@ -112,9 +115,8 @@ def _tag(document: Mapping[str, Any], tag: Mapping[str, Any], operations: list[t
 
 def _operation(document: Mapping[str, Any], method: str, path: str, operation: Mapping[str, Any]) -> h.Element:
     answers = list(_answers(operation))
-    return h.article(id=operation["operationId"])[
-        h.h3[h.code[f"{method.upper()} {path}"]],
-        h.p[h.b[text(operation["summary"])], "."],
+    return h.details(id=operation["operationId"])[
+        h.summary[h.h3[h.code[f"{method.upper()} {path}"]], h.span(".quiet")[text(operation["summary"])]],
         h.p[text(operation["description"])],
         _parameters(document, operation),
         _body(document, operation),
@@ -200,7 +202,7 @@ def _webhooks(document: Mapping[str, Any]) -> h.Element:
 
 def _webhook(name: str, operation: Mapping[str, Any]) -> h.Element:
     (content,) = operation["requestBody"]["content"].values()
-    return h.details[h.summary[h.code[name]], h.p[text(operation["summary"])], h.pre[_json(content["example"])]]
+    return h.details[h.summary[h.code[name]], h.p[text(operation["description"])], h.pre[_json(content["example"])]]
 
 
 def _shapes(document: Mapping[str, Any]) -> h.Element:
@@ -210,8 +212,8 @@ def _shapes(document: Mapping[str, Any]) -> h.Element:
     return h.section(id="shapes")[
         h.h2["Shapes"],
         [
-            h.article(id=f"shape-{name}")[
-                h.h3[name],
+            h.details(id=f"shape-{name}")[
+                h.summary[h.h3[name]],
                 [h.p[text(part)] for part in schema.get("description", "").split("\n\n") if part],
                 field_list(document, schema["properties"], schema.get("required", []))
                 if "properties" in schema

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from schemas.requests import LONGEST_WAIT
+
 _WHAT = {
     "account": "Which of your accounts at a gateway, as the operator named it.",
     "reference": "Your name for this attempt, never used before on this account. The gateway is given it too.",
@@ -71,9 +73,10 @@ _QUERIES: Mapping[str, Mapping[str, str]] = {
         "q": "Any id of a payment, in any case.",
     },
     "listEvents": {
-        "after": "The `next` of the answer before; without it from the oldest event on; `newest`: behind the newest.",
+        "after": "The `next` of the answer before. `newest` begins after the newest event; without `after` the oldest "
+        "comes first.",
         "limit": "At most so many in one answer; 100 without it.",
-        "wait": "Wait at most so long for news, where there is none yet, such as `25s`.",
+        "wait": f"Where there is no news yet, wait for it so long, such as `25s`; at most {LONGEST_WAIT}s.",
     },
     "listDeliveries": _PAGE | {"state": "Only those that wait, or only those that were given up."},
 }

@@ -18,7 +18,7 @@ from aiohttp import web
 
 from consumers.ports.unavailable import DatabaseUnavailable, error_name
 from consumers.timing import TIMING
-from schemas.requests import Wrong
+from schemas.request_shape import Wrong
 from schemas.wire import canonical
 from worker.api.auth import merchant_of
 from worker.api.bodies import read_body

@@ -12,7 +12,8 @@ _OF_A_PAYMENT = {
     "resolve": ("resolvePayment", "Decide on it, where it is held."),
 }
 _ASKED = {"showPayment": _OF_A_PAYMENT["showPayment"], "showTimeline": _OF_A_PAYMENT["showTimeline"]}
-_PAYMENTS = {"openPayment": _OF_A_PAYMENT, "trackPayment": _OF_A_PAYMENT, "getPayment": _OF_A_PAYMENT}
+_FROM_ITSELF = {name: link for name, link in _OF_A_PAYMENT.items() if name != "showPayment"}
+_PAYMENTS = {"openPayment": _OF_A_PAYMENT, "trackPayment": _OF_A_PAYMENT, "getPayment": _FROM_ITSELF}
 _ANSWERED = {"verifyPayment": _ASKED, "resolvePayment": _ASKED}
 _PAGES = {
     "listPayments": ("nextPage", "listPayments", "cursor", "next_cursor", "The next page, with the same filters."),

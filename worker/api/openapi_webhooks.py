@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import inspect
+import re
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
@@ -13,6 +15,7 @@ from schemas.words import EventType
 from worker.api import samples
 from worker.deliver.trying import trial_event
 
+_TRIAL = "What `payproof webhooks test` sends, signed like any other. Answer 2xx, and store nothing."
 _TRIED_AT = datetime(2026, 1, 31, 12, tzinfo=UTC)
 _RESPONSES = {
     "2XX": {"description": "You have stored it. Anything else is tried again for three days."},
@@ -37,10 +40,12 @@ def event_schemas(place: Callable[[str], str]) -> dict[str, Any]:
 
 
 def webhooks(public_url: str, place: Callable[[str], str]) -> dict[str, Any]:
-    told = {
+    about = _meanings()
+    sent = {
         kind.value: _webhook(
             f"on{event_name(kind)}",
-            f"Tells an endpoint of `{kind.value}`",
+            f"Delivers `{kind.value}` to an endpoint",
+            about[kind],
             place(f"{event_name(kind)}Event"),
             msgspec.json.decode(samples.sample(kind, public_url or samples.EXAMPLE_URL).body),
             EVENT_ID,
@@ -50,11 +55,17 @@ def webhooks(public_url: str, place: Callable[[str], str]) -> dict[str, Any]:
     _, body = trial_event("shop", _TRIED_AT)
     example = msgspec.json.decode(body) | {"id": "test_0123456789abcdef"}
     reference, pattern = place(TrialEvent.__name__), "test_[0-9a-f]{16}"
-    tried = _webhook("onTrial", "What `payproof webhooks test` sends, about no payment", reference, example, pattern)
-    return told | {"payproof.test": tried}
+    tried = _webhook("onTrial", "Delivers a trial event, about no payment", _TRIAL, reference, example, pattern)
+    return sent | {"payproof.test": tried}
 
 
-def _webhook(name: str, summary: str, reference: str, example: Any, id_pattern: str) -> dict[str, Any]:
+def _meanings() -> dict[EventType, str]:
+    """What each type means, as the docstring of EventType lists it."""
+    found = re.findall(r"- `([a-z_.]+)`: (.+)", inspect.getdoc(EventType) or "")
+    return {EventType(kind): f"{words[0].upper()}{words[1:]}" for kind, words in found}
+
+
+def _webhook(name: str, summary: str, paragraph: str, reference: str, example: Any, id_pattern: str) -> dict[str, Any]:
     content = {"application/json": {"schema": {"$ref": reference}, "example": example}}
     headers = {
         "webhook-id": ("The event's `id`", {"type": "string", "pattern": f"^{id_pattern}$"}),
@@ -66,6 +77,7 @@ def _webhook(name: str, summary: str, reference: str, example: Any, id_pattern: 
             "operationId": name,
             "tags": ["Webhooks"],
             "summary": summary,
+            "description": paragraph,
             "parameters": [
                 {"name": header, "in": "header", "required": True, "description": about, "schema": schema}
                 for header, (about, schema) in headers.items()

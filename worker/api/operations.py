@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from msgspec import Struct
 
-from schemas.requests import DELIVERIES_QUERY, EVENTS_QUERY, NEW_PAYMENT, RESOLUTION, TRACKED_PAYMENT, Shape
+from schemas.request_shape import Shape
+from schemas.requests import DELIVERIES_QUERY, EVENTS_QUERY, NEW_PAYMENT, RESOLUTION, TRACKED_PAYMENT
 from schemas.responses import DeliveryPage, DeliveryView, EventPage, PaymentPage, ProposalView, Timeline, WebhookList
 from schemas.shown import EVENT_ID, EVENT_SCHEMA, PAYMENT_ID, PAYMENT_SCHEMA, WEBHOOK_ID, PaymentView
 from schemas.words import Scope
@@ -77,7 +78,7 @@ OPERATIONS = (
         path="/v1/payments/track",
         name="trackPayment",
         scope=Scope.OPEN,
-        summary="Take on a payment that you opened yourself; what its gateway told of it within a week before is heard",
+        summary="Take on a payment that you opened yourself; what its gateway said of it within a week before is heard",
         status=201,
         answer=PaymentView,
         body=TRACKED_PAYMENT,
@@ -109,7 +110,7 @@ OPERATIONS = (
         path="/v1/payments/{payment_id}/timeline",
         name="getTimeline",
         scope=Scope.READ,
-        summary="What was claimed, asked, answered, decided and told, in order of recording",
+        summary="What was claimed, asked, answered, decided, written and delivered, in order of recording",
         answer=Timeline,
         problems=_OF_A_PAYMENT,
     ),
@@ -131,7 +132,7 @@ OPERATIONS = (
         summary="Decide on a held payment, as a person",
         answer=PaymentView,
         body=RESOLUTION,
-        accepted=(ProposalView, "It is proposed: a second person has to approve it in the console"),
+        accepted=(ProposalView, "It is proposed: a second person has to approve it in the console."),
         problems=_OF_A_PAYMENT
         | _OF_A_BODY
         | {

@@ -12,11 +12,12 @@ import msgspec
 
 from consumers.commands.open_payment import OpeningFailed
 from consumers.commands.resolve import ResolutionRefused
-from schemas.requests import DELIVERIES_QUERY, EVENTS_QUERY, NEW_PAYMENT, RESOLUTION, TRACKED_PAYMENT, Shape, Wrong
+from schemas.request_shape import Shape, Wrong
+from schemas.requests import DELIVERIES_QUERY, EVENTS_QUERY, NEW_PAYMENT, RESOLUTION, TRACKED_PAYMENT
 from schemas.wire import read_json
 from worker.api.idempotency import HEADER
 from worker.api.post_payments import opening_problem
-from worker.api.problems import Problem, invalid, no_such_payment, too_large, too_many_waiting, unavailable
+from worker.api.problems import Problem, invalid, no_key, no_such_payment, too_large, too_many_waiting, unavailable
 from worker.api.read import LIST_QUERY
 from worker.api.request_samples import body_sample
 from worker.api.verify import resolution_problem
@@ -54,9 +55,17 @@ def problem_schemas(details: dict[str, Any]) -> dict[str, Any]:
 
 def problem_examples(operation: str, status: int) -> dict[str, Any]:
     """The examples of an operation's status by their code, as OpenAPI has them."""
-    found = _OF_OPERATIONS.get(operation, {}).get(status) or _EVERYWHERE[status]
-    shown = [msgspec.json.decode(problem.reply().body) for problem in found]
+    shown = [msgspec.json.decode(problem.reply().body) for problem in _problems(operation, status)]
     return {one["code"]: {"value": one} for one in shown}
+
+
+def sent_headers(operation: str, status: int) -> set[str]:
+    """The headers that an answer with one of these problems may have, without those of the connection."""
+    return {name for one in _problems(operation, status) for name in one.reply().headers} - {"Connection"}
+
+
+def _problems(operation: str, status: int) -> Sequence[Problem]:
+    return _OF_OPERATIONS.get(operation, {}).get(status) or _EVERYWHERE[status]
 
 
 def _wrong_body(shape: Shape, body: dict[str, Any]) -> Problem:
@@ -86,7 +95,7 @@ def _refused(code: str, detail: str, field: str | None = None) -> Problem:
 _WRONG_KEYS = _told(429, "too_many_wrong_keys", "too many wrong keys from this address", retry_after=60)
 _EVERYWHERE: Mapping[int, Sequence[Problem]] = {
     400: [_told(400, "unreadable_body", "the body is no sound JSON: it ends too early")],
-    401: [_told(401, "unauthorized", "every /v1 path needs Authorization: Bearer <api key>")],
+    401: [no_key()],
     403: [_told(403, "scope", "this needs a key that may open; the key warehouse may read, events")],
     404: [no_such_payment()],
     408: [_told(408, "body_too_slow", "the body did not arrive within 30 s")],

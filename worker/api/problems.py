@@ -19,7 +19,7 @@ from aiohttp.typedefs import Handler
 from msgspec import UNSET, Struct
 
 from consumers.ports.unavailable import Unavailable, error_name
-from schemas.requests import Wrong
+from schemas.request_shape import Wrong
 from schemas.responses import ProblemDetails
 
 RETRY_AFTER = 5
@@ -93,6 +93,11 @@ def unavailable(detail: str = "come again in a moment") -> Problem:
 
 def too_many_waiting() -> Problem:
     return Problem(429, "too_many_waiting", "too many requests wait for events", retry_after=RETRY_AFTER)
+
+
+def no_key() -> Problem:
+    detail = "every /v1 path needs Authorization: Bearer <api key>"
+    return Problem(401, "unauthorized", detail, headers={"WWW-Authenticate": "Bearer"})
 
 
 def no_such_payment() -> Problem:

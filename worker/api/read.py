@@ -16,7 +16,8 @@ from msgspec import Struct
 
 from consumers.providers import PROVIDERS
 from schemas.payments import Payment, view
-from schemas.requests import DEFAULT_EVENTS, EVENTS_QUERY, NEWEST, ListQuery, Wrong, list_query
+from schemas.request_shape import Wrong
+from schemas.requests import DEFAULT_EVENTS, EVENTS_QUERY, NEWEST, ListQuery, list_query
 from schemas.responses import PaymentPage
 from schemas.shown import PAYMENT_ID
 from worker.api.auth import merchant_of
@@ -72,7 +73,7 @@ class EventsCursor(Struct, frozen=True):
     begun: bool = False
 
     def after(self, places: Sequence[int], limit: int, floor: int) -> EventsCursor:
-        """The cursor behind a page of at most `limit` events at these places, where the log is whole after `floor`."""
+        """The cursor after a page of at most `limit` events at these places, where the log is whole after `floor`."""
         last = places[-1] if places else self.place
         return (
             EventsCursor(last, begun=True) if len(places) == limit and last < floor else EventsCursor(max(last, floor))
@@ -140,7 +141,7 @@ class PaymentReads:
         return EventsCursor(max(place, (await log_floor(self._api.database, merchant)).place))
 
     async def _events(self, merchant: str, cursor: EventsCursor, limit: int) -> LogReply:
-        """The page behind this cursor. Raises Problem where events after the cursor are gone, or it is behind them all.
+        """The page after this cursor. Raises Problem where events after the cursor are gone, or it is after them all.
 
         Such a cursor is of another log: a backup was restored, or a standby took over that lacked the last events. Its
         reader would miss what is written until the log has grown to that place.
@@ -158,7 +159,7 @@ class PaymentReads:
 
 
 class LogReply(Struct, frozen=True):
-    """A page of the log: events as they were written, and the cursor behind them."""
+    """A page of the log: events as they were written, and the cursor after them."""
 
     events: list[bytes]
     following: str

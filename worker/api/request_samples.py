@@ -85,7 +85,7 @@ def accepted_sample() -> dict[str, Any]:
 
 
 def answer_sample(operation: str, public_url: str) -> dict[str, Any]:
-    """An example of the answer of this operation where all is well."""
+    """An example of the answer of this operation where all is well. Documents have none here: they are no payment's."""
     opened, completed = (sample(kind, public_url or EXAMPLE_URL) for kind in (EventType.OPENED, EventType.COMPLETED))
     first, second = (msgspec.json.decode(event.body) for event in (opened, completed))
     match operation:
@@ -113,11 +113,7 @@ def answer_sample(operation: str, public_url: str) -> dict[str, Any]:
             return {"deliveries": [_DELIVERY | {"event_id": second["id"]}], "next_cursor": None}
         case "resendDelivery":
             return _DELIVERY | {"event_id": second["id"], "state": "waiting", "next_try": _TRIED, "delivered_at": None}
-        case "getOpenapi":
-            return {"openapi": "3.1.0", "info": {"title": "Payproof", "version": "1"}, "paths": {}}
-        case "getAsyncapi":
-            return {"asyncapi": "3.0.0", "info": {"title": "Payproof", "version": "1"}, "channels": {}}
-    return {"$schema": "https://json-schema.org/draft/2020-12/schema", "type": "object"}
+    raise LookupError(operation)
 
 
 def _payment(event: dict[str, Any]) -> dict[str, Any]:

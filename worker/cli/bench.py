@@ -33,23 +33,21 @@ def bench(
     ] = None,
     rate: Annotated[
         int,
-        Parameter(
-            help=f"Payments told a second, at most {MOST_PER_SECOND}.", validator=Number(gte=1, lte=MOST_PER_SECOND)
-        ),
+        Parameter(help=f"Callbacks a second, at most {MOST_PER_SECOND}.", validator=Number(gte=1, lte=MOST_PER_SECOND)),
     ] = 20,
     seconds: Annotated[
         int, Parameter(help=f"For how long, at most {MOST_SECONDS}.", validator=Number(gte=1, lte=MOST_SECONDS))
     ] = 10,
     by: Annotated[
         Literal["return", "webhook"],
-        Parameter(help="Told by the buyer's return, or by the gateway's signed webhook, which the sandbox sends."),
+        Parameter(help="The callback: the buyer's return, or the gateway's signed webhook, which the sandbox sends."),
     ] = "return",
 ) -> int:
     """Measure the service that runs: from a callback to its verified event, at a fixed rate.
 
-    Payments are opened over the API at an account whose gateway is a payproof sandbox, paid there, and told to the
-    service; the time ends when `payment.completed` is seen in /v1/events. They stay in the database, and the shop's
-    webhooks and subscribers hear of them. It refuses an account whose gateway is anything but a sandbox.
+    Payments are opened over the API at an account whose gateway is a payproof sandbox and paid there, and callbacks are
+    sent to the service; the time ends when `payment.completed` is seen in /v1/events. They stay in the database, and
+    the shop's webhooks and subscribers hear of them. It refuses an account whose gateway is anything but a sandbox.
     """
     from worker.cli.configured import configuration
 
@@ -88,7 +86,7 @@ async def _measure(
                 await load.prove()
                 shown.stretch("opening", rate * seconds)
                 payments = await load.open(rate * seconds, shown.rows)
-                shown.stretch("telling, and waiting for the events", rate * seconds)
+                shown.stretch("sending callbacks, and waiting for the events", rate * seconds)
                 return add_up(await load.play(payments, rate, shown.rows), seconds)
     except NotASandbox as refused:
         words = "no load is ever sent at a real gateway, and payproof sandbox runs the simulated ones"
@@ -132,7 +130,7 @@ def _print(account: Account, figures: Figures, rate: int, seconds: int, by: str)
     from worker.playground.bench.figures import percentile
     from worker.playground.bench.told_times import LOOK_SECONDS
 
-    print(f"{figures.payments} payments at {account.id}, {rate} a second for {seconds} s, told by {by}")
+    print(f"{figures.payments} payments at {account.id}, {rate} a second for {seconds} s, by {by}")
     print(f"accepted  {figures.accepted} callbacks, {figures.accepted_per_second:.1f} a second")
     print(f"verified  {len(figures.latencies)} payments")
     if figures.latencies:

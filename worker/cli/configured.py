@@ -12,7 +12,7 @@ from pathlib import Path
 
 from worker.cli.command_errors import WrongUsage
 from worker.config import Config, load
-from worker.config.env_file import environment_here, unused
+from worker.config.env_file import environment_here, ignored_variables
 from worker.telemetry import logs
 
 ELSEWHERE = frozenset(
@@ -39,7 +39,7 @@ def configuration_served(roles: Collection[str] = ()) -> Config:
     """
     config = configuration(roles)
     if config.development:
-        passed = ELSEWHERE.intersection(unused(os.environ, environment_here(os.environ)))
+        passed = ELSEWHERE.intersection(ignored_variables(os.environ, environment_here(os.environ)))
         if passed:
             raise WrongUsage(
                 f"{config.settings.config_path} says development = true, so {', '.join(sorted(passed))} of the "

@@ -42,7 +42,7 @@ def dev(
     .env; without them there, it has a database of its own and no broker.
     """
     from worker.cli.configured import configuration
-    from worker.config.env_file import environment_here, unused
+    from worker.config.env_file import environment_here, ignored_variables
     from worker.playground.demo.children import ChildError
     from worker.playground.dev.addresses import NotForDev
     from worker.playground.dev.running import run_dev
@@ -54,8 +54,8 @@ def dev(
         if code:
             print(present_code(config))
             return 0
-        if config.development and (names := unused(os.environ, environ)):
-            print(f"Not used, since they are not so in .env: {', '.join(names)}", flush=True)
+        if config.development and (unused := ignored_variables(os.environ, environ)):
+            print(f"Not used, since they are not so in .env: {', '.join(unused)}", flush=True)
         return run_dev(config, environ)
     except NotForDev as error:
         raise WrongUsage(str(error)) from None

@@ -31,7 +31,7 @@ class EventHead(Struct, frozen=True):
 
 
 class EventPage(Struct, frozen=True):
-    """Events as they were written, and the cursor behind them."""
+    """Events as they were written, and the cursor after them."""
 
     events: list[msgspec.Raw]
     next: str
@@ -50,7 +50,7 @@ class EventFeed:
         self._http, self._url, self._key, self._say = http, url, key, say
 
     async def newest(self) -> str:
-        """The cursor behind the newest event. Raises CommandFailed."""
+        """The cursor after the newest event. Raises CommandFailed."""
         return (await self.read(NEWEST, wait=False)).next
 
     async def read(self, after: str | None, *, wait: bool = True) -> EventPage:

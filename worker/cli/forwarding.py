@@ -117,6 +117,6 @@ class Forwarding:
         self._console.print(printable_line(line), soft_wrap=True)
 
 
-def said_to(console: Console) -> Callable[[str], None]:
-    """Prints a sentence of its own, beside the events."""
+def sentence_printer(console: Console) -> Callable[[str], None]:
+    """Returns a function that prints a sentence of the command's own, beside the lines of events."""
     return lambda words: console.print(printable_line(Text(words, "yellow")), soft_wrap=True)

@@ -47,12 +47,12 @@ def listen(
     its key is used. On a terminal, r sends the last event again. It goes on where it ended, so no event is lost; one
     may be sent twice.
     """
-    from worker.config.shop_access import access_from
+    from worker.config.shop_access import read_shop_access
 
     if url is not None:
         _expect_safe("--url", url, allow_http=allow_http)
     _expect_safe("--forward-to", forward_to, allow_http=allow_http)
-    access, types = access_from(os.environ, url), _types(events)
+    access, types = read_shop_access(os.environ, url), _types(events)
     _expect_safe("PAYPROOF_PUBLIC_URL", access.url, allow_http=allow_http)
     ended = list[int]()
     try:
@@ -80,7 +80,7 @@ async def _listen(service: str, receiver: str, key: str, types: frozenset[str] |
 
     from schemas.secret import Secret
     from worker.cli.event_feed import EventFeed
-    from worker.cli.forwarding import Forwarding, said_to
+    from worker.cli.forwarding import Forwarding, sentence_printer
     from worker.cli.listen_state import alone, opened, state_directory
     from worker.config.webhook_endpoints import Endpoint
     from worker.deliver.sender import sender
@@ -90,7 +90,7 @@ async def _listen(service: str, receiver: str, key: str, types: frozenset[str] |
         aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar()) as http,
         sender(lambda: datetime.now(UTC), private=True) as sending,
     ):
-        say = said_to(console)
+        say = sentence_printer(console)
         feed = EventFeed(http, service, key, say)
         newest = await feed.newest()
         merchant, _ = place_of(newest)

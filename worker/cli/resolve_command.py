@@ -142,7 +142,8 @@ def _wanted(
 ) -> ResolutionRequest:
     """The request. Raises WrongUsage with every option that is wrong."""
     from consumers.commands.resolve import ResolutionRequest
-    from schemas.requests import RESOLUTION, Wrong
+    from schemas.request_shape import Wrong
+    from schemas.requests import RESOLUTION
 
     given = {
         "status": status.value,

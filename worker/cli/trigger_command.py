@@ -36,7 +36,7 @@ def trigger(
     """
     from worker.cli.configured import configuration
     from worker.config.config_problems import suggestion
-    from worker.config.shop_access import access_from
+    from worker.config.shop_access import read_shop_access
     from worker.playground.bench.sandboxed import root_of
     from worker.playground.dev.playing_word import Installation
     from worker.playground.dev.trigger_words import WORDS, accounts_for, story_of
@@ -53,7 +53,7 @@ def trigger(
     if story is None:
         there = ", ".join(accounts_for(word, config.accounts)) or "none of these accounts"
         raise WrongUsage(f"WORD: {word} cannot happen at {meant.id} ({meant.provider.name}); it can at {there}")
-    access = access_from(os.environ)
+    access = read_shop_access(os.environ)
     installation = Installation(config, access.url, root or "", access.key)
     played = _played(installation, meant, story, timeout)
     _print(played, meant)

@@ -26,7 +26,8 @@ from worker.config.oidc import missing_extra
 from worker.config.read_toml import BAD, Reader, WrittenNumber, type_info
 from worker.config.secret_use import used
 from worker.config.secrets import Secrets
-from worker.config.shapes import ApiKey, Archive, Caller, Config, File, Merchant, Settings, Webhook, rules_of
+from worker.config.settings import Settings
+from worker.config.shapes import ApiKey, Archive, Caller, Config, File, Merchant, Webhook, rules_of
 
 __all__ = [
     "ApiKey",

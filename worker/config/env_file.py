@@ -53,7 +53,7 @@ def with_env_file(environ: Mapping[str, str], directory: Path) -> Mapping[str, s
     return {**found, **kept}
 
 
-def unused(environ: Mapping[str, str], used: Mapping[str, str]) -> list[str]:
+def ignored_variables(environ: Mapping[str, str], used: Mapping[str, str]) -> list[str]:
     """Names of variables that are set in the environment, and are not used with that value in development."""
     return sorted(name for name, value in environ.items() if value and _only_in_file(name) and used.get(name) != value)
 

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 from schemas.secret import Secret
 from worker.config.config_problems import ConfigProblem
 from worker.config.secrets import SecretError, Secrets
-from worker.config.shapes import Settings
+from worker.config.settings import Settings
 from worker.config.url_parts import split_url
 from worker.runtime.broker_nodes import address_of, nodes_of
 from worker.runtime.connection_limits import MOST_CONNECTIONS

@@ -19,7 +19,7 @@ class ShopAccess(Struct, frozen=True):
     key: str
 
 
-def access_from(environ: Mapping[str, str], url: str | None = None) -> ShopAccess:
+def read_shop_access(environ: Mapping[str, str], url: str | None = None) -> ShopAccess:
     """The address and the key. Raises ConfigError where there is no key that can be sent, and OSError.
 
     With a `url` the key of the environment goes before that of a configuration for development. Without one, both are

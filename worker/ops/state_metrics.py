@@ -152,10 +152,12 @@ class StateMetrics(Collector):
         yield stopped
 
     def _events(self, state: DatabaseState) -> Iterator[GaugeMetricFamily]:
-        unsequenced = _gauge("payproof_oldest_unsequenced_event_seconds", "Age of the oldest event without a place")
+        unsequenced = _gauge("payproof_oldest_unsequenced_event_seconds", "Age of the oldest event without a position")
         unsequenced.add_metric([], state.unsequenced)
         yield unsequenced
-        newest = _gauge("payproof_newest_event_timestamp_seconds", "When the last event that has its place was written")
+        newest = _gauge(
+            "payproof_newest_event_timestamp_seconds", "When the last event that has its position was written"
+        )
         if state.newest is not None:
             newest.add_metric([], state.newest)
         yield newest
@@ -226,7 +228,9 @@ def _of_endpoints(endpoints: Sequence[EndpointState]) -> Iterator[GaugeMetricFam
     breaker_open = _gauge("payproof_endpoint_breaker_open", "1 while it fails and is only probed", "endpoint")
     waiting = _gauge("payproof_deliveries_waiting", "Webhooks that wait; counted up to 10,000", "endpoint")
     given_up = _gauge("payproof_deliveries_given_up", "Webhooks whose schedule ended in failure", "endpoint")
-    oldest = _gauge("payproof_oldest_undelivered_event_seconds", "Age of the oldest event it was not told", "endpoint")
+    oldest = _gauge(
+        "payproof_oldest_undelivered_event_seconds", "Age of the oldest event not delivered to it", "endpoint"
+    )
     for one in endpoints:
         for family, value in (
             (disabled, one.disabled),

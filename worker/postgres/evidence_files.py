@@ -12,7 +12,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from consumers.commands.resolve import ResolutionRequest
-from schemas.fields import FILE_NAMED
+from schemas.typed_evidence import FILE_NAMED
 from worker.postgres.database import Connection, Reads
 from worker.runtime.encryption import ArchiveCipher
 

@@ -13,7 +13,8 @@ from msgspec import Struct
 
 from consumers.commands.open_payment import CheckoutStore, OpeningFailed
 from consumers.rules import Rules
-from schemas.requests import EXPECTED_PAYMENT, Wrong
+from schemas.request_shape import Wrong
+from schemas.requests import EXPECTED_PAYMENT
 from schemas.wire import MAX_BODY, Unreadable, UnsoundText, read_json
 from worker.amqp.message_size import describe, described
 from worker.amqp.topology import EXPECTED

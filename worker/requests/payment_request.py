@@ -14,7 +14,8 @@ from consumers.commands.open_payment import CheckoutStore, track_payment
 from consumers.ports.openings import CallbackUrls, Customer, FieldError, Opening
 from consumers.rules import Rules
 from schemas.payments import Payment
-from schemas.requests import TRACKED_PAYMENT, PaymentRequest, Shape, Wrong
+from schemas.request_shape import Shape, Wrong
+from schemas.requests import TRACKED_PAYMENT, PaymentRequest
 from schemas.wire import canonical
 from worker.config import Merchant
 

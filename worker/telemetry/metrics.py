@@ -61,7 +61,7 @@ class Metrics:
         self.roles = self._gauge("payproof_role_up", "1 while this process runs the role; else there is none", "role")
         self.last_poll = self._gauge(
             "payproof_role_last_poll_timestamp_seconds",
-            "When the sweep last looked for due payments, or the relay for events without a place: the latest counts",
+            "When the sweep last looked for due payments, or the relay for events without position: the latest counts",
             "role",
         )
         self.skew = self._gauge("payproof_clock_skew_seconds", "This machine's clock less the database's")
@@ -127,7 +127,7 @@ class Metrics:
         )
         self.holds = self._counter("payproof_holds_total", "Payments that were held", "provider", "hold")
         self.completed = self._counter(
-            "payproof_completed_taka_total", "Money of payments told as completed, in taka", "provider"
+            "payproof_completed_taka_total", "Money of payments with a completed event, in taka", "provider"
         )
         self.refunded = self._counter(
             "payproof_refunded_taka_total", "Money that gateways said went back, in taka", "provider"
@@ -155,7 +155,7 @@ class Metrics:
         self.expected = self._counter(
             "payproof_expected_messages_total", "Messages that expect a payment, by what became of them", "result"
         )
-        self.sequenced = self._counter("payproof_events_sequenced_total", "Events given their place in the log")
+        self.sequenced = self._counter("payproof_events_sequenced_total", "Events given their position in the log")
         self.published = self._counter("payproof_events_published_total", "Events that RabbitMQ confirmed")
         self.deliveries = self._histogram(
             "payproof_delivery_seconds",

@@ -86,7 +86,7 @@ async def test_a_person_leaves_comes_back_fails_cancels_and_pays_once_in_two_tab
         await other.sees("Fulfilled")
         booked = await demo.booked(checkout.provider, await other.reference())
         assert [one["status"] for one in booked["transactions"]].count("paid") == 1
-        await expect(other.steps("The shop is told payment.completed.")).to_have_count(1)
+        await expect(other.steps("Payproof wrote payment.completed to the log.")).to_have_count(1)
         pills = other.page.locator("#attempts .pill")
         await expect(pills).to_have_text(["failed", "cancelled", "completed"])
 

@@ -47,7 +47,7 @@ async def test_a_person_pays_and_sees_the_proof_grow(demo: DemoShop, gateway: st
 
     await shopkeeper.sees("Fulfilled")
     await expect(shopkeeper.page.locator("#outcome")).to_contain_text("The parcel left once")
-    await expect(shopkeeper.steps("The shop is told payment.completed.")).to_have_count(1)
+    await expect(shopkeeper.steps("Payproof wrote payment.completed to the log.")).to_have_count(1)
     kinds = await shopkeeper.page.locator("#steps b").all_text_contents()
     assert set(KINDS) <= set(kinds), kinds
     await stayed(shopkeeper)
@@ -90,7 +90,7 @@ async def test_a_forged_callback_ships_nothing_and_the_checkout_can_still_be_pai
     await buyer.follows("Go to the checkout")
     await CHECKOUTS["iPay"].pay(buyer)
     await buyer.sees("Fulfilled")
-    await expect(buyer.steps("The shop is told payment.completed.")).to_have_count(1)
+    await expect(buyer.steps("Payproof wrote payment.completed to the log.")).to_have_count(1)
 
 
 async def test_another_amount_is_held_and_a_person_sends_it_back(demo: DemoShop) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from worker.console.pages import statement_line_page as line
 from worker.console.pages import statement_run_page as run
 from worker.console.pages import statements_page as statements
 from worker.console.pages import upload_page as upload
@@ -26,6 +27,6 @@ BOOKS: tuple[Route, ...] = (
     Route(method="GET", path=_RUN, roles=EVERYBODY, handler=run.show_run),
     Route(method="GET", path=f"{_RUN}/report", roles=EVERYBODY, handler=run.show_report),
     Route(method="GET", path=f"{_RUN}/rows.csv", roles=EVERYBODY, handler=run.send_rows),
-    Route(method="GET", path=_LINE, roles=EVERYBODY, handler=run.show_line),
-    Route(method="POST", path=_LINE, roles=ACTING, handler=run.explain_line),
+    Route(method="GET", path=_LINE, roles=EVERYBODY, handler=line.show_line),
+    Route(method="POST", path=_LINE, roles=ACTING, handler=line.explain_line),
 )

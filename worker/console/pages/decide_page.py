@@ -21,7 +21,8 @@ from consumers.explain.snapshot import PaymentSnapshot
 from consumers.money.at_stake import needs_second_person
 from schemas.payments import Case, Payment, TakenKeys
 from schemas.proposals import Proposal
-from schemas.requests import RESOLUTION, Wrong
+from schemas.request_shape import Wrong
+from schemas.requests import RESOLUTION
 from schemas.shown import PAYMENT_ID
 from schemas.words import Status
 from worker.console import elements

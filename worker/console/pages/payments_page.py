@@ -14,7 +14,8 @@ import htpy as h
 from aiohttp import web
 from msgspec import Struct
 
-from schemas.requests import ListQuery, Wrong
+from schemas.request_shape import Wrong
+from schemas.requests import ListQuery
 from schemas.shown import PAYMENT_ID
 from schemas.words import Hold, Status
 from worker.config import Merchant

@@ -99,12 +99,12 @@ _DECIDE: Mapping[str, tuple[str, str]] = {
         "গেটওয়ের লেনদেন আইডি, যদি না থাকে (ঐচ্ছিক)",
     ),
     "decide.see": ("See what it changes", "কী বদলাবে দেখুন"),
-    "decide.step_two": ("2. What the shop will be told", "2. দোকানকে যা জানানো হবে"),
+    "decide.step_two": ("2. What will be delivered to the shop", "2. দোকানে যা পৌঁছানো হবে"),
     "decide.event": (
         "{event}, version {version}, will be delivered to the shop.",
-        "দোকানকে জানানো হবে {event}, সংস্করণ {version}।",
+        "দোকানে পৌঁছানো হবে {event}, সংস্করণ {version}।",
     ),
-    "decide.no_event": ("Nothing will be delivered to the shop.", "দোকানকে কিছু জানানো হবে না।"),
+    "decide.no_event": ("Nothing will be delivered to the shop.", "দোকানে কিছু পৌঁছানো হবে না।"),
     "decide.already": (
         "The last decision was the same. Nothing changes.",
         "শেষ সিদ্ধান্ত একই ছিল। কিছু বদলাবে না।",

@@ -98,8 +98,8 @@ FIND: Mapping[str, tuple[str, str]] = {
     "payment.shop": ("Does the shop know?", "দোকান কি জানে?"),
     "payment.shop.caption": ("The newest event at each endpoint", "প্রতিটি এন্ডপয়েন্টে সর্বশেষ ইভেন্ট"),
     "payment.shop.none": (
-        "No endpoint is told of it by webhook. The event log has its events.",
-        "কোনো এন্ডপয়েন্টকে ওয়েবহুকে জানানো হয় না। ইভেন্টগুলো ইভেন্ট লগে আছে।",
+        "Its events are delivered to no webhook endpoint. They are in the event log.",
+        "এর ইভেন্ট কোনো ওয়েবহুক এন্ডপয়েন্টে পৌঁছানো হয় না। ইভেন্টগুলো ইভেন্ট লগে আছে।",
     ),
     "payment.shop.yes": (
         "Yes. Every endpoint has its newest event: {types}.",

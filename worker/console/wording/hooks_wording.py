@@ -11,8 +11,8 @@ HOOKS: Mapping[str, tuple[str, str]] = {
         "কোনো ওয়েবহুক এন্ডপয়েন্ট কনফিগার করা নেই। দোকান ইভেন্ট লগ পড়তে পারে।",
     ),
     "endpoints.all_told": (
-        "Every endpoint has been told everything that it wants.",
-        "প্রতিটি এন্ডপয়েন্টকে তার চাওয়া সব ইভেন্ট জানানো হয়েছে।",
+        "All events were delivered to the endpoints that want them.",
+        "সব ইভেন্ট, যে যে এন্ডপয়েন্ট চায়, সেখানে পৌঁছেছে।",
     ),
     "endpoints.wait": (
         "Events that wait: {count}, at {endpoints} of the endpoints. The oldest was written {oldest} ago.",

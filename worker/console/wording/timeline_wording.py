@@ -4,6 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+_LATE = "দেরিতে আসা টাকাও গণ্য হয়, আর এক পেমেন্টের payment.completed একবারই লেখা হয়"
+_FITS = "যে উত্তর মেলে তা বিশ্বাস করা হয়, আর এক পেমেন্টের payment.completed একবারই লেখা হয়"
+_EARLIER: Mapping[str, str] = {
+    "late money counts, and a payment is told completed once": _LATE,
+    "an answer that fits is believed, and a payment is told completed once": _FITS,
+}
+"""Rules in the words of the releases up to 0.3.0, which stand in the entries that it wrote."""
 _RULES: Mapping[str, str] = {
     "an answer about another payment is not believed, and held": "অন্য পেমেন্টের উত্তর বিশ্বাস করা হয় না, আটকে রাখা হয়",
     "money that does not fit is held": "যে টাকা মেলে না তা আটকে রাখা হয়",
@@ -24,10 +31,8 @@ _RULES: Mapping[str, str] = {
         "যেখানে জিজ্ঞাসা করা হয় না, সেখানে গেটওয়ের নিজের স্টেটমেন্ট গণ্য হয়, তার সময় অনুযায়ী"
     ),
     "a person's word settles what is held": "যা আটকে আছে, মানুষের সিদ্ধান্তে তার মীমাংসা হয়",
-    "late money counts, and a payment is told completed once": "দেরিতে আসা টাকাও গণ্য হয়, আর সম্পন্ন একবারই জানানো হয়",
-    "an answer that fits is believed, and a payment is told completed once": (
-        "যে উত্তর মেলে তা বিশ্বাস করা হয়, আর সম্পন্ন একবারই জানানো হয়"
-    ),
+    "late money counts, and payment.completed is written once for a payment": _LATE,
+    "an answer that fits is believed, and payment.completed is written once for a payment": _FITS,
     "what nobody paid closes when its time is over": "কেউ টাকা না দিলে মেয়াদ শেষে বন্ধ হয়",
     "the gateway's own word, asked by us, closes a payment": "আমাদের প্রশ্নে গেটওয়ের নিজের কথায় পেমেন্ট বন্ধ হয়",
     "the greatest refund that the gateway shows counts": "গেটওয়ের দেখানো সবচেয়ে বড় ফেরত গণ্য হয়",
@@ -185,4 +190,4 @@ _ASKED: Mapping[str, str] = {
         "এন্ডপয়েন্ট জানিয়েছে এটি আর নেই; চালু না করা পর্যন্ত কিছু পাঠানো হবে না"
     ),
 }
-TIMELINE: Mapping[str, str] = {**_RULES, **_DECIDED, **_STORY, **_ASKED}
+TIMELINE: Mapping[str, str] = {**_EARLIER, **_RULES, **_DECIDED, **_STORY, **_ASKED}

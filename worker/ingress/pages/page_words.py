@@ -39,17 +39,17 @@ _ENGLISH = Language(
         "confirming": PageWords(
             title="Confirming your payment",
             state="We are asking the payment company. This usually takes a few seconds.",
-            next="Please do not pay again. You may wait here or close this page; the shop will be told.",
+            next="Please do not pay again. You may wait here or close this page; the shop will get the result.",
         ),
         "held": PageWords(
             title="We are checking this by hand",
             state="Your payment needs a person to look at it.",
-            next="Please do not pay again. You may close this page; the shop will be told.",
+            next="Please do not pay again. You may close this page; the shop will get the result.",
         ),
         "completed": PageWords(
             title="Payment received",
             state="The payment company has confirmed your payment.",
-            next="You may close this page; the shop will be told.",
+            next="You may close this page; the shop will get the result.",
         ),
         "refunded": PageWords(
             title="Payment refunded",
@@ -74,7 +74,7 @@ _ENGLISH = Language(
         "pending": PageWords(
             title="Not confirmed yet",
             state="The payment company has not confirmed your payment yet. We keep asking.",
-            next="If you have paid, please do not pay again. You may close this page; the shop will be told.",
+            next="If you have paid, please do not pay again. You may close this page; the shop will get the result.",
         ),
         "not_found": PageWords(
             title="Nothing to show here",
@@ -84,7 +84,7 @@ _ENGLISH = Language(
         "noted": PageWords(
             title="Thank you",
             state="We are checking your payment.",
-            next="Please do not pay again. You may close this page; the shop will be told.",
+            next="Please do not pay again. You may close this page; the shop will get the result.",
         ),
         "busy": PageWords(
             title="Confirming your payment",
@@ -101,7 +101,7 @@ _ENGLISH = Language(
 
 _TRY_AGAIN_BN = "দোকানে ফিরে আবার চেষ্টা করতে পারেন; তবে টাকা কাটা গিয়ে থাকলে আগে দোকানের সঙ্গে কথা বলুন।"
 _DO_NOT_PAY_AGAIN_BN = "অনুগ্রহ করে আবার পেমেন্ট করবেন না।"
-_CLOSE_BN = "এই পেজটি বন্ধ করতে পারেন; দোকানকে জানানো হবে।"
+_CLOSE_BN = "এই পেজটি বন্ধ করতে পারেন; দোকান ফলাফল পেয়ে যাবে।"
 _BANGLA = Language(
     own_name="বাংলা",
     back="দোকানে ফিরে যান",
@@ -111,7 +111,7 @@ _BANGLA = Language(
         "confirming": PageWords(
             title="আপনার পেমেন্ট যাচাই করা হচ্ছে",
             state="আমরা পেমেন্ট কোম্পানির কাছে জানতে চেয়েছি। সাধারণত কয়েক সেকেন্ড সময় লাগে।",
-            next=f"{_DO_NOT_PAY_AGAIN_BN} এখানে অপেক্ষা করতে পারেন, চাইলে পেজটি বন্ধও করতে পারেন; দোকানকে জানানো হবে।",
+            next=f"{_DO_NOT_PAY_AGAIN_BN} এখানে অপেক্ষা করতে পারেন, চাইলে পেজটি বন্ধও করতে পারেন; দোকান ফলাফল পেয়ে যাবে।",
         ),
         "held": PageWords(
             title="আমরা নিজেরা যাচাই করে দেখছি",

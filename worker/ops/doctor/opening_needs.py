@@ -1,4 +1,4 @@
-"""What a gateway wants of each payment beside its amount, and settings that are for development alone."""
+"""What a gateway wants of each payment beside its amount."""
 
 from __future__ import annotations
 

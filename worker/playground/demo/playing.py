@@ -148,7 +148,7 @@ async def _judge(row: StoryRow, scene: Scene) -> None:
         row.asked_and_answered = _asked_and_answered(payment, await stage.shop.timeline(payment_id))
     for what, should, did in (
         ("the buyer should have seen", expects.saw, _without_slowness(row)),
-        ("the shop should have been told", expects.told, row.told),
+        ("the log should have", expects.told, row.told),
         ("should have ended as", expects.status, payment["status"]),
         ("should be held as", expects.hold, payment["hold"]),
         ("should be late:", expects.late, payment["late"]),

@@ -36,7 +36,7 @@ class Screen:
 
     def results(self, rows: Sequence[StoryRow]) -> None:
         table = Table(title="What happened", title_justify="left")
-        for name in ("gateway", "story", "the buyer saw", "the shop was told", "status"):
+        for name in ("gateway", "story", "the buyer saw", "events in the log", "status"):
             table.add_column(name, overflow="fold")
         table.add_column("ms", justify="right", no_wrap=True)
         for row in rows:

@@ -9,7 +9,8 @@ from collections.abc import Mapping
 from datetime import date, datetime, timedelta
 
 from consumers.providers import PROVIDERS
-from schemas.requests import ListQuery, Wrong, list_query
+from schemas.request_shape import Wrong
+from schemas.requests import ListQuery, list_query
 from worker.runtime.zone import DHAKA
 
 _SHAPE = list_query(sorted(PROVIDERS))

@@ -1,7 +1,7 @@
 """Payments that are too young to be missed: completed here within the grace at the end of what a statement covers.
 
 A gateway may not have exported them yet, so no row is written for them: see KEEP_ABSENT in `verdict_sql.py`. They are
-counted when the report is read. So one that its gateway has answered late is among them too.
+counted when the report is read. So a payment whose answer came after the run is counted too.
 """
 
 from __future__ import annotations

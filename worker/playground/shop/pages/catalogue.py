@@ -36,7 +36,7 @@ does such things by itself.</p></div>
 <p><b>Claims</b>: somebody says that you paid. Nobody is believed.</p>
 <p><b>Questions and answers</b>: Payproof asks the gateway itself.</p>
 <p><b>Decisions</b>: does the answer fit the order, its amount, its currency?</p>
-<p><b>Events</b>: what this shop is told, and acts on, once.</p></div>
+<p><b>Events</b>: what is written to the log; this shop acts on each once.</p></div>
 <p class="soft">This shop is a small client of Payproof's public API; its code is in
 <code>worker/playground/shop</code>.
 The simulated gateways are moved by <a href="/_control">their control API</a>.</p></aside></div>"""

@@ -32,7 +32,7 @@ _PARTS = """<section id="outcome" class="card outcome {tone}" aria-live="polite"
 <section id="attempts" class="card" aria-label="Attempts">{attempts}</section>"""
 _OUTCOME = """<h2>{title}</h2><p>{text}</p><dl><dt>Status</dt><dd>{status}{hold}</dd><dt>Amount</dt><dd>{amount}</dd>
 <dt>Gateway</dt><dd>{gateway}</dd><dt>Transaction</dt><dd>{transaction}</dd>
-<dt>Told by</dt><dd>{type}, version {version}, {way}</dd></dl>"""
+<dt>Event</dt><dd>{type}, version {version}, {way}</dd></dl>"""
 _BROUGHT = """<section class="card brought"><h2>What your browser brought</h2>
 <p>It came back saying <b>{status}</b>. {verdict}</p>
 <p class="soft">The shop shows it and does not act on it.</p></section>"""

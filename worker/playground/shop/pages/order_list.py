@@ -12,7 +12,7 @@ from worker.playground.shop.pages.frame import shop_page
 from worker.playground.shop.pages.markup import Html, html, joined
 
 PER_PAGE = 20
-_PAGE = """<h1>Orders</h1><p class="lead">What this shop was told, by events alone. Nothing is kept: when it starts, it
+_PAGE = """<h1>Orders</h1><p class="lead">What this shop knows, from events alone. Nothing is kept: when it starts, it
 reads them all again.</p>{notice}<div class="card">{table}</div><div class="row">{newer}{older}</div>"""
 _TABLE = """<table><thead><tr><th>Order</th><th class="num">Amount</th><th>Gateway</th><th>Status</th><th>Shipped</th>
 </tr></thead><tbody>{rows}</tbody></table>"""

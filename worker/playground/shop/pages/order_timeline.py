@@ -71,7 +71,7 @@ def _sentence(kind: str, entry: Document) -> str:
             change = str(entry.get("change"))
             return f"{change[:1].upper()}{change[1:].replace('_', ' ')}."
         case "event":
-            return f"The shop is told {entry.get('type')}."
+            return f"Payproof wrote {entry.get('type')} to the log."
         case "delivery":
             return f"Webhook about {entry.get('type', 'it')}: {str(entry.get('result', 'sent')).replace('_', ' ')}."
         case "resolution":
