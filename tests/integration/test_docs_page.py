@@ -125,7 +125,7 @@ async def test_the_request_on_the_page_is_one_that_the_service_takes(shops: Shop
 
 
 async def test_an_opening_from_the_page_opens_a_payment(shops: Shops) -> None:
-    command = curl(DOCUMENT, *NAMED["openPayment"]).replace(PUBLIC, shops.url).replace("shop-moneybag", "shop-one")
+    command = curl(DOCUMENT, *NAMED["openPayment"]).replace(PUBLIC, shops.url).replace("shop-moneybag", "shop-bag")
     status, payment = await ran(f"{command} -s -S -w '\\n%{{http_code}}'")
     assert status == 201
     assert payment["metadata"] == {"branch": "Dhanmondi"}

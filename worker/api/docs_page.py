@@ -59,7 +59,8 @@ def curl(document: Mapping[str, Any], method: str, path: str, operation: Mapping
     if operation.get("security") != []:
         parts.append('-H "Authorization: Bearer $PAYPROOF_API_KEY"')
     if any(one["name"] == "Idempotency-Key" for one in operation.get("parameters", [])):
-        parts.append(f"-H {shlex.quote(f'Idempotency-Key: {_SAMPLE_KEY}')}")
+        key = _SAMPLE_KEY if operation["operationId"] == "openPayment" else f"{_SAMPLE_KEY}-{operation['operationId']}"
+        parts.append(f"-H {shlex.quote(f'Idempotency-Key: {key}')}")
     if "requestBody" in operation:
         (content,) = operation["requestBody"]["content"].values()
         parts.append("-H 'Content-Type: application/json'")
@@ -92,7 +93,8 @@ def _introduction(document: Mapping[str, Any]) -> h.Element:
         ],
         h.p[
             text(
-                "Each line below opens to a complete request. Set your API key in the shell first: "
+                "Each line below opens to a request that is complete but for your own account and ids. Set your API "
+                "key in the shell first: "
                 "`export PAYPROOF_API_KEY=…`"
             )
         ],

@@ -32,8 +32,8 @@ WORDS_OF_OPERATIONS: Mapping[str, OperationWords] = {
         "Opens a checkout at the account's gateway and answers with the payment. Send the buyer to its `checkout_url`, "
         "and keep its `payment_id` beside your order. After a timeout, a 502, 503 or 504, send the same body again "
         "with the same `reference`: nothing is opened twice. A new attempt of the same order gets a new `reference` "
-        "and the same `order`. Ship when an event, or `getPayment`, says `completed` with no hold; the buyer's "
-        "return alone is no proof.",
+        "and the same `order`. Ship when an event, or `getPayment`, says `completed` with no hold and no high `risk`; "
+        "the buyer's return alone is no proof.",
     ),
     "trackPayment": OperationWords(
         "Payments",

@@ -43,13 +43,22 @@ _DELIVERY = {
     "given_up_at": None,
     "answer": "it answered 204",
 }
+_CUSTOMER = {  # all that Moneybag, the gateway of the example, asks for
+    "name": "Karim",
+    "email": "karim@example.com",
+    "phone": "01700000000",
+    "address": "House 7, Road 3",
+    "city": "Dhaka",
+    "postcode": "1209",
+    "country": "BD",
+}
 _BODIES: dict[str, dict[str, Any]] = {
     "openPayment": {
         **{name: value for name, value in _TRACKED.items() if name != "session_id"},
         "description": "Two saris",
         "return_url": "https://shop.example/thanks",
         "expires_in": 1800,
-        "customer": {"name": "Karim", "phone": "01700000000"},
+        "customer": _CUSTOMER,
         "metadata": {"branch": "Dhanmondi"},
     },
     "trackPayment": _TRACKED,
