@@ -83,6 +83,17 @@ def test_the_commands_of_a_page_are_ours(page: Path) -> None:
 
 
 @pytest.mark.parametrize("page", [README, *PAGES], ids=lambda page: page.name)
+def test_the_commands_of_a_page_are_run_by_a_test(page: Path) -> None:
+    """Those of the checkout itself, such as `deploy/dev test`, are CI's own."""
+    text = page.read_text(encoding="utf-8")
+    fences = re.findall(r"^```sh\n(.*?)^```", text, flags=re.MULTILINE | re.DOTALL)
+    if all(line.startswith("deploy/dev ") for fence in fences for line in fence.splitlines()):
+        return
+    named = str(page.relative_to(ROOT))
+    assert [test for test in (ROOT / "tests/e2e").glob("test_*.py") if f'"{named}"' in test.read_text(encoding="utf-8")]
+
+
+@pytest.mark.parametrize("page", [README, *PAGES], ids=lambda page: page.name)
 def test_the_programs_and_verbs_that_a_page_names_are_there(page: Path) -> None:
     text = page.read_text(encoding="utf-8")
     for name in re.findall(r"python -m (tests[\w.]+)", text):
