@@ -24,6 +24,7 @@ class Receiver(Struct, frozen=True, kw_only=True):
     """
 
     endpoint: str
+    configured_id: str | None = None
     host: str
     event_id: str
     type: str
@@ -38,7 +39,7 @@ class Receiver(Struct, frozen=True, kw_only=True):
 
     @property
     def named(self) -> str:
-        return f"{self.host} ({self.endpoint})"
+        return f"{self.host} ({self.configured_id or self.endpoint})"
 
 
 def delivery_sentence(entries: Sequence[Entry], receivers: Sequence[Receiver]) -> str:

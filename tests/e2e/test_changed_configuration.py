@@ -233,7 +233,7 @@ async def test_an_endpoint_without_an_id_moves_by_a_persons_command(shop: Shop, 
         scene = await shop.opens("ipay", node)
 
         async def tried() -> bool:
-            return "1 failures" in (await node.says("webhooks", "list")).out
+            return "1 failure" in (await node.says("webhooks", "list")).out
 
         await until(tried, what="it was tried", seconds=60)
         await node.start(with_webhook(config, url=hook.url, secret=OLD))
@@ -265,7 +265,7 @@ async def test_an_endpoint_is_removed_and_a_person_gives_up_what_waits(shop: Sho
 
 
 async def _waits(node: Node) -> bool:
-    return "1 failures" in (await node.says("webhooks", "list")).out
+    return "1 failure" in (await node.says("webhooks", "list")).out
 
 
 async def test_a_downgrade_keeps_the_data_and_an_upgrade_after_it_too(shop: Shop, dsn: str, config: str) -> None:

@@ -120,7 +120,7 @@ async def listening(
 def settings_of(payproof: Payproof, home: Path) -> dict[str, str]:
     return {
         "PAYPROOF_API_KEY": payproof.system.key,
-        "PAYPROOF_URL": payproof.system.url,
+        "PAYPROOF_PUBLIC_URL": payproof.system.url,
         "XDG_STATE_HOME": str(home),
         "PYTHONUNBUFFERED": "1",
     }

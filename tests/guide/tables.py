@@ -48,7 +48,7 @@ def configuration() -> str:
     parts = []
     for heading, keys in told.items():
         rows = [(f"`{key.rpartition('.')[2]}`", kind, default, KEYS[key]) for key, kind, default in keys]
-        parts.append(f"{heading}\n\n{_table(('key', 'type', 'default', 'meaning'), rows)}")
+        parts.append(f"### {heading}\n\n{_table(('key', 'type', 'default', 'meaning'), rows)}")
     return "\n\n".join(parts)
 
 
@@ -207,34 +207,34 @@ Key = tuple[str, str, str]
 def _tables() -> Iterator[tuple[str, list[Key]]]:
     """Each table of the file under its heading, with its keys as `words.KEYS` names them."""
     file, merchant = _fields(File), {}
-    yield "At the top of the file:", [_key(name, one) for name, one in file.items() if not _struct(one)]
+    yield "At the top of the file", [_key(name, one) for name, one in file.items() if not _struct(one)]
     for name, one in file.items():
         if (inner := _struct(one)) is not None and name != "merchants":
             fields = _fields(inner).items()
-            yield f"`[{name}]`:", [_key(f"{name}.{key}", field) for key, field in fields if not _nested(field)]
+            yield f"`[{name}]`", [_key(f"{name}.{key}", field) for key, field in fields if not _nested(field)]
             yield from _inner(name, name, inner)
         elif name == "merchants" and inner is not None:
             merchant = _fields(inner)
     plain = [_key(f"merchants.{key}", one) for key, one in merchant.items() if not _struct(one)]
-    yield "`[[merchants]]`:", [one for one in plain if one[0] != "merchants.accounts"]
+    yield "`[[merchants]]`", [one for one in plain if one[0] != "merchants.accounts"]
     for table in ("keys", "webhooks"):
         yield (
-            f"`[[merchants.{table}]]`:",
+            f"`[[merchants.{table}]]`",
             [_key(f"merchants.{table}.{key}", one) for key, one in _fields(_struct(merchant[table])).items()],
         )
     head = _fields(AccountHead).items()
     yield (
-        "`[[merchants.accounts]]`, whatever the gateway:",
+        "`[[merchants.accounts]]`, whatever the gateway",
         [_key(f"merchants.accounts.{key}", one) for key, one in head if not _struct(one)],
     )
     for name, provider in PROVIDERS.items():
         yield (
-            f'`[[merchants.accounts]]` with `provider = "{name}"`:',
+            f'`[[merchants.accounts]]` with `provider = "{name}"`',
             [_key(f"{name}.{key}", one) for key, one in _fields(provider).items() if not _struct(one)],
         )
         yield from _inner(name, "merchants.accounts", provider)
     yield (
-        "`[merchants.accounts.statement]`, for `payproof reconcile`:",
+        "`[merchants.accounts.statement]`, for `payproof reconcile`",
         [_key(f"statement.{key}", one) for key, one in _fields(StatementMap).items()],
     )
 
@@ -244,7 +244,7 @@ def _inner(name: str, table: str, kind: type[Struct]) -> Iterator[tuple[str, lis
         if (inner := _struct(one)) is not None:
             fields = _fields(inner).items()
             yield (
-                f"`[[{table}.{key}]]`:" if _listed_in(one) else f"`[{table}.{key}]`:",
+                f"`[[{table}.{key}]]`" if _listed_in(one) else f"`[{table}.{key}]`",
                 [_key(f"{name}.{key}.{at}", field) for at, field in fields if not _nested(field)],
             )
             yield from _inner(f"{name}.{key}", f"{table}.{key}", inner)

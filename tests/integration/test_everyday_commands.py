@@ -15,6 +15,7 @@ from tests.commands import command, shop_command
 from tests.guide.source import ROOT
 from worker.cli.command_errors import WrongUsage
 from worker.cli.write_statement import write_map
+from worker.playground.dev.starting_files import write_starting_files
 
 MAP = '[merchants.accounts.statement]\nreference = "Order"  # 5 of 5 rows\namount = "Amount"\n# Not clear: the fee\n'
 CONFIG = """\
@@ -141,12 +142,40 @@ async def test_completion_names_the_commands(tmp_path: Path, shell: str) -> None
     assert (await command("completion", "tcsh", cwd=tmp_path)).code == 2
 
 
-async def test_errors_of_the_configuration_name_the_guides_section(tmp_path: Path) -> None:
-    written(tmp_path, "wrong = 1\n")
+@pytest.mark.parametrize(
+    ("text", "section"),
+    [
+        ("wrong = 1\n", "Configuration"),
+        ("[[merchants", "Configuration"),
+        (f"{CONFIG}[checks]\ngive_up = 7\n", "[checks]"),
+        (f"{CONFIG}[[console.operators]]\nname = 7\n", "[[console.operators]]"),
+        (f"{CONFIG}type = 7\n", "[[merchants.webhooks]]"),
+    ],
+)
+async def test_errors_of_the_configuration_name_the_guides_section(tmp_path: Path, text: str, section: str) -> None:
+    written(tmp_path, text)
     told = await command("doctor", cwd=tmp_path)
-    assert (told.code, told.err.splitlines()[-1]) == (2, 'see deploy/guide/operate.md, "Configuration"')
+    page, *named = re.findall(r"^see (\S+), |\"([^\"]+)\"", told.err.splitlines()[-1])
+    assert (told.code, section in [one for _, one in named]) == (2, True), told.err
+    headings = re.findall(r"^#+ (.+)$", (ROOT / page[0]).read_text(encoding="utf-8"), flags=re.MULTILINE)
+    for _, one in named:
+        assert any(heading.replace("`", "").startswith(one) for heading in headings), one
+
+
+async def test_errors_of_the_environment_name_the_guides_section() -> None:
     code, _, err = await shop_command("doctor", PAYPROOF_LISTEN="nowhere")
     assert (code, err.splitlines()[-1]) == (2, 'see deploy/guide/operate.md, "Environment"')
+
+
+@pytest.mark.parametrize("word", ["serve", "migrate"])
+@pytest.mark.parametrize("name", ["PAYPROOF_DATABASE_URL", "PAYPROOF_AMQP_URL", "PAYPROOF_PUBLIC_URL"])
+async def test_a_configuration_left_from_development_does_not_serve_another_installation(
+    tmp_path: Path, word: str, name: str
+) -> None:
+    write_starting_files(tmp_path / "payproof.toml", "http://127.0.0.1:8090")
+    told = await command(word, cwd=tmp_path, settings={name: "https://production.invalid/payproof"})
+    assert (told.code, f"so {name} of the environment would be ignored" in told.err) == (2, True), told.err
+    assert not (tmp_path / ".payproof-dev").exists()
 
 
 async def test_the_version_is_that_of_the_package(tmp_path: Path) -> None:

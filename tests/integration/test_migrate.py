@@ -203,7 +203,7 @@ async def test_the_build_of_a_killed_migrator_is_waited_for(database: str, direc
     assert await apply_migrations(database, directory=directory) == ()
 
 
-async def test_an_index_that_was_passed_over_unfinished_counts_as_not_applied(database: str, directory: Path) -> None:
+async def test_an_index_that_was_unused_unfinished_counts_as_not_applied(database: str, directory: Path) -> None:
     """As after a migrator that was killed, whose dbmate went on and failed."""
     await apply_migrations(database, directory=directory)
     write_index(directory)

@@ -171,7 +171,7 @@ def test_merged_cells_hold_their_value_in_the_first_row_alone(tmp_path: Path) ->
     assert whys(lines) == {3: "the amount is empty"}
 
 
-def test_totals_are_unreadable_and_empty_rows_are_passed_over(tmp_path: Path) -> None:
+def test_totals_are_unreadable_and_empty_rows_are_unused(tmp_path: Path) -> None:
     lines = read(tmp_path, workbook([HEADERS, ROW, [], ["Total", None, None, 1500.5], ROW]))
     assert rows(lines) == [2, 5]
     assert whys(lines) == {4: "no transaction id, session id or reference"}

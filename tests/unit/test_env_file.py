@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
 
+from tests.guide.source import ROOT
 from worker.config import ConfigError, load
-from worker.config.env_file import environment_here, open_to_others, passed_over, read_env, with_env_file
+from worker.config.env_file import environment_here, open_to_others, read_env, unused, with_env_file
 from worker.playground.dev.starting_files import write_starting_files
 
 URL = "postgresql://of-the-file/payproof"
@@ -34,7 +36,7 @@ def test_variables_of_payproof_come_from_it_alone_but_where_the_service_listens(
     }
     used = with_env_file(shell, tmp_path)
     assert used == {"PAYPROOF_LISTEN": "127.0.0.1:8123"} | read_env(written)
-    assert passed_over(shell, used) == sorted(set(shell) - {"PAYPROOF_LISTEN"})
+    assert unused(shell, used) == sorted(set(shell) - {"PAYPROOF_LISTEN"})
 
 
 def test_a_configuration_that_is_not_for_development_reads_none(tmp_path: Path) -> None:
@@ -93,7 +95,7 @@ def test_one_that_others_may_read_is_seen(tmp_path: Path, mode: int) -> None:
     assert open_to_others(tmp_path) == (mode != 0o600)
 
 
-def test_quotes_and_export_are_taken_off_and_other_lines_are_passed_over() -> None:
+def test_lines_are_read_as_other_programs_read_them() -> None:
     text = """# a comment
 export A=1
 B="two words"
@@ -105,14 +107,25 @@ F=a=b#c
 G=value # a note
 H="a # b" # a note
 I= # a note
+J = "say \\"hi\\""
+K=$HOME
 """
     assert read_env(text) == {
         "A": "1",
         "B": "two words",
         "C": "three = words",
+        "D": "4",
         "E": "",
         "F": "a=b#c",
         "G": "value",
         "H": "a # b",
         "I": "",
+        "J": 'say "hi"',
+        "K": "$HOME",
     }
+
+
+def test_no_command_reads_a_variable_of_payproof_past_it() -> None:
+    commands = (ROOT / "worker/cli").glob("*.py")
+    read = {name for path in commands for name in re.findall(r'env_var="(\w+)"', path.read_text(encoding="utf-8"))}
+    assert read == {"PAYPROOF_SANDBOX_PORT"}  # of `init`, which writes a configuration and reads none

@@ -457,7 +457,7 @@ def test_a_paid_answer_that_does_not_fit_holds_and_raises_nothing(
     assert bench.told(payment_id) == ["held"]
 
 
-def test_what_is_not_declared_is_passed_over_when_absent() -> None:
+def test_what_is_not_declared_is_unused_when_absent() -> None:
     """No amount in the answer, so the payment is completed and its amount not verified."""
     bench = Bench(PROVING)
     payment_id = bench.open()

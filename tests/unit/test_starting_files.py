@@ -26,8 +26,8 @@ def test_it_loads_with_nothing_set_and_has_an_account_at_every_gateway(tmp_path:
     assert len(set(addresses_of(config).values())) == 4
     drawn = read_env((tmp_path / ".env").read_text())
     assert config.caller_by_key(drawn[API_KEY]) is not None
-    text, port = path.read_text(), drawn.pop("PAYPROOF_SANDBOX_PORT")
-    assert SANDBOX.endswith(f":{port}")
+    assert drawn.pop("SANDBOX") == SANDBOX
+    text = path.read_text()
     assert [name for name, secret in drawn.items() if secret in text] == []
 
 
@@ -51,7 +51,7 @@ def test_both_files_are_their_owners_alone_and_drawn_anew_each_time(tmp_path: Pa
         assert {file.stat().st_mode & 0o777 for file in (tmp_path / name).iterdir()} == {0o600}
         drawn.append(read_env((tmp_path / name / ".env").read_text()))
     same = {name for name in drawn[0] if drawn[0][name] == drawn[1][name]}
-    assert same == {"PAYPROOF_DATA_DIR", "PAYPROOF_SANDBOX_PORT"}
+    assert same == {"PAYPROOF_DATA_DIR", "SANDBOX"}
 
 
 @pytest.mark.parametrize("there", ["payproof.toml", ".env"])

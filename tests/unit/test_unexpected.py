@@ -168,7 +168,7 @@ def test_a_payment_that_is_known_by_any_id_is_no_stranger() -> None:
     assert desk.drive.payment(payment_id).version == 1
 
 
-def test_lines_that_are_no_paid_money_or_name_nothing_are_passed_over() -> None:
+def test_lines_that_are_no_paid_money_or_name_nothing_are_unused() -> None:
     desk = Desk()
     lines = [a_row(FAILED), a_row(PENDING), a_refund(), a_row(transaction_id=None)]
     assert desk.finds(*(UnmatchedLine(line=line) for line in lines)) == []

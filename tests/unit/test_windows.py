@@ -113,6 +113,25 @@ def test_more_payments_in_one_second_than_a_page_holds_are_read_page_by_page() -
     assert (ended, sorted(numbers(lines))) == (None, list(range(250)))
 
 
+def test_times_may_be_written_without_the_fractions_that_the_list_was_chosen_by() -> None:
+    random = Random(3)
+    times = [START + timedelta(hours=5, microseconds=random.randrange(60_000_000)) for _ in range(900)]
+
+    def whole(at: datetime) -> str:
+        return f"{at:%Y-%m-%dT%H:%M:%S}Z"
+
+    def answer(request: HttpRequest) -> HttpReply:
+        body = json.loads(shelf.answer(request).body)
+        for row in body["data"]["content"]:
+            at = times[int(row["paymentId"].removeprefix("PAY_"))]
+            row |= {"initiatedAt": whole(at), "completedAt": whole(at)}
+        return reply(body)
+
+    shelf = Shelf([payment(number, at) for number, at in enumerate(times)])
+    lines, ended = walked(answer, START + timedelta(microseconds=26), END)
+    assert (ended, sorted(numbers(lines))) == (None, list(range(900)))
+
+
 def test_a_quiet_month_takes_few_requests() -> None:
     shelf = Shelf([payment(number, START + timedelta(hours=number)) for number in range(60)])
     walked(shelf.answer, START, START + timedelta(days=30))

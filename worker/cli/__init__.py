@@ -41,6 +41,7 @@ app = App(
     name="payproof",
     help="A browser redirect is a hint. Payproof turns it into proof.",
     version=lambda: version("payproof"),
+    default_parameter=Parameter(show_default=lambda value: None if value in (None, False, ()) else value),
 )
 app.command(status)
 app.command(payments)
@@ -102,11 +103,11 @@ def serve(*, roles: Roles = None) -> int:
 
     signals = StopSignals()  # before the other imports, which take half a second
     from worker import process
-    from worker.cli.configured import configuration
+    from worker.cli.configured import configuration_served
 
     chosen = _chosen(roles)
     try:
-        process.serve_roles(configuration(chosen), chosen, signals)
+        process.serve_roles(configuration_served(chosen), chosen, signals)
     except ExceptionGroup as group:
         failure = only_failure(group)
         if failure is None:
@@ -120,13 +121,13 @@ def migrate(*, restored: bool = False) -> int:
     """Bring the database to the present schema. --restored, after restoring a backup: raise every version by 1,000."""
     import asyncio
 
-    from worker.cli.configured import configuration
+    from worker.cli.configured import configuration_served
     from worker.postgres.server.opened import opened
     from worker.postgres.server.restored import raise_versions
     from worker.postgres.server.schema import granted
 
     async def run() -> None:
-        async with opened(configuration()) as database:
+        async with opened(configuration_served()) as database:
             print("the schema is up to date")
             if missing := await granted(database):
                 print(
@@ -184,7 +185,8 @@ def doctor(*, roles: Roles = None, webhooks: bool = False) -> int:
 def completion(shell: Literal["bash", "zsh", "fish"], /) -> int:
     """Print the completion for a shell.
 
-    For bash: payproof completion bash > ~/.local/share/bash-completion/completions/payproof
+    For bash, with the package bash-completion, in a directory that is made once:
+    payproof completion bash > ~/.local/share/bash-completion/completions/payproof
     """
     print(app.generate_completion(shell=shell))
     return DONE

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import socket
 import sys
 
@@ -13,7 +14,7 @@ from rich.console import Console
 from consumers.ports.unavailable import DatabaseUnavailable, error_name
 from schemas.secret import SecretElsewhere
 from worker.amqp.refusals import BrokerRefusedError, TopologyError
-from worker.config import ConfigError
+from worker.config import ConfigError, File
 from worker.postgres.server.dbmate import MigrationError
 from worker.postgres.server.embedded import EmbeddedError
 from worker.postgres.server.session_check import WrongPooler
@@ -68,9 +69,19 @@ def explain_failure(error: BaseException, console: Console) -> int:
 
 def _sections(error: ConfigError) -> list[str]:
     """Where the guide explains the keys and variables with problems."""
-    variables = [one.path.startswith("PAYPROOF_") for one in error.problems]
-    sections = (("Configuration", not all(variables)), ("Environment", any(variables)))
-    return [f'see deploy/guide/operate.md, "{name}"' for name, found in sections if found]
+    sections = sorted({_section(problem.path) for problem in error.problems})
+    return [f"see deploy/guide/operate.md, {', '.join(sections)}"]
+
+
+def _section(path: str) -> str:
+    """The guide's heading over a key such as `merchants[0].webhooks[1].url`, a variable, or a file."""
+    if path.startswith("PAYPROOF_"):
+        return '"Environment"'
+    table, _, _ = path.rpartition(".")
+    name = re.sub(r"\[[0-9]+\]", "", table)
+    if name.partition(".")[0] in File.__struct_fields__:
+        return f'"[[{name}]]"' if table.endswith("]") else f'"[{name}]"'
+    return '"Configuration"'
 
 
 def only_failure(group: BaseExceptionGroup[BaseException]) -> BaseException | None:

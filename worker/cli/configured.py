@@ -12,7 +12,13 @@ from pathlib import Path
 
 from worker.cli.command_errors import WrongUsage
 from worker.config import Config, load
+from worker.config.env_file import environment_here, unused
 from worker.telemetry import logs
+
+ELSEWHERE = frozenset(
+    {"PAYPROOF_DATABASE_URL", "PAYPROOF_DATABASE_DIRECT_URL", "PAYPROOF_AMQP_URL", "PAYPROOF_PUBLIC_URL"}
+)
+"""Variables that name an installation."""
 
 
 def configuration(roles: Collection[str] = ()) -> Config:
@@ -22,6 +28,23 @@ def configuration(roles: Collection[str] = ()) -> Config:
     """
     config = load(os.environ, roles=roles)
     logs.configure(config.settings.log)
+    return config
+
+
+def configuration_served(roles: Collection[str] = ()) -> Config:
+    """As `configuration`, for a service that takes money or changes the database.
+
+    Raises WrongUsage where the file is for development and the environment names another installation: what it says
+    would be ignored, and the money of a real shop recorded in a developer's database.
+    """
+    config = configuration(roles)
+    if config.development:
+        passed = ELSEWHERE.intersection(unused(os.environ, environment_here(os.environ)))
+        if passed:
+            raise WrongUsage(
+                f"{config.settings.config_path} says development = true, so {', '.join(sorted(passed))} of the "
+                "environment would be ignored; unset it, or remove development = true"
+            )
     return config
 
 

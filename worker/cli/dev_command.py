@@ -13,16 +13,20 @@ from worker.cli.command_errors import CommandFailed, WrongUsage
 
 def init_sandbox(path: Path, port: int) -> int:
     """Write the configuration for `payproof dev`, and say what to do with it. Raises WrongUsage."""
+    from worker.config.environment import DEFAULT_CONFIG
     from worker.playground.dev.starting_files import write_starting_files
 
     try:
         write_starting_files(path, f"http://127.0.0.1:{port}")
     except FileExistsError as error:
-        raise WrongUsage(f"{error.filename} exists; it was left as it is, and nothing was written") from None
+        raise WrongUsage(
+            f"{error.filename} exists; it was left as it is, and nothing was written. Both files may have a "
+            "directory of their own: mkdir payproof && payproof init --sandbox payproof/payproof.toml"
+        ) from None
     except OSError as error:
         raise WrongUsage(f"{error.filename}: {error.strerror}") from None
     print(f"{path} is written, with an account at each simulated gateway, and its key and secrets in .env beside it.")
-    named = "" if path.name == "payproof.toml" else f"PAYPROOF_CONFIG={path} "
+    named = "" if path == Path(DEFAULT_CONFIG) else f"PAYPROOF_CONFIG={path} "
     print(f"Run it all:         {named}payproof dev")
     print(f"Then, beside it:    {named}payproof trigger completed")
     return 0
@@ -38,7 +42,7 @@ def dev(
     .env; without them there, it has a database of its own and no broker.
     """
     from worker.cli.configured import configuration
-    from worker.config.env_file import environment_here, passed_over
+    from worker.config.env_file import environment_here, unused
     from worker.playground.demo.children import ChildError
     from worker.playground.dev.addresses import NotForDev
     from worker.playground.dev.running import run_dev
@@ -50,8 +54,8 @@ def dev(
         if code:
             print(present_code(config))
             return 0
-        if config.development and (unused := passed_over(os.environ, environ)):
-            print(f"Not used, since they are not so in .env: {', '.join(unused)}", flush=True)
+        if config.development and (names := unused(os.environ, environ)):
+            print(f"Not used, since they are not so in .env: {', '.join(names)}", flush=True)
         return run_dev(config, environ)
     except NotForDev as error:
         raise WrongUsage(str(error)) from None

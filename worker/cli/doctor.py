@@ -59,6 +59,9 @@ async def _examine(config: Config, roles: Collection[str], console: Console, *, 
         to_do = f"; {found.to_do}" if found.to_do else ""
         words = Text.assemble((found.subject, "bold"), f": {found.words}{to_do}")
         print_line(console, Text(found.mark, _STYLES[found.mark]), words, width=2)
+    print_line(
+        console, Text(), Text("What a person ticks before real money stands in deploy/guide/go-live.md."), width=2
+    )
     return well
 
 

@@ -38,11 +38,11 @@ def tail(
         str | None,
         Parameter(help="Begin with events from a time on, or so long ago: 2026-11-20, 2h. Without, with the next one."),
     ] = None,
-    follow: Annotated[bool, Parameter(help="Wait for new events until Ctrl-C, or end behind the newest.")] = True,
+    follow: Annotated[bool, Parameter(help="Wait for new events until Ctrl-C, or end after the newest.")] = True,
 ) -> int:
     """Print events in the log's order, from --since on or from now, and follow the log until Ctrl-C.
 
-    --no-follow ends by itself, behind the newest event.
+    --no-follow ends by itself, after the newest event; it needs --since to have something to print.
     """
     from worker.cli.configured import configuration, merchant_meant
     from worker.postgres.events.event_log import newest_position, position_before
@@ -64,6 +64,8 @@ def tail(
                 after = await position_before(database, whose, moment)
                 if words := missing_since(await log_floor(database, whose), moment):
                     print(words, file=sys.stderr)
+            if not follow and begin is None:
+                print("nothing is newer than now; --since 1h prints the last hour's events", file=sys.stderr)
             if follow and sys.stderr.isatty():
                 print("follows the log: each new event is printed as it comes; Ctrl-C ends it", file=sys.stderr)
             await _print(database, whose, after, interrupt, follow=follow)

@@ -32,7 +32,7 @@ class LoggedEvent(Struct, frozen=True):
 
 
 class Forwarding:
-    """`types` are the events that are sent; the others are passed over. `reader` names the position in the state."""
+    """`types` are the events that are sent, None for all; others are skipped. `reader` names the state's position."""
 
     def __init__(
         self,
@@ -41,7 +41,7 @@ class Forwarding:
         endpoint: Endpoint,
         state: ListenState,
         reader: str,
-        types: Collection[str],
+        types: Collection[str] | None,
         console: Console,
     ) -> None:
         self._feed, self._sender, self._endpoint, self._types = feed, sender, endpoint, types
@@ -59,7 +59,7 @@ class Forwarding:
         while True:
             events, following = await self._next_page(position.cursor)
             for event in events:
-                if event.id in position.taken or event.type not in self._types:
+                if event.id in position.taken or not (self._types is None or event.type in self._types):
                     continue
                 await self._send_until_taken(event)
                 position = Position(position.cursor, (*position.taken, event.id))

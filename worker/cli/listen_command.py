@@ -30,16 +30,16 @@ BEGINNING, NEWEST = "beginning", "newest"
 
 def listen(
     *,
-    forward_to: Annotated[str, Parameter(help="Where the receiver listens, as http://127.0.0.1:3000/hooks/payproof.")],
+    forward_to: Annotated[str, Parameter(help="The receiver, such as http://127.0.0.1:9000/hooks/payproof.")],
     events: Annotated[
-        tuple[str, ...], Parameter(help="Send these types alone, as payment.completed; all, unless given.", negative=())
+        tuple[str, ...], Parameter(help="Only these types, such as payment.completed; without it, all.", negative=())
     ] = (),
     from_: Annotated[
         str | None,
         Parameter(name="--from", help="A cursor, newest or beginning; without it, where the last run ended."),
     ] = None,
-    url: Annotated[str | None, Parameter(help="Where payproof is; here, unless given.", env_var="PAYPROOF_URL")] = None,
-    allow_http: Annotated[bool, Parameter(help="Let buyers' data go by plain http to others.", negative=())] = False,
+    url: Annotated[str | None, Parameter(help="Payproof's address; without it, the configuration's.")] = None,
+    allow_http: Annotated[bool, Parameter(help="Allow plain http to other machines.", negative=())] = False,
 ) -> int:
     """Send your events on to a receiver on this machine, signed, each until it is taken; Ctrl-C ends it.
 
@@ -75,7 +75,7 @@ async def _until_signal(listening: Coroutine[None, None, None], ended: list[int]
     await task
 
 
-async def _listen(service: str, receiver: str, key: str, types: frozenset[str], begin: str | None) -> None:
+async def _listen(service: str, receiver: str, key: str, types: frozenset[str] | None, begin: str | None) -> None:
     import aiohttp
 
     from schemas.secret import Secret
@@ -161,13 +161,14 @@ def _expect_safe(option: str, url: str, *, allow_http: bool) -> None:
         )
 
 
-def _types(wanted: tuple[str, ...]) -> frozenset[str]:
+def _types(wanted: tuple[str, ...]) -> frozenset[str] | None:
+    """None for all, with those that a newer payproof may add."""
     from schemas.words import EventType
 
     names = [name for one in wanted for name in one.split(",")]
     if unknown := sorted(set(names) - set(EventType) - {"payment.*"}):
         raise WrongUsage(f"--events: {', '.join(unknown)} is none of payment.*, {', '.join(EventType)}")
-    return frozenset(EventType) if not names or "payment.*" in names else frozenset(names)
+    return None if not names or "payment.*" in names else frozenset(names)
 
 
 def _foreground() -> bool:

@@ -23,7 +23,9 @@ def trigger(
     word: Annotated[str | None, Parameter(help="How the payment ends; without it, the words are listed.")] = None,
     *,
     account: Annotated[str | None, Parameter(help="At this account; without it, the first that can.")] = None,
-    seconds: Annotated[float, Parameter(help="At most so long.", validator=Number(gt=0, lte=86_400))] = 180.0,
+    timeout: Annotated[
+        float, Parameter(help="Seconds to wait for the event.", validator=Number(gt=0, lte=86_400))
+    ] = 180.0,
 ) -> int:
     """Have a payment end at the sandbox as WORD says, and wait until its event is in /v1/events.
 
@@ -33,6 +35,7 @@ def trigger(
     checks.give_up. It refuses an account whose gateway is anything but a sandbox.
     """
     from worker.cli.configured import configuration
+    from worker.config.config_problems import suggestion
     from worker.config.shop_access import access_from
     from worker.playground.bench.sandboxed import root_of
     from worker.playground.dev.playing_word import Installation
@@ -44,7 +47,7 @@ def trigger(
             print(f"{one:27} {', '.join(accounts_for(one, config.accounts)) or '-'}")
         return 0
     if word not in WORDS:
-        raise WrongUsage(f"WORD: {word} is none of {', '.join(WORDS)}")
+        raise WrongUsage(f"WORD: {word} is none of {', '.join(WORDS)}{suggestion(word, WORDS)}")
     meant = _account(word, config.accounts, account)
     story, root = story_of(word, meant), root_of(meant)
     if story is None:
@@ -52,7 +55,7 @@ def trigger(
         raise WrongUsage(f"WORD: {word} cannot happen at {meant.id} ({meant.provider.name}); it can at {there}")
     access = access_from(os.environ)
     installation = Installation(config, access.url, root or "", access.key)
-    played = _played(installation, meant, story, seconds)
+    played = _played(installation, meant, story, timeout)
     _print(played, meant)
     return 0
 
@@ -95,10 +98,11 @@ def _played(installation: Installation, account: Account, story: Story, seconds:
 
 
 def _print(played: Played, account: Account) -> None:
-    payment, event = played.payment, played.event
+    payment = played.payment
     told = payment["status"] + (f", held: {payment['hold']}" if payment["hold"] else "")
     print(f"payment  {payment['payment_id']} at {account.id}: {told}{', late' if payment['late'] else ''}")
-    print(f"event    {event.type} {event.id}")
+    for event in played.events:
+        print(f"event    {event.type} {event.id}")
     first = "" if played.seconds is None else f"{played.seconds:.3f} s from the first message to the event; "
     print(f"took     {first}{played.in_all:.1f} s in all")
     print(f"next     payproof explain {payment['payment_id']}")

@@ -89,7 +89,12 @@ def _document(path: Path, problems: list[ConfigProblem]) -> dict[str, Any] | Non
     try:
         return tomllib.loads(path.read_bytes().decode("utf-8"), parse_float=WrittenNumber)
     except FileNotFoundError:
-        problems.append(ConfigProblem(str(path), "there is no such file; `payproof init` writes a starter"))
+        problems.append(
+            ConfigProblem(
+                str(path),
+                "there is no such file; `payproof init` writes a starter, `payproof init --sandbox` one to try it with",
+            )
+        )
     except OSError as error:
         problems.append(ConfigProblem(str(path), f"cannot be read: {error.strerror}"))
     except UnicodeDecodeError:

@@ -7,9 +7,9 @@ programs inherit.
 
 from __future__ import annotations
 
-import re
 import tomllib
 from collections.abc import Mapping
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,6 @@ OF_THE_SHELL = frozenset(
     {"PAYPROOF_CONFIG", "PAYPROOF_LISTEN", "PAYPROOF_OPS_LISTEN", "PAYPROOF_CONSOLE_LISTEN", "PAYPROOF_LOG"}
 )
 """Variables of payproof that the environment sets in development too: they lead nowhere else."""
-_LINE = re.compile(r"(?:export\s+)?([A-Za-z_][A-Za-z0-9_]*)=(.*)")
 
 
 def is_development(document: Mapping[str, Any] | None) -> bool:
@@ -54,7 +53,7 @@ def with_env_file(environ: Mapping[str, str], directory: Path) -> Mapping[str, s
     return {**found, **kept}
 
 
-def passed_over(environ: Mapping[str, str], used: Mapping[str, str]) -> list[str]:
+def unused(environ: Mapping[str, str], used: Mapping[str, str]) -> list[str]:
     """Names of variables that are set in the environment, and are not used with that value in development."""
     return sorted(name for name, value in environ.items() if value and _only_in_file(name) and used.get(name) != value)
 
@@ -68,24 +67,12 @@ def open_to_others(directory: Path) -> bool:
 
 
 def read_env(text: str) -> dict[str, str]:
-    """The variables of lines such as `NAME=value`, with `export` or quotes or without, and with a `# note` behind.
+    """The variables of the lines `NAME=value`, as python-dotenv reads them; `$` in a value stands for itself."""
+    from dotenv import dotenv_values  # noqa: PLC0415 - production reads no such file
 
-    The file may belong to another program as well, so lines of any other form are passed over.
-    """
-    found = {}
-    for line in text.splitlines():
-        match = _LINE.fullmatch(line.strip())
-        if match is not None:
-            found[match[1]] = _unquoted(match[2].strip())
-    return found
+    found = dotenv_values(stream=StringIO(text), interpolate=False)
+    return {name: value for name, value in found.items() if value is not None}
 
 
 def _only_in_file(name: str) -> bool:
     return name.startswith("PAYPROOF_") and name not in OF_THE_SHELL
-
-
-def _unquoted(value: str) -> str:
-    quoted = re.fullmatch(r"""(?:"([^"]*)"|'([^']*)')(?:\s+#.*)?""", value)
-    if quoted is not None:
-        return quoted[1] if quoted[1] is not None else quoted[2]
-    return re.split(r"(?:^|\s)#", value, maxsplit=1)[0].strip()

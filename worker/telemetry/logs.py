@@ -12,7 +12,7 @@ import logging
 import re
 import sys
 import traceback
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import date, timedelta
 from decimal import Decimal
 from enum import Enum
@@ -39,6 +39,8 @@ LONGEST_TEXT = 500
 MOST_BITS = 500
 """A longer whole number is logged as the name of its type: Python refuses to write very many digits."""
 LONGEST_TRACE = 20
+MOST_ITEMS = 8
+"""A longer list is shown to a person by its ends."""
 _ROOT = str(Path(__file__).resolve().parents[2])
 _CREDENTIALS = re.compile(r"(?<=://)[^/\s@]*@")
 
@@ -139,12 +141,18 @@ def _guard(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
 
 
 def _for_a_person(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
-    """Lists without brackets and quotes, and nothing of what is empty."""
+    """Lists without brackets and quotes, long ones by their ends, and nothing of what is empty."""
     return {
-        key: ", ".join(map(str, value)) if isinstance(value, list) else value
+        key: _few(value) if isinstance(value, list) else value
         for key, value in event.items()
         if value is not None and value != []
     }
+
+
+def _few(items: Sequence[Any]) -> str:
+    if len(items) > MOST_ITEMS:
+        return f"{items[0]} to {items[-1]} ({len(items)})"
+    return ", ".join(map(str, items))
 
 
 @lru_cache(1024)

@@ -77,8 +77,11 @@ def walk(read: ReadPage, since: datetime, until: datetime) -> ListExchange[Incon
 
 
 def _page(read: ReadPage, start: datetime, end: datetime, number: int) -> ListExchange[ListPage | Inconclusive]:
-    """Read one page. Inconclusive where the list shows payments of other times than it was asked for."""
-    first, last = start - OVERLAP, end + OVERLAP
+    """Read one page. Inconclusive where the list shows payments of other times than it was asked for.
+
+    It may choose by a time that it writes without the fraction of its second, so a window begins with a whole second.
+    """
+    first, last = (start - OVERLAP).replace(microsecond=0), end + OVERLAP
     page = yield from read(first, last, number)
     if isinstance(page, Inconclusive):
         return page

@@ -41,7 +41,7 @@ async def sandbox_of(http: aiohttp.ClientSession, account: Account) -> Control:
             answered = f"GET {DOCUMENT} was answered with HTTP {response.status}"
             described = _described(await response.read()) if response.status == 200 else None
     except AWAY as error:
-        raise NotASandbox(f"{refused}: it cannot be reached ({type(error).__name__})") from None
+        raise NotASandbox(f"{account.id}: no sandbox answers at {root} ({type(error).__name__})") from None
     if described != TITLE:
         raise NotASandbox(f"{refused}: {answered}, not with its control API")
     return Control(http, root)

@@ -41,7 +41,7 @@ def addresses_of(config: Config) -> Mapping[str, tuple[str, int]]:
         "the API (PAYPROOF_LISTEN)": settings.listen,
         "the console (PAYPROOF_CONSOLE_LISTEN)": settings.console_listen,
         "health and metrics (PAYPROOF_OPS_LISTEN)": settings.ops_listen,
-        "the sandbox and its shop (base_url of the accounts)": (str(sandbox.hostname), sandbox.port or 0),
+        "the sandbox and its shop (its port in payproof.toml, everywhere)": (str(sandbox.hostname), sandbox.port or 0),
     }
 
 

@@ -64,10 +64,10 @@ class ProvenShop(StoryShop):
 
 
 class Played(Struct, frozen=True, kw_only=True):
-    """`seconds`: from the first message to payproof until the event, None where no message came; and in all."""
+    """`seconds`: from the first message to payproof until the last event, None where no message came; and in all."""
 
     payment: Document
-    event: ToldEvent
+    events: tuple[ToldEvent, ...]
     seconds: float | None
     in_all: float
 
@@ -92,11 +92,12 @@ async def play_word(installation: Installation, account: Account, story: Story, 
             said = scene.payment.get("payment_id")
             of = f" of {said}" if said else ""
             raise Otherwise(f"no {story.expects.told[-1]}{of} within {seconds:g} s") from None
-        event = stage.feed.by_payment[scene.payment["payment_id"]][-1]
+        events = tuple(stage.feed.by_payment[scene.payment["payment_id"]])
+    event = events[-1]
     called = None if scene.callback_at is None else datetime.fromtimestamp(scene.callback_at, UTC)
     return Played(
         payment=event.data,
-        event=event,
+        events=events,
         seconds=None if called is None or called > event.time else (event.time - called).total_seconds(),
         in_all=time.monotonic() - began,
     )

@@ -48,11 +48,11 @@ def shown_start(config: Config, environ: Mapping[str, str]) -> str:
         f"  health          http://{settings.ops_listen[0]}:{settings.ops_listen[1]}/readyz",
         f"  database        {_database(config)}",
         "",
-        "A verified payment: press Pay in the demo shop, or in another terminal in this directory:",
+        "A verified payment: buy in the demo shop, or in another terminal in this directory:",
         "",
         "  payproof trigger completed",
         "",
-        "The same by hand: the shop opens a payment, the buyer pays and comes back, the shop reads the events.",
+        "The same by hand: the shop opens a payment, the buyer pays and comes back, the shop reads it.",
         "",
         *_requests(config, api, sandbox, key),
         "",
@@ -96,5 +96,5 @@ def _requests(config: Config, api: str, sandbox: str, key: str) -> list[str]:
     return [
         f"  curl -s {api}/v1/payments {bearer} -d '{json.dumps(opened)}'",
         f"  curl -s {sandbox}/_control/shopper -d '{json.dumps(bought)}'",
-        f"  curl -s {api}/v1/events {bearer}",
+        f"  curl -s '{api}/v1/payments?reference={reference}' {bearer}",
     ]

@@ -8,7 +8,6 @@ from __future__ import annotations
 import os
 import secrets
 from pathlib import Path
-from urllib.parse import urlsplit
 
 from worker.config import keys
 from worker.config.env_file import NAME
@@ -65,9 +64,10 @@ secret = "env:{webhook_secret}"
 _ENV = """\
 # Drawn by `payproof init --sandbox`. These open nothing but the payproof in this directory.
 PAYPROOF_DATA_DIR={data_dir}
-PAYPROOF_SANDBOX_PORT={port}
 {api_key}={key}
 {webhook_secret}={secret}
+# Where payproof.toml has the sandbox, for requests to paste.
+SANDBOX={sandbox}
 # The console's operator {operator}; `payproof dev --code` prints the one-time code.
 {password}={drawn_password}
 {totp}={drawn_totp}
@@ -93,7 +93,7 @@ def write_starting_files(path: Path, sandbox: str) -> None:
         key=key,
         secret=keys.new_webhook_secret(),
         data_dir=DATA_DIR,
-        port=urlsplit(sandbox).port,
+        sandbox=sandbox,
         drawn_password=password,
         drawn_totp=totp,
     )

@@ -41,5 +41,6 @@ async def read_receivers(
         if endpoint.merchant == payment.merchant:
             row = await connection.fetchrow(_NEWEST, endpoint.id, payment.id, list(endpoint.types))
             if row is not None:
-                found.append(Receiver(endpoint=endpoint.id, host=endpoint.host, **dict(row)))
+                name = endpoint.configured_id
+                found.append(Receiver(endpoint=endpoint.id, configured_id=name, host=endpoint.host, **dict(row)))
     return tuple(found)

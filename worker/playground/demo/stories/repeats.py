@@ -41,7 +41,7 @@ async def pays_the_order_twice(scene: Scene) -> None:
     """
     order = f"order-{secrets.token_hex(4)}"
     first = await scene.open(order=order)
-    await scene.at_gateway("pay", webhook=scene.gateway is UDDOKTAPAY)
+    await scene.at_gateway("pay", webhook=scene.gateway.provider == UDDOKTAPAY.provider)
     await scene.until("opened", "completed")
     await scene.open(order=order)
     await scene.returns(await scene.at_gateway("pay"))

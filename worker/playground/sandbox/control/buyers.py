@@ -14,7 +14,7 @@ from worker.playground.sandbox.control.routing import Asked, Route
 from worker.playground.sandbox.money_back import give_back
 from worker.playground.sandbox.sandbox import Sandbox
 from worker.playground.sandbox.sandbox_config import Provider
-from worker.playground.sandbox.scheduled import schedule, visiting
+from worker.playground.sandbox.scheduled import visit, visiting
 from worker.playground.sandbox.sessions import Session, Standing
 from worker.playground.sandbox.shopper import Visit, perform
 from worker.playground.sandbox.simulated_gateway import Deed, Happening, Impossible
@@ -92,7 +92,7 @@ class ManySessions(Struct, frozen=True, kw_only=True):
 class Shopped(Struct, frozen=True, kw_only=True):
     """`redirect` is where the browser goes; null where it goes nowhere. With `form`, it posts these fields there.
 
-    Unless `returns` is false the sandbox visits it once, as a browser that goes no further; `listScheduled` shows how.
+    Unless `returns` is false the sandbox has visited it once, as a browser that goes no further.
     """
 
     redirect: str | None
@@ -119,7 +119,7 @@ async def _sessions(sandbox: Sandbox, asked: Asked) -> ManySessions:
 
 async def _shopper(sandbox: Sandbox, asked: Asked) -> Shopped:
     shop: Shop = asked.said
-    visit = Visit(
+    does = Visit(
         does=shop.does,
         amount=shop.amount,
         currency=shop.currency,
@@ -127,11 +127,12 @@ async def _shopper(sandbox: Sandbox, asked: Asked) -> Shopped:
         webhook=shop.webhook,
     )
     with sandbox.state.transaction():
-        session, back = perform(sandbox, find(sandbox, shop), visit)
-        if back is not None and shop.returns:
-            schedule(sandbox.gateways[session.provider], session, "visit", visiting(back), after=0.0)
+        session, back = perform(sandbox, find(sandbox, shop), does)
+    if back is not None and shop.returns:
+        await visit(asked.http, visiting(back), seconds=sandbox.config.webhook_timeout)
+    now = sandbox.sessions.get(session.provider, session.session_id) or session
     form = None if back is None or back.form is None else dict(back.form)
-    return Shopped(redirect=None if back is None else back.url, form=form, session=shown(sandbox, session))
+    return Shopped(redirect=None if back is None else back.url, form=form, session=shown(sandbox, now))
 
 
 async def _refund(sandbox: Sandbox, asked: Asked) -> OneSession:
