@@ -331,7 +331,8 @@ async def test_an_endpoint_in_the_configuration_needs_no_listen(home: Home) -> N
 
 @pytest.mark.parametrize("command", SERVE.splitlines())
 async def test_the_roles_run_as_the_guide_says(home: Home, command: str) -> None:
-    serve = home.begin("serve", f". {home.place}/payproof/bin/activate && exec {command}", home.shop)
+    shell = f". {home.place}/payproof/bin/activate && unset {' '.join(PRODUCTION)}\n"
+    serve = home.begin("serve", f"{shell}exec {command}", home.shop)
     await serve.says("process.ready", FIRST_SECONDS)
     assert serve.end() == 0
 
