@@ -1,33 +1,45 @@
-// Ships paid orders, once: gets `payment.completed` from Payproof over RabbitMQ. Needs `npm i amqplib postgres` and
-// the usual PGHOST, PGUSER, PGPASSWORD and PGDATABASE of the shop's own Postgres.
+// Gets Payproof's events over RabbitMQ and ships paid orders, once. Needs `npm i amqplib postgres`, and the PGHOST,
+// PGUSER, PGPASSWORD and PGDATABASE of the shop's own Postgres.
 //
-// Events come at least once, sometimes twice and out of order. An event is stored in one transaction with the work that
-// it leads to, and its message is acknowledged after that commit. An unreadable message goes to `<queue>.dead`.
+// Events come at least once, sometimes twice and out of order. A message is acknowledged after its event is stored. An
+// unreadable one goes to `<queue>.dead` for a person.
+// `shipments` is what may leave: where `stop` is null, at most one of an order, paid by any payment of it. One that was
+// refunded is over, and new money makes a new one. One that has left and is stopped is for a person.
 import amqplib from "amqplib";
 import postgres from "postgres";
 import { setTimeout as sleep } from "node:timers/promises";
 
 const { AMQP_URL, QUEUE = "shop.payments" } = process.env; // a queue for each of your services
 const QUORUM = { "x-queue-type": "quorum", "x-delivery-limit": 1000 }; // failing for an hour, it goes to a person too
-const FIELDS = ["payment_id", "version", "status", "hold", "reference", "amount"];
+const FIELDS = ["payment_id", "version", "status", "hold", "order", "reference"];
 const sql = postgres({ onnotice: () => {} });
-await sql`create table if not exists events (id text primary key)`;
-await sql`create table if not exists payments (id text primary key, version int not null)`;
-await sql`create table if not exists shipments (payment_id text primary key, reference text, amount text)`;
+await sql`create table if not exists payments
+  (id text primary key, version int, status text, hold text, order_id text, stop text)`;
+await sql`create table if not exists shipments (payment_id text primary key, order_id text, stop text)`;
 
 function read(content) {
-  const { id, data } = JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(content));
-  if (typeof id !== "string" || FIELDS.some((name) => data[name] === undefined)) throw TypeError("a field is missing");
-  return { ...data, id };
+  const { data } = JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(content));
+  if (FIELDS.some((name) => data[name] === undefined)) throw TypeError("a field is missing");
+  return data;
 }
 
-const act = (event) =>
-  sql.begin(async (sql) => { // one transaction; replace its last line by your own work on the same database
-    const { count: fresh } = await sql`insert into events values (${event.id}) on conflict do nothing`;
-    const { count: newer } = await sql`insert into payments values (${event.payment_id}, ${event.version})
-      on conflict (id) do update set version = excluded.version where excluded.version > payments.version`;
-    if (!fresh || !newer || event.status !== "completed" || event.hold !== null) return;
-    await sql`insert into shipments ${sql(event, "payment_id", "reference", "amount")} on conflict do nothing`;
+const take = (payment) =>
+  sql.begin(async (sql) => { // one transaction; replace its last lines by your own work
+    const { payment_id: id, version, status, hold, reference, order = null, risk = null } = payment;
+    const [name, why] = [order ?? reference, hold ?? (risk === "high" ? "risk" : status)];
+    await sql`select pg_advisory_xact_lock(hashtext(${name}))`; // one event of an order after the other
+    const { count: newer } = await sql`
+      insert into payments values (${id}, ${version}, ${status}, ${hold}, ${name}, nullif(${why}, 'completed'))
+      on conflict (id) do update set version = excluded.version, status = excluded.status, hold = excluded.hold,
+        stop = excluded.stop where payments.version < excluded.version`;
+    if (!newer) return; // not newer than what is known
+    const [best] = await sql`select id, stop from payments where order_id = ${name}
+      order by stop is not null, status <> 'completed', status <> 'refunded', id limit 1`;
+    const { count: there } = await sql`
+      update shipments set stop = ${best.stop} where order_id = ${name} and stop is distinct from 'refunded'`;
+    if (best.stop === null && !there) {
+      await sql`insert into shipments values (${best.id}, ${name}) on conflict (payment_id) do update set stop = null`;
+    }
   });
 
 async function consume(connection) {
@@ -37,14 +49,14 @@ async function consume(connection) {
   await channel.assertQueue(`${QUEUE}.dead`, { durable: true, arguments: QUORUM });
   const toDead = { "x-dead-letter-exchange": "", "x-dead-letter-routing-key": `${QUEUE}.dead` };
   await channel.assertQueue(QUEUE, { durable: true, arguments: { ...QUORUM, ...toDead } });
-  await channel.bindQueue(QUEUE, "payproof.events", "payment.completed.#");
+  await channel.bindQueue(QUEUE, "payproof.events", "payment.#"); // a hold or a refund stops what may have left
   await new Promise((_, end) => {
     for (const one of [connection, channel]) one.on("close", () => end("the broker closed it"));
     const hear = async (message) => {
       if (message === null) throw new Error("the queue was deleted");
-      let event;
-      try { event = read(message.content); } catch { return channel.reject(message, false); }
-      await act(event);
+      let payment;
+      try { payment = read(message.content); } catch { return channel.reject(message, false); }
+      await take(payment);
       channel.ack(message);
     };
     let last = Promise.resolve(); // one after the other, as they came

@@ -1,9 +1,11 @@
 <?php
-// Ships paid orders, once: gets `payment.completed` from Payproof over RabbitMQ. Needs `composer require
-// php-amqplib/php-amqplib`; DATABASE is a PDO name such as `mysql:host=db;dbname=shop` (here sqlite, for a try).
+// Gets Payproof's events over RabbitMQ and ships paid orders, once. Needs `composer require php-amqplib/php-amqplib`;
+// DATABASE is a PDO name such as `mysql:host=db;dbname=shop` (here sqlite, for a try).
 //
-// Events come at least once, sometimes twice and out of order. An event is stored in one transaction with the work that
-// it leads to, and its message is acknowledged after that commit. An unreadable message goes to `<queue>.dead`.
+// Events come at least once, sometimes twice and out of order. A message is acknowledged after its event is stored. An
+// unreadable one goes to `<queue>.dead` for a person.
+// `shipments` is what may leave: where `stop` is null, at most one of an order, paid by any payment of it. One that was
+// refunded is over, and new money makes a new one. One that has left and is stopped is for a person.
 require getenv('AUTOLOAD') ?: __DIR__ . '/vendor/autoload.php';
 
 use PhpAmqpLib\Connection\AMQPStreamConnection;
@@ -14,31 +16,41 @@ $name = getenv('QUEUE') ?: 'shop.payments'; // a queue for each of your services
 $quorum = ['x-queue-type' => 'quorum', 'x-delivery-limit' => 1000]; // failing for an hour, it goes to a person too
 $toDead = ['x-dead-letter-exchange' => '', 'x-dead-letter-routing-key' => "$name.dead"];
 $database = new PDO(getenv('DATABASE') ?: 'sqlite:shop.sqlite', getenv('DB_USER') ?: '', getenv('DB_PASSWORD') ?: '');
-$database->exec('create table if not exists events (id varchar(80) primary key)');
-$database->exec('create table if not exists payments (id varchar(40) primary key, version int)');
-$database->exec('create table if not exists shipments (id varchar(40) primary key, reference text, amount text)');
-$run = fn(string $sql, array $values) => ($done = $database->prepare($sql))->execute($values) ? $done->rowCount() : 0;
-$act = function (string $event, string $payment, int $version, array $data) use ($database, $run): void {
-    $database->beginTransaction(); // replace the last line before the commit by your own work on the same database
-    $unless = 'from (select 1) as one where not exists (select 1 from';
-    $new = $run("insert into events select ? $unless events where id = ?)", [$event, $event]);
-    $run("insert into payments select ?, 0 $unless payments where id = ?)", [$payment, $payment]);
-    $newer = $run('update payments set version = ? where id = ? and version < ?', [$version, $payment, $version]);
-    if ($new && $newer && $data['status'] === 'completed' && $data['hold'] === null) {
-        $values = [$payment, $data['reference'], $data['amount'], $payment];
-        $run("insert into shipments select ?, ?, ? $unless shipments where id = ?)", $values);
+$table = fn(string $name, string $rest) => $database->exec("create table if not exists $name ($rest)");
+$keys = fn(string $own) => "order_id varchar(400) collate binary, $own varchar(100) collate binary"; // no A for a
+$table('payments', "{$keys('id')}, version int, status text, hold text, stop text, primary key (order_id, id)");
+$table('shipments', "{$keys('payment_id')}, stop text, primary key (payment_id)");
+
+function take(PDO $database, array $payment): void // replace the last lines before the commit by your own work
+{
+    $run = fn(string $sql, array $with) => ($done = $database->prepare($sql))->execute($with) ? $done : null;
+    [$order, $id] = [$payment['order'] ?? $payment['reference'], $payment['payment_id']];
+    $stop = $payment['hold'] ?? (($payment['risk'] ?? null) === 'high' ? 'risk' : $payment['status']);
+    $state = [$payment['version'], $payment['status'], $payment['hold'], $stop === 'completed' ? null : $stop];
+    $unless = 'from (select 1) as one where not exists (select 1 from payments where order_id = ? and id = ?';
+    $database->beginTransaction(); // of two about an order one waits, or fails and is sent again
+    $run('update payments set id = id where order_id = ?', [$order]);
+    $newer = $run("replace into payments select ?, ?, ?, ?, ?, ? $unless and version >= ?)",
+        [$order, $id, ...$state, $order, $id, $payment['version']])->rowCount();
+    if ($newer) {
+        [$best, $stop] = $run("select id, stop from payments where order_id = ? order by stop is not null,
+            status <> 'completed', status <> 'refunded', id limit 1", [$order])->fetch();
+        $live = "order_id = ? and coalesce(stop, '') <> 'refunded'";
+        $run("update shipments set stop = ? where $live", [$stop, $order]);
+        $there = $run("select 1 from shipments where $live", [$order])->fetch();
+        if ($stop === null && !$there) $run('replace into shipments values (?, ?, null)', [$order, $best]);
     }
     $database->commit();
-};
-$hear = function ($message) use ($act): void {
-    $event = json_decode($message->getBody(), true);
-    $data = is_array($event['data'] ?? null) ? $event['data'] + ['hold' => 'unknown'] : [];
-    $whole = isset($event['id'], $data['payment_id'], $data['version'], $data['status'], $data['amount']);
-    if (!$whole || !is_int($data['version'])) {
+}
+
+$hear = function ($message) use ($database): void {
+    $payment = json_decode($message->getBody(), true)['data'] ?? null;
+    $fields = ['payment_id', 'version', 'status', 'hold', 'order', 'reference'];
+    if (!is_array($payment) || array_diff($fields, array_keys($payment))) {
         $message->reject(false);
         return;
     }
-    $act($event['id'], $data['payment_id'], $data['version'], $data);
+    take($database, $payment);
     $message->ack();
 };
 while (true) { // when the broker goes away, or the work fails; what was not acknowledged comes again
@@ -48,7 +60,7 @@ while (true) { // when the broker goes away, or the work fails; what was not ack
         $channel->basic_qos(0, 20, false);
         $channel->queue_declare("$name.dead", false, true, false, false, false, new AMQPTable($quorum));
         $channel->queue_declare($name, false, true, false, false, false, new AMQPTable($quorum + $toDead));
-        $channel->queue_bind($name, 'payproof.events', 'payment.completed.#');
+        $channel->queue_bind($name, 'payproof.events', 'payment.#'); // a hold or a refund stops what may have left
         $channel->basic_consume($name, callback: $hear);
         while ($channel->is_consuming()) $channel->wait(null, false, 300); // silent for so long: a new consumer
     } catch (Throwable $error) {

@@ -1,7 +1,9 @@
-"""Ships paid orders, once: gets `payment.completed` from Payproof over RabbitMQ. Needs `pip install aio-pika`.
+"""Gets Payproof's events over RabbitMQ and ships paid orders, once. Needs `pip install aio-pika`.
 
-Events come at least once, sometimes twice and out of order. An event is stored in one transaction with the work that it
-leads to, and its message is acknowledged after that commit. An unreadable message goes to `<queue>.dead` for a person.
+Events come at least once, sometimes twice and out of order. A message is acknowledged after its event is stored. An
+unreadable one goes to `<queue>.dead` for a person.
+`shipments` is what may leave: where `stop` is null, at most one of an order, paid by any payment of it. One that was
+refunded is over, and new money makes a new one. One that has left and is stopped is for a person.
 """
 
 import asyncio
@@ -9,51 +11,60 @@ import json
 import os
 import sqlite3
 import time
+from contextlib import closing
 from operator import itemgetter
 
 import aio_pika
 
 URL, QUEUE = os.environ["AMQP_URL"], os.environ.get("QUEUE", "shop.payments")  # a queue for each of your services
 QUORUM = {"x-queue-type": "quorum", "x-delivery-limit": 1000}  # after an hour of failures it goes to a person too
-FIELDS = itemgetter("payment_id", "version", "status", "hold", "reference", "amount")
-TABLES = """create table if not exists events (id text primary key);
-            create table if not exists payments (id text primary key, version integer not null);
-            create table if not exists shipments (payment_id text primary key, reference text, amount text);"""
-NEWER = "replace into payments select ?1, ?2 where not exists (select 1 from payments where id = ?1 and version >= ?2)"
+FIELDS = itemgetter("payment_id", "version", "status", "hold", "order", "reference")
+DATABASE = os.environ.get("DATABASE", "shop.sqlite")
+TABLES = """create table if not exists payments (id text primary key, version, status, hold, order_id text, stop);
+            create table if not exists shipments (payment_id text primary key, order_id text, stop);"""
+NEWER = """replace into payments select :payment_id, :version, :status, :hold, :name, :stop
+    where not exists (select 1 from payments where id = :payment_id and version >= :version)"""
+BEST = """select id, stop from payments where order_id = ?
+    order by stop is not null, status <> 'completed', status <> 'refunded', id limit 1"""
+STOP = "update shipments set stop = ? where order_id = ? and stop is not 'refunded'"  # or, with null, lets it leave
 
 
-def act(database, event_id, payment_id, version, status, hold, reference, amount):
-    with database:  # one transaction; replace the last line by your own work on the same database
-        new = database.execute("insert into events values (?) on conflict do nothing", (event_id,)).rowcount
-        if new and database.execute(NEWER, (payment_id, version)).rowcount and status == "completed" and hold is None:
-            database.execute("insert or ignore into shipments values (?, ?, ?)", (payment_id, reference, amount))
+def take(payment):
+    """Store a newer snapshot, and tell its order anew from all its payments. Replace the last lines by your work."""
+    stop = payment["hold"] or ("risk" if payment.get("risk") == "high" else payment["status"])
+    name = payment["order"] or payment["reference"]
+    with closing(sqlite3.connect(DATABASE)) as database, database:  # one transaction
+        newer = payment | {"name": name, "stop": None if stop == "completed" else stop}
+        if database.execute(NEWER, newer).rowcount:
+            best, stop = database.execute(BEST, [name]).fetchone()
+            if not database.execute(STOP, [stop, name]).rowcount and stop is None:
+                database.execute("replace into shipments values (?, ?, null)", [best, name])
 
 
-async def consume(database):
+async def consume():
     async with await aio_pika.connect(URL, heartbeat=15, timeout=10) as connection:
         channel = await connection.channel()
         await channel.set_qos(prefetch_count=20)
         await channel.declare_queue(f"{QUEUE}.dead", durable=True, arguments=QUORUM)
         to_dead = {"x-dead-letter-exchange": "", "x-dead-letter-routing-key": f"{QUEUE}.dead"}
         queue = await channel.declare_queue(QUEUE, durable=True, arguments=QUORUM | to_dead)
-        await queue.bind("payproof.events", "payment.completed.#")
+        await queue.bind("payproof.events", "payment.#")  # a hold or a refund stops what may have left
         async with queue.iterator(timeout=300) as messages:  # after so long a silence, better a new consumer
             async for message in messages:
                 try:
-                    event = json.loads(message.body)
-                    told = event["id"], *FIELDS(event["data"])
+                    payment = json.loads(message.body)["data"]
+                    FIELDS(payment)
                 except (ValueError, LookupError, TypeError, RecursionError):
                     await message.reject(requeue=False)
                 else:
-                    act(database, *told)
+                    take(payment)
                     await message.ack()
 
 
-database = sqlite3.connect(os.environ.get("DATABASE", "shop.sqlite"))
-database.executescript(TABLES)
+sqlite3.connect(DATABASE).executescript(TABLES).connection.close()
 while True:  # when the broker goes away, or the work fails; what was not acknowledged comes again
     try:
-        asyncio.run(consume(database))
+        asyncio.run(consume())
     except Exception as error:
         print(f"{type(error).__name__}: {error}; beginning again", flush=True)
     time.sleep(5)

@@ -1,6 +1,7 @@
-"""The README's own commands, in an empty home: from the installation to a verified payment, and the guide's after it.
+"""The README's own commands, in an empty home: from the installation to a verified payment, and the guides' after it.
 
-They are run as they stand there. Only the ports are others, by the settings that the guide names.
+They are run as they stand there. Only the ports are others, by the settings that the guide names. What the guide leaves
+to the reader, such as a secret that a command prints, is put in its place.
 """
 
 from __future__ import annotations
@@ -8,11 +9,14 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import signal
 import socket
+import sqlite3
 import subprocess
 import time
 from collections.abc import Iterator
+from contextlib import closing, suppress
 from pathlib import Path
 from urllib.request import Request, urlopen
 
@@ -37,8 +41,15 @@ def blocks(page: str) -> list[str]:
 
 
 START, TRIGGER = blocks("README.md")
-GUIDE = blocks("deploy/guide/first-minute.md")
-
+FIRST_START, FIRST_TRIGGER, WORDS, BY_HAND, COPY, LISTEN, RECEIVE, SHIPMENTS, RECEIVE_FOR_GOOD = blocks(
+    "deploy/guide/first-minute.md"
+)
+TEST_START, TEST_BY_HAND, TEST_LISTEN, TEST_AT_PRODUCTION, *RECIPES = blocks("deploy/guide/test.md")
+(DOCTOR,), (SERVE,) = blocks("deploy/guide/go-live.md"), blocks("deploy/guide/operate.md")
+(OPERATOR,) = blocks("deploy/guide/console.md")
+DJANGO, SEND_AGAIN, _TESTS = blocks("deploy/guide/receive.md")
+EVENT = "pay_0123456789abcdefghijklmnop.2"
+"""An event's name that stands for any."""
 
 PRODUCTION = {
     "PAYPROOF_DATABASE_URL": "postgresql://payproof@production.invalid/payproof",
@@ -49,66 +60,100 @@ PRODUCTION = {
 """A shell that was used for production. None of it may be used."""
 
 
+class Program:
+    """A block that runs until Ctrl-C, in a process group of its own; `said` is what it has printed."""
+
+    def __init__(self, block: str, output: Path, cwd: Path, environment: dict[str, str]) -> None:
+        self.output = output
+        with output.open("wb") as file:
+            self.process = subprocess.Popen(
+                ["bash", "-ec", block],
+                cwd=cwd,
+                env=environment,
+                stdin=subprocess.DEVNULL,
+                stdout=file,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+
+    @property
+    def said(self) -> str:
+        return self.output.read_text(errors="replace")
+
+    async def says(self, words: str, seconds: float) -> None:
+        def look() -> bool:
+            assert self.process.poll() is None, self.said
+            return words in self.said
+
+        await until(look, what=f"{self.output.name} says {words!r}", seconds=seconds)
+
+    def end(self) -> int:
+        """Ctrl-C, which reaches the whole group. Returns the exit code once its first process has ended."""
+        if self.process.poll() is None:
+            os.killpg(self.process.pid, signal.SIGINT)
+        return self.process.wait(BLOCK_SECONDS)
+
+
 class Home:
-    """An empty home directory with ports of its own; `said` is what `payproof dev` has printed."""
+    """An empty home directory with ports of its own; `dev` is the block that runs `payproof dev`."""
+
+    dev: Program
 
     def __init__(self, place: Path) -> None:
-        listen, ops, console, self.sandbox = free_ports(4)
-        self.place, self.shop, self.output = place, place / "shop", place / "output"
+        listen, ops, console, self.sandbox, self.receiver = free_ports(5)
+        self.place, self.shop, self.programs = place, place / "shop", list[Program]()
         self.url = f"http://127.0.0.1:{listen}"
-        kept = {name: value for name, value in os.environ.items() if not name.startswith(("PAYPROOF_", "PYTHON"))}
+        strangers = ("PAYPROOF_", "PYTHON", "XDG_")
+        kept = {name: value for name, value in os.environ.items() if not name.startswith(strangers)}
         self.environment = kept | {
             "HOME": str(place),
             "PAYPROOF_LISTEN": f"127.0.0.1:{listen}",
             "PAYPROOF_OPS_LISTEN": f"127.0.0.1:{ops}",
             "PAYPROOF_CONSOLE_LISTEN": f"127.0.0.1:{console}",
+            "PORT": str(self.receiver),
+            "PYTHONUNBUFFERED": "1",
             **PRODUCTION,
         }
-        self.process: subprocess.Popen[bytes] | None = None
 
-    @property
-    def said(self) -> str:
-        return self.output.read_text(errors="replace") if self.output.exists() else ""
+    def begin(self, name: str, block: str, cwd: Path | None = None, **settings: str) -> Program:
+        """A block in another terminal, that runs until it is ended. `name` is that of its output."""
+        environment = self.environment | settings
+        program = Program(self._here(block), self.place / f"{name}.output", cwd or self.place, environment)
+        self.programs.append(program)
+        return program
 
-    def begin(self, block: str, cwd: Path) -> None:
-        with self.output.open("wb") as output:
-            self.process = subprocess.Popen(
-                ["bash", "-ec", block],
-                cwd=cwd,
-                env=self.environment | {"PAYPROOF_SANDBOX_PORT": str(self.sandbox)},
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
-            )
+    def develops(self, block: str, cwd: Path) -> None:
+        self.dev = self.begin("dev", block, cwd, PAYPROOF_SANDBOX_PORT=str(self.sandbox))
 
-    async def runs(self, seconds: float) -> None:
-        def look() -> bool:
-            assert self.process is not None
-            assert self.process.poll() is None, self.said
-            return RUNS in self.said
+    async def receives(self, block: str) -> Program:
+        """The receiver of the guide. Returns when it listens."""
+        program = self.begin("receiver", block)
 
-        await until(look, what="payproof dev runs", seconds=seconds)
+        def listens() -> bool:
+            assert program.process.poll() is None, program.said
+            with suppress(OSError), socket.create_connection(("127.0.0.1", self.receiver)):
+                return True
+            return False
 
-    def end(self) -> int:
-        """Ctrl-C, which reaches the whole group. Returns the exit code once every process of it has ended."""
-        assert self.process is not None
-        os.killpg(self.process.pid, signal.SIGINT)
-        return self.process.wait(BLOCK_SECONDS)
+        await until(listens, what="the receiver listens")
+        return program
 
-    def does(self, block: str) -> subprocess.CompletedProcess[str]:
-        """A block in another terminal, in the shop's directory."""
-        words = f". {self.place}/payproof/bin/activate\ncd {self.shop}\n{block}"
+    def does(self, block: str, cwd: Path | None = None, typed: str = "") -> subprocess.CompletedProcess[str]:
+        """A block in another terminal, in the shop's directory, to its end."""
+        words = f". {self.place}/payproof/bin/activate\ncd {cwd or self.shop}\n{self._here(block)}"
         return subprocess.run(
             ["bash", "-ec", words],
             cwd=self.place,
             env=self.environment,
-            stdin=subprocess.DEVNULL,
+            input=typed,
             capture_output=True,
             text=True,
             timeout=BLOCK_SECONDS,
             check=False,
         )
+
+    def _here(self, block: str) -> str:
+        return block.replace("127.0.0.1:9000", f"127.0.0.1:{self.receiver}")
 
     def asks(self, path: str) -> dict[str, object]:
         key = read_env((self.shop / ".env").read_text())["PAYPROOF_API_KEY"]
@@ -116,6 +161,15 @@ class Home:
         with urlopen(asked, timeout=20) as answered:
             told: dict[str, object] = json.load(answered)
         return told
+
+    async def ships(self, payment_id: str, seconds: float) -> None:
+        """Returns when the receiver's own database says that the payment's order may leave."""
+
+        def look() -> bool:
+            with closing(sqlite3.connect(self.shop / "shop.sqlite", timeout=20)) as database:
+                return (payment_id, None) in database.execute("select payment_id, stop from shipments").fetchall()
+
+        await until(look, what=f"{payment_id} is shipped", seconds=seconds)
 
     def delivered(self) -> list[str]:
         """The types of the events that the demo shop has taken."""
@@ -133,40 +187,92 @@ def home() -> Iterator[Home]:
         try:
             yield home
         finally:
-            if home.process is not None and home.process.poll() is None:
-                home.end()
+            for program in home.programs[::-1]:
+                program.end()
 
 
-async def test_the_readmes_commands_end_with_a_verified_payment_at_the_shop(home: Home) -> None:
-    home.begin(START, ROOT)
+async def test_the_readmes_commands_end_with_a_shipment_of_the_guides_receiver(home: Home) -> None:
+    home.develops(START, ROOT)
     await until(home.shop.exists, what="payproof is installed", seconds=INSTALL_SECONDS)
     began = time.monotonic()
-    await home.runs(FIRST_SECONDS)
+    await home.dev.says(RUNS, FIRST_SECONDS)
+    assert home.does(COPY, ROOT).returncode == 0
+    listen = home.begin("listen", LISTEN)
+    await listen.says("Ctrl-C ends it", FIRST_SECONDS)
+    (secret,) = re.findall(r"^webhook secret: (whsec_\S+)$", listen.said, flags=re.MULTILINE)
+    receiver = await home.receives(RECEIVE.replace("whsec_…", secret))
     ended = home.does(TRIGGER)
-    assert ended.returncode == 0, ended.stderr + home.said
-    assert "event    payment.completed pay_" in ended.stdout
-    await until(lambda: "payment.completed" in home.delivered(), what="the shop has the event", seconds=FIRST_SECONDS)
+    assert ended.returncode == 0, ended.stderr + home.dev.said
+    (event,) = re.findall(r"event +payment\.completed (pay_\S+)", ended.stdout)
+    payment_id = event.partition(".")[0]
+    await home.ships(payment_id, FIRST_SECONDS)
     took = time.monotonic() - began
-    print(f"from `payproof init --sandbox` until the shop had payment.completed: {took:.1f} s\n{ended.stdout}")
+    print(f"from `payproof init --sandbox` until the receiver had payment.completed: {took:.1f} s\n{ended.stdout}")
     assert took < FIRST_SECONDS
+    assert f"('{payment_id}'" in home.does(SHIPMENTS).stdout
+    assert "it answered 200" in listen.said
+    listen.end()
+    receiver.end()
+    assert "ended at the cursor" in listen.said
+    await until(lambda: "payment.completed" in home.delivered(), what="its shop has it too", seconds=FIRST_SECONDS)
+
+
+def test_what_starts_it_says_how_to_use_it(home: Home) -> None:
     drawn = read_env((home.shop / ".env").read_text())
-    assert "Not used, since they are not so in .env: PAYPROOF_AMQP_URL, PAYPROOF_API_KEY" in home.said
-    assert drawn["PAYPROOF_API_KEY"] in home.said
-    assert drawn["PAYPROOF_WEBHOOK_SECRET"] in home.said
+    assert "Not used, since they are not so in .env: PAYPROOF_AMQP_URL, PAYPROOF_API_KEY" in home.dev.said
+    assert drawn["PAYPROOF_API_KEY"] in home.dev.said
+    assert drawn["PAYPROOF_WEBHOOK_SECRET"] in home.dev.said
 
 
-def test_the_guide_begins_as_the_readme_does() -> None:
-    assert GUIDE[:2] == [START, TRIGGER]
+def test_the_guides_begin_as_the_readme_does() -> None:
+    assert [FIRST_START, FIRST_TRIGGER] == [START, TRIGGER]
+    assert START.endswith(TEST_START)
+    assert LISTEN.endswith(TEST_LISTEN)
+    assert TEST_AT_PRODUCTION.startswith("# production\n")
 
 
-@pytest.mark.parametrize("block", GUIDE[2:], ids=lambda block: block.split("\n")[0][:40])
-async def test_the_guides_commands_do_what_it_says(home: Home, block: str) -> None:
+@pytest.mark.parametrize("block", [WORDS, BY_HAND, DOCTOR], ids=["every end", "by hand", "doctor"])
+async def test_the_guides_commands_do_what_they_say(home: Home, block: str) -> None:
     ended = home.does(block)
-    assert ended.returncode == 0, ended.stdout + ended.stderr + home.said
+    assert ended.returncode == 0, ended.stdout + ended.stderr + home.dev.said
+
+
+async def test_an_operator_is_made_by_a_password_that_is_typed_twice(home: Home) -> None:
+    ended = home.does(OPERATOR, typed="a password of some length\n" * 2)
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    assert 'name = "rahima"' in ended.stdout
+
+
+async def test_the_requests_of_the_guide_to_the_sandbox_are_taken(home: Home) -> None:
+    recipes = [recipe.replace("REFERENCE", f"recipe-{number}") for number, recipe in enumerate(RECIPES)]
+    assert len(recipes) > 20
+    ended = home.does("".join([TEST_BY_HAND, *recipes]).replace("curl -s", "curl -sf"))
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    assert '"status":"completed"' in ended.stdout.replace(" ", "")
+
+
+async def test_a_test_event_and_an_event_once_more_are_sent(home: Home) -> None:
+    events = home.asks("/v1/events")["events"]
+    assert isinstance(events, list)
+    ended = home.does(SEND_AGAIN.replace(EVENT, events[0]["id"]))
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+
+
+async def test_the_django_shop_starts_by_three_commands(home: Home) -> None:
+    shutil.copytree(ROOT / "deploy/django", home.place / "django")
+    *prepare, serve = DJANGO.splitlines()
+    names = ("PAYPROOF_URL", "PAYPROOF_API_KEY", "PAYPROOF_WEBHOOK_SECRET", "PAYPROOF_ACCOUNT", "SHOP_URL")
+    settings = "".join(f"export {name}=unset\n" for name in (*names, "DJANGO_SECRET_KEY"))
+    ended = home.does(settings + "\n".join(prepare), home.place / "django")
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    activate = f". {home.place}/payproof/bin/activate\n"
+    shop = home.begin("django", f"{activate}{settings}exec {serve} {home.receiver}", home.place / "django")
+    await shop.says("Starting development server", FIRST_SECONDS)
+    assert shop.end() == 0
 
 
 async def test_a_request_that_is_printed_can_be_pasted(home: Home) -> None:
-    pasted = [line for line in home.said.splitlines() if line.startswith("  curl ")]
+    pasted = [line for line in home.dev.said.splitlines() if line.startswith("  curl ")]
     assert len(pasted) == 3
     ended = home.does("\n".join(pasted).replace("curl -s", "curl -sf"))
     assert ended.returncode == 0, ended.stderr
@@ -190,11 +296,10 @@ async def test_a_second_one_in_the_directory_is_told_so(home: Home) -> None:
 
 
 async def test_after_ctrl_c_nothing_is_left_and_the_next_start_has_the_payments(home: Home) -> None:
-    assert home.process is not None
     before = home.asks("/v1/payments?limit=1")["summary"]
-    home.end()
+    home.dev.end()
     with pytest.raises(ProcessLookupError):
-        os.killpg(home.process.pid, 0)
+        os.killpg(home.dev.process.pid, 0)
     with socket.socket() as taken:
         taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         taken.bind(("127.0.0.1", home.sandbox))
@@ -203,7 +308,35 @@ async def test_after_ctrl_c_nothing_is_left_and_the_next_start_has_the_payments(
         assert ended.returncode == 2
         assert f"127.0.0.1:{home.sandbox} for the sandbox and its shop" in ended.stderr
         assert "Address already in use" in ended.stderr
-    home.begin(f". {home.place}/payproof/bin/activate && exec payproof dev", home.shop)
-    await home.runs(FIRST_SECONDS)
+    await starts_again(home)
     assert home.asks("/v1/payments?limit=1")["summary"] == before
-    assert home.end() == 0
+    assert home.dev.end() == 0
+
+
+async def test_an_endpoint_in_the_configuration_needs_no_listen(home: Home) -> None:
+    page = (ROOT / "deploy/guide/first-minute.md").read_text(encoding="utf-8")
+    (table,) = re.findall(r"^```toml\n(.*?)^```", page, flags=re.MULTILINE | re.DOTALL)
+    configuration = home.shop / "payproof.toml"
+    with configuration.open("a") as file:
+        file.write("\n" + table.replace("127.0.0.1:9000", f"127.0.0.1:{home.receiver}"))
+    receiver = await home.receives(RECEIVE_FOR_GOOD)
+    await starts_again(home)
+    ended = home.does(TRIGGER)
+    assert ended.returncode == 0, ended.stderr + home.dev.said
+    (event,) = re.findall(r"event +payment\.completed (pay_\S+)", ended.stdout)
+    await home.ships(event.partition(".")[0], FIRST_SECONDS)
+    receiver.end()
+    assert home.dev.end() == 0
+
+
+@pytest.mark.parametrize("command", SERVE.splitlines())
+async def test_the_roles_run_as_the_guide_says(home: Home, command: str) -> None:
+    shell = f". {home.place}/payproof/bin/activate && unset {' '.join(PRODUCTION)}\n"
+    serve = home.begin("serve", f"{shell}exec {command}", home.shop)
+    await serve.says("process.ready", FIRST_SECONDS)
+    assert serve.end() == 0
+
+
+async def starts_again(home: Home) -> None:
+    home.develops(f". {home.place}/payproof/bin/activate && exec payproof dev", home.shop)
+    await home.dev.says(RUNS, FIRST_SECONDS)

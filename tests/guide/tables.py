@@ -31,9 +31,6 @@ from worker.config.environment import read_settings
 from worker.config.shapes import File
 from worker.playground.demo.stories import STORIES
 from worker.playground.demo.story import BLIND, Story
-from worker.playground.demo.system import CALM, NOTIFYING, PRIVATE
-from worker.playground.demo.system import KEYS as SHOP_KEYS
-from worker.playground.sandbox.accounts import accounts_toml
 from worker.playground.sandbox.control import ROUTES
 from worker.playground.sandbox.control.script_routes import ShownScript, scripts_of
 from worker.playground.sandbox.sandbox import Sandbox
@@ -42,7 +39,6 @@ from worker.runtime.durations import UNITS
 from worker.runtime.sizes import written_size
 
 CONFLICT = 409
-SANDBOX, PAYPROOF, SHOP = "http://127.0.0.1:8090", "http://127.0.0.1:8080", "http://127.0.0.1:9000/hooks/payproof"
 
 
 def configuration() -> str:
@@ -118,23 +114,9 @@ def openings() -> str:
     return _table(heads, wishes(names))
 
 
-def start() -> str:
-    """The command that starts the sandbox, with the addresses that a gateway's panel has."""
-    panels = " ".join(f"--webhook {name}={PAYPROOF}/{place}/shop-{name}" for name, place in NOTIFYING.items())
-    return f"```sh\npayproof sandbox {panels}\n```"
-
-
 def recipes() -> str:
     """A section for each script: how to set it, what goes wrong, and how the payment ends."""
     return "\n\n".join(_recipe(script) for script in scripts_of(Sandbox(SandboxConfig())))
-
-
-def sandbox() -> str:
-    """The shell command that writes a configuration with an account at every simulated gateway."""
-    head = f'[[merchants]]\nid = "shop"\n{SHOP_KEYS.format(key="env:PAYPROOF_API_KEY")}\n'
-    hook = f'[[merchants.webhooks]]\nurl = "{SHOP}"\nsecret = "env:PAYPROOF_WEBHOOK_SECRET"\n'
-    toml = f"{PRIVATE}{CALM}\n{head}\n{hook}\n{accounts_toml(SANDBOX)}"
-    return f"```sh\ncat > payproof.toml <<'END'\n{toml}END\n```"
 
 
 def retries() -> str:
@@ -166,9 +148,7 @@ MADE: Mapping[str, Callable[[], str]] = {
     "metrics": metrics,
     "logs": logs,
     "openings": openings,
-    "start": start,
     "recipes": recipes,
-    "sandbox": sandbox,
     "retries": retries,
     "control": control,
 }

@@ -1,25 +1,17 @@
-"""README and guides: their tables are the code's, the files they name exist, their Python and their commands work."""
+"""README and guides: their tables are the code's, the files they name exist, and their commands are ours."""
 
 from __future__ import annotations
 
-import json
 import re
 import shlex
-import sqlite3
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
-from urllib.parse import parse_qsl, urlsplit
 
 import pytest
 from prometheus_client import CollectorRegistry
 
-from schemas.payments import Glance
 from schemas.request_shape import Wrong
 from schemas.requests import NEW_PAYMENT
-from schemas.secret import Secret
 from schemas.wire import read_json
-from schemas.words import Status
 from tests.guide import source
 from tests.guide.__main__ import GUIDES
 from tests.guide.source import ROOT
@@ -28,9 +20,6 @@ from tests.runbook import anchor
 from tests.unit.test_providers import FILES
 from tests.unit.test_providers import provider as configured
 from worker.cli import app
-from worker.config import Merchant, Webhook
-from worker.deliver.sender import signature_headers
-from worker.ingress.redirect import shop_url
 from worker.playground.demo.stories import STORIES
 from worker.playground.sandbox.control.script_routes import scripts_of
 from worker.playground.sandbox.sandbox import Sandbox
@@ -39,8 +28,6 @@ from worker.telemetry.metrics import Metrics
 
 README = ROOT / "README.md"
 PAGES = sorted(GUIDES.glob("*.md"))
-SECRET = "whsec_c2FuZGJveC1zaG9wLXdlYmhvb2stc2VjcmV0"
-PAYMENT = "pay_00000000000000000000000000"
 LONGEST_README = 100
 MOST_FILES = 8
 
@@ -97,6 +84,17 @@ def test_the_commands_of_a_page_are_ours(page: Path) -> None:
 
 
 @pytest.mark.parametrize("page", [README, *PAGES], ids=lambda page: page.name)
+def test_the_commands_of_a_page_are_run_by_a_test(page: Path) -> None:
+    """Those of the checkout itself, such as `deploy/dev test`, are CI's own."""
+    text = page.read_text(encoding="utf-8")
+    fences = re.findall(r"^```sh\n(.*?)^```", text, flags=re.MULTILINE | re.DOTALL)
+    if all(line.startswith("deploy/dev ") for fence in fences for line in fence.splitlines()):
+        return
+    named = str(page.relative_to(ROOT))
+    assert [test for test in (ROOT / "tests/e2e").glob("test_*.py") if f'"{named}"' in test.read_text(encoding="utf-8")]
+
+
+@pytest.mark.parametrize("page", [README, *PAGES], ids=lambda page: page.name)
 def test_the_programs_and_verbs_that_a_page_names_are_there(page: Path) -> None:
     text = page.read_text(encoding="utf-8")
     for name in re.findall(r"python -m (tests[\w.]+)", text):
@@ -124,61 +122,6 @@ def test_the_payment_that_a_page_opens_is_taken(page: Path) -> None:
     wrong: list[Wrong] = []
     NEW_PAYMENT.read(read_json(body.encode()), wrong)
     assert wrong == []
-
-
-def integrate() -> dict[str, Any]:
-    """The names that the Python of the shop's guide defines."""
-    names: dict[str, Any] = {}
-    text = (GUIDES / "integrate.md").read_text(encoding="utf-8")
-    for snippet in re.findall(r"^```python\n(.*?)^```", text, flags=re.MULTILINE | re.DOTALL):
-        exec(compile(snippet, "integrate.md", "exec"), names)
-    return names
-
-
-def test_a_shop_that_follows_the_guide_knows_our_webhooks() -> None:
-    verify, now = integrate()["verify_webhook"], datetime.now(UTC)
-    body = b'{"type": "payment.completed"}'
-    ours = signature_headers([Secret(SECRET)], f"{PAYMENT}.2", now, body)
-    both = signature_headers([Secret("whsec_" + "QUJD" * 8), Secret(SECRET)], f"{PAYMENT}.2", now, body)
-    late = signature_headers([Secret(SECRET)], f"{PAYMENT}.2", now - timedelta(minutes=6), body)
-    assert verify(SECRET, ours, body)
-    assert verify(SECRET, both, body), "signed by a newer secret too"
-    assert not verify(SECRET, ours, body + b" ")
-    assert not verify(SECRET, late, body)
-    assert not verify("whsec_" + "QUJD" * 8, ours, body)
-    assert not verify(SECRET, {}, body)
-    assert not any(verify(SECRET, ours | {"webhook-timestamp": noise}, body) for noise in ("²", "9" * 5000, "-1", ""))
-    assert not verify(SECRET, ours | {"webhook-signature": "v1,ünsinn v1,"}, body)
-
-
-def test_a_shop_that_follows_the_guide_knows_our_returns() -> None:
-    verify = integrate()["verify_return"]
-    back = "https://shop.example/thanks?order=1"
-    status, reference = Status.COMPLETED, "order-1-a1"
-    payment = Glance(id=PAYMENT, account="a", reference=reference, return_url=back, status=status, holds=(), version=2)
-    hook = Webhook(url="https://shop.example/hooks", secret=Secret(SECRET))
-    address = shop_url(payment, Merchant(id="shop", api_keys=(Secret("k"),), webhooks=(hook,)))
-    query = dict(parse_qsl(urlsplit(address or "").query))
-    assert verify(SECRET, query)
-    assert not verify(SECRET, query | {"status": "refunded"})
-    assert not verify(SECRET, query | {"reference": "order-2-a1"})
-    assert not verify(SECRET, {name: value for name, value in query.items() if name != "signature"})
-    assert not verify(SECRET, {})
-
-
-def test_a_shop_that_follows_the_guide_ships_an_order_once() -> None:
-    take, database = integrate()["take"], sqlite3.connect(":memory:")
-
-    def hears(payment_id: str, version: int, status: str, hold: str | None = None) -> bool:
-        data = {"payment_id": payment_id, "order": "order-1", "reference": f"order-1-{payment_id}"}
-        return take(database, json.dumps({"data": data | {"version": version, "status": status, "hold": hold}}))
-
-    assert not hears("a", 1, "pending")
-    assert not hears("a", 3, "completed", "amount_mismatch")
-    assert not hears("a", 2, "completed"), "a straggler"
-    assert hears("a", 4, "completed")
-    assert not hears("a", 4, "completed"), "the same again"
-    assert not hears("b", 2, "completed"), "another attempt of the order"
 
 
 def test_each_recipe_names_every_gateway_that_its_script_fits() -> None:
