@@ -2,8 +2,8 @@
 // PGPASSWORD and PGDATABASE of the shop's own Postgres.
 //
 // Events come at least once, sometimes twice and out of order. 2xx is answered only after the event is stored.
-// `shipments` is what may leave: where `stop` is null, at most one of an order, paid by any payment of it. One that was
-// refunded is over, and new money makes a new one. One that has left and is stopped is for a person.
+// An order is one row of `shipments`, ever. It may leave while `stop` is null: a payment of it is completed, not held
+// and not at high risk. One that has left and is stopped is for a person.
 import { createHmac, timingSafeEqual } from "node:crypto";
 import { createServer } from "node:http";
 import postgres from "postgres";
@@ -13,9 +13,8 @@ const KEY = Buffer.from(PAYPROOF_WEBHOOK_SECRET.replace(/^whsec_/, ""), "base64"
 if (KEY.length < 24) throw new Error("PAYPROOF_WEBHOOK_SECRET is no whsec_ secret"); // anyone can sign with ""
 const MOST = 1 << 20; // bytes; an event has a few thousand
 const sql = postgres({ onnotice: () => {} });
-await sql`create table if not exists payments
-  (id text primary key, version int, status text, hold text, order_id text, stop text)`;
-await sql`create table if not exists shipments (payment_id text primary key, order_id text, stop text)`;
+await sql`create table if not exists payments (id text primary key, version int, order_id text, stop text)`;
+await sql`create table if not exists shipments (order_id text primary key, stop text)`;
 
 function verified(headers, body) { // whether Payproof sent these bytes, within five minutes (Standard Webhooks 1.0)
   const { "webhook-id": event = "", "webhook-timestamp": sentAt = "", "webhook-signature": given = "" } = headers;
@@ -26,23 +25,18 @@ function verified(headers, body) { // whether Payproof sent these bytes, within 
   return given.split(" ").some((one) => same(Buffer.from(one)));
 }
 
-const take = (payment) =>
-  sql.begin(async (sql) => { // one transaction; replace its last lines by your own work
-    const { payment_id: id, version, status, hold, reference, order = null, risk = null } = payment;
+// Stores a newer snapshot, and derives from all payments of its order whether that may leave.
+const take = ({ payment_id: id, version, status, hold, reference, order = null, risk = null }) =>
+  sql.begin(async (sql) => { // one transaction
     const [name, why] = [order ?? reference, hold ?? (risk === "high" ? "risk" : status)];
     await sql`select pg_advisory_xact_lock(hashtext(${name}))`; // one event of an order after the other
     const { count: newer } = await sql`
-      insert into payments values (${id}, ${version}, ${status}, ${hold}, ${name}, nullif(${why}, 'completed'))
-      on conflict (id) do update set version = excluded.version, status = excluded.status, hold = excluded.hold,
-        stop = excluded.stop where payments.version < excluded.version`;
-    if (!newer) return; // not newer than what is known
-    const [best] = await sql`select id, stop from payments where order_id = ${name}
-      order by stop is not null, status <> 'completed', status <> 'refunded', id limit 1`;
-    const { count: there } = await sql`
-      update shipments set stop = ${best.stop} where order_id = ${name} and stop is distinct from 'refunded'`;
-    if (best.stop === null && !there) {
-      await sql`insert into shipments values (${best.id}, ${name}) on conflict (payment_id) do update set stop = null`;
-    }
+      insert into payments values (${id}, ${version}, ${name}, nullif(${why}, 'completed'))
+      on conflict (id) do update set version = excluded.version, stop = excluded.stop
+      where payments.version < excluded.version`;
+    if (newer) await sql`
+      insert into shipments select order_id, stop from payments where order_id = ${name}
+      order by stop is not null, stop limit 1 on conflict (order_id) do update set stop = excluded.stop`;
   });
 
 async function answer(request) {

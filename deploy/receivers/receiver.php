@@ -3,8 +3,8 @@
 // `mysql:host=db;dbname=shop` (here sqlite, for a try).
 //
 // Events come at least once, sometimes twice and out of order. 2xx is answered only after the event is stored.
-// `shipments` is what may leave: where `stop` is null, at most one of an order, paid by any payment of it. One that was
-// refunded is over, and new money makes a new one. One that has left and is stopped is for a person.
+// An order is one row of `shipments`, ever. It may leave while `stop` is null: a payment of it is completed, not held
+// and not at high risk. One that has left and is stopped is for a person.
 http_response_code(500); // where the work below fails; otherwise PHP may answer 200 to an event that was not stored
 set_error_handler(fn(int $level, string $words) => throw new ErrorException($words)); // a missing field is a failure
 $key = base64_decode(substr((string) getenv('PAYPROOF_WEBHOOK_SECRET'), strlen('whsec_')));
@@ -22,24 +22,22 @@ function verified(string $key, string $body): bool // whether Payproof sent it, 
     return $right;
 }
 
-function take(PDO $database, array $payment): void // replace the last lines before the commit by your own work
+// Stores a newer snapshot, and derives from all payments of its order whether that may leave.
+function take(PDO $database, array $payment): void
 {
     $run = fn(string $sql, array $with) => ($done = $database->prepare($sql))->execute($with) ? $done : null;
-    [$order, $id] = [$payment['order'] ?? $payment['reference'], $payment['payment_id']];
+    [$order, $id, $version] = [$payment['order'] ?? $payment['reference'], $payment['payment_id'], $payment['version']];
     $stop = $payment['hold'] ?? (($payment['risk'] ?? null) === 'high' ? 'risk' : $payment['status']);
-    $state = [$payment['version'], $payment['status'], $payment['hold'], $stop === 'completed' ? null : $stop];
-    $unless = 'from (select 1) as one where not exists (select 1 from payments where order_id = ? and id = ?';
     $database->beginTransaction(); // of two about an order one waits, or fails and is sent again
     $run('update payments set id = id where order_id = ?', [$order]);
-    $newer = $run("replace into payments select ?, ?, ?, ?, ?, ? $unless and version >= ?)",
-        [$order, $id, ...$state, $order, $id, $payment['version']])->rowCount();
+    $newer = $run("replace into payments select ?, ?, ?, nullif(?, 'completed') from (select 1) as one
+        where not exists (select 1 from payments where order_id = ? and id = ? and version >= ?)",
+        [$order, $id, $version, $stop, $order, $id, $version])->rowCount();
     if ($newer) {
-        [$best, $stop] = $run("select id, stop from payments where order_id = ? order by stop is not null,
-            status <> 'completed', status <> 'refunded', id limit 1", [$order])->fetch();
-        $live = "order_id = ? and coalesce(stop, '') <> 'refunded'";
-        $run("update shipments set stop = ? where $live", [$stop, $order]);
-        $there = $run("select 1 from shipments where $live", [$order])->fetch();
-        if ($stop === null && !$there) $run('replace into shipments values (?, ?, null)', [$order, $best]);
+        $run('insert into shipments select ?, ? from (select 1) as one
+            where not exists (select 1 from shipments where order_id = ?)', [$order, $stop, $order]);
+        $run('update shipments set stop = (select stop from payments where order_id = ?
+            order by stop is not null, stop limit 1) where order_id = ?', [$order, $order]);
     }
     $database->commit();
 }
@@ -54,9 +52,9 @@ if (str_starts_with($event['type'], 'payment.')) { // others, such as payproof.t
     $login = [getenv('DB_USER') ?: '', getenv('DB_PASSWORD') ?: ''];
     $database = new PDO(getenv('DATABASE') ?: 'sqlite:shop.sqlite', ...$login);
     $table = fn(string $name, string $rest) => $database->exec("create table if not exists $name ($rest)");
-    $keys = fn(string $own) => "order_id varchar(400) collate binary, $own varchar(100) collate binary"; // no A for a
-    $table('payments', "{$keys('id')}, version int, status text, hold text, stop text, primary key (order_id, id)");
-    $table('shipments', "{$keys('payment_id')}, stop text, primary key (payment_id)");
+    $order = 'order_id varchar(400) collate binary'; // no A for a
+    $table('payments', "$order, id varchar(100) collate binary, version int, stop text, primary key (order_id, id)");
+    $table('shipments', "$order, stop text, primary key (order_id)");
     take($database, $event['data']);
 }
 http_response_code(200);

@@ -1,8 +1,8 @@
 """Receives Payproof's webhooks and ships paid orders, once. WSGI: run it under any server, or alone for a try.
 
 Events come at least once, sometimes twice and out of order. 2xx is answered only after the event is stored.
-`shipments` is what may leave: where `stop` is null, at most one of an order, paid by any payment of it. One that was
-refunded is over, and new money makes a new one. One that has left and is stopped is for a person.
+An order is one row of `shipments`, ever. It may leave while `stop` is null: a payment of it is completed, not held
+and not at high risk. One that has left and is stopped is for a person.
 """
 
 import base64
@@ -19,13 +19,12 @@ KEY = base64.b64decode(os.environ["PAYPROOF_WEBHOOK_SECRET"].removeprefix("whsec
 if len(KEY) < 24:  # anyone can sign with an empty key
     raise SystemExit("PAYPROOF_WEBHOOK_SECRET is no whsec_ secret")
 DATABASE = os.environ.get("DATABASE", "shop.sqlite")
-TABLES = """create table if not exists payments (id text primary key, version, status, hold, order_id text, stop);
-            create table if not exists shipments (payment_id text primary key, order_id text, stop);"""
-NEWER = """replace into payments select :payment_id, :version, :status, :hold, :name, :stop
+TABLES = """create table if not exists payments (id text primary key, version, order_id text, stop);
+            create table if not exists shipments (order_id text primary key, stop);"""
+NEWER = """replace into payments select :payment_id, :version, :name, :stop
     where not exists (select 1 from payments where id = :payment_id and version >= :version)"""
-BEST = """select id, stop from payments where order_id = ?
-    order by stop is not null, status <> 'completed', status <> 'refunded', id limit 1"""
-STOP = "update shipments set stop = ? where order_id = ? and stop is not 'refunded'"  # or, with null, lets it leave
+SHIP = """insert into shipments select order_id, stop from payments where order_id = ? order by stop is not null, stop
+    limit 1 on conflict (order_id) do update set stop = excluded.stop"""
 MOST = 1 << 20  # bytes; an event has a few thousand
 
 
@@ -40,19 +39,18 @@ def verified(environ, body):
 
 
 def take(payment):
-    """Store a newer snapshot, and tell its order anew from all its payments. Replace the last lines by your work."""
+    """Store a newer snapshot, and derive from all payments of its order whether that may leave."""
     stop = payment["hold"] or ("risk" if payment.get("risk") == "high" else payment["status"])
     name = payment["order"] or payment["reference"]
+    newer = payment | {"name": name, "stop": None if stop == "completed" else stop}
     with closing(sqlite3.connect(DATABASE)) as database, database:  # one transaction
-        newer = payment | {"name": name, "stop": None if stop == "completed" else stop}
         if database.execute(NEWER, newer).rowcount:
-            best, stop = database.execute(BEST, [name]).fetchone()
-            if not database.execute(STOP, [stop, name]).rowcount and stop is None:
-                database.execute("replace into shipments values (?, ?, null)", [best, name])
+            database.execute(SHIP, [name])
 
 
 def application(environ, start_response):
-    body = environ["wsgi.input"].read(min(int(environ.get("CONTENT_LENGTH") or 0), MOST))  # the bytes as they came
+    size = environ.get("CONTENT_LENGTH") or ""
+    body = environ["wsgi.input"].read(min(int(size), MOST) if size.isdecimal() else 0)  # the bytes as they came
     authentic = environ["REQUEST_METHOD"] == "POST" and verified(environ, body)
     event = json.loads(body) if authentic else {"type": ""}
     if event["type"].startswith("payment."):  # others, such as payproof.test, are taken too

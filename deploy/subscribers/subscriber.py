@@ -2,8 +2,8 @@
 
 Events come at least once, sometimes twice and out of order. A message is acknowledged after its event is stored. An
 unreadable one goes to `<queue>.dead` for a person.
-`shipments` is what may leave: where `stop` is null, at most one of an order, paid by any payment of it. One that was
-refunded is over, and new money makes a new one. One that has left and is stopped is for a person.
+An order is one row of `shipments`, ever. It may leave while `stop` is null: a payment of it is completed, not held
+and not at high risk. One that has left and is stopped is for a person.
 """
 
 import asyncio
@@ -20,25 +20,22 @@ URL, QUEUE = os.environ["AMQP_URL"], os.environ.get("QUEUE", "shop.payments")  #
 QUORUM = {"x-queue-type": "quorum", "x-delivery-limit": 1000}  # after an hour of failures it goes to a person too
 FIELDS = itemgetter("payment_id", "version", "status", "hold", "order", "reference")
 DATABASE = os.environ.get("DATABASE", "shop.sqlite")
-TABLES = """create table if not exists payments (id text primary key, version, status, hold, order_id text, stop);
-            create table if not exists shipments (payment_id text primary key, order_id text, stop);"""
-NEWER = """replace into payments select :payment_id, :version, :status, :hold, :name, :stop
+TABLES = """create table if not exists payments (id text primary key, version, order_id text, stop);
+            create table if not exists shipments (order_id text primary key, stop);"""
+NEWER = """replace into payments select :payment_id, :version, :name, :stop
     where not exists (select 1 from payments where id = :payment_id and version >= :version)"""
-BEST = """select id, stop from payments where order_id = ?
-    order by stop is not null, status <> 'completed', status <> 'refunded', id limit 1"""
-STOP = "update shipments set stop = ? where order_id = ? and stop is not 'refunded'"  # or, with null, lets it leave
+SHIP = """insert into shipments select order_id, stop from payments where order_id = ? order by stop is not null, stop
+    limit 1 on conflict (order_id) do update set stop = excluded.stop"""
 
 
 def take(payment):
-    """Store a newer snapshot, and tell its order anew from all its payments. Replace the last lines by your work."""
+    """Store a newer snapshot, and derive from all payments of its order whether that may leave."""
     stop = payment["hold"] or ("risk" if payment.get("risk") == "high" else payment["status"])
     name = payment["order"] or payment["reference"]
+    newer = payment | {"name": name, "stop": None if stop == "completed" else stop}
     with closing(sqlite3.connect(DATABASE)) as database, database:  # one transaction
-        newer = payment | {"name": name, "stop": None if stop == "completed" else stop}
         if database.execute(NEWER, newer).rowcount:
-            best, stop = database.execute(BEST, [name]).fetchone()
-            if not database.execute(STOP, [stop, name]).rowcount and stop is None:
-                database.execute("replace into shipments values (?, ?, null)", [best, name])
+            database.execute(SHIP, [name])
 
 
 async def consume():

@@ -84,10 +84,10 @@ class Example(Struct):
         """Delete what the shop knows of these payments, which Payproof never had."""
         for name in payments:
             await self.ask(f"delete from payments where id = 'pay_{name}'")
-            await self.ask(f"delete from shipments where payment_id = 'pay_{name}'")
+            await self.ask(f"delete from shipments where order_id = '{name}'")
 
     async def leaving(self, order: str) -> list[tuple[Any, ...]]:
-        """One row for each parcel of the order that may leave."""
+        """Its row, if the order may leave."""
         return await self.ask(f"select order_id from shipments where order_id = '{order}' and stop is null")
 
     async def ask(self, sql: str) -> list[tuple[Any, ...]]:

@@ -167,7 +167,8 @@ class Home:
 
         def look() -> bool:
             with closing(sqlite3.connect(self.shop / "shop.sqlite", timeout=20)) as database:
-                return (payment_id, None) in database.execute("select payment_id, stop from shipments").fetchall()
+                told = "select payments.id, shipments.stop from payments join shipments using (order_id)"
+                return (payment_id, None) in database.execute(told).fetchall()
 
         await until(look, what=f"{payment_id} is shipped", seconds=seconds)
 
