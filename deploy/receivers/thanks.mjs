@@ -16,14 +16,15 @@ function verifiedStatus(query, reference) {
   const text = ["payment_id", "reference", "status"].map((name) => query.get(name) ?? "").join(".");
   const expected = Buffer.from(createHmac("sha256", KEY).update(`payproof-return.${text}`).digest("hex"));
   const given = Buffer.from(query.get("signature") ?? "");
-  const right = given.length === expected.length && timingSafeEqual(given, expected);
+  const right = given.length === expected.length && timingSafeEqual(given, expected)
+    && /^pay_[0-9a-z]{26}$/.test(query.get("payment_id")); // no other place for its dots
   return right && query.get("reference") === reference ? query.get("status") : undefined;
 }
 
 createServer((request, response) => {
-  const [path, query = ""] = request.url.split("?", 2);
-  const reference = path.replace("/thanks/", ""); // in your shop: that of the buyer's session
-  const status = verifiedStatus(new URLSearchParams(query), reference);
+  const { pathname, searchParams } = new URL(request.url, "http://shop");
+  const reference = decodeURIComponent(pathname).replace("/thanks/", ""); // in your shop: that of the buyer's session
+  const status = verifiedStatus(searchParams, reference);
   response.writeHead(200, { "Content-Type": "text/html; charset=utf-8" });
   response.end(`<!doctype html><title>Thanks</title><p>${WORDS.get(status) ?? "We are checking."}`);
 }).listen(PORT, "127.0.0.1");

@@ -16,7 +16,8 @@ function verifiedStatus(string $key, array $query, string $reference): ?string
         $told[$name] = is_string($query[$name] ?? null) ? $query[$name] : '';
     }
     $text = "payproof-return.{$told['payment_id']}.{$told['reference']}.{$told['status']}";
-    $right = hash_equals(hash_hmac('sha256', $text, $key), $told['signature']);
+    $right = hash_equals(hash_hmac('sha256', $text, $key), $told['signature'])
+        && preg_match('/^pay_[0-9a-z]{26}$/D', $told['payment_id']); // no other place for its dots
     return $right && $told['reference'] === $reference ? $told['status'] : null;
 }
 

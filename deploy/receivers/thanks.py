@@ -3,6 +3,7 @@
 import base64
 import hmac
 import os
+import re
 from urllib.parse import parse_qsl
 from wsgiref.simple_server import make_server
 
@@ -20,6 +21,7 @@ def verified_status(query, reference):
     text = ".".join(["payproof-return", *(query.get(name, "") for name in names)])
     expected = hmac.new(KEY, text.encode(), "sha256").hexdigest()
     right = hmac.compare_digest(expected.encode(), query.get("signature", "").encode())
+    right = right and re.fullmatch("pay_[0-9a-z]{26}", query["payment_id"])  # no other place for its dots
     return query["status"] if right and query["reference"] == reference else None
 
 

@@ -28,6 +28,8 @@ def returned_status(query, references):
     right = hmac.digest(_key(), text.encode(), "sha256").hex().encode()
     if not hmac.compare_digest(right, query.get("signature", "").encode()):
         return None
+    if not re.fullmatch("pay_[0-9a-z]{26}", query["payment_id"]):  # no other place for the dots between the three
+        return None
     return query["status"] if query["reference"] in references else None
 
 

@@ -9,7 +9,7 @@ from payments.tests.stand_in import PayproofTest, ordered, payment
 
 class PagesTest(PayproofTest):
     def comes_back(self, name, number, status):
-        asked = {"payment_id": f"pay_{name}_{number}", "reference": f"{name}-{number}", "status": status}
+        asked = {"payment_id": f"pay_{name}{number}".ljust(30, "0"), "reference": f"{name}-{number}", "status": status}
         text = ".".join(["payproof-return", *asked.values()])
         signature = hmac.digest(_key(), text.encode(), "sha256").hex()
         return self.client.get(f"/orders/{name}/thanks/", asked | {"signature": signature}).content.decode()
@@ -26,6 +26,13 @@ class PagesTest(PayproofTest):
         page = self.comes_back("old", 2, "completed")
         assert "on its way back" in page
         assert "<button" in page
+
+    def test_a_signature_holds_for_one_place_of_its_dots(self):
+        ordered("dots")
+        asked = {"payment_id": "pay_".ljust(30, "0") + ".other", "reference": "dots-1", "status": "completed"}
+        signature = hmac.digest(_key(), ".".join(["payproof-return", *asked.values()]).encode(), "sha256").hex()
+        page = self.client.get("/orders/dots/thanks/", asked | {"signature": signature}).content.decode()
+        assert "verified" not in page
 
     def test_the_return_may_be_earlier_than_the_webhook(self):
         ordered("early")
