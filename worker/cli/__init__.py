@@ -78,9 +78,9 @@ def init(
         ),
     ] = 8090,
 ) -> int:
-    """Write a commented starter configuration to PATH.
+    """Write a commented configuration to PATH; with --sandbox one for `payproof dev`.
 
-    --sandbox: one to run at once with `payproof dev`, whose key and secrets are drawn into .env beside it.
+    That one runs as it is: its key and secrets are drawn into .env beside it.
     """
     from worker.cli.configured import write_starter
 
@@ -142,10 +142,16 @@ def migrate(*, restored: bool = False) -> int:
 
 
 @app.command
-def key(*, archive: bool = False, webhook: bool = False) -> int:
-    """Print a new API key, and the table with its hash. Nothing is stored.
+def key(
+    *,
+    archive: Annotated[bool, Parameter(help="A new key for [archive] or [contacts].", negative=())] = False,
+    webhook: Annotated[
+        bool, Parameter(help="A new secret for [[merchants.webhooks]], which the receiver verifies by.", negative=())
+    ] = False,
+) -> int:
+    """Print a new API key with the table for its hash, or a secret. Nothing is stored.
 
-    --archive: a new key for the archive. --webhook: a new secret that signs webhooks and returns.
+    A secret goes into the variable or file that payproof.toml names: secret = "env:PAYPROOF_WEBHOOK_SECRET".
     """
     from worker.config import keys
     from worker.runtime import encryption
