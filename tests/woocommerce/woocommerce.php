@@ -4,12 +4,32 @@
  *
  * WooCommerce cannot be had where these tests run. Its classes and functions that the gateway uses stand here, with
  * their names, parameters, statuses and hooks. Everything else is real: WordPress, its REST API, cron, users and nonces, PHP
- * and MariaDB. An order is a row of a table of its own, as in HPOS: it is no post.
+ * and MariaDB. An order is a row of a table of its own, as in HPOS: it is no post. As in WooCommerce, a save that fails says
+ * nothing, and an order that was read once comes from a cache.
  *
  * The routes below `standin/v1` are the test's hands: they make, show and pay orders.
  */
 
 declare(strict_types=1);
+
+namespace Automattic\WooCommerce\Caches {
+    /** No `wp_cache_flush_runtime` empties it, as with an object cache that does not have that function. */
+    final class OrderCache
+    {
+        /** @var array<int, string> */
+        public array $rows = [];
+
+        public function remove(int $id): bool
+        {
+            unset($this->rows[$id]);
+            return true;
+        }
+    }
+}
+
+namespace {
+
+use Automattic\WooCommerce\Caches\OrderCache;
 
 defined('ABSPATH') || exit;
 
@@ -83,6 +103,11 @@ final class WC_Order
         return $this->id;
     }
 
+    public function get_order_key(string $context = 'view'): string
+    {
+        return $this->data['key'];
+    }
+
     public function get_order_number(): string
     {
         return (string) $this->id;
@@ -146,7 +171,7 @@ final class WC_Order
 
     public function get_billing_address_1(): string
     {
-        return $this->data['anonymous'] ? '' : '1 Test Road';
+        return $this->data['anonymous'] ? '' : $this->data['address'];
     }
 
     public function get_billing_address_2(): string
@@ -161,7 +186,7 @@ final class WC_Order
 
     public function get_billing_postcode(): string
     {
-        return $this->data['anonymous'] ? '' : '1000';
+        return $this->data['anonymous'] ? '' : $this->data['postcode'];
     }
 
     public function get_billing_country(): string
@@ -225,14 +250,26 @@ final class WC_Order
         return true;
     }
 
+    /** As WooCommerce's: a write that fails is logged, and nobody hears of it. */
     public function save(): int
     {
         global $wpdb;
-        if (get_option('standin_broken')) {
-            throw new RuntimeException('the disk is full');
+        $broken = get_option('standin_broken');
+        $stored = $this->data;
+        if ($broken === 'status') { // as with orders that are posts: the metas are written, the post is not
+            $stored['status'] = json_decode($wpdb->get_var(self::asked($this->id)), true)['status'];
         }
-        $wpdb->update($wpdb->prefix . 'standin_orders', ['data' => wp_json_encode($this->data)], ['id' => $this->id]);
+        if ($broken !== 'all') {
+            $wpdb->update($wpdb->prefix . 'standin_orders', ['data' => wp_json_encode($stored)], ['id' => $this->id]);
+            wc_get_container()->get(OrderCache::class)->remove($this->id);
+        }
         return $this->id;
+    }
+
+    public static function asked(int $id): string
+    {
+        global $wpdb;
+        return $wpdb->prepare("SELECT data FROM {$wpdb->prefix}standin_orders WHERE id = %d", $id);
     }
 
     private function move(string $status): void
@@ -246,16 +283,69 @@ final class WC_Order
     {
         global $wpdb;
         $asked = "SELECT note FROM {$wpdb->prefix}standin_notes WHERE order_id = %d ORDER BY id";
-        return $this->data + ['id' => $this->id, 'notes' => $wpdb->get_col($wpdb->prepare($asked, $this->id))];
+        $more = ['name' => payproof_order_name($this), 'attempts' => payproof_attempts_of(payproof_order_name($this))];
+        return $this->data + $more + ['id' => $this->id, 'notes' => $wpdb->get_col($wpdb->prepare($asked, $this->id))];
     }
+}
+
+final class WC_Data_Store
+{
+    public static function load(string $object_type): self
+    {
+        return new self();
+    }
+
+    public function has_callable(string $method): bool
+    {
+        return false;
+    }
+}
+
+/** The one container, which has the cache of orders. */
+function wc_get_container(): object
+{
+    static $container = null;
+    return $container ??= new class {
+        private ?OrderCache $cache = null;
+
+        public function get(string $class): OrderCache
+        {
+            return $this->cache ??= new OrderCache();
+        }
+    };
 }
 
 function wc_get_order(mixed $order_id = false): WC_Order|false
 {
     global $wpdb;
-    $asked = $wpdb->prepare("SELECT data FROM {$wpdb->prefix}standin_orders WHERE id = %d", (int) $order_id);
-    $data = $wpdb->get_var($asked);
-    return $data === null ? false : new WC_Order((int) $order_id, json_decode($data, true));
+    $cache = wc_get_container()->get(OrderCache::class);
+    $data = $cache->rows[(int) $order_id] ?? $wpdb->get_var(WC_Order::asked((int) $order_id));
+    if ($data === null) {
+        return false;
+    }
+    $cache->rows[(int) $order_id] = $data;
+    return new WC_Order((int) $order_id, json_decode($data, true));
+}
+
+/** An order of the tests. @param array<string, mixed> $more */
+function standin_order(array $more = []): int
+{
+    global $wpdb;
+    $data = ['status' => 'pending', 'total' => '1500.50', 'payment_method' => 'payproof', 'currency' => 'BDT'];
+    $data += ['transaction_id' => '', 'meta' => [], 'history' => [], 'anonymous' => false, 'key' => wp_generate_uuid4()];
+    $data += ['address' => '1 Test Road', 'postcode' => '1000'];
+    $row = ['data' => wp_json_encode($more + $data)] + (isset($more['id']) ? ['id' => $more['id']] : []);
+    $wpdb->insert($wpdb->prefix . 'standin_orders', $row);
+    return (int) $wpdb->insert_id;
+}
+
+/** As a person or another plugin changes an order. @param array<string, mixed> $change */
+function standin_change(int $id, array $change): void
+{
+    global $wpdb;
+    $data = json_decode($wpdb->get_var(WC_Order::asked($id)), true);
+    $wpdb->update($wpdb->prefix . 'standin_orders', ['data' => wp_json_encode($change + $data)], ['id' => $id]);
+    wc_get_container()->get(OrderCache::class)->remove($id);
 }
 
 function wc_format_decimal(float|string $number, int|false $dp = false): string
@@ -289,20 +379,13 @@ add_action('rest_api_init', function (): void {
         'permission_callback' => '__return_true',
     ]);
     $route('/orders', 'POST', function (WP_REST_Request $request): array {
-        global $wpdb;
-        $data = ['status' => 'pending', 'total' => $request['total'], 'payment_method' => 'payproof', 'currency' => 'BDT'];
-        $data += ['transaction_id' => '', 'meta' => [], 'history' => [], 'anonymous' => false];
-        $wpdb->insert($wpdb->prefix . 'standin_orders', ['data' => wp_json_encode($data)]);
-        return ['id' => (int) $wpdb->insert_id];
+        $id = standin_order(['total' => $request['total']]);
+        return ['id' => $id, 'name' => payproof_order_name(wc_get_order($id))];
     });
     $route('/orders/(?P<id>\d+)', 'GET', fn(WP_REST_Request $request): array => wc_get_order($request['id'])->shown());
     $route('/orders/(?P<id>\d+)/change', 'POST', function (WP_REST_Request $request): array {
-        global $wpdb; // as a person or another plugin does
-        $change = array_diff_key($request->get_json_params(), ['id' => 0]);
-        $data = wc_get_order($request['id'])->shown();
-        unset($data['id'], $data['notes']);
-        $data = ['data' => wp_json_encode($change + $data)];
-        return [$wpdb->update($wpdb->prefix . 'standin_orders', $data, ['id' => $request['id']])];
+        standin_change((int) $request['id'], array_diff_key($request->get_json_params(), ['id' => 0]));
+        return [];
     });
     $route('/orders/(?P<id>\d+)/delete', 'POST', function (WP_REST_Request $request): array {
         global $wpdb;
@@ -312,6 +395,9 @@ add_action('rest_api_init', function (): void {
     $route('/orders/(?P<id>\d+)/pay', 'POST', function (WP_REST_Request $request): array {
         [$class] = apply_filters('woocommerce_payment_gateways', []);
         $gateway = new $class();
+        if (isset($request['drawn'])) { // the sandbox is told beforehand what becomes of this reference
+            add_filter('random_password', fn(): string => $request['drawn']);
+        }
         $paid = $gateway->is_available() ? $gateway->process_payment((int) $request['id']) : [];
         return $paid + ['result' => 'unavailable', 'notices' => $GLOBALS['standin_notices'] ?? []];
     });
@@ -343,3 +429,5 @@ add_action('admin_menu', function (): void {
         do_action('woocommerce_admin_order_data_after_order_details', wc_get_order((int) $_GET['id']));
     });
 });
+
+}
