@@ -7,18 +7,13 @@ from collections.abc import Iterator
 import pytest
 
 from tests.e2e.buyers import WEBHOOK_SECRET
-from tests.e2e.wordpress import WordPress
-from tests.processes import directory
-
-NOWHERE = "http://127.0.0.1:1"
+from tests.e2e.wordpress import WordPress, wordpress_alone
 
 
 @pytest.fixture(scope="module")
 def wordpress() -> Iterator[WordPress]:
-    with directory() as place:
-        wordpress = WordPress(place)
-        with wordpress.running(NOWHERE, "k" * 30):
-            yield wordpress
+    with wordpress_alone() as wordpress:
+        yield wordpress
 
 
 CLICKED = """

@@ -19,6 +19,7 @@ from typing import Any
 import aiohttp
 
 from tests.harness import free_ports
+from tests.processes import directory
 from worker.playground.demo.children import LOOK_SECONDS, STOP_SECONDS
 
 ROOT = Path(__file__).parents[2]
@@ -155,6 +156,15 @@ class WordPress:
         (self.root / "wp-config.php").write_text(CONFIG % told)
         self.run(INSTALL)
         self.run(ACTIVATE)
+
+
+@contextmanager
+def wordpress_alone() -> Iterator[WordPress]:
+    """An installed site for scripts. Its service is nowhere, unless a script answers for it."""
+    with directory() as place:
+        wordpress = WordPress(place)
+        with wordpress.running("http://127.0.0.1:1", "k" * 30):
+            yield wordpress
 
 
 @contextmanager

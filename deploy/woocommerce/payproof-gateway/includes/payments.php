@@ -8,6 +8,7 @@
 defined('ABSPATH') || exit;
 
 const PAYPROOF_FIELDS = ['payment_id', 'version', 'status', 'hold', 'risk', 'amount', 'currency', 'transaction_id'];
+const PAYPROOF_UNPAID = ['pending', 'failed', 'cancelled', 'expired'];
 
 /**
  * Act on a payment as Payproof shows it. What is not newer than what was acted on is dropped.
@@ -64,10 +65,9 @@ function payproof_pays(WC_Order $order, stdClass $attempt): bool
 function payproof_state(WC_Order $order, array $attempts): string
 {
     $verdicts = array_map(fn(stdClass $one): string => payproof_verdict($one->snapshot), array_values($attempts));
-    $unpaid = ['pending', 'failed', 'cancelled', 'expired'];
     return match (true) {
         array_filter($attempts, fn(stdClass $one): bool => payproof_pays($order, $one)) !== [] => 'paid',
-        array_diff($verdicts, [...$unpaid, 'refunded']) !== [] => 'held',
+        array_diff($verdicts, [...PAYPROOF_UNPAID, 'refunded']) !== [] => 'held',
         in_array('refunded', $verdicts, true) => 'refunded',
         end($verdicts) !== 'pending' => 'failed', // the buyer may pay by another attempt
         default => 'open',
@@ -77,8 +77,7 @@ function payproof_state(WC_Order $order, array $attempts): string
 function payproof_move_order(WC_Order $order, array $attempts, stdClass $attempt, array $before): void
 {
     $verdicts = [payproof_verdict($before), payproof_verdict($attempt->snapshot)];
-    $money = array_diff($verdicts, ['pending', 'failed', 'cancelled', 'expired']) !== [];
-    $news = $money && $verdicts[0] !== $verdicts[1];
+    $news = $verdicts[0] !== $verdicts[1] && array_diff($verdicts, PAYPROOF_UNPAID) !== [];
     $state = payproof_state($order, $attempts);
     $was_paid = in_array(true, array_map(fn(stdClass $one): bool => (bool) $one->paid, $attempts), true);
     $closed = $order->has_status('refunded') || ($was_paid && $order->has_status('cancelled'));
@@ -102,13 +101,12 @@ function payproof_move_order(WC_Order $order, array $attempts, stdClass $attempt
         }
     } elseif ($state === 'held') {
         $news && $stoppable && payproof_hold($order, $until);
-    } elseif ($state === 'refunded') {
-        $ours = $was_paid || $on_hold || $order->has_status(['pending', 'failed']); // else it was paid another way
-        if ($news && $ours) {
-            payproof_set_status($order, 'refunded');
-        }
-    } elseif ($was_paid && $news && $stoppable) {
-        payproof_hold($order, $until);
+    } elseif ($state === 'refunded' && ($was_paid || $on_hold || $order->has_status(['pending', 'failed']))) {
+        $news && payproof_set_status($order, 'refunded');
+    } elseif ($news && $stoppable && $order->is_paid()) { // by a person, who may have taken cash or relied on this
+        $did_pay = payproof_pays($order, (object) ['snapshot' => $before, 'paid' => '0']);
+        $relied = $was_paid || (!$did_pay && !in_array($verdicts[0], PAYPROOF_UNPAID, true));
+        $relied && payproof_hold($order, $until);
     } elseif ($on_hold || ($state === 'failed' && $order->has_status('pending'))) {
         payproof_set_status($order, $state === 'failed' ? 'failed' : 'pending');
         payproof_store_hold($order, 0);
