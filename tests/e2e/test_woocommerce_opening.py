@@ -106,6 +106,7 @@ def test_an_order_that_cannot_be_asked_about_stops_no_other(wordpress: WordPress
         [("a", 0, 0), ("b", 0, 0)],
     )
     assert asked.startswith("a|b")
+    assert "payproof: a: its payments could not be read: 503" in (wordpress.place / "debug.log").read_text()
 
 
 def test_the_name_of_a_site_is_drawn_once(wordpress: WordPress) -> None:

@@ -19,14 +19,14 @@ const PAYPROOF_UNPAID = ['pending', 'failed', 'cancelled', 'expired'];
 function payproof_apply_payment(array $payment): void
 {
     $attempt = payproof_attempt_of($payment);
-    $apply = fn(): bool => payproof_apply($attempt, $payment);
+    $apply = fn(): bool => payproof_apply_to_order($attempt, $payment);
     if ($attempt === null || !payproof_with_lock((int) $attempt->order_id, $apply)) {
         payproof_report_payment($payment);
     }
 }
 
 /** False where the order is gone; nothing is stored then, so that cron acts on it when the order comes back. */
-function payproof_apply(stdClass $attempt, array $payment): bool
+function payproof_apply_to_order(stdClass $attempt, array $payment): bool
 {
     $order = payproof_read_order((int) $attempt->order_id);
     if ($order === null || payproof_order_name($order) !== $attempt->order_name) {
