@@ -24,8 +24,8 @@ from worker.playground.demo.children import LOOK_SECONDS, STOP_SECONDS
 
 ROOT = Path(__file__).parents[2]
 PLUGIN = ROOT / "deploy" / "woocommerce" / "payproof-gateway"
-STAND_INS = ROOT / "tests" / "woocommerce" / "woocommerce.php"
-PLAYING = (ROOT / "tests" / "woocommerce" / "playing.php").read_text()
+STAND_INS = ROOT / "tests" / "woocommerce"
+PLAYING = (STAND_INS / "playing.php").read_text()
 DEBIAN = Path("/usr/share/wordpress")
 START_SECONDS = 120.0
 PASSWORD = "only-for-this-test"
@@ -149,8 +149,7 @@ class WordPress:
         shutil.copytree(DEBIAN, self.root, symlinks=True)
         plugins = self.root / "wp-content" / "plugins"
         shutil.copytree(PLUGIN, plugins / PLUGIN.name)
-        (plugins / "woocommerce").mkdir()
-        shutil.copy(STAND_INS, plugins / "woocommerce")
+        shutil.copytree(STAND_INS, plugins / "woocommerce")
         told = {"socket": socket, "url": self.url, "log": self.place / "debug.log"}
         told |= {"payproof": payproof, "key": key}
         (self.root / "wp-config.php").write_text(CONFIG % told)

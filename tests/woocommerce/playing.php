@@ -13,8 +13,8 @@ function attempt(int $order_id): string
 function payment(int $order_id, string $reference, array $more = []): array
 {
     return $more + ['payment_id' => "pay_$reference", 'order' => payproof_order_name(wc_get_order($order_id)),
-        'reference' => $reference, 'account' => 'shop-payparse', 'version' => 2, 'status' => 'completed', 'hold' => null,
-        'risk' => null, 'amount' => '1500.50', 'currency' => 'BDT', 'transaction_id' => "T$reference",
+        'reference' => $reference, 'account' => 'shop-payparse', 'version' => 2, 'status' => 'completed',
+        'hold' => null, 'risk' => null, 'amount' => '1500.50', 'currency' => 'BDT', 'transaction_id' => "T$reference",
         'refunded_amount' => '0.00', 'late' => false, 'checkout_url' => 'https://gateway.example/x',
         'expires_at' => gmdate('c', time() + 600)];
 }
@@ -24,8 +24,10 @@ function payproof_answers(callable $answer): void
 {
     remove_all_filters('pre_http_request');
     add_filter('pre_http_request', function (mixed $no, array $how, string $url) use ($answer): array {
-        [$status, $body, $headers] = $answer($how['method'], $url, json_decode((string) $how['body'], true)) + [2 => []];
-        return ['response' => ['code' => $status], 'headers' => $headers, 'body' => json_encode($body), 'cookies' => []];
+        $sent = json_decode((string) $how['body'], true);
+        [$status, $body, $headers] = $answer($how['method'], $url, $sent) + [2 => []];
+        $response = ['response' => ['code' => $status], 'headers' => $headers, 'cookies' => []];
+        return $response + ['body' => json_encode($body)];
     }, 10, 3);
 }
 
@@ -34,7 +36,8 @@ function click(int $order_id): array
 {
     $GLOBALS['standin_notices'] = [];
     [$class] = apply_filters('woocommerce_payment_gateways', []);
-    return (new $class())->process_payment($order_id) + ['words' => implode(' ', array_column($GLOBALS['standin_notices'], 1))];
+    $clicked = (new $class())->process_payment($order_id);
+    return $clicked + ['words' => implode(' ', array_column($GLOBALS['standin_notices'], 1))];
 }
 
 function shown(int $order_id): array
