@@ -210,7 +210,8 @@ async def test_the_readmes_commands_end_with_a_shipment_of_the_guides_receiver(h
     took = time.monotonic() - began
     print(f"from `payproof init --sandbox` until the receiver had payment.completed: {took:.1f} s\n{ended.stdout}")
     assert took < FIRST_SECONDS
-    assert f"('{payment_id}'" in home.does(SHIPMENTS).stdout
+    payment = home.asks(f"/v1/payments/{payment_id}")
+    assert f"('{payment['order'] or payment['reference']}', None)" in home.does(SHIPMENTS).stdout
     assert "it answered 200" in listen.said
     listen.end()
     receiver.end()

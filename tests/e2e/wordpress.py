@@ -5,6 +5,7 @@ Stand-ins take the place of WooCommerce's classes: `tests/woocommerce/woocommerc
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import signal
@@ -17,12 +18,14 @@ from typing import Any
 
 import aiohttp
 
-from tests.harness import System, free_ports
+from tests.harness import free_ports
+from tests.processes import directory
 from worker.playground.demo.children import LOOK_SECONDS, STOP_SECONDS
 
 ROOT = Path(__file__).parents[2]
 PLUGIN = ROOT / "deploy" / "woocommerce" / "payproof-gateway"
-STAND_INS = ROOT / "tests" / "woocommerce" / "woocommerce.php"
+STAND_INS = ROOT / "tests" / "woocommerce"
+PLAYING = (STAND_INS / "playing.php").read_text()
 DEBIAN = Path("/usr/share/wordpress")
 START_SECONDS = 120.0
 PASSWORD = "only-for-this-test"
@@ -83,10 +86,10 @@ class WordPress:
         self._server: subprocess.Popen[bytes] | None = None
 
     @contextmanager
-    def running(self, system: System) -> Iterator[None]:
+    def running(self, payproof: str, key: str) -> Iterator[None]:
         """The database and an installed site. The server of pages is started by `start`."""
         with mariadb(self.place) as socket:
-            self._install(system, socket)
+            self._install(payproof, key, socket)
             try:
                 yield
             finally:
@@ -127,6 +130,14 @@ class WordPress:
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout
 
+    def play(self, program: str, given: Any = None) -> Any:
+        """What PHP returns that has the functions of `tests/woocommerce/playing.php`, and this value as `$given`."""
+        begin = "$given = json_decode(file_get_contents('php://stdin'), true);"
+        done = self.run(
+            f"{PLAYING}\n{begin}\necho json_encode((function () use ($given) {{ {program} }})());", json.dumps(given)
+        )
+        return json.loads(done)
+
     async def call(self, method: str, route: str, **body: Any) -> Any:
         """One of the stand-ins' routes."""
         url = f"{self.url}/?rest_route=/standin/v1{route}"
@@ -134,17 +145,25 @@ class WordPress:
             assert answered.status == 200, await answered.text()
             return await answered.json()
 
-    def _install(self, system: System, socket: Path) -> None:
+    def _install(self, payproof: str, key: str, socket: Path) -> None:
         shutil.copytree(DEBIAN, self.root, symlinks=True)
         plugins = self.root / "wp-content" / "plugins"
         shutil.copytree(PLUGIN, plugins / PLUGIN.name)
-        (plugins / "woocommerce").mkdir()
-        shutil.copy(STAND_INS, plugins / "woocommerce")
+        shutil.copytree(STAND_INS, plugins / "woocommerce")
         told = {"socket": socket, "url": self.url, "log": self.place / "debug.log"}
-        told |= {"payproof": system.url, "key": system.key}
+        told |= {"payproof": payproof, "key": key}
         (self.root / "wp-config.php").write_text(CONFIG % told)
         self.run(INSTALL)
         self.run(ACTIVATE)
+
+
+@contextmanager
+def wordpress_alone() -> Iterator[WordPress]:
+    """An installed site for scripts. Its service is nowhere, unless a script answers for it."""
+    with directory() as place:
+        wordpress = WordPress(place)
+        with wordpress.running("http://127.0.0.1:1", "k" * 30):
+            yield wordpress
 
 
 @contextmanager

@@ -3,13 +3,31 @@
  * Plugin Name: Stand-ins for WooCommerce's classes
  *
  * WooCommerce cannot be had where these tests run. Its classes and functions that the gateway uses stand here, with
- * their names, parameters, statuses and hooks. Everything else is real: WordPress, its REST API, cron, users and nonces, PHP
- * and MariaDB. An order is a row of a table of its own, as in HPOS: it is no post.
- *
- * The routes below `standin/v1` are the test's hands: they make, show and pay orders.
+ * their names, parameters, statuses and hooks. Everything else is real: WordPress, its REST API, cron, users, nonces,
+ * PHP and MariaDB. An order is a row of a table of its own, as in HPOS: it is no post. As in WooCommerce, a save that
+ * fails says nothing, and an order that was read once comes from a cache.
  */
 
 declare(strict_types=1);
+
+namespace Automattic\WooCommerce\Caches {
+    /** No `wp_cache_flush_runtime` empties it, as with an object cache that does not have that function. */
+    final class OrderCache
+    {
+        /** @var array<int, string> */
+        public array $rows = [];
+
+        public function remove(int $id): bool
+        {
+            unset($this->rows[$id]);
+            return true;
+        }
+    }
+}
+
+namespace {
+
+use Automattic\WooCommerce\Caches\OrderCache;
 
 defined('ABSPATH') || exit;
 
@@ -71,191 +89,43 @@ abstract class WC_Payment_Gateway extends WC_Settings_API
     }
 }
 
-final class WC_Order
+final class WC_Data_Store
 {
-    /** @param array<string, mixed> $data */
-    public function __construct(private int $id, private array $data)
+    public static function load(string $object_type): self
     {
+        return new self();
     }
 
-    public function get_id(): int
+    public function has_callable(string $method): bool
     {
-        return $this->id;
+        return false;
     }
+}
 
-    public function get_order_number(): string
-    {
-        return (string) $this->id;
-    }
+/** The one container, which has the cache of orders. */
+function wc_get_container(): object
+{
+    static $container = null;
+    return $container ??= new class {
+        private ?OrderCache $cache = null;
 
-    public function get_status(string $context = 'view'): string
-    {
-        return $this->data['status'];
-    }
-
-    /** @param string|list<string> $status */
-    public function has_status(string|array $status): bool
-    {
-        return in_array($this->data['status'], (array) $status, true);
-    }
-
-    public function is_paid(): bool
-    {
-        return $this->has_status(['processing', 'completed']);
-    }
-
-    public function get_total(string $context = 'view'): string
-    {
-        return $this->data['total'];
-    }
-
-    public function get_currency(string $context = 'view'): string
-    {
-        return $this->data['currency'];
-    }
-
-    public function get_payment_method(string $context = 'view'): string
-    {
-        return $this->data['payment_method'];
-    }
-
-    public function get_transaction_id(string $context = 'view'): string
-    {
-        return $this->data['transaction_id'];
-    }
-
-    public function get_billing_first_name(): string
-    {
-        return $this->data['anonymous'] ? '' : 'Rahima';
-    }
-
-    public function get_billing_last_name(): string
-    {
-        return $this->data['anonymous'] ? '' : 'Begum';
-    }
-
-    public function get_billing_email(): string
-    {
-        return $this->data['anonymous'] ? '' : 'rahima@example.com';
-    }
-
-    public function get_billing_phone(): string
-    {
-        return $this->data['anonymous'] ? '' : '01700000000';
-    }
-
-    public function get_billing_address_1(): string
-    {
-        return $this->data['anonymous'] ? '' : '1 Test Road';
-    }
-
-    public function get_billing_address_2(): string
-    {
-        return '';
-    }
-
-    public function get_billing_city(): string
-    {
-        return $this->data['anonymous'] ? '' : 'Dhaka';
-    }
-
-    public function get_billing_postcode(): string
-    {
-        return $this->data['anonymous'] ? '' : '1000';
-    }
-
-    public function get_billing_country(): string
-    {
-        return $this->data['anonymous'] ? '' : 'BD';
-    }
-
-    public function get_checkout_order_received_url(): string
-    {
-        return home_url("/?order-received={$this->id}");
-    }
-
-    public function get_checkout_payment_url(bool $on_checkout = false): string
-    {
-        return home_url("/?order-pay={$this->id}");
-    }
-
-    public function get_edit_order_url(): string
-    {
-        return admin_url("admin.php?page=standin-order&id={$this->id}");
-    }
-
-    public function get_meta(string $key = '', bool $single = true, string $context = 'view'): mixed
-    {
-        return $this->data['meta'][$key] ?? '';
-    }
-
-    public function update_meta_data(string $key, mixed $value, int $meta_id = 0): void
-    {
-        $this->data['meta'][$key] = $value;
-    }
-
-    public function delete_meta_data(string $key): void
-    {
-        unset($this->data['meta'][$key]);
-    }
-
-    public function add_order_note(string $note, int|bool $is_customer_note = 0, bool $added_by_user = false): int
-    {
-        global $wpdb;
-        $wpdb->insert($wpdb->prefix . 'standin_notes', ['order_id' => $this->id, 'note' => $note]);
-        return (int) $wpdb->insert_id;
-    }
-
-    public function update_status(string $new_status, string $note = '', bool $manual = false): bool
-    {
-        $this->move($new_status);
-        $this->save();
-        return true;
-    }
-
-    /** As WooCommerce's: from these statuses alone it moves, and true tells of no move. */
-    public function payment_complete(string $transaction_id = ''): bool
-    {
-        if ($this->has_status(['on-hold', 'pending', 'failed', 'cancelled'])) {
-            $this->data['transaction_id'] = $transaction_id;
-            $this->move('processing');
-            $this->save();
-            do_action('woocommerce_payment_complete', $this->id, $transaction_id);
+        public function get(string $class): OrderCache
+        {
+            return $this->cache ??= new OrderCache();
         }
-        return true;
-    }
-
-    public function save(): int
-    {
-        global $wpdb;
-        if (get_option('standin_broken')) {
-            throw new RuntimeException('the disk is full');
-        }
-        $wpdb->update($wpdb->prefix . 'standin_orders', ['data' => wp_json_encode($this->data)], ['id' => $this->id]);
-        return $this->id;
-    }
-
-    private function move(string $status): void
-    {
-        $this->data['history'][] = $status; // WooCommerce sends its e-mails at each of these
-        $this->data['status'] = $status;
-    }
-
-    /** @return array<string, mixed> */
-    public function shown(): array
-    {
-        global $wpdb;
-        $asked = "SELECT note FROM {$wpdb->prefix}standin_notes WHERE order_id = %d ORDER BY id";
-        return $this->data + ['id' => $this->id, 'notes' => $wpdb->get_col($wpdb->prepare($asked, $this->id))];
-    }
+    };
 }
 
 function wc_get_order(mixed $order_id = false): WC_Order|false
 {
     global $wpdb;
-    $asked = $wpdb->prepare("SELECT data FROM {$wpdb->prefix}standin_orders WHERE id = %d", (int) $order_id);
-    $data = $wpdb->get_var($asked);
-    return $data === null ? false : new WC_Order((int) $order_id, json_decode($data, true));
+    $cache = wc_get_container()->get(OrderCache::class);
+    $data = $cache->rows[(int) $order_id] ?? $wpdb->get_var(WC_Order::asked((int) $order_id));
+    if ($data === null) {
+        return false;
+    }
+    $cache->rows[(int) $order_id] = $data;
+    return new WC_Order((int) $order_id, json_decode($data, true));
 }
 
 function wc_format_decimal(float|string $number, int|false $dp = false): string
@@ -273,73 +143,7 @@ function get_woocommerce_currency(): string
     return 'BDT';
 }
 
-register_activation_hook(__FILE__, function (): void {
-    global $wpdb;
-    $made = fn(string $name, string $rest) =>
-        $wpdb->query("CREATE TABLE {$wpdb->prefix}$name (id bigint AUTO_INCREMENT PRIMARY KEY, $rest)");
-    $made('standin_orders', 'data longtext NOT NULL');
-    $made('standin_notes', 'order_id bigint, note text');
-    get_role('administrator')->add_cap('edit_shop_orders');
-});
+require __DIR__ . '/order.php';
+require __DIR__ . '/hands.php';
 
-add_action('rest_api_init', function (): void {
-    $route = fn(string $path, string $method, callable $does) => register_rest_route('standin/v1', $path, [
-        'methods' => $method,
-        'callback' => fn(WP_REST_Request $request) => new WP_REST_Response($does($request)),
-        'permission_callback' => '__return_true',
-    ]);
-    $route('/orders', 'POST', function (WP_REST_Request $request): array {
-        global $wpdb;
-        $data = ['status' => 'pending', 'total' => $request['total'], 'payment_method' => 'payproof', 'currency' => 'BDT'];
-        $data += ['transaction_id' => '', 'meta' => [], 'history' => [], 'anonymous' => false];
-        $wpdb->insert($wpdb->prefix . 'standin_orders', ['data' => wp_json_encode($data)]);
-        return ['id' => (int) $wpdb->insert_id];
-    });
-    $route('/orders/(?P<id>\d+)', 'GET', fn(WP_REST_Request $request): array => wc_get_order($request['id'])->shown());
-    $route('/orders/(?P<id>\d+)/change', 'POST', function (WP_REST_Request $request): array {
-        global $wpdb; // as a person or another plugin does
-        $change = array_diff_key($request->get_json_params(), ['id' => 0]);
-        $data = wc_get_order($request['id'])->shown();
-        unset($data['id'], $data['notes']);
-        $data = ['data' => wp_json_encode($change + $data)];
-        return [$wpdb->update($wpdb->prefix . 'standin_orders', $data, ['id' => $request['id']])];
-    });
-    $route('/orders/(?P<id>\d+)/delete', 'POST', function (WP_REST_Request $request): array {
-        global $wpdb;
-        return [$wpdb->delete($wpdb->prefix . 'standin_orders', ['id' => $request['id']])];
-    });
-    $route('/mails', 'GET', fn(): array => get_option('standin_mails', []));
-    $route('/orders/(?P<id>\d+)/pay', 'POST', function (WP_REST_Request $request): array {
-        [$class] = apply_filters('woocommerce_payment_gateways', []);
-        $gateway = new $class();
-        $paid = $gateway->is_available() ? $gateway->process_payment((int) $request['id']) : [];
-        return $paid + ['result' => 'unavailable', 'notices' => $GLOBALS['standin_notices'] ?? []];
-    });
-    $route('/settings', 'GET', function (): array {
-        [$class] = apply_filters('woocommerce_payment_gateways', []);
-        return (new $class())->form_fields;
-    });
-    $route('/broken', 'POST', fn(WP_REST_Request $request): array => [update_option('standin_broken', $request['is'])]);
-});
-
-add_filter('pre_wp_mail', function (?bool $sent, array $mail): bool {
-    return update_option('standin_mails', [...get_option('standin_mails', []), $mail]);
-}, 10, 2);
-
-add_action('template_redirect', function (): void {
-    if (isset($_GET['order-received'])) {
-        [$class] = apply_filters('woocommerce_payment_gateways', []);
-        new $class();
-        do_action('woocommerce_thankyou_payproof', (int) $_GET['order-received']);
-        exit;
-    }
-    if (isset($_GET['order-pay'])) {
-        exit('pay again');
-    }
-});
-
-add_action('admin_menu', function (): void {
-    add_menu_page('Order', 'Order', 'read', 'standin-order', function (): void {
-        do_action('woocommerce_admin_order_data_after_order_details', wc_get_order((int) $_GET['id']));
-    });
-});
+}

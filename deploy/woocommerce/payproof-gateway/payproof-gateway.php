@@ -1,7 +1,7 @@
 <?php
 /**
  * Plugin Name: Payproof for WooCommerce
- * Description: Opens payments at Payproof, and completes an order on a verified webhook alone.
+ * Description: Completes an order on what Payproof verified, never on the buyer's return.
  * Version: 0.1.0
  * Requires at least: 6.1
  * Requires PHP: 8.1
@@ -18,8 +18,9 @@ defined('ABSPATH') || exit;
 
 require __DIR__ . '/includes/signatures.php';
 require __DIR__ . '/includes/client.php';
-require __DIR__ . '/includes/attempt_table.php';
+require __DIR__ . '/includes/attempts.php';
 require __DIR__ . '/includes/orders.php';
+require __DIR__ . '/includes/payments.php';
 require __DIR__ . '/includes/webhook.php';
 require __DIR__ . '/includes/reconcile.php';
 

@@ -9,6 +9,7 @@ from django.test import TestCase
 from payments.models import Order
 
 ACCOUNT = "shop-payparse"
+SECRET = "whsec_" + "QUJD" * 8
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -43,10 +44,9 @@ class PayproofTest(TestCase):
         self.addCleanup(thread.join)
         self.addCleanup(server.server_close)
         self.addCleanup(server.shutdown)
-        url = f"http://127.0.0.1:{server.server_port}"
-        self.enterContext(
-            self.settings(PAYPROOF_URL=url, PAYPROOF_ACCOUNT=ACCOUNT, ADMINS=[("", "admin@shop.example")])
-        )
+        mine = {"PAYPROOF_URL": f"http://127.0.0.1:{server.server_port}", "PAYPROOF_ACCOUNT": ACCOUNT}
+        mine |= {"PAYPROOF_WEBHOOK_SECRET": SECRET, "ADMINS": [("", "admin@shop.example")]}
+        self.enterContext(self.settings(**mine))
 
     def answers(self, method, within, body, *, status=200, headers=None):
         """From now on to requests of this method with these words in their path or query."""

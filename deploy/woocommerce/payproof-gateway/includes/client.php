@@ -10,9 +10,14 @@ function payproof_setting(string $name): string
     return defined($name) ? (string) constant($name) : '';
 }
 
+/** Payproof answered, and opened no payment. The message is for the buyer. */
+class Payproof_Refused extends RuntimeException
+{
+}
+
 /**
- * One request. Returns the HTTP status, 0 where there was no readable answer, the body, and whether that settles it: an
- * answer that asks to come again, and any 5xx, does not.
+ * One request. Returns the HTTP status, 0 where there was no readable answer, the body, and whether that settles it:
+ * an answer that asks to come again, and any 5xx, does not.
  *
  * @return array{int, array<string, mixed>, bool}
  */
@@ -41,13 +46,22 @@ function payproof_call(string $method, string $path, ?array $body = null, string
     return [$status, $read, !$again];
 }
 
+/** What an answer says in words, for a note or the log. */
+function payproof_answer_words(int $status, array $answer): string
+{
+    return $status === 0 ? 'no answer' : trim("$status " . ($answer['code'] ?? '') . ' ' . ($answer['detail'] ?? ''));
+}
+
 /**
- * The payments of an order, newest first; null where they could not be read.
+ * The payments of an order, newest first. Throws RuntimeException where they could not be read.
  *
- * @return list<array<string, mixed>>|null
+ * @return list<array<string, mixed>>
  */
-function payproof_payments_of(string $order_name): ?array
+function payproof_payments_of(string $order_name): array
 {
     [$status, $read] = payproof_call('GET', '/v1/payments?limit=100&order=' . rawurlencode($order_name));
-    return $status === 200 && is_array($read['payments'] ?? null) ? $read['payments'] : null;
+    if ($status !== 200 || !is_array($read['payments'] ?? null)) {
+        throw new RuntimeException('its payments could not be read: ' . payproof_answer_words($status, $read));
+    }
+    return $read['payments'];
 }

@@ -9,7 +9,7 @@ class Payproof_Gateway extends WC_Payment_Gateway
     {
         $this->id = 'payproof';
         $this->method_title = 'Payproof';
-        $this->method_description = 'Completes an order on a verified webhook alone.';
+        $this->method_description = 'Completes an order on what Payproof verified, never on the buyer\'s return.';
         $this->has_fields = false;
         $this->supports = ['products'];
         $this->init_form_fields();
@@ -47,7 +47,8 @@ class Payproof_Gateway extends WC_Payment_Gateway
 
     public function is_available(): bool
     {
-        return payproof_setting('PAYPROOF_API_KEY') !== ''
+        return payproof_setting('PAYPROOF_URL') !== ''
+            && payproof_setting('PAYPROOF_API_KEY') !== ''
             && payproof_signing_key(payproof_setting('PAYPROOF_WEBHOOK_SECRET')) !== ''
             && $this->get_option('account') !== ''
             && get_woocommerce_currency() === 'BDT'
@@ -58,33 +59,34 @@ class Payproof_Gateway extends WC_Payment_Gateway
     public function process_payment($order_id): array
     {
         try {
-            $url = payproof_alone((int) $order_id, fn(): ?string => $this->open((int) $order_id));
-        } catch (RuntimeException) {
-            $url = null;
-        }
-        if ($url === null) {
-            wc_add_notice(esc_html('The payment could not be opened. Nothing was paid; please try again.'), 'error');
+            $url = payproof_with_lock((int) $order_id, fn(): string => $this->find_checkout((int) $order_id));
+            return ['result' => 'success', 'redirect' => $url];
+        } catch (RuntimeException $error) {
+            $words = $error instanceof Payproof_Refused
+                ? $error->getMessage()
+                : 'We cannot see your payment now. If you have paid, please wait; else try again later.';
+            wc_add_notice(esc_html($words), 'error');
+            $why = $error->getPrevious()?->getMessage() ?? $error->getMessage();
+            error_log("payproof: order $order_id: $why");
+            payproof_note(wc_get_order($order_id), "The payment could not be opened: $why");
             return ['result' => 'failure'];
         }
-        return ['result' => 'success', 'redirect' => $url];
     }
 
-    /** Where the buyer goes; null where no payment could be opened. */
-    private function open(int $order_id): ?string
+    /** Where the buyer goes. Throws RuntimeException where no payment could be opened. */
+    private function find_checkout(int $order_id): string
     {
-        wp_cache_flush_runtime();
-        $order = wc_get_order($order_id);
+        $order = payproof_read_order($order_id) ?? throw new RuntimeException('there is no such order');
         if ($order->is_paid() || $order->has_status('refunded')) { // who buys again makes a new order
             return $this->get_return_url($order);
         }
-        $name = payproof_order_name($order_id);
-        $payments = payproof_payments_of($name);
-        if ($payments === null) {
-            return null; // a second attempt without knowing the first might be paid twice
-        }
-        $ended = false;
+        $name = payproof_order_name($order);
+        $payments = payproof_payments_of($name); // a second attempt without knowing the first might be paid twice
+        $attempts = payproof_attempts_of($name);
+        $newest = end($attempts) ?: null;
+        $lost = $newest; // its answer may be
         foreach ($payments as $payment) {
-            if (payproof_opened($payment) !== $order_id) {
+            if (payproof_attempt_of($payment)?->order_name !== $name) {
                 continue; // of a copy of this site
             }
             if ($payment['status'] === 'completed' || $payment['hold'] !== null) {
@@ -94,31 +96,36 @@ class Payproof_Gateway extends WC_Payment_Gateway
                 return $payment['checkout_url'];
             }
             $over = $payment['status'] !== 'pending' || is_string($payment['checkout_url']); // and no longer open
-            $ended = $ended || ($over && $payment['reference'] === payproof_reference($order));
+            if ($over && $payment['reference'] === $newest?->reference) {
+                $lost = null;
+            }
         }
-        $attempt = (int) $order->get_meta(PAYPROOF_ATTEMPT);
-        $request = $this->request($order, $name);
+        return $this->open_attempt($order, $lost);
+    }
+
+    /** Open a payment. An attempt whose answer was lost is opened again, by the same body and key. */
+    private function open_attempt(WC_Order $order, ?stdClass $lost): string
+    {
+        $request = $this->request($order);
         $hash = hash('sha256', (string) wp_json_encode($request));
-        $lost = $attempt > 0 && !$ended && $order->get_meta(PAYPROOF_REQUEST) === $hash;
-        if (!$lost) { // an attempt whose answer was lost is opened again, by the same body and key
-            $order->update_meta_data(PAYPROOF_ATTEMPT, (string) ++$attempt);
-            $order->update_meta_data(PAYPROOF_REQUEST, $hash);
-            payproof_remember($order, $request['account']);
-            $order->save();
-        }
-        $request['reference'] = payproof_reference($order);
+        $request['reference'] = $lost?->request === $hash
+            ? $lost->reference
+            : payproof_store_attempt($order, $request['account'], $hash);
         [$status, $answer, $settled] = payproof_call('POST', '/v1/payments', $request, $request['reference']);
-        if ($settled) {
-            $order->delete_meta_data(PAYPROOF_REQUEST); // the next attempt has a new reference
-            $order->save();
+        if ($settled) { // the next attempt has a new reference
+            payproof_query("UPDATE {attempts} SET request = '' WHERE reference = %s", $request['reference']);
         }
         if ($status === 201 && is_string($answer['checkout_url'] ?? null)) {
-            $order->add_order_note(esc_html("Payproof: opened {$answer['payment_id']}."));
+            payproof_note($order, "opened {$answer['payment_id']}.");
             return $answer['checkout_url'];
         }
-        $why = trim(($answer['code'] ?? 'no answer') . ' ' . ($answer['detail'] ?? ''));
-        $order->add_order_note(esc_html("Payproof: the payment could not be opened ($why)."));
-        return null;
+        $why = new RuntimeException(payproof_answer_words($status, $answer));
+        if (!$settled) {
+            throw $why;
+        }
+        $field = preg_match('/^customer\.([a-z]+)$/D', (string) ($answer['field'] ?? ''), $found) ? $found[1] : '';
+        $words = $field === '' ? 'try again, or choose another way to pay.' : "check your $field, and try again.";
+        throw new Payproof_Refused("The payment could not be opened. Please $words", 0, $why);
     }
 
     private function still_open(array $payment, WC_Order $order): bool
@@ -132,20 +139,24 @@ class Payproof_Gateway extends WC_Payment_Gateway
     }
 
     /** The body that opens a payment, but for its reference. */
-    private function request(WC_Order $order, string $name): array
+    private function request(WC_Order $order): array
     {
-        $customer = [
-            'name' => trim($order->get_billing_first_name() . ' ' . $order->get_billing_last_name()),
+        $address = trim($order->get_billing_address_1() . ' ' . $order->get_billing_address_2());
+        $customer = [ // cut to what every gateway takes
+            'name' => mb_substr(trim($order->get_billing_first_name() . ' ' . $order->get_billing_last_name()), 0, 50),
             'email' => $order->get_billing_email(),
             'phone' => $order->get_billing_phone(),
-            'address' => trim($order->get_billing_address_1() . ' ' . $order->get_billing_address_2()),
-            'city' => $order->get_billing_city(),
-            'postcode' => $order->get_billing_postcode(),
+            'address' => mb_substr($address, 0, 50),
+            'city' => mb_substr($order->get_billing_city(), 0, 50),
+            'postcode' => mb_substr($order->get_billing_postcode(), 0, 30),
             'country' => $order->get_billing_country(),
         ];
+        if ($customer['country'] === 'BD' && $customer['postcode'] === '') {
+            $customer['postcode'] = '0000'; // WooCommerce does not ask for it there, and gateways want one
+        }
         $request = [
             'account' => $this->get_option('account'),
-            'order' => $name,
+            'order' => payproof_order_name($order),
             'amount' => payproof_amount($order),
             'currency' => $order->get_currency(),
             'description' => 'Order ' . $order->get_order_number(),
@@ -157,7 +168,7 @@ class Payproof_Gateway extends WC_Payment_Gateway
         return $customer === [] ? $request : $request + ['customer' => $customer]; // PHP writes an empty one as a list
     }
 
-    /** Words for the buyer's eyes; the order changes by the webhook alone. */
+    /** Words for the buyer's eyes, which change no order. The key is the merchant's first secret. */
     public function thank($order_id): void
     {
         $order = wc_get_order($order_id);
@@ -166,7 +177,8 @@ class Payproof_Gateway extends WC_Payment_Gateway
         }
         $query = array_map(fn($value) => is_string($value) ? wp_unslash($value) : '', $_GET);
         $secret = payproof_setting('PAYPROOF_WEBHOOK_SECRET');
-        $status = payproof_returned_status($secret, $query, payproof_reference($order));
+        $references = array_keys(payproof_attempts_of(payproof_order_name($order)));
+        $status = payproof_returned_status($secret, $query, $references);
         $words = [
             'completed' => 'Your payment is verified. Thank you!',
             'held' => 'Your payment needs a look by a person. We will write to you.',

@@ -5,6 +5,7 @@ defined('ABSPATH') || exit;
 
 const PAYPROOF_DAYS = 8; // Payproof asks for 7 days
 const PAYPROOF_PER_RUN = 200;
+const PAYPROOF_QUIET_PER_RUN = 50; // at least so many of them have their outcome already
 
 function payproof_schedules(array $schedules): array
 {
@@ -21,46 +22,52 @@ function payproof_schedule(): void
     }
 }
 
-/** The orders with an attempt of the last days, whatever became of them. The next run goes on behind the last one. */
+/** The orders with an attempt of the last days; those that wait for an outcome come first. */
 function payproof_reconcile(): void
 {
-    global $wpdb;
     if (!function_exists('wc_get_order')) {
         return;
     }
-    $asked = "SELECT DISTINCT order_id FROM {$wpdb->prefix}payproof_attempts
-        WHERE order_id > %d AND opened_at > %d ORDER BY order_id LIMIT %d";
+    $asked = 'SELECT order_name, MIN(settled) AS quiet FROM {attempts} WHERE opened_at > %d
+        GROUP BY order_name HAVING quiet = %d ORDER BY MIN(looked_at), MIN(id) LIMIT %d';
     $since = time() - PAYPROOF_DAYS * DAY_IN_SECONDS;
-    $with = [(int) get_option('payproof_looked', 0), $since, PAYPROOF_PER_RUN];
-    $found = $wpdb->get_col($wpdb->prepare($asked, ...$with));
-    foreach ($found as $order_id) {
-        if (!payproof_look((int) $order_id)) {
-            return; // it does not answer; the next run looks again
+    $waiting = payproof_query($asked, $since, 0, PAYPROOF_PER_RUN - PAYPROOF_QUIET_PER_RUN);
+    $quiet = payproof_query($asked, $since, 1, PAYPROOF_PER_RUN - count($waiting));
+    foreach ([...$waiting, ...$quiet] as $found) { // before it is asked about, so that no order stops the others
+        payproof_query('UPDATE {attempts} SET looked_at = %d WHERE order_name = %s', time(), $found->order_name);
+        if (!payproof_reconcile_order($found->order_name)) {
+            return;
         }
-        update_option('payproof_looked', (int) $order_id, false);
-    }
-    if (count($found) < PAYPROOF_PER_RUN) {
-        update_option('payproof_looked', 0, false);
     }
 }
 
 /** Act on what Payproof knows of an order, oldest attempt first. False where Payproof could not be asked. */
-function payproof_look(int $order_id): bool
+function payproof_reconcile_order(string $order_name): bool
 {
-    $payments = payproof_payments_of(payproof_order_name($order_id));
-    foreach (array_reverse($payments ?? []) as $payment) {
+    try {
+        $payments = payproof_payments_of($order_name);
+    } catch (RuntimeException $error) {
+        error_log("payproof: $order_name: {$error->getMessage()}");
+        return false;
+    }
+    foreach (array_reverse($payments) as $payment) {
         try {
-            payproof_take($payment);
+            payproof_apply_payment($payment);
         } catch (Throwable $error) {
-            error_log('payproof: ' . $error->getMessage());
+            error_log("payproof: $order_name: {$error->getMessage()}");
         }
     }
-    return $payments !== null;
+    return true;
 }
 
 function payproof_show_ask_button(WC_Order $order): void
 {
-    if ($order->get_meta(PAYPROOF_ATTEMPT) === '' || !current_user_can('edit_shop_orders')) {
+    try {
+        $attempts = payproof_attempts_of(payproof_order_name($order));
+    } catch (RuntimeException) { // the rest of the page is not ours
+        $attempts = [];
+    }
+    if ($attempts === [] || !current_user_can('edit_shop_orders')) {
         return;
     }
     $address = admin_url('admin-post.php?action=payproof_ask&order_id=' . $order->get_id());
@@ -80,7 +87,7 @@ function payproof_ask_now(): void
     if (!$order instanceof WC_Order) {
         wp_die(esc_html('There is no such order.'), '', ['response' => 404]);
     }
-    if (!payproof_look($order_id)) {
+    if (!payproof_reconcile_order(payproof_order_name($order))) {
         wp_die(esc_html('Payproof does not answer.'), '', ['response' => 502]);
     }
     wp_safe_redirect($order->get_edit_order_url());

@@ -4,7 +4,7 @@
 defined('ABSPATH') || exit;
 
 /** Whether Payproof sent these bytes, within five minutes (Standard Webhooks 1.0). */
-function payproof_signed(string $secret, string $id, string $sent_at, string $signatures, string $body): bool
+function payproof_is_signed(string $secret, string $id, string $sent_at, string $signatures, string $body): bool
 {
     $key = payproof_signing_key($secret);
     if ($key === '' || !preg_match('/^[0-9]{1,12}$/D', $sent_at) || abs(time() - (int) $sent_at) > 300) {
@@ -18,8 +18,8 @@ function payproof_signed(string $secret, string $id, string $sent_at, string $si
     return $right;
 }
 
-/** The status in the address that the buyer came back to; null where Payproof did not write it about this reference. */
-function payproof_returned_status(string $secret, array $query, string $reference): ?string
+/** The status in the address that the buyer came back to; null where Payproof did not write it about one of these. */
+function payproof_returned_status(string $secret, array $query, array $references): ?string
 {
     $told = [];
     foreach (['payment_id', 'reference', 'status', 'signature'] as $name) {
@@ -28,7 +28,8 @@ function payproof_returned_status(string $secret, array $query, string $referenc
     $key = payproof_signing_key($secret);
     $text = "payproof-return.{$told['payment_id']}.{$told['reference']}.{$told['status']}";
     $right = $key !== '' && hash_equals(hash_hmac('sha256', $text, $key), $told['signature']);
-    return $right && $told['reference'] === $reference ? $told['status'] : null;
+    $right = $right && preg_match('/^pay_[0-9a-z]{26}$/D', $told['payment_id']); // no other place for the dots
+    return $right && in_array($told['reference'], $references, true) ? $told['status'] : null;
 }
 
 /** The bytes of a `whsec_…` secret; "" where it is none or a short one, with which nothing is right. */

@@ -7,15 +7,15 @@ function payproof_register_webhook(): void
 {
     register_rest_route('payproof/v1', '/webhook', [
         'methods' => 'POST',
-        'callback' => 'payproof_hear',
-        'permission_callback' => 'payproof_may_tell',
+        'callback' => 'payproof_handle_webhook',
+        'permission_callback' => 'payproof_verify_signature',
     ]);
 }
 
-/** The signature is the permission: it is looked at before anything reads the body. */
-function payproof_may_tell(WP_REST_Request $request): bool|WP_Error
+/** The signature is the permission. WordPress has parsed the body by then; nothing has acted on it. */
+function payproof_verify_signature(WP_REST_Request $request): bool|WP_Error
 {
-    $right = payproof_signed(
+    $right = payproof_is_signed(
         payproof_setting('PAYPROOF_WEBHOOK_SECRET'),
         (string) $request->get_header('webhook_id'),
         (string) $request->get_header('webhook_timestamp'),
@@ -26,7 +26,7 @@ function payproof_may_tell(WP_REST_Request $request): bool|WP_Error
 }
 
 /** 2xx only when the order is stored; else it is sent again. */
-function payproof_hear(WP_REST_Request $request): WP_REST_Response
+function payproof_handle_webhook(WP_REST_Request $request): WP_REST_Response
 {
     $event = json_decode($request->get_body(), true);
     if (!is_array($event) || !is_string($event['type'] ?? null)) {
@@ -36,7 +36,7 @@ function payproof_hear(WP_REST_Request $request): WP_REST_Response
         return new WP_REST_Response(['taken' => false], 200); // such as payproof.test
     }
     try {
-        payproof_take($event['data']);
+        payproof_apply_payment($event['data']);
     } catch (Throwable $error) {
         error_log('payproof: ' . $error->getMessage());
         return new WP_REST_Response(['error' => 'not stored'], 503);
