@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import fcntl
 import os
-import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from hashlib import sha256
@@ -19,6 +18,7 @@ from msgspec import Struct
 
 from worker.cli.command_errors import CommandFailed
 from worker.config.keys import new_webhook_secret
+from worker.runtime.whole_file import replacing
 
 
 class Position(Struct, frozen=True):
@@ -111,9 +111,5 @@ def _read(path: Path) -> _Kept | None:
 
 
 def _write(path: Path, kept: _Kept) -> None:
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=path.stem)  # mode 0600
-    with os.fdopen(handle, "wb") as file:
+    with replacing(path) as file:
         file.write(msgspec.json.format(msgspec.json.encode(kept), indent=1) + b"\n")
-        file.flush()
-        os.fsync(file.fileno())
-    Path(name).replace(path)
