@@ -83,8 +83,12 @@ class Listening:
 
     async def ended(self, by: signal.Signals = signal.SIGINT) -> str:
         """End it. Returns all that it said, and its errors after them."""
-        assert self.process.stderr is not None
         self.process.send_signal(by)
+        return await self.rest()
+
+    async def rest(self) -> str:
+        """All that it said, and its errors after them, once it has ended."""
+        assert self.process.stderr is not None
         await asyncio.wait_for(self.process.wait(), SECONDS)
         await asyncio.wait_for(self._reading, SECONDS)
         return self.said + (await self.process.stderr.read()).decode()

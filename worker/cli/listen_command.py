@@ -79,7 +79,7 @@ async def _listen(service: str, receiver: str, key: str, types: frozenset[str] |
     import aiohttp
 
     from schemas.secret import Secret
-    from worker.cli.event_feed import EventFeed
+    from worker.cli.event_feed import EventFeed, NoCursor
     from worker.cli.forwarding import Forwarding, said_to
     from worker.cli.listen_state import alone, opened, state_directory
     from worker.config.webhook_endpoints import Endpoint
@@ -103,7 +103,10 @@ async def _listen(service: str, receiver: str, key: str, types: frozenset[str] |
             forwarding = Forwarding(feed, sending, endpoint, state, reader, types, console)
             position = _begin(begin, state.position(reader), newest, say)
             if begin not in (None, NEWEST, BEGINNING):
-                await feed.read(position.cursor, wait=False)  # a wrong cursor must not replace the one that is kept
+                try:
+                    await feed.read(position.cursor, wait=False)  # a wrong cursor must not replace the one that is kept
+                except NoCursor as wrong:
+                    raise WrongUsage(f"--from: {wrong}; without it, with newest or beginning it works") from None
             state.keep(reader, position)
             _greet(state, merchant, service, receiver, resumed=begin is None and position.cursor != newest)
             try:
