@@ -113,7 +113,7 @@ async def test_killed_after_sending_and_before_storing_it_sends_again(payproof: 
 
 
 async def test_chosen_types_from_the_beginning_or_a_cursor(payproof: Payproof, tmp_path: Path) -> None:
-    wanted = ("--events", "payment.completed", "--from", "beginning")
+    wanted = ("--events", "payment.completed", "payment.refunded", "--from", "beginning")
     scene = await payproof.opened("ipay")
     await payproof.comes_back(scene, "pay")
     payment_id = scene.payment["payment_id"]
@@ -121,7 +121,8 @@ async def test_chosen_types_from_the_beginning_or_a_cursor(payproof: Payproof, t
     async with receiving() as receiver:
         async with listening(payproof, tmp_path, receiver.url, *wanted) as running:
             await arrives(receiver, f"{payment_id}.{completed['version']}")
-            await running.ended()
+            told = "of these types alone, others are skipped for good: payment.completed, payment.refunded"
+            assert told in (await running.ended()).splitlines()
         assert {json.loads(body)["type"] for _, _, body in receiver.got} == {"payment.completed"}
         cursor = (await payproof.shop_calls("GET", "/v1/events?limit=1")).json["next"]
         events = (await payproof.shop_calls("GET", f"/v1/events?limit=2&after={cursor}")).json["events"]
@@ -136,6 +137,8 @@ async def test_r_sends_the_last_event_again(payproof: Payproof, tmp_path: Path) 
         async with receiving() as receiver:
             receiver.answers = [answering(503, "later")]
             async with listening(payproof, tmp_path, receiver.url, stdin=its_end) as running:
+                os.write(terminal, b"r")
+                await running.says("there is no event yet that could be sent again")
                 event_id = await opened(payproof)
                 await arrives(receiver, event_id)
                 os.write(terminal, b"r")
@@ -255,14 +258,17 @@ async def test_buyers_data_go_by_plain_http_to_this_machine_alone_unless_allowed
         ((), {"PAYPROOF_API_KEY": ""}, "PAYPROOF_API_KEY: set it"),
         (("--events", "payment.paid"), {}, "--events: payment.paid is none of"),
         (("--from", "yesterday"), {}, "--from: is no cursor"),
-        (("--url", "ftp://nowhere"), {}, "--url: is no http or https URL"),
+        (("--url", "ftp://nowhere"), {}, "fragment, such as https://pay.shop.example"),
+        (("--forward-to", "9000"), {}, "fragment, such as http://127.0.0.1:9000/hooks/payproof"),
+        (("--forward-to", "localhost:9000"), {}, "fragment, such as http://127.0.0.1:9000/hooks/payproof"),
     ],
 )
 async def test_wrong_usage_is_said_in_words(
     payproof: Payproof, tmp_path: Path, words: tuple[str, ...], changed: dict[str, str], why: str
 ) -> None:
+    to = () if "--forward-to" in words else ("--forward-to", "http://127.0.0.1:9/hooks")
     told = await command(
-        *("listen", "--forward-to", "http://127.0.0.1:9/hooks", *words),
+        *("listen", *to, *words),
         cwd=tmp_path,
         settings=settings_of(payproof, tmp_path) | changed,
     )

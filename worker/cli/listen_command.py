@@ -19,6 +19,7 @@ from cyclopts import Parameter
 from rich.console import Console
 
 from worker.cli.command_errors import WrongUsage
+from worker.terminal_text import printable
 
 if TYPE_CHECKING:
     from worker.cli.forwarding import Forwarding
@@ -26,13 +27,19 @@ if TYPE_CHECKING:
 
 ENDING = (signal.SIGTERM, signal.SIGHUP)
 BEGINNING, NEWEST = "beginning", "newest"
+RECEIVER = "http://127.0.0.1:9000/hooks/payproof"
 
 
 def listen(
     *,
-    forward_to: Annotated[str, Parameter(help="The receiver, such as http://127.0.0.1:9000/hooks/payproof.")],
+    forward_to: Annotated[str, Parameter(help=f"The receiver, such as {RECEIVER}.")],
     events: Annotated[
-        tuple[str, ...], Parameter(help="Only these types, such as payment.completed; without it, all.", negative=())
+        tuple[str, ...],
+        Parameter(
+            help="Only these types, such as payment.completed; others are skipped for good. Without it, all.",
+            negative=(),
+            consume_multiple=True,
+        ),
     ] = (),
     from_: Annotated[
         str | None,
@@ -108,14 +115,14 @@ async def _listen(service: str, receiver: str, key: str, types: frozenset[str] |
                 except NoCursor as wrong:
                     raise WrongUsage(f"--from: {wrong}; without it, with newest or beginning it works") from None
             state.keep(reader, position)
-            _greet(state, merchant, service, receiver, resumed=begin is None and position.cursor != newest)
+            _greet(state, merchant, service, receiver, types, resumed=begin is None and position.cursor != newest)
             try:
                 with _keys(forwarding):
                     await forwarding.run(position)
             finally:
                 kept = state.position(reader)
                 cursor = kept.cursor if kept is not None and kept.cursor else BEGINNING
-                print(f"ended at the cursor {cursor}; payproof listen goes on from there", flush=True)
+                print(f"ended at the cursor {printable(cursor)}; payproof listen goes on from there", flush=True)
 
 
 def _begin(asked: str | None, kept: Position | None, newest: str, say: Callable[[str], None]) -> Position:
@@ -130,14 +137,18 @@ def _begin(asked: str | None, kept: Position | None, newest: str, say: Callable[
     return Position({NEWEST: newest, BEGINNING: ""}.get(asked, asked))
 
 
-def _greet(state: ListenState, merchant: str, service: str, receiver: str, *, resumed: bool) -> None:
+def _greet(
+    state: ListenState, merchant: str, service: str, receiver: str, types: frozenset[str] | None, *, resumed: bool
+) -> None:
     if state.new:
         print(f"webhook secret: {state.secret}")
         print(f"Give it to your receiver. It is shown only now, and kept in {state.path}.")
     else:
         print(f"webhook secret: the same as before, in {state.path}")
     where = "from where the last run ended" if resumed else "new ones as they come"
-    print(f"events of {merchant} at {service} go to {receiver}, {where}")
+    print(f"events of {printable(merchant)} at {service} go to {receiver}, {where}")
+    if types is not None:
+        print(f"of these types alone, others are skipped for good: {', '.join(sorted(types))}")
     keys = "; r sends the last event again" if _foreground() else ""
     print(f"Ctrl-C ends it{keys}.", flush=True)
 
@@ -157,7 +168,8 @@ def _expect_safe(option: str, url: str, *, allow_http: bool) -> None:
 
     scheme, host = split_url(url)
     if not host:
-        raise WrongUsage(f"{option}: is no http or https URL without user, password and fragment")
+        like = RECEIVER if option == "--forward-to" else "https://pay.shop.example"
+        raise WrongUsage(f"{option}: is no http or https URL without user, password and fragment, such as {like}")
     if scheme == "http" and not is_loopback(host) and not allow_http:
         raise WrongUsage(
             f"{option}: buyers' data and the key would go to {host} without encryption; use https, or --allow-http"
