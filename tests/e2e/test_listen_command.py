@@ -17,7 +17,7 @@ from aiohttp import web
 from standardwebhooks import Webhook
 
 from tests.commands import ENVIRONMENT, command
-from tests.e2e.buyers import Payproof
+from tests.e2e.buyers import WEBHOOK_SECRET, Payproof
 from tests.e2e.listeners import Listening, answering, arrives, listening, opened, receiving, settings_of
 from tests.processes import until
 from worker.api.cursors import written_cursor
@@ -281,3 +281,27 @@ async def test_a_second_one_for_the_same_receiver_is_refused(payproof: Payproof,
         words = ("listen", "--forward-to", to)
         told = await command(*words, cwd=tmp_path, settings=settings_of(payproof, tmp_path))
         assert (told.code, "another payproof listen" in told.err) == (1, True)
+
+
+async def test_beside_a_configuration_for_development_it_signs_with_that_ones_secret(
+    payproof: Payproof, tmp_path: Path
+) -> None:
+    settings = settings_of(payproof, tmp_path)
+    (tmp_path / "payproof.toml").write_text("development = true\n")
+    own = {name: settings[name] for name in ("PAYPROOF_API_KEY", "PAYPROOF_PUBLIC_URL")} | {
+        "PAYPROOF_WEBHOOK_SECRET": WEBHOOK_SECRET
+    }
+    (tmp_path / ".env").write_text("".join(f"{name}={value}\n" for name, value in own.items()))
+    async with receiving() as receiver:
+        receiver.answers = [answering(401, "bad signature"), answering(401, "bad signature")]
+        async with listening(payproof, tmp_path, receiver.url) as running:
+            event_id = await opened(payproof)
+            await arrives(receiver, event_id, times=3)
+            said = await running.ended()
+        assert "webhook secret: PAYPROOF_WEBHOOK_SECRET of .env" in said.splitlines()
+        assert said.count("does the receiver have the secret in .env?") == 1
+        assert Webhook(WEBHOOK_SECRET).verify(receiver.got[-1][2], receiver.got[-1][1])
+        (kept,) = (tmp_path / "payproof/listen").glob("*.json")
+        assert WEBHOOK_SECRET not in kept.read_text()
+        async with listening(payproof, tmp_path, receiver.url, "--url", payproof.system.url) as running:
+            assert re.search(r"^webhook secret: whsec_", await running.ended(), flags=re.MULTILINE)

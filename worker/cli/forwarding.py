@@ -39,7 +39,7 @@ class Forwarding:
         self._feed, self._sender, self._endpoint, self._types = feed, sender, endpoint, types
         self._state, self._reader, self._console = state, reader, console
         self._last: LoggedEvent | None = None
-        self._again = asyncio.Event()
+        self._again, self._asked = asyncio.Event(), False
 
     def send_again(self) -> None:
         """Send the event that waits for its next attempt now; where none waits, the last one once more."""
@@ -98,6 +98,9 @@ class Forwarding:
         self._say("<--", f"{sent.response.words} after {sent.seconds:.3f} s", "green" if taken else "red")
         if not taken:
             self._show_body(sent)
+        if status == 401 and not self._asked:
+            self._say("", f"does the receiver have the secret in {self._state.secret_in}?", "yellow")
+            self._asked = True
         return taken
 
     def _show_body(self, sent: SentAttempt) -> None:

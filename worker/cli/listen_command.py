@@ -24,6 +24,7 @@ from worker.terminal_text import printable
 if TYPE_CHECKING:
     from worker.cli.forwarding import Forwarding
     from worker.cli.listen_state import ListenState, Position
+    from worker.config.shop_access import ShopAccess
 
 ENDING = (signal.SIGTERM, signal.SIGHUP)
 BEGINNING, NEWEST = "beginning", "newest"
@@ -63,7 +64,7 @@ def listen(
     _expect_safe("PAYPROOF_PUBLIC_URL", access.url, allow_http=allow_http)
     ended = list[int]()
     try:
-        asyncio.run(_until_signal(_listen(access.url, forward_to, access.key, types, from_), ended))
+        asyncio.run(_until_signal(_listen(access, forward_to, types, from_), ended))
     except asyncio.CancelledError:
         return 128 + ended[0]
     return 0
@@ -82,7 +83,7 @@ async def _until_signal(listening: Coroutine[None, None, None], ended: list[int]
     await task
 
 
-async def _listen(service: str, receiver: str, key: str, types: frozenset[str] | None, begin: str | None) -> None:
+async def _listen(access: ShopAccess, receiver: str, types: frozenset[str] | None, begin: str | None) -> None:
     import aiohttp
 
     from schemas.secret import Secret
@@ -92,17 +93,17 @@ async def _listen(service: str, receiver: str, key: str, types: frozenset[str] |
     from worker.config.webhook_endpoints import Endpoint
     from worker.deliver.sender import sender
 
-    console, directory = Console(highlight=False), state_directory(os.environ)
+    console, directory, service = Console(highlight=False), state_directory(os.environ), access.url
     async with (
         aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar()) as http,
         sender(lambda: datetime.now(UTC), private=True) as sending,
     ):
         say = said_to(console)
-        feed = EventFeed(http, service, key, say)
+        feed = EventFeed(http, service, access.key, say)
         newest = await feed.newest()
         merchant, _ = place_of(newest)
         reader = f"{merchant} {receiver}"
-        state = opened(directory, service)
+        state = opened(directory, service, access.secret)
         with alone(directory, f"{service} {reader}"):
             endpoint = Endpoint(
                 id="listen", merchant=merchant, url=receiver, host="", secrets=(Secret(state.secret),), types=()
@@ -140,9 +141,14 @@ def _begin(asked: str | None, kept: Position | None, newest: str, say: Callable[
 def _greet(
     state: ListenState, merchant: str, service: str, receiver: str, types: frozenset[str] | None, *, resumed: bool
 ) -> None:
+    from worker.config.env_file import NAME
+    from worker.config.shop_access import WEBHOOK_SECRET
+
     if state.new:
         print(f"webhook secret: {state.secret}")
         print(f"Give it to your receiver. It is shown only now, and kept in {state.path}.")
+    elif state.secret_in == NAME:
+        print(f"webhook secret: {WEBHOOK_SECRET} of {NAME}")
     else:
         print(f"webhook secret: the same as before, in {state.path}")
     where = "from where the last run ended" if resumed else "new ones as they come"
