@@ -21,7 +21,7 @@ from tests.e2e.buyers import WEBHOOK_SECRET, Payproof
 from tests.e2e.listeners import Listening, answering, arrives, listening, opened, receiving, settings_of
 from tests.processes import until
 from worker.api.cursors import written_cursor
-from worker.cli.listen_command import place_of
+from worker.cli.listen_beginning import place_of
 from worker.playground.demo.children import free_ports
 
 
@@ -232,7 +232,7 @@ async def test_a_place_behind_the_end_is_of_another_log_which_is_sent_whole(payp
         kept.write_text(json.dumps(state))
         async with listening(payproof, tmp_path, receiver.url) as running:
             await arrives(receiver, first)
-            assert "so it is another: it is sent from its beginning" in await running.ended()
+            assert "so it is sent from its beginning" in await running.ended()
     far = written_cursor(f"{merchant}.99999999")
     answered = await payproof.shop_calls("GET", f"/v1/events?after={far}")
     assert (answered.status, answered.json["code"]) == (410, "cursor_expired")

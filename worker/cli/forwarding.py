@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.text import Text
 
 from worker.cli.event_feed import EventFeed, EventPage, LoggedEvent
-from worker.cli.listen_state import ListenState, Position
+from worker.cli.listen_state import ListenState, Position, Seen
 from worker.config.webhook_endpoints import Endpoint
 from worker.deliver.sender import Sender, SentAttempt
 from worker.terminal_text import printable_line
@@ -47,17 +47,19 @@ class Forwarding:
 
     async def run(self, begin: Position) -> None:
         """Runs until it is cancelled. Raises CommandFailed."""
-        position = begin
+        position, seen = begin, begin.seen
         while True:
             page = await self._next_page(position.cursor)
+            if page.events:
+                seen = Seen(position.cursor, len(page.events), page.events[-1].id)
             for event in page.events:
                 if event.id in position.taken or not (self._types is None or event.type in self._types):
                     continue
                 await self._send_until_taken(event)
-                position = Position(position.cursor, (*position.taken, event.id))
+                position = Position(position.cursor, (*position.taken, event.id), seen)
                 self._state.keep(self._reader, position)
             if page.next != position.cursor:
-                position = Position(page.next)
+                position = Position(page.next, seen=seen)
                 self._state.keep(self._reader, position)
 
     async def _next_page(self, cursor: str) -> EventPage:

@@ -10,7 +10,7 @@ import asyncio
 import os
 import signal
 import sys
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Coroutine, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated
@@ -23,11 +23,10 @@ from worker.terminal_text import printable
 
 if TYPE_CHECKING:
     from worker.cli.forwarding import Forwarding
-    from worker.cli.listen_state import ListenState, Position
+    from worker.cli.listen_state import ListenState
     from worker.config.shop_access import ShopAccess
 
 ENDING = (signal.SIGTERM, signal.SIGHUP)
-BEGINNING, NEWEST = "beginning", "newest"
 RECEIVER = "http://127.0.0.1:9000/hooks/payproof"
 
 
@@ -87,8 +86,9 @@ async def _listen(access: ShopAccess, receiver: str, types: frozenset[str] | Non
     import aiohttp
 
     from schemas.secret import Secret
-    from worker.cli.event_feed import EventFeed, NoCursor
+    from worker.cli.event_feed import EventFeed
     from worker.cli.forwarding import Forwarding, said_to
+    from worker.cli.listen_beginning import BEGINNING, place_of, position_to_begin
     from worker.cli.listen_state import alone, opened, state_directory
     from worker.config.webhook_endpoints import Endpoint
     from worker.deliver.sender import sender
@@ -104,19 +104,21 @@ async def _listen(access: ShopAccess, receiver: str, types: frozenset[str] | Non
         merchant, _ = place_of(newest)
         reader = f"{merchant} {receiver}"
         state = opened(directory, service, access.secret)
+        _tell_secret(state)
         with alone(directory, f"{service} {reader}"):
             endpoint = Endpoint(
                 id="listen", merchant=merchant, url=receiver, host="", secrets=(Secret(state.secret),), types=()
             )
             forwarding = Forwarding(feed, sending, endpoint, state, reader, types, console)
-            position = _begin(begin, state.position(reader), newest, say)
-            if begin not in (None, NEWEST, BEGINNING):
-                try:
-                    await feed.read(position.cursor, wait=False)  # a wrong cursor must not replace the one that is kept
-                except NoCursor as wrong:
-                    raise WrongUsage(f"--from: {wrong}; without it, with newest or beginning it works") from None
+            position = await position_to_begin(begin, state, reader, newest, feed, say)
             state.keep(reader, position)
-            _greet(state, merchant, service, receiver, types, resumed=begin is None and position.cursor != newest)
+            where = {newest: "new ones as they come", "": "from the beginning of the log"}.get(
+                position.cursor, "from where the last run ended" if begin is None else "from the cursor that was given"
+            )
+            print(f"events of {printable(merchant)} at {service} go to {receiver}, {where}")
+            if types is not None:
+                print(f"of these types alone, others are skipped for good: {', '.join(sorted(types))}")
+            print(f"Ctrl-C ends it{'; r sends the last event again' if _foreground() else ''}.", flush=True)
             try:
                 with _keys(forwarding):
                     await forwarding.run(position)
@@ -126,21 +128,7 @@ async def _listen(access: ShopAccess, receiver: str, types: frozenset[str] | Non
                 print(f"ended at the cursor {printable(cursor)}; payproof listen goes on from there", flush=True)
 
 
-def _begin(asked: str | None, kept: Position | None, newest: str, say: Callable[[str], None]) -> Position:
-    """Where to begin. A kept place behind the log's end is of another log, which may be new or restored."""
-    from worker.cli.listen_state import Position
-
-    if asked is None and kept is not None and place_of(kept.cursor)[1] > place_of(newest)[1]:
-        say("the log ends before the place where the last run ended, so it is another: it is sent from its beginning")
-        return Position("")
-    if asked is None:
-        return kept or Position(newest)
-    return Position({NEWEST: newest, BEGINNING: ""}.get(asked, asked))
-
-
-def _greet(
-    state: ListenState, merchant: str, service: str, receiver: str, types: frozenset[str] | None, *, resumed: bool
-) -> None:
+def _tell_secret(state: ListenState) -> None:
     from worker.config.env_file import NAME
     from worker.config.shop_access import WEBHOOK_SECRET
 
@@ -151,21 +139,6 @@ def _greet(
         print(f"webhook secret: {WEBHOOK_SECRET} of {NAME}")
     else:
         print(f"webhook secret: the same as before, in {state.path}")
-    where = "from where the last run ended" if resumed else "new ones as they come"
-    print(f"events of {printable(merchant)} at {service} go to {receiver}, {where}")
-    if types is not None:
-        print(f"of these types alone, others are skipped for good: {', '.join(sorted(types))}")
-    keys = "; r sends the last event again" if _foreground() else ""
-    print(f"Ctrl-C ends it{keys}.", flush=True)
-
-
-def place_of(cursor: str) -> tuple[str, int]:
-    """The merchant of a cursor of the log, and its place; 0 at the beginning."""
-    from worker.api.cursors import read_cursor
-
-    merchant, _, rest = read_cursor(cursor).partition(".")
-    place = rest.partition(".")[0]
-    return merchant, int(place) if place.isdecimal() else 0
 
 
 def _expect_safe(option: str, url: str, *, allow_http: bool) -> None:

@@ -23,11 +23,20 @@ from worker.config.keys import is_webhook_secret, new_webhook_secret
 from worker.runtime.whole_file import replacing
 
 
+class Seen(Struct, frozen=True):
+    """A page that was read: of so many `events` after a cursor, `last` is the id of the last one."""
+
+    after: str
+    events: int
+    last: str
+
+
 class Position(Struct, frozen=True):
-    """`taken` are the ids of events after `cursor` that need not be sent again."""
+    """`taken` are the ids of events after `cursor` that need not be sent again; `seen` is by what its log is known."""
 
     cursor: str
     taken: tuple[str, ...] = ()
+    seen: Seen | None = None
 
 
 class _Kept(Struct, frozen=True):
