@@ -56,8 +56,13 @@ def printable_line(text: Text) -> Text:
     Each unprintable character becomes U+FFFD, or a space where it is white space.
     """
     clean = text.copy()
-    clean.plain = "".join(_sign(sign) for sign in text.plain)
+    clean.plain = printable(text.plain)
     return clean
+
+
+def printable(text: str) -> str:
+    """The text on one line, as `printable_line` makes it."""
+    return "".join(_sign(sign) for sign in text)
 
 
 def _sign(sign: str) -> str:

@@ -4,135 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
-import pty
 import re
 import signal
-import sys
-import termios
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 import pytest
 from aiohttp import web
-from msgspec import Struct, field
 from standardwebhooks import Webhook
 
-from tests.commands import ENVIRONMENT, SECONDS, command, started
-from tests.e2e.buyers import Payproof
+from tests.commands import command
+from tests.e2e.buyers import WEBHOOK_SECRET, Payproof
+from tests.e2e.listeners import answering, arrives, listening, opened, receiving, settings_of
 from tests.processes import until
 from worker.api.cursors import written_cursor
-from worker.cli.listen_command import place_of
+from worker.cli.listen_beginning import place_of
 from worker.playground.demo.children import free_ports
-
-Answer = Callable[[], Awaitable[web.Response]]
-
-
-class Receiver(Struct):
-    """What came, as (webhook-id, headers, body); `answers` are given first, then 204 always."""
-
-    url: str
-    got: list[tuple[str, dict[str, str], bytes]] = field(default_factory=list)
-    answers: list[Answer] = field(default_factory=list)
-    other: int = 0
-
-    def ids(self) -> list[str]:
-        return [event_id for event_id, _, _ in self.got]
-
-    async def take(self, request: web.Request) -> web.Response:
-        headers = {name.lower(): value for name, value in request.headers.items()}
-        self.got.append((headers["webhook-id"], headers, await request.read()))
-        return await self.answers.pop(0)() if self.answers else web.Response(status=204)
-
-    async def elsewhere(self, _: web.Request) -> web.Response:
-        self.other += 1
-        return web.Response(status=204)
-
-
-@asynccontextmanager
-async def receiving(port: int | None = None) -> AsyncIterator[Receiver]:
-    port = port or free_ports(1)[0]
-    receiver = Receiver(f"http://127.0.0.1:{port}/hooks/payproof")
-    app = web.Application()
-    app.add_routes([web.post("/hooks/payproof", receiver.take), web.post("/elsewhere", receiver.elsewhere)])
-    runner = web.AppRunner(app, shutdown_timeout=0.1)
-    await runner.setup()
-    try:
-        await web.TCPSite(runner, "127.0.0.1", port, reuse_address=True).start()
-        yield receiver
-    finally:
-        await runner.cleanup()
-
-
-def answering(status: int, text: str = "", **headers: str) -> Answer:
-    async def answer() -> web.Response:
-        return web.Response(status=status, text=text, headers=headers)
-
-    return answer
-
-
-class Listening:
-    """A running `payproof listen`, with the lines that it has printed."""
-
-    def __init__(self, process: asyncio.subprocess.Process) -> None:
-        self.process, self.lines = process, list[str]()
-        self._reading = asyncio.create_task(self._read())
-
-    async def _read(self) -> None:
-        assert self.process.stdout is not None
-        async for line in self.process.stdout:
-            self.lines.append(line.decode().rstrip())
-
-    @property
-    def said(self) -> str:
-        return "\n".join(self.lines)
-
-    async def says(self, words: str) -> None:
-        await until(lambda: words in self.said, what=f"listen says {words!r}")
-
-    async def ended(self, by: signal.Signals = signal.SIGINT) -> str:
-        """End it. Returns all that it said, and its errors after them."""
-        assert self.process.stderr is not None
-        self.process.send_signal(by)
-        await asyncio.wait_for(self.process.wait(), SECONDS)
-        await asyncio.wait_for(self._reading, SECONDS)
-        return self.said + (await self.process.stderr.read()).decode()
-
-
-@asynccontextmanager
-async def listening(
-    payproof: Payproof, home: Path, to: str, *words: str, stdin: int = asyncio.subprocess.DEVNULL
-) -> AsyncIterator[Listening]:
-    settings = settings_of(payproof, home)
-    process = await started("listen", "--forward-to", to, *words, cwd=home, settings=settings, stdin=stdin)
-    running = Listening(process)
-    try:
-        await running.says("Ctrl-C ends it")
-        yield running
-    finally:
-        if process.returncode is None:
-            with suppress(ProcessLookupError):
-                process.kill()
-            await process.wait()
-
-
-def settings_of(payproof: Payproof, home: Path) -> dict[str, str]:
-    return {
-        "PAYPROOF_API_KEY": payproof.system.key,
-        "PAYPROOF_PUBLIC_URL": payproof.system.url,
-        "XDG_STATE_HOME": str(home),
-        "PYTHONUNBUFFERED": "1",
-    }
-
-
-async def opened(payproof: Payproof) -> str:
-    """The id of the event of a new payment."""
-    return f"{(await payproof.opened('ipay')).payment['payment_id']}.1"
-
-
-async def arrives(receiver: Receiver, event_id: str, times: int = 1) -> None:
-    await until(lambda: receiver.ids().count(event_id) >= times, what=f"{event_id} arrives {times} times")
 
 
 async def test_events_arrive_signed_and_the_next_run_goes_on_where_it_ended(payproof: Payproof, tmp_path: Path) -> None:
@@ -223,7 +109,7 @@ async def test_killed_after_sending_and_before_storing_it_sends_again(payproof: 
 
 
 async def test_chosen_types_from_the_beginning_or_a_cursor(payproof: Payproof, tmp_path: Path) -> None:
-    wanted = ("--events", "payment.completed", "--from", "beginning")
+    wanted = ("--events", "payment.completed", "payment.refunded", "--from", "beginning")
     scene = await payproof.opened("ipay")
     await payproof.comes_back(scene, "pay")
     payment_id = scene.payment["payment_id"]
@@ -231,84 +117,14 @@ async def test_chosen_types_from_the_beginning_or_a_cursor(payproof: Payproof, t
     async with receiving() as receiver:
         async with listening(payproof, tmp_path, receiver.url, *wanted) as running:
             await arrives(receiver, f"{payment_id}.{completed['version']}")
-            await running.ended()
+            told = "of these types alone, others are skipped for good: payment.completed, payment.refunded"
+            assert told in (await running.ended()).splitlines()
         assert {json.loads(body)["type"] for _, _, body in receiver.got} == {"payment.completed"}
         cursor = (await payproof.shop_calls("GET", "/v1/events?limit=1")).json["next"]
         events = (await payproof.shop_calls("GET", f"/v1/events?limit=2&after={cursor}")).json["events"]
         async with listening(payproof, tmp_path, receiver.url, "--from", cursor) as running:
             await until(lambda: events[-1]["id"] in receiver.ids(), what="the events behind the cursor")
             await running.ended()
-
-
-async def test_r_sends_the_last_event_again(payproof: Payproof, tmp_path: Path) -> None:
-    terminal, its_end = pty.openpty()
-    try:
-        async with receiving() as receiver:
-            receiver.answers = [answering(503, "later")]
-            async with listening(payproof, tmp_path, receiver.url, stdin=its_end) as running:
-                event_id = await opened(payproof)
-                await arrives(receiver, event_id)
-                os.write(terminal, b"r")
-                await arrives(receiver, event_id, times=2)
-                os.write(terminal, b"r")
-                await arrives(receiver, event_id, times=3)
-                said = await running.ended()
-            assert "r sends the last event again" in said
-    finally:
-        os.close(terminal)
-        os.close(its_end)
-
-
-async def test_a_terminal_is_left_as_it_was_after_sigterm(payproof: Payproof, tmp_path: Path) -> None:
-    terminal, its_end = pty.openpty()
-    try:
-        before = termios.tcgetattr(its_end)
-        for sign in (signal.SIGTERM, signal.SIGHUP):
-            async with listening(payproof, tmp_path, "http://127.0.0.1:9/hooks", stdin=its_end) as running:
-                await until(lambda: termios.tcgetattr(its_end) != before, what="the keys come one by one")
-                assert "ended at the cursor" in await running.ended(sign)
-            assert running.process.returncode == 128 + sign
-            assert termios.tcgetattr(its_end) == before
-    finally:
-        os.close(terminal)
-        os.close(its_end)
-
-
-IN_THE_BACKGROUND = """
-import fcntl, os, signal, subprocess, sys, termios
-os.setsid()
-fcntl.ioctl(0, termios.TIOCSCTTY, 0)
-child = subprocess.Popen(sys.argv[1:], process_group=0)
-signal.signal(signal.SIGINT, lambda *_: child.send_signal(signal.SIGINT))
-child.wait()
-"""
-
-
-async def test_in_the_background_its_terminal_does_not_stop_it(payproof: Payproof, tmp_path: Path) -> None:
-    terminal, its_end = pty.openpty()
-    try:
-        async with receiving() as receiver:
-            command = (sys.executable, "-P", "-m", "worker.cli", "listen", "--forward-to", receiver.url)
-            process = await asyncio.create_subprocess_exec(
-                *(sys.executable, "-c", IN_THE_BACKGROUND, *command),
-                cwd=tmp_path,
-                env={**ENVIRONMENT, **settings_of(payproof, tmp_path)},
-                stdin=its_end,
-                stdout=asyncio.subprocess.PIPE,
-                stderr=asyncio.subprocess.PIPE,
-            )
-            running = Listening(process)
-            try:
-                await running.says("Ctrl-C ends it")
-                await arrives(receiver, await opened(payproof))
-                assert "r sends" not in await running.ended()
-            finally:
-                if process.returncode is None:
-                    process.kill()
-                    await process.wait()
-    finally:
-        os.close(terminal)
-        os.close(its_end)
 
 
 async def test_a_wrong_cursor_leaves_the_place_that_is_kept(payproof: Payproof, tmp_path: Path) -> None:
@@ -339,7 +155,7 @@ async def test_a_place_behind_the_end_is_of_another_log_which_is_sent_whole(payp
         kept.write_text(json.dumps(state))
         async with listening(payproof, tmp_path, receiver.url) as running:
             await arrives(receiver, first)
-            assert "so it is another: it is sent from its beginning" in await running.ended()
+            assert "so it is sent from its beginning" in await running.ended()
     far = written_cursor(f"{merchant}.99999999")
     answered = await payproof.shop_calls("GET", f"/v1/events?after={far}")
     assert (answered.status, answered.json["code"]) == (410, "cursor_expired")
@@ -365,14 +181,17 @@ async def test_buyers_data_go_by_plain_http_to_this_machine_alone_unless_allowed
         ((), {"PAYPROOF_API_KEY": ""}, "PAYPROOF_API_KEY: set it"),
         (("--events", "payment.paid"), {}, "--events: payment.paid is none of"),
         (("--from", "yesterday"), {}, "--from: is no cursor"),
-        (("--url", "ftp://nowhere"), {}, "--url: is no http or https URL"),
+        (("--url", "ftp://nowhere"), {}, "fragment, such as https://pay.shop.example"),
+        (("--forward-to", "9000"), {}, "fragment, such as http://127.0.0.1:9000/hooks/payproof"),
+        (("--forward-to", "localhost:9000"), {}, "fragment, such as http://127.0.0.1:9000/hooks/payproof"),
     ],
 )
 async def test_wrong_usage_is_said_in_words(
     payproof: Payproof, tmp_path: Path, words: tuple[str, ...], changed: dict[str, str], why: str
 ) -> None:
+    to = () if "--forward-to" in words else ("--forward-to", "http://127.0.0.1:9/hooks")
     told = await command(
-        *("listen", "--forward-to", "http://127.0.0.1:9/hooks", *words),
+        *("listen", *to, *words),
         cwd=tmp_path,
         settings=settings_of(payproof, tmp_path) | changed,
     )
@@ -385,3 +204,27 @@ async def test_a_second_one_for_the_same_receiver_is_refused(payproof: Payproof,
         words = ("listen", "--forward-to", to)
         told = await command(*words, cwd=tmp_path, settings=settings_of(payproof, tmp_path))
         assert (told.code, "another payproof listen" in told.err) == (1, True)
+
+
+async def test_beside_a_configuration_for_development_it_signs_with_that_ones_secret(
+    payproof: Payproof, tmp_path: Path
+) -> None:
+    settings = settings_of(payproof, tmp_path)
+    (tmp_path / "payproof.toml").write_text("development = true\n")
+    own = {name: settings[name] for name in ("PAYPROOF_API_KEY", "PAYPROOF_PUBLIC_URL")} | {
+        "PAYPROOF_WEBHOOK_SECRET": WEBHOOK_SECRET
+    }
+    (tmp_path / ".env").write_text("".join(f"{name}={value}\n" for name, value in own.items()))
+    async with receiving() as receiver:
+        receiver.answers = [answering(401, "bad signature"), answering(401, "bad signature")]
+        async with listening(payproof, tmp_path, receiver.url) as running:
+            event_id = await opened(payproof)
+            await arrives(receiver, event_id, times=3)
+            said = await running.ended()
+        assert "webhook secret: PAYPROOF_WEBHOOK_SECRET of .env" in said.splitlines()
+        assert said.count("does the receiver have the secret in .env?") == 1
+        assert Webhook(WEBHOOK_SECRET).verify(receiver.got[-1][2], receiver.got[-1][1])
+        (kept,) = (tmp_path / "payproof/listen").glob("*.json")
+        assert WEBHOOK_SECRET not in kept.read_text()
+        async with listening(payproof, tmp_path, receiver.url, "--url", payproof.system.url) as running:
+            assert re.search(r"^webhook secret: whsec_", await running.ended(), flags=re.MULTILINE)

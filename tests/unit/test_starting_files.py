@@ -8,7 +8,7 @@ import pytest
 
 from worker.config import ConfigError, load
 from worker.config.env_file import read_env
-from worker.config.shop_access import API_KEY, read_shop_access
+from worker.config.shop_access import API_KEY, WEBHOOK_SECRET, read_shop_access
 from worker.playground.dev.addresses import NotForDev, addresses_of, sandbox_url_of
 from worker.playground.dev.running import run_dev
 from worker.playground.dev.starting_files import write_starting_files
@@ -38,7 +38,9 @@ def test_a_command_beside_it_has_its_address_and_key_and_another_address_the_key
     shell = {"PAYPROOF_CONFIG": str(path), API_KEY: "key-of-production", "PAYPROOF_LISTEN": "127.0.0.1:8123"}
     here = read_shop_access(shell)
     assert (here.url, here.key) == ("http://127.0.0.1:8123", own)
-    assert read_shop_access(shell, "https://pay.shop.example/").key == "key-of-production"
+    assert here.secret == read_env((tmp_path / ".env").read_text())[WEBHOOK_SECRET]
+    away = read_shop_access(shell | {WEBHOOK_SECRET: "whsec_of_production"}, "https://pay.shop.example/")
+    assert (away.key, away.secret) == ("key-of-production", None)
     with pytest.raises(ConfigError, match="PAYPROOF_API_KEY: set it"):
         read_shop_access({"PAYPROOF_CONFIG": str(tmp_path / "none.toml")})
 

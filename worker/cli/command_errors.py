@@ -18,6 +18,7 @@ from worker.config import ConfigError, File
 from worker.postgres.server.dbmate import MigrationError
 from worker.postgres.server.embedded import EmbeddedError
 from worker.postgres.server.session_check import WrongPooler
+from worker.terminal_text import printable
 
 
 class CommandFailed(Exception):
@@ -38,6 +39,8 @@ EXPLAINED_ERRORS = (
     SecretElsewhere,
     CommandFailed,
 )
+DISK_REFUSALS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO)
+"""What writing and syncing a file raise, without its name."""
 FAILURES = (*EXPLAINED_ERRORS, asyncpg.InsufficientPrivilegeError, DatabaseUnavailable, OSError)
 
 
@@ -61,9 +64,12 @@ def explain_failure(error: BaseException, console: Console) -> int:
             why, code = listening_refused(error), 1
         case OSError(filename=str(path)):
             why, code = f"{path}: {error.strerror}", 1
+        case OSError(errno=int(number)) if number in DISK_REFUSALS:
+            why, code = f"cannot write: {error.strerror}", 1
         case _:
             why, code = f"the database cannot be reached ({error_name(error)})", 1
-    console.print(why, markup=False, highlight=False, soft_wrap=True)
+    lines = [printable(line) for line in why.split("\n")]  # a stranger's words may be among them
+    console.print("\n".join(lines), markup=False, highlight=False, soft_wrap=True)
     return code
 
 

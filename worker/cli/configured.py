@@ -68,5 +68,10 @@ def starter() -> str:
 def write_starter(path: Path) -> None:
     """Write the starter configuration, readable by its owner alone. Raises FileExistsError and never overwrites."""
     with path.open("x", encoding="utf-8") as file:
-        path.chmod(0o600)
-        file.write(starter())
+        try:
+            path.chmod(0o600)
+            file.write(starter())
+            file.flush()
+        except OSError:
+            path.unlink()
+            raise

@@ -9,13 +9,11 @@ import asyncio
 from collections.abc import Callable, Collection
 from contextlib import suppress
 
-import msgspec
-from msgspec import Struct
 from rich.console import Console
 from rich.text import Text
 
-from worker.cli.event_feed import EventFeed, EventHead
-from worker.cli.listen_state import ListenState, Position
+from worker.cli.event_feed import EventFeed, EventPage, LoggedEvent
+from worker.cli.listen_state import ListenState, Position, Seen
 from worker.config.webhook_endpoints import Endpoint
 from worker.deliver.sender import Sender, SentAttempt
 from worker.terminal_text import printable_line
@@ -23,12 +21,6 @@ from worker.terminal_text import printable_line
 FIRST_PAUSE, LONGEST_PAUSE = 1.0, 30.0
 LONGEST_BODY = 40
 """Lines of a refusal's body that are printed."""
-
-
-class LoggedEvent(Struct, frozen=True):
-    id: str
-    type: str
-    body: bytes
 
 
 class Forwarding:
@@ -47,7 +39,7 @@ class Forwarding:
         self._feed, self._sender, self._endpoint, self._types = feed, sender, endpoint, types
         self._state, self._reader, self._console = state, reader, console
         self._last: LoggedEvent | None = None
-        self._again = asyncio.Event()
+        self._again, self._asked = asyncio.Event(), False
 
     def send_again(self) -> None:
         """Send the event that waits for its next attempt now; where none waits, the last one once more."""
@@ -55,20 +47,22 @@ class Forwarding:
 
     async def run(self, begin: Position) -> None:
         """Runs until it is cancelled. Raises CommandFailed."""
-        position = begin
+        position, seen = begin, begin.seen
         while True:
-            events, following = await self._next_page(position.cursor)
-            for event in events:
+            page = await self._next_page(position.cursor)
+            if page.events:
+                seen = Seen(position.cursor, len(page.events), page.events[-1].id)
+            for event in page.events:
                 if event.id in position.taken or not (self._types is None or event.type in self._types):
                     continue
                 await self._send_until_taken(event)
-                position = Position(position.cursor, (*position.taken, event.id))
+                position = Position(position.cursor, (*position.taken, event.id), seen)
                 self._state.keep(self._reader, position)
-            if following != position.cursor:
-                position = Position(following)
+            if page.next != position.cursor:
+                position = Position(page.next, seen=seen)
                 self._state.keep(self._reader, position)
 
-    async def _next_page(self, cursor: str) -> tuple[list[LoggedEvent], str]:
+    async def _next_page(self, cursor: str) -> EventPage:
         """Wait for the page behind the cursor. Meanwhile the last event is sent again whenever that is asked for."""
         reading = asyncio.ensure_future(self._feed.read(cursor or None))
         try:
@@ -78,13 +72,13 @@ class Forwarding:
                 pressed.cancel()
                 if self._again.is_set():
                     self._again.clear()
-                    if self._last is not None:
+                    if self._last is None:
+                        self._say("", "there is no event yet that could be sent again", "yellow")
+                    else:
                         await self._attempt(self._last)
-            page = reading.result()
+            return reading.result()
         finally:
             reading.cancel()
-        heads = [(msgspec.json.decode(raw, type=EventHead), bytes(raw)) for raw in page.events]
-        return [LoggedEvent(head.id, head.type, body) for head, body in heads], page.next
 
     async def _send_until_taken(self, event: LoggedEvent) -> None:
         self._last, pause = event, FIRST_PAUSE
@@ -106,6 +100,9 @@ class Forwarding:
         self._say("<--", f"{sent.response.words} after {sent.seconds:.3f} s", "green" if taken else "red")
         if not taken:
             self._show_body(sent)
+        if status == 401 and not self._asked:
+            self._say("", f"does the receiver have the secret in {self._state.secret_in}?", "yellow")
+            self._asked = True
         return taken
 
     def _show_body(self, sent: SentAttempt) -> None:

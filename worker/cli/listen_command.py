@@ -10,7 +10,7 @@ import asyncio
 import os
 import signal
 import sys
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Coroutine, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated
@@ -19,20 +19,27 @@ from cyclopts import Parameter
 from rich.console import Console
 
 from worker.cli.command_errors import WrongUsage
+from worker.terminal_text import printable
 
 if TYPE_CHECKING:
     from worker.cli.forwarding import Forwarding
-    from worker.cli.listen_state import ListenState, Position
+    from worker.cli.listen_state import ListenState
+    from worker.config.shop_access import ShopAccess
 
 ENDING = (signal.SIGTERM, signal.SIGHUP)
-BEGINNING, NEWEST = "beginning", "newest"
+RECEIVER = "http://127.0.0.1:9000/hooks/payproof"
 
 
 def listen(
     *,
-    forward_to: Annotated[str, Parameter(help="The receiver, such as http://127.0.0.1:9000/hooks/payproof.")],
+    forward_to: Annotated[str, Parameter(help=f"The receiver, such as {RECEIVER}.")],
     events: Annotated[
-        tuple[str, ...], Parameter(help="Only these types, such as payment.completed; without it, all.", negative=())
+        tuple[str, ...],
+        Parameter(
+            help="Only these types, such as payment.completed; others are skipped for good. Without it, all.",
+            negative=(),
+            consume_multiple=True,
+        ),
     ] = (),
     from_: Annotated[
         str | None,
@@ -56,7 +63,7 @@ def listen(
     _expect_safe("PAYPROOF_PUBLIC_URL", access.url, allow_http=allow_http)
     ended = list[int]()
     try:
-        asyncio.run(_until_signal(_listen(access.url, forward_to, access.key, types, from_), ended))
+        asyncio.run(_until_signal(_listen(access, forward_to, types, from_), ended))
     except asyncio.CancelledError:
         return 128 + ended[0]
     return 0
@@ -75,77 +82,63 @@ async def _until_signal(listening: Coroutine[None, None, None], ended: list[int]
     await task
 
 
-async def _listen(service: str, receiver: str, key: str, types: frozenset[str] | None, begin: str | None) -> None:
+async def _listen(access: ShopAccess, receiver: str, types: frozenset[str] | None, begin: str | None) -> None:
     import aiohttp
 
     from schemas.secret import Secret
     from worker.cli.event_feed import EventFeed
     from worker.cli.forwarding import Forwarding, sentence_printer
+    from worker.cli.listen_beginning import BEGINNING, place_of, position_to_begin
     from worker.cli.listen_state import alone, opened, state_directory
     from worker.config.webhook_endpoints import Endpoint
     from worker.deliver.sender import sender
 
-    console, directory = Console(highlight=False), state_directory(os.environ)
+    console, directory, service = Console(highlight=False), state_directory(os.environ), access.url
     async with (
         aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar()) as http,
         sender(lambda: datetime.now(UTC), private=True) as sending,
     ):
         say = sentence_printer(console)
-        feed = EventFeed(http, service, key, say)
+        feed = EventFeed(http, service, access.key, say)
         newest = await feed.newest()
         merchant, _ = place_of(newest)
         reader = f"{merchant} {receiver}"
-        state = opened(directory, service)
+        state = opened(directory, service, access.secret)
+        _tell_secret(state)
         with alone(directory, f"{service} {reader}"):
             endpoint = Endpoint(
                 id="listen", merchant=merchant, url=receiver, host="", secrets=(Secret(state.secret),), types=()
             )
             forwarding = Forwarding(feed, sending, endpoint, state, reader, types, console)
-            position = _begin(begin, state.position(reader), newest, say)
-            if begin not in (None, NEWEST, BEGINNING):
-                await feed.read(position.cursor, wait=False)  # a wrong cursor must not replace the one that is kept
+            position = await position_to_begin(begin, state, reader, newest, feed, say)
             state.keep(reader, position)
-            _greet(state, merchant, service, receiver, resumed=begin is None and position.cursor != newest)
+            where = {newest: "new ones as they come", "": "from the beginning of the log"}.get(
+                position.cursor, "from where the last run ended" if begin is None else "from the cursor that was given"
+            )
+            print(f"events of {printable(merchant)} at {service} go to {receiver}, {where}")
+            if types is not None:
+                print(f"of these types alone, others are skipped for good: {', '.join(sorted(types))}")
+            print(f"Ctrl-C ends it{'; r sends the last event again' if _foreground() else ''}.", flush=True)
             try:
                 with _keys(forwarding):
                     await forwarding.run(position)
             finally:
                 kept = state.position(reader)
                 cursor = kept.cursor if kept is not None and kept.cursor else BEGINNING
-                print(f"ended at the cursor {cursor}; payproof listen goes on from there", flush=True)
+                print(f"ended at the cursor {printable(cursor)}; payproof listen goes on from there", flush=True)
 
 
-def _begin(asked: str | None, kept: Position | None, newest: str, say: Callable[[str], None]) -> Position:
-    """Where to begin. A kept place behind the log's end is of another log, which may be new or restored."""
-    from worker.cli.listen_state import Position
+def _tell_secret(state: ListenState) -> None:
+    from worker.config.env_file import NAME
+    from worker.config.shop_access import WEBHOOK_SECRET
 
-    if asked is None and kept is not None and place_of(kept.cursor)[1] > place_of(newest)[1]:
-        say("the log ends before the place where the last run ended, so it is another: it is sent from its beginning")
-        return Position("")
-    if asked is None:
-        return kept or Position(newest)
-    return Position({NEWEST: newest, BEGINNING: ""}.get(asked, asked))
-
-
-def _greet(state: ListenState, merchant: str, service: str, receiver: str, *, resumed: bool) -> None:
     if state.new:
         print(f"webhook secret: {state.secret}")
         print(f"Give it to your receiver. It is shown only now, and kept in {state.path}.")
+    elif state.secret_in == NAME:
+        print(f"webhook secret: {WEBHOOK_SECRET} of {NAME}")
     else:
         print(f"webhook secret: the same as before, in {state.path}")
-    where = "from where the last run ended" if resumed else "new ones as they come"
-    print(f"events of {merchant} at {service} go to {receiver}, {where}")
-    keys = "; r sends the last event again" if _foreground() else ""
-    print(f"Ctrl-C ends it{keys}.", flush=True)
-
-
-def place_of(cursor: str) -> tuple[str, int]:
-    """The merchant of a cursor of the log, and its place; 0 at the beginning."""
-    from worker.api.cursors import read_cursor
-
-    merchant, _, rest = read_cursor(cursor).partition(".")
-    place = rest.partition(".")[0]
-    return merchant, int(place) if place.isdecimal() else 0
 
 
 def _expect_safe(option: str, url: str, *, allow_http: bool) -> None:
@@ -154,7 +147,8 @@ def _expect_safe(option: str, url: str, *, allow_http: bool) -> None:
 
     scheme, host = split_url(url)
     if not host:
-        raise WrongUsage(f"{option}: is no http or https URL without user, password and fragment")
+        like = RECEIVER if option == "--forward-to" else "https://pay.shop.example"
+        raise WrongUsage(f"{option}: is no http or https URL without user, password and fragment, such as {like}")
     if scheme == "http" and not is_loopback(host) and not allow_http:
         raise WrongUsage(
             f"{option}: buyers' data and the key would go to {host} without encryption; use https, or --allow-http"

@@ -1,14 +1,14 @@
 """What `payproof listen` keeps between its runs: a webhook secret for each service, and a position for each receiver.
 
-One file for each service URL, in the user's state directory, readable by the user alone. A position is a cursor and the
-events behind it that the receiver has taken: a page of the log has many events and one cursor.
+One file for each service URL, in the user's state directory, readable by the user alone. A configuration for
+development has a secret of its own, and then none is kept. A position is a cursor and the events behind it that the
+receiver has taken: a page of the log has many events and one cursor.
 """
 
 from __future__ import annotations
 
 import fcntl
 import os
-import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from hashlib import sha256
@@ -18,19 +18,30 @@ import msgspec
 from msgspec import Struct
 
 from worker.cli.command_errors import CommandFailed
-from worker.config.keys import new_webhook_secret
+from worker.config.env_file import NAME
+from worker.config.keys import is_webhook_secret, new_webhook_secret
+from worker.runtime.whole_file import replacing
+
+
+class Seen(Struct, frozen=True):
+    """A page that was read: of so many `events` after a cursor, `last` is the id of the last one."""
+
+    after: str
+    events: int
+    last: str
 
 
 class Position(Struct, frozen=True):
-    """`taken` are the ids of events after `cursor` that need not be sent again."""
+    """`taken` are the ids of events after `cursor` that need not be sent again; `seen` is by what its log is known."""
 
     cursor: str
     taken: tuple[str, ...] = ()
+    seen: Seen | None = None
 
 
 class _Kept(Struct, frozen=True):
     url: str
-    secret: str
+    secret: str | None = None
     positions: dict[str, Position] = {}
 
 
@@ -41,15 +52,11 @@ def state_directory(environ: Mapping[str, str]) -> Path:
 
 
 class ListenState:
-    """The file of one service. Opened with `opened`, which also makes it."""
+    """The file of one service, from `opened`. `secret` signs, and `secret_in` is where it stands; `new`: drawn now."""
 
-    def __init__(self, path: Path, kept: _Kept, *, new: bool) -> None:
-        self.path, self.new = path, new
+    def __init__(self, path: Path, kept: _Kept, secret: str, secret_in: str, *, new: bool) -> None:
+        self.path, self.secret, self.secret_in, self.new = path, secret, secret_in, new
         self._kept = kept
-
-    @property
-    def secret(self) -> str:
-        return self._kept.secret
 
     def position(self, reader: str) -> Position | None:
         return self._kept.positions.get(reader)
@@ -62,20 +69,23 @@ class ListenState:
             _write(self.path, self._kept)
 
 
-def opened(directory: Path, url: str) -> ListenState:
-    """The state of the service at this URL, made with a new secret where there is none.
+def opened(directory: Path, url: str, secret: str | None = None) -> ListenState:
+    """The state of the service at this URL. Without a `secret` of `.env` it is the one kept here, drawn where none is.
 
     Raises CommandFailed and OSError.
     """
     directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     path = directory / f"{sha256(url.encode()).hexdigest()[:16]}.json"
     with _locked(path):
-        kept = _read(path)
-        if kept is not None:
-            return ListenState(path, kept, new=False)
-        made = _Kept(url, new_webhook_secret())
-        _write(path, made)
-        return ListenState(path, made, new=True)
+        kept = _read(path) or _Kept(url)
+        if secret is not None:
+            return ListenState(path, kept, secret, NAME, new=False)
+        if kept.secret is not None:
+            return ListenState(path, kept, kept.secret, str(path), new=False)
+        drawn = new_webhook_secret()
+        kept = msgspec.structs.replace(kept, secret=drawn)
+        _write(path, kept)
+        return ListenState(path, kept, drawn, str(path), new=True)
 
 
 @contextmanager
@@ -103,17 +113,16 @@ def _private(path: str, flags: int) -> int:
 
 def _read(path: Path) -> _Kept | None:
     try:
-        return msgspec.json.decode(path.read_bytes(), type=_Kept)
+        kept = msgspec.json.decode(path.read_bytes(), type=_Kept)
     except FileNotFoundError:
         return None
     except (msgspec.DecodeError, UnicodeDecodeError):
         raise CommandFailed(f"{path} cannot be read; remove it to begin anew, with a new secret") from None
+    if kept.secret is not None and not is_webhook_secret(kept.secret):
+        raise CommandFailed(f"{path} has no secret that can sign; remove it to begin anew, with a new secret")
+    return kept
 
 
 def _write(path: Path, kept: _Kept) -> None:
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=path.stem)  # mode 0600
-    with os.fdopen(handle, "wb") as file:
+    with replacing(path) as file:
         file.write(msgspec.json.format(msgspec.json.encode(kept), indent=1) + b"\n")
-        file.flush()
-        os.fsync(file.fileno())
-    Path(name).replace(path)

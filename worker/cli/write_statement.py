@@ -9,13 +9,13 @@ from __future__ import annotations
 import os
 import re
 import stat
-import tempfile
 import tomllib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from worker.cli.command_errors import WrongUsage
+from worker.runtime.whole_file import replacing
 
 _HEAD = re.compile(r"^\s*\[{1,2}\s*([A-Za-z0-9_.\s-]+?)\s*\]{1,2}\s*(#.*)?$", re.ASCII)
 _ACCOUNT = "merchants.accounts"
@@ -81,22 +81,14 @@ def _replace(path: Path, text: str) -> None:
     """Write it whole or not at all, with the file's owner and rights. Raises WrongUsage where it cannot keep those."""
     real = path.resolve()
     kept = real.stat()
-    handle, name = tempfile.mkstemp(dir=real.parent, prefix=real.name)
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            made = os.fstat(file.fileno())
+    with replacing(real) as file:
+        file.write(text.encode())
+        made = os.fstat(file.fileno())
+        try:
             if (made.st_uid, made.st_gid) != (kept.st_uid, kept.st_gid):
                 os.fchown(file.fileno(), kept.st_uid, kept.st_gid)
             os.fchmod(file.fileno(), stat.S_IMODE(kept.st_mode))
-            os.fsync(file.fileno())
-        Path(name).replace(real)
-    except PermissionError:
-        Path(name).unlink(missing_ok=True)
-        raise WrongUsage(
-            f"--write: {path} would change its owner, so it was left as it is; run this as its owner"
-        ) from None
-    except OSError:
-        Path(name).unlink(missing_ok=True)
-        raise
+        except PermissionError:
+            raise WrongUsage(
+                f"--write: {path} would change its owner, so it was left as it is; run this as its owner"
+            ) from None

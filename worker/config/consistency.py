@@ -5,8 +5,6 @@ A rule sees only the fields that could be read, so it works without any of them.
 
 from __future__ import annotations
 
-import base64
-import binascii
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Annotated, Any
 
@@ -21,10 +19,10 @@ from schemas.words import EventType
 from worker.config.config_problems import suggestion
 from worker.config.console import CONSOLE_RULES, check_merchants
 from worker.config.key_rules import check_keys, check_named_key
+from worker.config.keys import NO_WEBHOOK_SECRET, is_webhook_secret
 from worker.config.read_toml import BAD, Reader, join, type_info
 from worker.config.shapes import (
     ALL_EVENTS,
-    WEBHOOK_SECRET_PREFIX,
     ApiKey,
     Archive,
     Contacts,
@@ -38,7 +36,6 @@ from worker.config.statement import check_map
 from worker.config.url_parts import is_loopback, split_url
 from worker.runtime.encryption import key_of
 
-MIN_WEBHOOK_KEY = 24
 EVENT_NAMES = (ALL_EVENTS, *(event.value for event in EventType))
 
 
@@ -93,8 +90,8 @@ class DocumentRules:
         secrets = {f"previous_secrets[{index}]": one for index, one in _here(values.get("previous_secrets", ()))}
         own = [("secret", secret) for _, secret in _here([values["secret"]] if "secret" in values else [])]
         for name, secret in [*own, *secrets.items()]:
-            if not _is_webhook_secret(secret.reveal()):
-                reader.note(f"{path}.{name}", "a webhook secret is whsec_ and the base64 of 24 bytes or more")
+            if not is_webhook_secret(secret.reveal()):
+                reader.note(f"{path}.{name}", NO_WEBHOOK_SECRET)
         for index, event in enumerate(values.get("events", ())):
             if event not in EVENT_NAMES:
                 reader.note(f"{path}.events[{index}]", f"no such event{suggestion(event, EVENT_NAMES)}")
@@ -200,14 +197,6 @@ def _secrets(value: object, path: str = "") -> Iterator[tuple[str, Secret]]:
     elif isinstance(value, Struct | Mapping):
         for name, inner in value.items() if isinstance(value, Mapping) else asdict(value).items():
             yield from _secrets(inner, join(path, name))
-
-
-def _is_webhook_secret(text: str) -> bool:
-    try:
-        key = base64.b64decode(text.removeprefix(WEBHOOK_SECRET_PREFIX), validate=True)
-    except (binascii.Error, ValueError):
-        return False
-    return text.startswith(WEBHOOK_SECRET_PREFIX) and len(key) >= MIN_WEBHOOK_KEY
 
 
 def _fields(cls: type[Struct]) -> tuple[Any, ...]:

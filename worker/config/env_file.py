@@ -31,12 +31,18 @@ def environment_here(environ: Mapping[str, str]) -> Mapping[str, str]:
 
     Raises OSError where it is for development and its `.env` cannot be read.
     """
+    found = development_here(environ)
+    return environ if found is None else found
+
+
+def development_here(environ: Mapping[str, str]) -> Mapping[str, str] | None:
+    """`environment_here` of a configuration for development. None where there is no such configuration."""
     path = config_path(environ)
     try:
         document = tomllib.loads(path.read_bytes().decode("utf-8"))
     except (OSError, ValueError, RecursionError):
-        return environ
-    return with_env_file(environ, path.parent) if is_development(document) else environ
+        return None
+    return with_env_file(environ, path.parent) if is_development(document) else None
 
 
 def with_env_file(environ: Mapping[str, str], directory: Path) -> Mapping[str, str]:

@@ -5,9 +5,10 @@ The hash itself is not accepted as a key: a caller who presents it is refused.
 
 from __future__ import annotations
 
+import binascii
 import re
 import secrets
-from base64 import b64encode
+from base64 import b64decode, b64encode
 from hashlib import sha256
 
 from schemas.secret import Secret
@@ -17,6 +18,10 @@ RANDOM_BYTES = 32
 """Keys are random and this long, so that a key cannot be found from a plain digest. A key that a person made up could
 be."""
 
+
+WEBHOOK_SECRET_PREFIX = "whsec_"  # noqa: S105 - what every such secret begins with
+MIN_WEBHOOK_KEY = 24
+NO_WEBHOOK_SECRET = f"a webhook secret is {WEBHOOK_SECRET_PREFIX} and the base64 of {MIN_WEBHOOK_KEY} bytes or more"
 
 NEW_TABLE = """[[merchants.keys]]
 name = "shop"
@@ -31,7 +36,15 @@ def new_api_key() -> str:
 
 def new_webhook_secret() -> str:
     """`whsec_` and the base64 of random bytes, as Standard Webhooks has it."""
-    return "whsec_" + b64encode(secrets.token_bytes(RANDOM_BYTES)).decode()
+    return WEBHOOK_SECRET_PREFIX + b64encode(secrets.token_bytes(RANDOM_BYTES)).decode()
+
+
+def is_webhook_secret(text: str) -> bool:
+    try:
+        key = b64decode(text.removeprefix(WEBHOOK_SECRET_PREFIX), validate=True)
+    except (binascii.Error, ValueError):
+        return False
+    return text.startswith(WEBHOOK_SECRET_PREFIX) and len(key) >= MIN_WEBHOOK_KEY
 
 
 def hashed(key: str) -> str:

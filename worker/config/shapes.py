@@ -19,7 +19,7 @@ from schemas.checks import DAY, Checks, Seconds
 from schemas.secret import Secret
 from schemas.words import EventType, Scope
 from worker.config.console import Console
-from worker.config.keys import digest_of
+from worker.config.keys import WEBHOOK_SECRET_PREFIX, digest_of
 from worker.config.settings import Settings
 from worker.runtime.contacts import ContactKeys
 from worker.runtime.encryption import key_of
@@ -28,8 +28,6 @@ from worker.runtime.sizes import GB, MB
 ALL_EVENTS = "payment.*"
 JITTER = 0.05
 """A check is made later by up to this part of its delay, so that payments that began together do not stay together."""
-
-WEBHOOK_SECRET_PREFIX = "whsec_"  # noqa: S105 - what every such secret begins with
 
 Id = Annotated[
     str,
