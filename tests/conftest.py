@@ -6,8 +6,10 @@ started twice.
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
+import sys
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
@@ -85,5 +87,12 @@ def pytest_runtest_teardown(item: pytest.Item) -> Iterator[None]:
     try:
         return (yield)
     finally:
-        structlog.reset_defaults()
+        _reset_logs()
         signal.setitimer(signal.ITIMER_REAL, 0)
+
+
+def _reset_logs() -> None:
+    structlog.reset_defaults()
+    root = logging.getLogger()
+    root.handlers = [one for one in root.handlers if not type(one).__module__.startswith("worker.")]
+    sys.excepthook = sys.__excepthook__
