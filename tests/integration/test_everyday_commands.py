@@ -168,7 +168,9 @@ async def test_errors_of_the_environment_name_the_guides_section() -> None:
 
 
 @pytest.mark.parametrize("word", ["serve", "migrate"])
-@pytest.mark.parametrize("name", ["PAYPROOF_DATABASE_URL", "PAYPROOF_AMQP_URL", "PAYPROOF_PUBLIC_URL"])
+@pytest.mark.parametrize(
+    "name", ["PAYPROOF_DATABASE_URL", "PAYPROOF_DATA_DIR", "PAYPROOF_AMQP_URL", "PAYPROOF_PUBLIC_URL"]
+)
 async def test_a_configuration_left_from_development_does_not_serve_another_installation(
     tmp_path: Path, word: str, name: str
 ) -> None:

@@ -16,7 +16,10 @@ from worker.config.env_file import environment_here, ignored_variables
 from worker.telemetry import logs
 
 ELSEWHERE = frozenset(
-    {"PAYPROOF_DATABASE_URL", "PAYPROOF_DATABASE_DIRECT_URL", "PAYPROOF_AMQP_URL", "PAYPROOF_PUBLIC_URL"}
+    {
+        *("PAYPROOF_DATABASE_URL", "PAYPROOF_DATABASE_DIRECT_URL", "PAYPROOF_DATA_DIR"),
+        *("PAYPROOF_AMQP_URL", "PAYPROOF_PUBLIC_URL"),
+    }
 )
 """Variables that name an installation."""
 
