@@ -9,7 +9,8 @@ import amqplib from "amqplib";
 import postgres from "postgres";
 import { setTimeout as sleep } from "node:timers/promises";
 
-const { AMQP_URL, QUEUE = "shop.payments" } = process.env; // a queue for each of your services
+const { AMQP_URL, MERCHANT, QUEUE = "shop.payments" } = process.env; // a queue for each of your services
+if (!MERCHANT) throw new Error("MERCHANT is not set"); // the events of others are in the exchange too
 const QUORUM = { "x-queue-type": "quorum", "x-delivery-limit": 1000 }; // failing for an hour, it goes to a person too
 const FIELDS = ["payment_id", "version", "status", "hold", "order", "reference"];
 const sql = postgres({ onnotice: () => {} });
@@ -43,7 +44,7 @@ async function consume(connection) {
   await channel.assertQueue(`${QUEUE}.dead`, { durable: true, arguments: QUORUM });
   const toDead = { "x-dead-letter-exchange": "", "x-dead-letter-routing-key": `${QUEUE}.dead` };
   await channel.assertQueue(QUEUE, { durable: true, arguments: { ...QUORUM, ...toDead } });
-  await channel.bindQueue(QUEUE, "payproof.events", "payment.#"); // a hold or a refund stops what may have left
+  await channel.bindQueue(QUEUE, "payproof.events", `payment.*.${MERCHANT}.*`); // a hold or a refund stops it
   await new Promise((_, end) => {
     for (const one of [connection, channel]) one.on("close", () => end("the broker closed it"));
     const hear = async (message) => {

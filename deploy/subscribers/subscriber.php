@@ -15,11 +15,7 @@ $at = parse_url(getenv('AMQP_URL')) + ['port' => 5672];
 $name = getenv('QUEUE') ?: 'shop.payments'; // a queue for each of your services
 $quorum = ['x-queue-type' => 'quorum', 'x-delivery-limit' => 1000]; // failing for an hour, it goes to a person too
 $toDead = ['x-dead-letter-exchange' => '', 'x-dead-letter-routing-key' => "$name.dead"];
-$database = new PDO(getenv('DATABASE') ?: 'sqlite:shop.sqlite', getenv('DB_USER') ?: '', getenv('DB_PASSWORD') ?: '');
-$table = fn(string $name, string $rest) => $database->exec("create table if not exists $name ($rest)");
-$order = 'order_id varchar(400) collate binary'; // no A for a
-$table('payments', "$order, id varchar(100) collate binary, version int, stop text, primary key (order_id, id)");
-$table('shipments', "$order, stop text, primary key (order_id)");
+$merchant = getenv('MERCHANT') ?: throw new Exception('MERCHANT is not set'); // others' events are there too
 
 // Stores a newer snapshot, and derives from all payments of its order whether that may leave.
 function take(PDO $database, array $payment): void
@@ -41,29 +37,35 @@ function take(PDO $database, array $payment): void
     $database->commit();
 }
 
-$hear = function ($message) use ($database): void {
-    $payment = json_decode($message->getBody(), true)['data'] ?? null;
-    $fields = ['payment_id', 'version', 'status', 'hold', 'order', 'reference'];
-    if (!is_array($payment) || array_diff($fields, array_keys($payment))) {
-        $message->reject(false);
-        return;
-    }
-    take($database, $payment);
-    $message->ack();
-};
 while (true) { // when the broker goes away, or the work fails; what was not acknowledged comes again
     try {
+        $login = [getenv('DB_USER') ?: '', getenv('DB_PASSWORD') ?: ''];
+        $database = new PDO(getenv('DATABASE') ?: 'sqlite:shop.sqlite', ...$login);
+        $table = fn(string $name, string $rest) => $database->exec("create table if not exists $name ($rest)");
+        $order = 'order_id varchar(400) collate binary'; // no A for a
+        $id = 'id varchar(100) collate binary';
+        $table('payments', "$order, $id, version int, stop text, primary key (order_id, id)");
+        $table('shipments', "$order, stop text, primary key (order_id)");
+        $hear = function ($message) use ($database): void {
+            $payment = json_decode($message->getBody(), true)['data'] ?? null;
+            $fields = ['payment_id', 'version', 'status', 'hold', 'order', 'reference'];
+            if (!is_array($payment) || array_diff($fields, array_keys($payment))) {
+                $message->reject(false);
+                return;
+            }
+            take($database, $payment);
+            $message->ack();
+        };
         $connection = new AMQPStreamConnection($at['host'], $at['port'], $at['user'], $at['pass'], heartbeat: 15);
         $channel = $connection->channel();
         $channel->basic_qos(0, 20, false);
         $channel->queue_declare("$name.dead", false, true, false, false, false, new AMQPTable($quorum));
         $channel->queue_declare($name, false, true, false, false, false, new AMQPTable($quorum + $toDead));
-        $channel->queue_bind($name, 'payproof.events', 'payment.#'); // a hold or a refund stops what may have left
+        $channel->queue_bind($name, 'payproof.events', "payment.*.$merchant.*"); // a hold or a refund stops it
         $channel->basic_consume($name, callback: $hear);
         while ($channel->is_consuming()) $channel->wait(null, false, 300); // silent for so long: a new consumer
     } catch (Throwable $error) {
         echo get_class($error), ': ', $error->getMessage(), "; beginning again\n";
-        if ($database->inTransaction()) $database->rollBack();
     }
     sleep(5);
 }

@@ -16,7 +16,8 @@ from operator import itemgetter
 
 import aio_pika
 
-URL, QUEUE = os.environ["AMQP_URL"], os.environ.get("QUEUE", "shop.payments")  # a queue for each of your services
+URL, MERCHANT = os.environ["AMQP_URL"], os.environ["MERCHANT"]  # the events of others are in the exchange too
+QUEUE = os.environ.get("QUEUE", "shop.payments")  # a queue for each of your services
 QUORUM = {"x-queue-type": "quorum", "x-delivery-limit": 1000}  # after an hour of failures it goes to a person too
 FIELDS = itemgetter("payment_id", "version", "status", "hold", "order", "reference")
 DATABASE = os.environ.get("DATABASE", "shop.sqlite")
@@ -45,7 +46,7 @@ async def consume():
         await channel.declare_queue(f"{QUEUE}.dead", durable=True, arguments=QUORUM)
         to_dead = {"x-dead-letter-exchange": "", "x-dead-letter-routing-key": f"{QUEUE}.dead"}
         queue = await channel.declare_queue(QUEUE, durable=True, arguments=QUORUM | to_dead)
-        await queue.bind("payproof.events", "payment.#")  # a hold or a refund stops what may have left
+        await queue.bind("payproof.events", f"payment.*.{MERCHANT}.*")  # a hold or a refund stops what may have left
         async with queue.iterator(timeout=300) as messages:  # after so long a silence, better a new consumer
             async for message in messages:
                 try:

@@ -11,6 +11,7 @@ import json
 import os
 import shutil
 import sqlite3
+import subprocess
 import sys
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, closing, suppress
@@ -25,6 +26,7 @@ from msgspec import Struct
 
 from tests.broker import RabbitMQ, rabbitmq
 from tests.e2e.two_attempts import STORIES, played
+from tests.e2e.wordpress import mariadb
 from tests.processes import directory, until
 from worker.amqp.messages import event_message
 from worker.amqp.publisher import confirm
@@ -112,7 +114,9 @@ class Shop(Struct):
             self.process = await asyncio.create_subprocess_exec(
                 *self.command,
                 cwd=self.place,
-                env=os.environ | self.environment | {"AMQP_URL": f"amqp://guest:guest@127.0.0.1:{port}/"},
+                env=os.environ
+                | self.environment
+                | {"AMQP_URL": f"amqp://guest:guest@127.0.0.1:{port}/", "MERCHANT": "shop"},
                 stdout=log,
                 stderr=log,
             )
@@ -134,9 +138,9 @@ class Shop(Struct):
                 return queue.declaration_result.consumer_count or 0
         return 0
 
-    async def tell(self, *events: bytes, type_: str = "payment.completed") -> None:
+    async def tell(self, *events: bytes, type_: str = "payment.completed", merchant: str = "shop") -> None:
         for number, body in enumerate(events):
-            await confirm(self.channel, event_message(f"m-{number}", type_, "shop", "shop-ipay", body))
+            await confirm(self.channel, event_message(f"m-{number}", type_, merchant, f"{merchant}-ipay", body))
 
     async def shipped(self) -> list[str]:
         """The orders that may leave, one for each parcel, sorted."""
@@ -256,6 +260,51 @@ async def test_what_was_shipped_is_stopped_by_a_hold_or_a_refund(shop: Shop, bro
     await shop.has_shipped("kept")
     stopped = "select order_id, stop from shipments where stop is not null"
     assert sorted(map(tuple, await shop.ask(stopped))) == [("held", "contradiction"), ("refunded", "refunded")]
+
+
+async def test_another_merchants_order_of_the_same_name_ships_nothing(shop: Shop, broker: RabbitMQ) -> None:
+    await shop.start(broker.port)
+    await shop.tell(event("1001", 1, status="pending"), type_="payment.opened")
+    await shop.tell(event("1001", 2), merchant="another")
+    await shop.tell(event("last", 2))
+    await shop.has_shipped("last")
+    await shop.is_through(broker.port)
+    assert await shop.shipped() == ["last"]
+
+
+async def test_php_goes_on_when_its_database_does(broker: RabbitMQ) -> None:
+    with directory() as place, mariadb(place) as socket:
+        place.chmod(0o755)
+        shutil.copy(EXAMPLES / "subscriber.php", place / "subscriber.php")
+        sql = ["mariadb", "--no-defaults", f"--socket={socket}", "-uroot", "-N", "shop", "-e"]
+
+        async def asked(words: str) -> list[str]:
+            done = await asyncio.to_thread(subprocess.run, [*sql, words], check=True, capture_output=True, text=True)
+            return done.stdout.split()
+
+        environment = {
+            "AUTOLOAD": str(PHP_LIBRARY),
+            "DB_USER": "root",
+            "DATABASE": f"mysql:unix_socket={socket};dbname=shop",
+        }
+        async with await aio_pika.connect(broker.url) as connection:
+            await declare(connection, [])
+            channel = await connection.channel(publisher_confirms=True, on_return_raises=True)
+            for queue in (QUEUE, f"{QUEUE}.dead"):
+                await channel.queue_delete(queue)
+            shop = Shop("php", place, ["php", "subscriber.php"], environment, channel)
+            try:
+                await shop.start(broker.port)
+                (mine,) = await asked("select id from information_schema.processlist where id <> connection_id()")
+                await asked(f"kill {mine}")
+                await shop.tell(event("afterwards", 2))
+
+                async def shipped() -> bool:
+                    return await asked("select order_id from shipments where stop is null") == ["afterwards"]
+
+                await until(shipped, what=f"it is shipped; see {place / 'log'}", seconds=60)
+            finally:
+                await shop.kill()
 
 
 async def test_an_order_with_several_attempts_ends_alike_in_each_order_of_its_events(
