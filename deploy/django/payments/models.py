@@ -25,6 +25,10 @@ class Order(models.Model):
     def __str__(self):
         return self.name
 
+    @property
+    def takes_payment(self):
+        return self.state in (self.State.OPEN, self.State.REFUNDED) and self.sent_at is None
+
     def derive_state(self):
         """Derive the state from all attempts, in a transaction that has locked this order."""
         attempts = list(self.attempts.all())

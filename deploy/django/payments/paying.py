@@ -21,7 +21,7 @@ log = logging.getLogger(__name__)
 
 
 def checkout(name, customer):
-    """Where the buyer of this order pays; None where it is paid or held. Raises AwayError and RefusedError."""
+    """Where the buyer of this order pays; None where it takes no payment. Raises AwayError and RefusedError."""
     for payment in payments_of(name):  # a webhook may be late, and a second payment beside a paid one costs money twice
         take(payment)
     attempt = _attempt(name, customer)
@@ -41,7 +41,7 @@ def _attempt(name, customer):
     """The attempt to go on with: one that is open or whose answer was lost, else a new one with a new reference."""
     order = Order.objects.select_for_update().get(name=name)
     unmatched = UnmatchedPayment.objects.filter(payment__order=name, payment__status="completed")
-    if order.state in (Order.State.PAID, Order.State.HELD) or unmatched.exists():
+    if not order.takes_payment or unmatched.exists():
         return None
     asked = {"account": settings.PAYPROOF_ACCOUNT, "amount": f"{order.total:.2f}", "currency": CURRENCY}
     last = order.attempts.order_by("-pk").first()
@@ -75,8 +75,13 @@ def take(payment):
     if order is None or any(payment[field] != attempt.request[field] for field in ("reference", "order", "account")):
         _store_unmatched(payment)
     elif payment["version"] > attempt.version:
+        paid_before = attempt.pays
         _store(attempt, payment)
         order.derive_state()
+        if order.sent_at is not None and attempt.pays and not paid_before:
+            words = f"The parcel of {order} left, and then {attempt} was paid."
+            log.error("payment.after_parcel %s", words)
+            mail_admins("Money for a parcel that left before", f"{words}\nA person decides.")
 
 
 def _store(attempt, payment):
@@ -85,6 +90,7 @@ def _store(attempt, payment):
         setattr(attempt, field, value)
     attempt.payment_id = payment["payment_id"]
     attempt.save()
+    attempt.refresh_from_db()
 
 
 def _store_unmatched(payment):
