@@ -27,7 +27,9 @@ class Order(models.Model):
 
     @property
     def takes_payment(self):
-        return self.state in (self.State.OPEN, self.State.REFUNDED) and self.sent_at is None
+        unmatched = UnmatchedPayment.objects.filter(payment__order=self.name)
+        stopped = self.state in (self.State.PAID, self.State.HELD) or self.sent_at is not None
+        return not stopped and not any(one.stands for one in unmatched)
 
     def derive_state(self):
         """Derive the state from all attempts, in a transaction that has locked this order."""
@@ -88,5 +90,10 @@ class UnmatchedPayment(models.Model):
     created_at = models.DateTimeField(auto_now_add=True)
 
     def __str__(self):
-        words = "{payment_id}, {amount} {currency}, {status}, for order {order} by reference {reference}"
+        words = "{payment_id}, {amount} {currency}, {status}, hold: {hold}, for order {order} by reference {reference}"
         return words.format_map(self.payment)
+
+    @property
+    def stands(self):
+        """Whether the shop has the money, or nobody knows."""
+        return self.payment["status"] == "completed" or self.payment["hold"] is not None

@@ -40,8 +40,7 @@ def checkout(name, customer):
 def _attempt(name, customer):
     """The attempt to go on with: one that is open or whose answer was lost, else a new one with a new reference."""
     order = Order.objects.select_for_update().get(name=name)
-    unmatched = UnmatchedPayment.objects.filter(payment__order=name, payment__status="completed")
-    if not order.takes_payment or unmatched.exists():
+    if not order.takes_payment:
         return None
     asked = {"account": settings.PAYPROOF_ACCOUNT, "amount": f"{order.total:.2f}", "currency": CURRENCY}
     last = order.attempts.order_by("-pk").first()
@@ -95,11 +94,11 @@ def _store(attempt, payment):
 
 def _store_unmatched(payment):
     """Store money that no attempt asked for, and mail the admins once. At another account it is another shop's."""
-    if payment["account"] != settings.PAYPROOF_ACCOUNT or payment["status"] not in ("completed", "refunded"):
+    rows = UnmatchedPayment.objects.select_for_update().filter(payment_id=payment["payment_id"])
+    is_money = payment["status"] in ("completed", "refunded") or payment["hold"] is not None
+    if payment["account"] != settings.PAYPROOF_ACCOUNT or not (is_money or rows.exists()):
         return
-    row, new = UnmatchedPayment.objects.select_for_update().get_or_create(
-        payment_id=payment["payment_id"], defaults={"payment": payment}
-    )
+    row, new = rows.get_or_create(payment_id=payment["payment_id"], defaults={"payment": payment})
     if payment["version"] > row.payment["version"]:
         row.payment = payment
         row.save()

@@ -44,3 +44,16 @@ class UnmatchedPaymentTest(PayproofTest):
         with self.assertRaises(AwayError):
             checkout("again", {})
         assert order.attempts.count() == 1
+
+    def test_what_is_held_is_money_too_until_it_is_none(self):
+        ordered("less", attempts=0)
+        held = payment("less", reference="less-lost", status="pending", hold="amount_mismatch", amount="1.00")
+        self.answers("GET", "order=less", listed(held))
+        with self.assertLogs("payments", "ERROR"):
+            assert checkout("less", {}) is None
+        assert len(mail.outbox) == 1
+        assert "amount_mismatch" in mail.outbox[0].body
+        self.answers("GET", "order=less", listed(held | {"version": 3, "status": "failed", "hold": None}))
+        self.answers("POST", "/v1/payments", {}, status=503)
+        with self.assertRaises(AwayError):
+            checkout("less", {})
