@@ -27,7 +27,7 @@ class Order(models.Model):
 
     @property
     def takes_payment(self):
-        unmatched = UnmatchedPayment.objects.filter(payment__order=self.name)
+        unmatched = UnmatchedPayment.objects.filter(payment__order=self.name, decided=False)
         stopped = self.state in (self.State.PAID, self.State.HELD) or self.sent_at is not None
         return not stopped and not any(one.stands for one in unmatched)
 
@@ -87,6 +87,7 @@ class UnmatchedPayment(models.Model):
 
     payment_id = models.CharField(max_length=40, unique=True)
     payment = models.JSONField()  # the newest snapshot
+    decided = models.BooleanField(default=False)  # its order takes payments again
     created_at = models.DateTimeField(auto_now_add=True)
 
     def __str__(self):

@@ -93,15 +93,20 @@ def _store(attempt, payment):
 
 
 def _store_unmatched(payment):
-    """Store money that no attempt asked for, and mail the admins once. At another account it is another shop's."""
+    """Store money that no attempt asked for, and mail the admins once, or again where a decision no longer fits it."""
     rows = UnmatchedPayment.objects.select_for_update().filter(payment_id=payment["payment_id"])
     is_money = payment["status"] in ("completed", "refunded") or payment["hold"] is not None
     if payment["account"] != settings.PAYPROOF_ACCOUNT or not (is_money or rows.exists()):
         return
     row, new = rows.get_or_create(payment_id=payment["payment_id"], defaults={"payment": payment})
+    anew = False
     if payment["version"] > row.payment["version"]:
+        changed = any(payment[field] != row.payment[field] for field in ("status", "hold"))
         row.payment = payment
+        anew = row.decided and changed and row.stands
+        row.decided = row.decided and not anew
         row.save()
-    if new:
+    if new or anew:
         log.error("payment.unmatched %s", row)
-        mail_admins("A payment that no order asked for", f"{row}\nA person decides.")  # an error: the event comes again
+        words = f"{row}\nA person decides, and ticks that in the admin."
+        mail_admins("A payment that no order asked for", words)  # an error: the event comes again

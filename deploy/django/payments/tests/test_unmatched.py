@@ -2,6 +2,7 @@
 
 from unittest import mock
 
+from django.contrib.auth.models import User
 from django.core import mail
 
 from payments.client import AwayError
@@ -44,6 +45,28 @@ class UnmatchedPaymentTest(PayproofTest):
         with self.assertRaises(AwayError):
             checkout("again", {})
         assert order.attempts.count() == 1
+
+    def test_its_order_opens_another_payment_when_staff_decided_until_other_money_comes(self):
+        ordered("stuck", attempts=0)
+        lost = payment("stuck", reference="stuck-lost", status="pending", hold="unresolved")
+        self.answers("GET", "order=stuck", listed(lost))
+        self.answers("POST", "/v1/payments", {}, status=503)
+        with self.assertLogs("payments", "ERROR"):
+            assert checkout("stuck", {}) is None
+        for page in ("", "thanks/"):
+            self.assertNotContains(self.client.get(f"/orders/stuck/{page}"), "<button")
+        self.client.force_login(User.objects.create_superuser("staff"))
+        url = f"/admin/payments/unmatchedpayment/{UnmatchedPayment.objects.get().pk}/change/"
+        self.client.post(url, {"decided": "on", "payment_id": "other"})
+        row = UnmatchedPayment.objects.get()
+        assert (row.decided, row.payment_id, row.payment) == (True, lost["payment_id"], lost)
+        self.assertContains(self.client.get("/orders/stuck/"), "<button")
+        with self.assertRaises(AwayError):
+            checkout("stuck", {})
+        with self.assertLogs("payments", "ERROR"):
+            take(lost | {"version": 3, "status": "completed", "hold": None})
+        assert checkout("stuck", {}) is None
+        assert len(mail.outbox) == 2
 
     def test_what_is_held_is_money_too_until_it_is_none(self):
         ordered("less", attempts=0)
