@@ -1,6 +1,7 @@
 """Opening a payment for an order, and taking what Payproof says of it."""
 
 import logging
+import re
 import secrets
 from datetime import timedelta
 
@@ -21,7 +22,10 @@ log = logging.getLogger(__name__)
 
 
 def checkout(name, customer):
-    """Where the buyer of this order pays; None where it takes no payment. Raises AwayError and RefusedError."""
+    """Where the buyer of this order pays; None where it takes no payment.
+
+    Raises AwayError and RefusedError, and OSError where the admins' mail cannot be sent.
+    """
     for payment in payments_of(name):  # a webhook may be late, and a second payment beside a paid one costs money twice
         take(payment)
     attempt = _attempt(name, customer)
@@ -98,6 +102,9 @@ def _store_unmatched(payment):
     is_money = payment["status"] in ("completed", "refunded") or payment["hold"] is not None
     if payment["account"] != settings.PAYPROOF_ACCOUNT or not (is_money or rows.exists()):
         return
+    if not _is_ours(payment):
+        log.info("payment.of_another_system %s", payment["payment_id"])
+        return
     row, new = rows.get_or_create(payment_id=payment["payment_id"], defaults={"payment": payment})
     anew = False
     if payment["version"] > row.payment["version"]:
@@ -110,3 +117,11 @@ def _store_unmatched(payment):
         log.error("payment.unmatched %s", row)
         words = f"{row}\nA person decides, and ticks that in the admin."
         mail_admins("A payment that no order asked for", words)  # an error: the event comes again
+
+
+def _is_ours(payment):
+    """Whether its order is here, or was: its reference is one that only this shop makes."""
+    name, _, drawn = payment["reference"].rpartition("-")
+    order = payment["order"] or name  # Payproof knows no order of money that it did not expect
+    made_here = name == payment["order"] and re.fullmatch("[0-9a-f]{8}", drawn)
+    return bool(made_here) or Order.objects.filter(name=order).exists()

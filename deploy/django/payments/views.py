@@ -52,7 +52,7 @@ def pay(request, name):
     }  # in your shop: of the order
     try:
         url = checkout(name, customer)
-    except (AwayError, RefusedError):
+    except (AwayError, RefusedError, OSError):
         log.exception("payment.not_opened %s", name)
         context = {"order": found, "words": UNSEEN, "may_pay": True}
         return render(request, "payments/order.html", context, status=BAD_GATEWAY)
