@@ -16,11 +16,13 @@ class Attempts(admin.TabularInline):
 
 
 class OrderForm(forms.ModelForm):
-    def clean_sent_at(self):
-        sent_at = self.cleaned_data["sent_at"]
-        if sent_at is not None and self.instance.state != Order.State.PAID:
-            raise forms.ValidationError(f"The parcel is stopped: the order is {self.instance.state}.")
-        return sent_at
+    def clean(self):
+        """The parcel leaves by the total that is saved with it."""
+        super().clean()
+        order = self.instance
+        order.total = self.cleaned_data.get("total", order.total)
+        if self.cleaned_data.get("sent_at") is not None and order.derived_state != Order.State.PAID:
+            self.add_error("sent_at", f"The parcel is stopped: the order is {order.derived_state}.")
 
 
 class LockedAdmin(admin.ModelAdmin):

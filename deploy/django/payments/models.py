@@ -31,17 +31,21 @@ class Order(models.Model):
         stopped = self.state in (self.State.PAID, self.State.HELD) or self.sent_at is not None
         return not stopped and not any(one.stands for one in unmatched)
 
-    def derive_state(self):
-        """Derive the state from all attempts, in a transaction that has locked this order."""
+    @property
+    def derived_state(self):
+        """The state by all attempts and the total."""
         attempts = list(self.attempts.all())
         if any(one.pays for one in attempts):
-            self.state = self.State.PAID
-        elif any(one.needs_a_person for one in attempts):
-            self.state = self.State.HELD
-        elif any(one.status == "refunded" for one in attempts):
-            self.state = self.State.REFUNDED
-        else:
-            self.state = self.State.OPEN
+            return self.State.PAID
+        if any(one.needs_a_person for one in attempts):
+            return self.State.HELD
+        if any(one.status == "refunded" for one in attempts):
+            return self.State.REFUNDED
+        return self.State.OPEN
+
+    def derive_state(self):
+        """Store the derived state, in a transaction that has locked this order."""
+        self.state = self.derived_state
         self.save(update_fields=["state"])
 
 
