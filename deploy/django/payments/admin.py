@@ -1,4 +1,4 @@
-"""Orders with their attempts and holds, to be read. Staff write a total, and when the parcel left."""
+"""Orders with their attempts and holds, to be read. Staff write totals, when parcels left, and what is decided."""
 
 from django import forms
 from django.contrib import admin
@@ -16,26 +16,30 @@ class Attempts(admin.TabularInline):
 
 
 class OrderForm(forms.ModelForm):
-    def clean_sent_at(self):
-        sent_at = self.cleaned_data["sent_at"]
-        if sent_at is not None and self.instance.state != Order.State.PAID:
-            raise forms.ValidationError(f"The parcel is stopped: the order is {self.instance.state}.")
-        return sent_at
+    def clean(self):
+        """The parcel leaves by the total that is saved with it."""
+        super().clean()
+        order = self.instance
+        order.total = self.cleaned_data.get("total", order.total)
+        if self.cleaned_data.get("sent_at") is not None and order.derived_state != Order.State.PAID:
+            self.add_error("sent_at", f"The parcel is stopped: the order is {order.derived_state}.")
+
+
+class LockedAdmin(admin.ModelAdmin):
+    def get_object(self, request, object_id, from_field=None):
+        """What staff save is written to the row as it stands now, and not as it stood when they opened the page."""
+        found = super().get_object(request, object_id, from_field)
+        if found is None or request.method != "POST":
+            return found
+        return self.model.objects.select_for_update().get(pk=found.pk)  # Django has opened a transaction
 
 
 @admin.register(Order)
-class OrderAdmin(admin.ModelAdmin):
+class OrderAdmin(LockedAdmin):
     form = OrderForm
     list_display = ("name", "total", "state", "sent_at")
     list_filter = ("state", ("sent_at", admin.EmptyFieldListFilter))
     inlines = (Attempts,)
-
-    def get_object(self, request, object_id, from_field=None):
-        """What staff save is written to the order as it stands now, and not as it stood when they opened the page."""
-        found = super().get_object(request, object_id, from_field)
-        if found is None or request.method != "POST":
-            return found
-        return Order.objects.select_for_update().get(pk=found.pk)  # Django has opened a transaction
 
     def get_readonly_fields(self, _request, obj=None):
         if obj is None:
@@ -48,10 +52,12 @@ class OrderAdmin(admin.ModelAdmin):
 
 
 @admin.register(UnmatchedPayment)
-class UnmatchedPaymentAdmin(admin.ModelAdmin):
-    list_display = ("__str__", "created_at")
+class UnmatchedPaymentAdmin(LockedAdmin):
+    list_display = ("__str__", "decided", "created_at")
+    list_filter = ("decided",)
+    readonly_fields = ("payment_id", "payment", "created_at")
 
     def has_add_permission(self, *_):
         return False
 
-    has_change_permission = has_delete_permission = has_add_permission
+    has_delete_permission = has_add_permission

@@ -25,17 +25,27 @@ class Order(models.Model):
     def __str__(self):
         return self.name
 
-    def derive_state(self):
-        """Derive the state from all attempts, in a transaction that has locked this order."""
+    @property
+    def takes_payment(self):
+        unmatched = UnmatchedPayment.objects.filter(payment__order=self.name, decided=False)
+        stopped = self.state in (self.State.PAID, self.State.HELD) or self.sent_at is not None
+        return not stopped and not any(one.stands for one in unmatched)
+
+    @property
+    def derived_state(self):
+        """The state by all attempts and the total."""
         attempts = list(self.attempts.all())
         if any(one.pays for one in attempts):
-            self.state = self.State.PAID
-        elif any(one.needs_a_person for one in attempts):
-            self.state = self.State.HELD
-        elif any(one.status == "refunded" for one in attempts):
-            self.state = self.State.REFUNDED
-        else:
-            self.state = self.State.OPEN
+            return self.State.PAID
+        if any(one.needs_a_person for one in attempts):
+            return self.State.HELD
+        if any(one.status == "refunded" for one in attempts):
+            return self.State.REFUNDED
+        return self.State.OPEN
+
+    def derive_state(self):
+        """Store the derived state, in a transaction that has locked this order."""
+        self.state = self.derived_state
         self.save(update_fields=["state"])
 
 
@@ -81,8 +91,14 @@ class UnmatchedPayment(models.Model):
 
     payment_id = models.CharField(max_length=40, unique=True)
     payment = models.JSONField()  # the newest snapshot
+    decided = models.BooleanField(default=False)  # its order takes payments again
     created_at = models.DateTimeField(auto_now_add=True)
 
     def __str__(self):
-        words = "{payment_id}, {amount} {currency}, {status}, for order {order} by reference {reference}"
+        words = "{payment_id}, {amount} {currency}, {status}, hold: {hold}, for order {order} by reference {reference}"
         return words.format_map(self.payment)
+
+    @property
+    def stands(self):
+        """Whether the shop has the money, or nobody knows."""
+        return self.payment["status"] == "completed" or self.payment["hold"] is not None

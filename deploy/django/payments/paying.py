@@ -1,6 +1,7 @@
 """Opening a payment for an order, and taking what Payproof says of it."""
 
 import logging
+import re
 import secrets
 from datetime import timedelta
 
@@ -21,7 +22,10 @@ log = logging.getLogger(__name__)
 
 
 def checkout(name, customer):
-    """Where the buyer of this order pays; None where it is paid or held. Raises AwayError and RefusedError."""
+    """Where the buyer of this order pays; None where it takes no payment.
+
+    Raises AwayError and RefusedError, and OSError where the admins' mail cannot be sent.
+    """
     for payment in payments_of(name):  # a webhook may be late, and a second payment beside a paid one costs money twice
         take(payment)
     attempt = _attempt(name, customer)
@@ -40,8 +44,7 @@ def checkout(name, customer):
 def _attempt(name, customer):
     """The attempt to go on with: one that is open or whose answer was lost, else a new one with a new reference."""
     order = Order.objects.select_for_update().get(name=name)
-    unmatched = UnmatchedPayment.objects.filter(payment__order=name, payment__status="completed")
-    if order.state in (Order.State.PAID, Order.State.HELD) or unmatched.exists():
+    if not order.takes_payment:
         return None
     asked = {"account": settings.PAYPROOF_ACCOUNT, "amount": f"{order.total:.2f}", "currency": CURRENCY}
     last = order.attempts.order_by("-pk").first()
@@ -75,8 +78,13 @@ def take(payment):
     if order is None or any(payment[field] != attempt.request[field] for field in ("reference", "order", "account")):
         _store_unmatched(payment)
     elif payment["version"] > attempt.version:
+        paid_before = attempt.pays
         _store(attempt, payment)
         order.derive_state()
+        if order.sent_at is not None and attempt.pays and not paid_before:
+            words = f"The parcel of {order} left, and then {attempt} was paid."
+            log.error("payment.after_parcel %s", words)
+            mail_admins("Money for a parcel that left before", f"{words}\nA person decides.")
 
 
 def _store(attempt, payment):
@@ -85,18 +93,35 @@ def _store(attempt, payment):
         setattr(attempt, field, value)
     attempt.payment_id = payment["payment_id"]
     attempt.save()
+    attempt.refresh_from_db()
 
 
 def _store_unmatched(payment):
-    """Store money that no attempt asked for, and mail the admins once. At another account it is another shop's."""
-    if payment["account"] != settings.PAYPROOF_ACCOUNT or payment["status"] not in ("completed", "refunded"):
+    """Store money that no attempt asked for, and mail the admins once, or again where a decision no longer fits it."""
+    rows = UnmatchedPayment.objects.select_for_update().filter(payment_id=payment["payment_id"])
+    is_money = payment["status"] in ("completed", "refunded") or payment["hold"] is not None
+    if payment["account"] != settings.PAYPROOF_ACCOUNT or not (is_money or rows.exists()):
         return
-    row, new = UnmatchedPayment.objects.select_for_update().get_or_create(
-        payment_id=payment["payment_id"], defaults={"payment": payment}
-    )
+    if not _is_ours(payment):
+        log.info("payment.of_another_system %s", payment["payment_id"])
+        return
+    row, new = rows.get_or_create(payment_id=payment["payment_id"], defaults={"payment": payment})
+    anew = False
     if payment["version"] > row.payment["version"]:
+        changed = any(payment[field] != row.payment[field] for field in ("status", "hold"))
         row.payment = payment
+        anew = row.decided and changed and row.stands
+        row.decided = row.decided and not anew
         row.save()
-    if new:
+    if new or anew:
         log.error("payment.unmatched %s", row)
-        mail_admins("A payment that no order asked for", f"{row}\nA person decides.")  # an error: the event comes again
+        words = f"{row}\nA person decides, and ticks that in the admin."
+        mail_admins("A payment that no order asked for", words)  # an error: the event comes again
+
+
+def _is_ours(payment):
+    """Whether its order is here, or was: its reference is one that only this shop makes."""
+    name, _, drawn = payment["reference"].rpartition("-")
+    order = payment["order"] or name  # Payproof knows no order of money that it did not expect
+    made_here = name == payment["order"] and re.fullmatch("[0-9a-f]{8}", drawn)
+    return bool(made_here) or Order.objects.filter(name=order).exists()

@@ -25,7 +25,7 @@ WORDS = {
     "expired": "This attempt was not paid in time. You may try again.",
 }
 WORDS["paid"] = WORDS["completed"]  # an order's word
-PAID = ("paid", "completed", "held")
+PAID = ("completed", "held")
 UNSEEN = "We cannot see your payment now. If you paid, please wait: we look again. If not, try again in a few minutes."
 log = logging.getLogger(__name__)
 
@@ -34,7 +34,7 @@ log = logging.getLogger(__name__)
 def order(request, name):
     """The order with a button to pay it. In your shop: of the buyer who is signed in."""
     found = get_object_or_404(Order, name=name)
-    return render(request, "payments/order.html", {"order": found, "may_pay": found.state not in PAID})
+    return render(request, "payments/order.html", {"order": found, "may_pay": found.takes_payment})
 
 
 @require_POST
@@ -52,7 +52,7 @@ def pay(request, name):
     }  # in your shop: of the order
     try:
         url = checkout(name, customer)
-    except (AwayError, RefusedError):
+    except (AwayError, RefusedError, OSError):
         log.exception("payment.not_opened %s", name)
         context = {"order": found, "words": UNSEEN, "may_pay": True}
         return render(request, "payments/order.html", context, status=BAD_GATEWAY)
@@ -67,14 +67,14 @@ def thanks(request, name):
     found = get_object_or_404(Order, name=name)
     known = dict(found.attempts.values_list("reference", "status"))
     status = returned_status(request.GET, known)
-    if found.state in PAID:  # whatever became of this attempt
+    if not found.takes_payment:  # whatever became of this attempt
         status = found.state
     elif status is not None and known[request.GET["reference"]] != "pending":
         status = known[request.GET["reference"]]  # the link may be old; only a webhook that is on its way is older
     context = {
         "order": found,
         "words": WORDS.get(status, "We are checking your payment."),
-        "may_pay": status not in PAID,
+        "may_pay": found.takes_payment and status not in PAID,
     }
     return render(request, "payments/order.html", context)
 

@@ -33,6 +33,7 @@ class Migration(migrations.Migration):
                 ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
                 ("payment_id", models.CharField(max_length=40, unique=True)),
                 ("payment", models.JSONField()),
+                ("decided", models.BooleanField(default=False)),
                 ("created_at", models.DateTimeField(auto_now_add=True)),
             ],
         ),

@@ -48,6 +48,18 @@ class AdminTest(TestCase):
         take(payment("risen"))
         assert self.saved(order, total="1600.00", sent_at_0="", sent_at_1="").state == "held"
 
+    def test_a_parcel_leaves_by_the_total_that_is_saved_with_it(self):
+        order = ordered("both")
+        take(payment("both"))
+        order = self.saved(order, total="1600.00")
+        assert (order.state, order.sent_at, str(order.total)) == ("paid", None, "1500.50")
+        self.assertContains(self.answered, "The parcel is stopped: the order is held.")
+        self.saved(order, total="1600.00", sent_at_0="", sent_at_1="")
+        assert order.state == "held"
+        order = self.saved(order, total="1400.00")
+        assert order.state == "paid"
+        assert order.sent_at is not None
+
     def test_an_order_with_attempts_is_not_deleted(self):
         order = ordered("kept")
         self.client.post(f"/admin/payments/order/{order.pk}/delete/", {"post": "yes"})
@@ -60,6 +72,8 @@ class AdminTest(TestCase):
         inline = {"attempts-TOTAL_FORMS": "0", "attempts-INITIAL_FORMS": "0"}
         self.client.post("/admin/payments/order/add/", inline | {"name": "new", "total": "99.00"})
         assert Order.objects.get(name="new").state == "open"
+        twice = self.client.post("/admin/payments/order/add/", inline | {"name": "new", "total": "99.00"})
+        self.assertContains(twice, "already exists")
         UnmatchedPayment.objects.create(payment_id="pay_1", payment=payment("gone"))
         self.assertContains(self.client.get("/admin/payments/unmatchedpayment/"), "1500.50 BDT")
 

@@ -2,14 +2,14 @@
 
 from decimal import Decimal
 
-from django.test import TestCase
+from django.core import mail
 
 from payments.models import Order
-from payments.paying import take
-from payments.tests.stand_in import ordered, payment
+from payments.paying import checkout, take
+from payments.tests.stand_in import PayproofTest, listed, ordered, payment
 
 
-class OrderTest(TestCase):
+class OrderTest(PayproofTest):
     def state(self, name):
         return Order.objects.get(name=name).state
 
@@ -39,12 +39,30 @@ class OrderTest(TestCase):
                 take(payment("mine", **more))
             assert self.state("mine") == "open", more
 
-    def test_a_parcel_that_left_stays_the_only_one_when_new_money_comes(self):
-        order = ordered("anew", attempts=2)
-        take(payment("anew"))
+    def test_a_parcel_that_left_stays_the_only_one_and_new_money_for_it_is_told(self):
         may_leave = Order.objects.filter(state="paid", sent_at=None)
-        assert may_leave.update(sent_at="2026-01-31T12:00:00Z") == 1
-        take(payment("anew", version=3, status="refunded"))
-        take(payment("anew", number=2))
-        assert self.state("anew") == "paid"
-        assert not may_leave.filter(pk=order.pk).exists()
+        refund, again = {"version": 3, "status": "refunded"}, {"number": 2}
+        for number, later in enumerate(((refund, again), (again, refund))):
+            order = ordered(f"anew-{number}", attempts=2)
+            take(payment(order.name))
+            assert may_leave.update(sent_at="2026-01-31T12:00:00Z") == 1
+            with self.assertLogs("payments", "ERROR") as logged:
+                for more in later:
+                    take(payment(order.name, **more))
+                    take(payment(order.name, **more))
+            assert self.state(order.name) == "paid"
+            assert not may_leave.filter(pk=order.pk).exists()
+            assert len(logged.output) == len(mail.outbox) == 1, later
+            assert f"{order.name}-2" in mail.outbox.pop().body
+
+    def test_an_order_whose_parcel_left_takes_no_payment(self):
+        order = ordered("left")
+        take(payment("left"))
+        Order.objects.update(sent_at="2026-01-31T12:00:00Z")
+        take(payment("left", version=3, status="refunded"))
+        self.answers("GET", "order=left", listed())
+        assert checkout("left", {}) is None
+        assert order.attempts.count() == 1
+        assert not mail.outbox
+        for page in ("", "thanks/"):
+            self.assertNotContains(self.client.get(f"/orders/left/{page}"), "<button")

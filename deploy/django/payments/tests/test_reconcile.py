@@ -34,7 +34,7 @@ class ReconcileTest(PayproofTest):
         assert self.states() == ["paid", "paid", "open"]
 
     def test_money_without_an_attempt_is_found(self):
-        self.answers("GET", "from=", listed(payment("lost")))
+        self.answers("GET", "from=", listed(payment("lost", reference="lost-0123abcd")))
         with self.assertLogs("payments", "ERROR"):
             self.reconciled()
         assert UnmatchedPayment.objects.get().payment["order"] == "lost"
