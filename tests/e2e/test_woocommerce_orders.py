@@ -120,6 +120,36 @@ def test_released_money_for_an_order_that_staff_closed_waits_for_a_person(wordpr
     assert ends == ["on-hold", 1]
 
 
+@pytest.mark.parametrize(
+    ("before", "money", "by_staff", "later", "ends"),
+    [
+        ("processing", {}, "cancelled", {"refunded_amount": "500.00"}, "cancelled"),
+        ("processing", {}, "cancelled", {"version": 1002}, "cancelled"),  # the same again, after a failover
+        ("refunded", {}, "cancelled", {"refunded_amount": "500.00"}, "cancelled"),
+        ("processing", {}, "on-hold", {"refunded_amount": "500.00"}, "on-hold"),
+        ("pending", {"hold": "contradiction"}, "cancelled", {}, "on-hold"),
+    ],
+)
+def test_an_order_that_a_person_closed_after_money_goes_out_by_a_person_alone(
+    wordpress: WordPress, before: str, money: dict[str, str], by_staff: str, later: dict[str, str], ends: str
+) -> None:
+    """Also where the money never paid it: it was cash, or was never right. A part refund is no news."""
+    status, told = wordpress.play(
+        """
+        [$before, $money, $by_staff, $later] = $given;
+        $order_id = standin_order(['status' => $before]);
+        $reference = attempt($order_id);
+        payproof_apply_payment(payment($order_id, $reference, $money));
+        standin_change($order_id, ['status' => $by_staff]);
+        mails();
+        payproof_apply_payment(payment($order_id, $reference, $later + ['version' => 3]));
+        return [shown($order_id)['status'], count(mails())];
+        """,
+        [before, money, by_staff, later],
+    )
+    assert (status, told) == (ends, int(money != {}))
+
+
 def test_an_order_that_was_cancelled_unpaid_goes_out_when_it_is_paid_late(wordpress: WordPress) -> None:
     """As in WooCommerce itself, which cancels an unpaid order by the clock."""
     assert (

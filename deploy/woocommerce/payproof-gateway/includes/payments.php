@@ -80,7 +80,9 @@ function payproof_move_order(WC_Order $order, array $attempts, stdClass $attempt
     $news = $verdicts[0] !== $verdicts[1] && array_diff($verdicts, PAYPROOF_UNPAID) !== [];
     $state = payproof_state($order, $attempts);
     $was_paid = in_array(true, array_map(fn(stdClass $one): bool => (bool) $one->paid, $attempts), true);
-    $closed = $order->has_status('refunded') || ($was_paid && $order->has_status('cancelled'));
+    $known = array_map(fn($one) => payproof_verdict($one === $attempt ? $before : $one->snapshot), $attempts);
+    $decided = $was_paid || array_diff($known, PAYPROOF_UNPAID) !== []; // its status came after money
+    $closed = $order->has_status('refunded') || ($decided && $order->has_status('cancelled'));
     $until = $closed ? PAYPROOF_DECIDE : PAYPROOF_HOLD;
     $stoppable = $order->has_status(['pending', 'failed', 'cancelled', 'processing', 'refunded']); // the rest was sent
     $on_hold = max(array_map(fn(stdClass $one): int => (int) $one->on_hold, $attempts));
@@ -94,7 +96,7 @@ function payproof_move_order(WC_Order $order, array $attempts, stdClass $attempt
         }
     } elseif ($state === 'paid') {
         $pays = payproof_pays($order, $attempt);
-        $may = $was_paid ? $on_hold === PAYPROOF_HOLD : $on_hold !== PAYPROOF_DECIDE;
+        $may = $decided ? $on_hold === PAYPROOF_HOLD : $on_hold !== PAYPROOF_DECIDE;
         if (($news && $pays) || (!$was_paid && $may && !$order->is_paid())) { // or its total was put right
             $payer = $pays ? $attempt : current(array_filter($attempts, fn($one) => payproof_pays($order, $one)));
             payproof_complete($order, $payer, $may);
