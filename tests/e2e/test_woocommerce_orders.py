@@ -179,16 +179,24 @@ def test_a_hold_of_ours_is_over_when_it_ended(wordpress: WordPress) -> None:
     )
 
 
-def test_cash_at_the_counter_is_not_refunded_by_late_money_that_went_back(wordpress: WordPress) -> None:
-    ends = wordpress.play("""
-        $order_id = standin_order(['status' => 'processing']);
+@pytest.mark.parametrize("heard", [True, False])
+@pytest.mark.parametrize(("by_staff", "ends"), [("processing", "on-hold"), ("completed", "completed")])
+def test_an_order_that_a_person_moved_is_stopped_and_not_refunded_when_the_money_goes_back(
+    wordpress: WordPress, by_staff: str, ends: str, heard: bool
+) -> None:
+    """The person took cash, or saw the money at Payproof before the site heard of it: nothing tells which."""
+    status, notes = wordpress.play(
+        """
+        $order_id = standin_order(['status' => $given[0]]);
         $reference = attempt($order_id);
-        payproof_apply_payment(payment($order_id, $reference));
+        $given[1] && payproof_apply_payment(payment($order_id, $reference));
         payproof_apply_payment(payment($order_id, $reference, ['status' => 'refunded', 'version' => 3]));
         return [shown($order_id)['status'], shown($order_id)['notes']];
-    """)
-    assert ends[0] == "processing"
-    assert any("is it paid twice?" in note for note in ends[1])
+        """,
+        [by_staff, heard],
+    )
+    assert status == ends
+    assert any("is it paid twice?" in note for note in notes) == heard
 
 
 def test_an_order_that_staff_let_go_on_is_stopped_when_its_money_goes_back(wordpress: WordPress) -> None:
@@ -200,6 +208,24 @@ def test_an_order_that_staff_let_go_on_is_stopped_when_its_money_goes_back(wordp
         payproof_apply_payment(payment($order_id, $reference, ['status' => 'refunded', 'version' => 3]));
         return shown($order_id)['history'];
     """) == ["on-hold", "on-hold"]
+
+
+def test_an_order_in_a_status_of_the_shop_s_own_is_stopped(wordpress: WordPress) -> None:
+    """`completed` alone says that it was sent."""
+    assert wordpress.play("""
+        $ends = [];
+        foreach ([['hold' => 'contradiction'], ['status' => 'refunded']] as $news) {
+            foreach ([true, false] as $paid_here) {
+                $order_id = standin_order();
+                $reference = attempt($order_id);
+                $paid_here && payproof_apply_payment(payment($order_id, $reference));
+                standin_change($order_id, ['status' => 'packed']);
+                payproof_apply_payment(payment($order_id, $reference, $news + ['version' => 3]));
+                $ends[] = shown($order_id)['status'];
+            }
+        }
+        return $ends;
+    """) == ["on-hold", "on-hold", "refunded", "on-hold"]
 
 
 def test_a_total_that_staff_put_right_is_paid_by_the_money_that_is_there(wordpress: WordPress) -> None:

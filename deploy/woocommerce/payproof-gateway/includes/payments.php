@@ -84,7 +84,7 @@ function payproof_move_order(WC_Order $order, array $attempts, stdClass $attempt
     $decided = $was_paid || array_diff($known, PAYPROOF_UNPAID) !== []; // its status came after money
     $closed = $order->has_status('refunded') || ($decided && $order->has_status('cancelled'));
     $until = $closed ? PAYPROOF_DECIDE : PAYPROOF_HOLD;
-    $stoppable = $order->has_status(['pending', 'failed', 'cancelled', 'processing', 'refunded']); // the rest was sent
+    $stoppable = !$order->has_status(['completed', 'on-hold']); // the first was sent; shops have statuses of their own
     $on_hold = max(array_map(fn(stdClass $one): int => (int) $one->on_hold, $attempts));
     if ($on_hold && !$order->has_status('on-hold')) { // it is over
         payproof_store_hold($order, $on_hold = 0);
@@ -105,10 +105,8 @@ function payproof_move_order(WC_Order $order, array $attempts, stdClass $attempt
         $news && $stoppable && payproof_hold($order, $until);
     } elseif ($state === 'refunded' && ($was_paid || $on_hold || $order->has_status(['pending', 'failed']))) {
         $news && payproof_set_status($order, 'refunded');
-    } elseif ($news && $stoppable && $order->is_paid()) { // by a person, who may have taken cash or relied on this
-        $did_pay = payproof_pays($order, (object) ['snapshot' => $before, 'paid' => '0']);
-        $relied = $was_paid || (!$did_pay && !in_array($verdicts[0], PAYPROOF_UNPAID, true));
-        $relied && payproof_hold($order, $until);
+    } elseif ($news && $stoppable && !$order->has_status(['pending', 'failed', 'cancelled', 'refunded'])) {
+        payproof_hold($order, $until); // a person moved it, for cash or for this money
     } elseif ($on_hold || ($state === 'failed' && $order->has_status('pending'))) {
         payproof_set_status($order, $state === 'failed' ? 'failed' : 'pending');
         payproof_store_hold($order, 0);
