@@ -70,25 +70,33 @@ def test_money_for_an_order_in_the_trash_is_told_to_a_person_and_kept_until_it_c
     """) == [1, ["processing"]]
 
 
-def test_a_mail_that_did_not_go_is_tried_again(wordpress: WordPress) -> None:
-    assert (
-        wordpress.play("""
+@pytest.mark.parametrize("order", [None, {"status": "trash"}, {"status": "refunded"}, {"status": "on-hold"}])
+def test_a_webhook_is_acknowledged_when_its_mail_went(wordpress: WordPress, order: dict[str, str] | None) -> None:
+    """Of money without an attempt or an order, and of money for an order that was closed."""
+    answered, mails, notes = wordpress.play(
+        """
         $order_id = standin_order();
-        $payment = payment($order_id, 'never-opened-here');
-        $broken = fn(): bool => false;
-        add_filter('pre_wp_mail', $broken, 5);
-        remove_all_filters('pre_wp_mail', 10);
-        add_filter('pre_wp_mail', function (?bool $sent) use (&$tried): bool { $tried++; return (bool) $sent; }, 20);
-        payproof_apply_payment($payment);
-        payproof_apply_payment($payment);
-        remove_filter('pre_wp_mail', $broken, 5);
-        add_filter('pre_wp_mail', fn(): bool => true, 5);
-        payproof_apply_payment($payment);
-        payproof_apply_payment($payment);
-        return $tried;
-    """)
-        == 3
-    ), "twice in vain, and once"
+        $payment = payment($order_id, $given === null ? 'never-opened-here' : attempt($order_id));
+        if ($given === ['status' => 'on-hold']) { // by a person, after other money
+            payproof_apply_payment(payment($order_id, attempt($order_id)));
+        }
+        standin_change($order_id, $given ?? []);
+        $answered = [];
+        foreach ([false, false, true, true] as $goes) {
+            $mailer = fn(?bool $sent): ?bool => $goes ? $sent : false;
+            add_filter('pre_wp_mail', $mailer, 20);
+            $request = new WP_REST_Request('POST', '/payproof/v1/webhook');
+            $request->set_body(json_encode(['type' => 'payment.completed', 'data' => $payment]));
+            $answered[] = payproof_handle_webhook($request)->get_status();
+            remove_filter('pre_wp_mail', $mailer, 20);
+            $goes || mails();
+        }
+        return [$answered, count(mails()), wc_get_order($order_id)->shown()['notes']];
+        """,
+        order,
+    )
+    assert (answered, mails) == ([503, 503, 200, 200], 1)
+    assert len([note for note in notes if "A person decides" in note]) == int(order == {"status": "refunded"})
 
 
 def test_a_copied_order_is_paid_by_its_own_payment(wordpress: WordPress) -> None:

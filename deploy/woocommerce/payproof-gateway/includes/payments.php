@@ -130,10 +130,10 @@ function payproof_complete(WC_Order $order, stdClass $payer, bool $may): void
         payproof_store_hold($order, 0);
     } else {
         $words = "{$one['payment_id']} is paid and verified, and order {$order->get_id()} is {$order->get_status()}.";
-        if (!$order->has_status('on-hold')) { // that one is a person's
+        if (!$order->has_status('on-hold')) { // that one is a person's, or ours before a mail that did not go
             payproof_hold($order, PAYPROOF_DECIDE);
+            payproof_note($order, "$words A person decides.");
         }
-        payproof_note($order, "$words A person decides.");
         payproof_mail('money for a closed order', $words);
         return;
     }
@@ -173,7 +173,6 @@ function payproof_report_payment(array $payment): void
     }
     $words = "{$payment['payment_id']} of {$payment['order']} is {$payment['status']}. This site has no such order, "
         . "or has it in the trash, or did not open it at {$payment['account']}.";
-    if (payproof_mail('money without an order', $words)) {
-        set_transient($seen, $payment['version'], 30 * DAY_IN_SECONDS);
-    }
+    payproof_mail('money without an order', $words);
+    set_transient($seen, $payment['version'], 30 * DAY_IN_SECONDS);
 }
