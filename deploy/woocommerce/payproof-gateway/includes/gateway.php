@@ -177,7 +177,7 @@ class Payproof_Gateway extends WC_Payment_Gateway
         }
         $query = array_map(fn($value) => is_string($value) ? wp_unslash($value) : '', $_GET);
         $secret = payproof_setting('PAYPROOF_WEBHOOK_SECRET');
-        $references = array_keys(payproof_attempts_of(payproof_order_name($order)));
+        $references = array_keys(payproof_attempts_to_show($order));
         $status = payproof_returned_status($secret, $query, $references);
         $words = [
             'completed' => 'Your payment is verified. Thank you!',

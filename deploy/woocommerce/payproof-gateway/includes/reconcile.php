@@ -62,12 +62,7 @@ function payproof_reconcile_order(string $order_name): bool
 
 function payproof_show_ask_button(WC_Order $order): void
 {
-    try {
-        $attempts = payproof_attempts_of(payproof_order_name($order));
-    } catch (RuntimeException) { // the rest of the page is not ours
-        $attempts = [];
-    }
-    if ($attempts === [] || !current_user_can('edit_shop_orders')) {
+    if (payproof_attempts_to_show($order) === [] || !current_user_can('edit_shop_orders')) {
         return;
     }
     $address = admin_url('admin-post.php?action=payproof_ask&order_id=' . $order->get_id());
