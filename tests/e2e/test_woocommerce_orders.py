@@ -70,6 +70,20 @@ def test_money_for_an_order_in_the_trash_is_told_to_a_person_and_kept_until_it_c
     """) == [1, ["processing"]]
 
 
+def test_an_order_that_comes_back_after_eight_days_is_told_by_the_button_alone(wordpress: WordPress) -> None:
+    assert wordpress.play("""
+        $order_id = standin_order(['status' => 'trash']);
+        $payment = payment($order_id, attempt($order_id));
+        payproof_query('UPDATE {attempts} SET opened_at = opened_at - %d', 9 * DAY_IN_SECONDS);
+        standin_change($order_id, ['status' => 'pending']);
+        payproof_answers(fn(): array => [200, ['payments' => [$payment]]]);
+        payproof_reconcile();
+        $ends = [shown($order_id)['status']];
+        payproof_reconcile_order($payment['order']);
+        return [...$ends, shown($order_id)['status']];
+    """) == ["pending", "processing"]
+
+
 @pytest.mark.parametrize("order", [None, {"status": "trash"}, {"status": "refunded"}, {"status": "on-hold"}])
 def test_a_webhook_is_acknowledged_when_its_mail_went(wordpress: WordPress, order: dict[str, str] | None) -> None:
     """Of money without an attempt or an order, and of money for an order that was closed."""
