@@ -85,7 +85,7 @@ function payproof_note(WC_Order $order, string $words): void
     $order->add_order_note(esc_html("Payproof: $words"));
 }
 
-/** Tell a person. Throws RuntimeException where the mail did not go, so that it comes again. It is in the log always. */
+/** Tell a person. Throws RuntimeException where the mail did not go. It is in the log in any case. */
 function payproof_mail(string $subject, string $words): void
 {
     error_log("payproof: $words");

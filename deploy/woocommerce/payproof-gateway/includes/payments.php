@@ -162,17 +162,21 @@ function payproof_words(WC_Order $order, array $payment, stdClass $attempt, stri
     };
 }
 
+function payproof_has_money(array $payment): bool
+{
+    return $payment['status'] === 'completed' || $payment['hold'] !== null;
+}
+
 /** Money by our name without an order or an attempt of ours: a person hears of it, once for each version. */
 function payproof_report_payment(array $payment): void
 {
     $ours = str_starts_with((string) ($payment['order'] ?? ''), payproof_site());
     $seen = 'payproof_' . md5($payment['payment_id']);
-    $money = $payment['status'] === 'completed' || $payment['hold'] !== null;
-    if (!$ours || !$money || (int) get_transient($seen) >= $payment['version']) {
+    if (!$ours || !payproof_has_money($payment) || (int) get_transient($seen) >= $payment['version']) {
         return; // another system of this merchant has it
     }
     $words = "{$payment['payment_id']} of {$payment['order']} is {$payment['status']}. This site has no such order, "
-        . "or has it in the trash, or did not open it at {$payment['account']}.";
+        . "or has it in the trash, or has no attempt of it at {$payment['account']}, as after a restored backup.";
     payproof_mail('money without an order', $words);
     set_transient($seen, $payment['version'], 30 * DAY_IN_SECONDS);
 }
