@@ -79,6 +79,9 @@ LOOKED = """
     $asked = [];
     $away = true;
     payproof_answers(function (string $method, string $url) use (&$asked, &$away): array {
+        if (str_contains($url, 'from=')) {
+            return [200, ['payments' => []]];
+        }
         $asked[] = substr($url, -1);
         return [$away && count($asked) === 2 ? 503 : 200, ['payments' => []]];
     });
@@ -107,6 +110,31 @@ def test_an_order_that_cannot_be_asked_about_stops_no_other(wordpress: WordPress
     )
     assert asked.startswith("a|b")
     assert "payproof: a: its payments could not be read: 503" in (wordpress.place / "debug.log").read_text()
+
+
+def test_the_page_after_the_checkout_stands_where_the_attempts_cannot_be_read(wordpress: WordPress) -> None:
+    shown = wordpress.play("""
+        global $wpdb;
+        $order_id = standin_order();
+        [$class] = apply_filters('woocommerce_payment_gateways', []);
+        new $class();
+        $wpdb->suppress_errors();
+        $break = fn(string $sql): string => str_replace('payproof_attempts', 'none', $sql);
+        $pages = [];
+        foreach (['query' => $break, 'pre_option_payproof_site' => fn(): string => ''] as $filter => $breaks) {
+            add_filter($filter, $breaks);
+            ob_start();
+            try {
+                do_action('woocommerce_thankyou_payproof', $order_id);
+            } catch (Throwable $error) {
+                echo get_class($error);
+            }
+            $pages[] = ob_get_clean();
+            remove_filter($filter, $breaks);
+        }
+        return $pages;
+    """)
+    assert shown == ['<p class="payproof">We are checking your payment.</p>'] * 2
 
 
 def test_the_name_of_a_site_is_drawn_once(wordpress: WordPress) -> None:

@@ -73,6 +73,22 @@ async def test_a_refund_that_was_not_heard_of_is_found_by_cron(shop: Shop) -> No
     await shop.becomes(order, "refunded")
 
 
+async def test_money_whose_attempt_was_lost_is_told_by_cron_and_stops_a_second_payment(shop: Shop) -> None:
+    """A backup was restored: it has the order, and not its attempt."""
+    order = await shop.at_checkout()
+    forget = "payproof_query('DELETE FROM {attempts} WHERE order_id = %d', $given);"
+    shop.wordpress.play(forget, order.id)
+    await shop.serves_with(OTHER_SECRET)
+    await shop.payproof.comes_back(order.scene, "pay")
+    await shop.payproof.settled(order.payment_id, "completed")
+    mails = shop.wordpress.play("payproof_reconcile(); payproof_reconcile(); return mails();")
+    assert [order.payment_id in mail["message"] for mail in mails] == [True]
+    await shop.serves_with(WEBHOOK_SECRET)
+    clicked = await shop.wordpress.call("POST", f"/orders/{order.id}/pay", click=True)
+    assert "If you have paid, please wait" in str(clicked["notices"])
+    assert [one["payment_id"] for one in await shop.payments_of(order)] == [order.payment_id]
+
+
 async def test_a_webhook_is_believed_by_its_signature(shop: Shop) -> None:
     order = await shop.at_checkout()
     payment = order.scene.payment | {"status": "completed", "version": 9}

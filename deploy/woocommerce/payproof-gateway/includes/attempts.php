@@ -91,6 +91,16 @@ function payproof_attempts_of(string $order_name): array
     return $attempts;
 }
 
+/** The same for a page, most of which is not ours: none where they cannot be read. */
+function payproof_attempts_to_show(WC_Order $order): array
+{
+    try {
+        return payproof_attempts_of(payproof_order_name($order));
+    } catch (RuntimeException) {
+        return [];
+    }
+}
+
 /** Store the snapshot that was acted on. */
 function payproof_store_snapshot(stdClass $attempt): void
 {

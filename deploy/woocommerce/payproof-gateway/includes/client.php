@@ -53,15 +53,29 @@ function payproof_answer_words(int $status, array $answer): string
 }
 
 /**
- * The payments of an order, newest first. Throws RuntimeException where they could not be read.
+ * The payments that match a query such as `order=…`, newest first, page by page. Throws RuntimeException where they could
+ * not be read.
  *
- * @return list<array<string, mixed>>
+ * @return Generator<int, array<string, mixed>>
  */
+function payproof_list_payments(string $filter): Generator
+{
+    $cursor = '';
+    do {
+        [$status, $read] = payproof_call('GET', "/v1/payments?limit=100&$filter$cursor");
+        if ($status !== 200 || !is_array($read['payments'] ?? null)) {
+            throw new RuntimeException('its payments could not be read: ' . payproof_answer_words($status, $read));
+        }
+        foreach ($read['payments'] as $payment) {
+            yield $payment;
+        }
+        $next = $read['next_cursor'] ?? null;
+        $cursor = '&cursor=' . rawurlencode((string) $next);
+    } while ($next !== null);
+}
+
+/** @return list<array<string, mixed>> */
 function payproof_payments_of(string $order_name): array
 {
-    [$status, $read] = payproof_call('GET', '/v1/payments?limit=100&order=' . rawurlencode($order_name));
-    if ($status !== 200 || !is_array($read['payments'] ?? null)) {
-        throw new RuntimeException('its payments could not be read: ' . payproof_answer_words($status, $read));
-    }
-    return $read['payments'];
+    return iterator_to_array(payproof_list_payments('order=' . rawurlencode($order_name)), false);
 }

@@ -82,6 +82,13 @@ class Payproof_Gateway extends WC_Payment_Gateway
         }
         $name = payproof_order_name($order);
         $payments = payproof_payments_of($name); // a second attempt without knowing the first might be paid twice
+        foreach ($payments as $payment) {
+            if (payproof_has_money($payment) && payproof_attempt_of($payment) === null) {
+                payproof_report_payment($payment);
+                $what = $payment['hold'] === null ? $payment['status'] : 'held';
+                throw new RuntimeException("{$payment['payment_id']} is $what, without an attempt. A person decides.");
+            }
+        }
         $attempts = payproof_attempts_of($name);
         $newest = end($attempts) ?: null;
         $lost = $newest; // its answer may be
@@ -89,7 +96,7 @@ class Payproof_Gateway extends WC_Payment_Gateway
             if (payproof_attempt_of($payment)?->order_name !== $name) {
                 continue; // of a copy of this site
             }
-            if ($payment['status'] === 'completed' || $payment['hold'] !== null) {
+            if (payproof_has_money($payment)) {
                 return $this->get_return_url($order); // the webhook is on its way, or a person looks at it
             }
             if ($this->still_open($payment, $order)) {
@@ -177,7 +184,7 @@ class Payproof_Gateway extends WC_Payment_Gateway
         }
         $query = array_map(fn($value) => is_string($value) ? wp_unslash($value) : '', $_GET);
         $secret = payproof_setting('PAYPROOF_WEBHOOK_SECRET');
-        $references = array_keys(payproof_attempts_of(payproof_order_name($order)));
+        $references = array_keys(payproof_attempts_to_show($order));
         $status = payproof_returned_status($secret, $query, $references);
         $words = [
             'completed' => 'Your payment is verified. Thank you!',

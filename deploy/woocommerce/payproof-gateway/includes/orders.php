@@ -85,9 +85,11 @@ function payproof_note(WC_Order $order, string $words): void
     $order->add_order_note(esc_html("Payproof: $words"));
 }
 
-/** Tell a person; false where the mail did not go. It is in the log in any case. */
-function payproof_mail(string $subject, string $words): bool
+/** Tell a person. Throws RuntimeException where the mail did not go. It is in the log in any case. */
+function payproof_mail(string $subject, string $words): void
 {
     error_log("payproof: $words");
-    return wp_mail(get_option('admin_email'), "Payproof: $subject", "$words Please look at it.");
+    if (!wp_mail(get_option('admin_email'), "Payproof: $subject", "$words Please look at it.")) {
+        throw new RuntimeException('this mail did not go');
+    }
 }

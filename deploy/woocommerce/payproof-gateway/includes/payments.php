@@ -80,9 +80,11 @@ function payproof_move_order(WC_Order $order, array $attempts, stdClass $attempt
     $news = $verdicts[0] !== $verdicts[1] && array_diff($verdicts, PAYPROOF_UNPAID) !== [];
     $state = payproof_state($order, $attempts);
     $was_paid = in_array(true, array_map(fn(stdClass $one): bool => (bool) $one->paid, $attempts), true);
-    $closed = $order->has_status('refunded') || ($was_paid && $order->has_status('cancelled'));
+    $known = array_map(fn($one) => payproof_verdict($one === $attempt ? $before : $one->snapshot), $attempts);
+    $decided = $was_paid || array_diff($known, PAYPROOF_UNPAID) !== []; // its status came after money
+    $closed = $order->has_status('refunded') || ($decided && $order->has_status('cancelled'));
     $until = $closed ? PAYPROOF_DECIDE : PAYPROOF_HOLD;
-    $stoppable = $order->has_status(['pending', 'failed', 'cancelled', 'processing', 'refunded']); // the rest was sent
+    $stoppable = !$order->has_status(['completed', 'on-hold']); // the first was sent; shops have statuses of their own
     $on_hold = max(array_map(fn(stdClass $one): int => (int) $one->on_hold, $attempts));
     if ($on_hold && !$order->has_status('on-hold')) { // it is over
         payproof_store_hold($order, $on_hold = 0);
@@ -94,7 +96,7 @@ function payproof_move_order(WC_Order $order, array $attempts, stdClass $attempt
         }
     } elseif ($state === 'paid') {
         $pays = payproof_pays($order, $attempt);
-        $may = $was_paid ? $on_hold === PAYPROOF_HOLD : $on_hold !== PAYPROOF_DECIDE;
+        $may = $decided ? $on_hold === PAYPROOF_HOLD : $on_hold !== PAYPROOF_DECIDE;
         if (($news && $pays) || (!$was_paid && $may && !$order->is_paid())) { // or its total was put right
             $payer = $pays ? $attempt : current(array_filter($attempts, fn($one) => payproof_pays($order, $one)));
             payproof_complete($order, $payer, $may);
@@ -103,10 +105,8 @@ function payproof_move_order(WC_Order $order, array $attempts, stdClass $attempt
         $news && $stoppable && payproof_hold($order, $until);
     } elseif ($state === 'refunded' && ($was_paid || $on_hold || $order->has_status(['pending', 'failed']))) {
         $news && payproof_set_status($order, 'refunded');
-    } elseif ($news && $stoppable && $order->is_paid()) { // by a person, who may have taken cash or relied on this
-        $did_pay = payproof_pays($order, (object) ['snapshot' => $before, 'paid' => '0']);
-        $relied = $was_paid || (!$did_pay && !in_array($verdicts[0], PAYPROOF_UNPAID, true));
-        $relied && payproof_hold($order, $until);
+    } elseif ($news && $stoppable && !$order->has_status(['pending', 'failed', 'cancelled', 'refunded'])) {
+        payproof_hold($order, $until); // a person moved it, for cash or for this money
     } elseif ($on_hold || ($state === 'failed' && $order->has_status('pending'))) {
         payproof_set_status($order, $state === 'failed' ? 'failed' : 'pending');
         payproof_store_hold($order, 0);
@@ -130,10 +130,10 @@ function payproof_complete(WC_Order $order, stdClass $payer, bool $may): void
         payproof_store_hold($order, 0);
     } else {
         $words = "{$one['payment_id']} is paid and verified, and order {$order->get_id()} is {$order->get_status()}.";
-        if (!$order->has_status('on-hold')) { // that one is a person's
+        if (!$order->has_status('on-hold')) { // that one is a person's, or ours before a mail that did not go
             payproof_hold($order, PAYPROOF_DECIDE);
+            payproof_note($order, "$words A person decides.");
         }
-        payproof_note($order, "$words A person decides.");
         payproof_mail('money for a closed order', $words);
         return;
     }
@@ -162,18 +162,21 @@ function payproof_words(WC_Order $order, array $payment, stdClass $attempt, stri
     };
 }
 
+function payproof_has_money(array $payment): bool
+{
+    return $payment['status'] === 'completed' || $payment['hold'] !== null;
+}
+
 /** Money by our name without an order or an attempt of ours: a person hears of it, once for each version. */
 function payproof_report_payment(array $payment): void
 {
     $ours = str_starts_with((string) ($payment['order'] ?? ''), payproof_site());
     $seen = 'payproof_' . md5($payment['payment_id']);
-    $money = $payment['status'] === 'completed' || $payment['hold'] !== null;
-    if (!$ours || !$money || (int) get_transient($seen) >= $payment['version']) {
+    if (!$ours || !payproof_has_money($payment) || (int) get_transient($seen) >= $payment['version']) {
         return; // another system of this merchant has it
     }
     $words = "{$payment['payment_id']} of {$payment['order']} is {$payment['status']}. This site has no such order, "
-        . "or has it in the trash, or did not open it at {$payment['account']}.";
-    if (payproof_mail('money without an order', $words)) {
-        set_transient($seen, $payment['version'], 30 * DAY_IN_SECONDS);
-    }
+        . "or has it in the trash, or has no attempt of it at {$payment['account']}, as after a restored backup.";
+    payproof_mail('money without an order', $words);
+    set_transient($seen, $payment['version'], 30 * DAY_IN_SECONDS);
 }

@@ -36,8 +36,25 @@ function payproof_reconcile(): void
     foreach ([...$waiting, ...$quiet] as $found) { // before it is asked about, so that no order stops the others
         payproof_query('UPDATE {attempts} SET looked_at = %d WHERE order_name = %s', time(), $found->order_name);
         if (!payproof_reconcile_order($found->order_name)) {
-            return;
+            break;
         }
+    }
+    payproof_find_lost($since);
+}
+
+/** Money at our account without an attempt, as after a restored backup, is told to a person. No row leads to it. */
+function payproof_find_lost(int $since): void
+{
+    $account = (string) (get_option('woocommerce_payproof_settings', [])['account'] ?? '');
+    $listed = ['account' => $account, 'from' => gmdate('Y-m-d\TH:i:s\Z', $since)];
+    try {
+        foreach ($account === '' ? [] : payproof_list_payments(http_build_query($listed)) as $payment) {
+            if (payproof_has_money($payment) && payproof_attempt_of($payment) === null) {
+                payproof_report_payment($payment);
+            }
+        }
+    } catch (RuntimeException $error) { // the next run begins anew
+        error_log("payproof: {$error->getMessage()}");
     }
 }
 
@@ -62,12 +79,7 @@ function payproof_reconcile_order(string $order_name): bool
 
 function payproof_show_ask_button(WC_Order $order): void
 {
-    try {
-        $attempts = payproof_attempts_of(payproof_order_name($order));
-    } catch (RuntimeException) { // the rest of the page is not ours
-        $attempts = [];
-    }
-    if ($attempts === [] || !current_user_can('edit_shop_orders')) {
+    if (payproof_attempts_to_show($order) === [] || !current_user_can('edit_shop_orders')) {
         return;
     }
     $address = admin_url('admin-post.php?action=payproof_ask&order_id=' . $order->get_id());
