@@ -58,7 +58,7 @@ def _level(line: str) -> object:
     return said.get("level") if isinstance(said, dict) else None
 
 
-async def until(look: Callable[[], Awaitable[T | None] | T | None], *, what: str, seconds: float = 20.0) -> T:
+async def until(look: Callable[[], Awaitable[T | None] | T | None], *, what: str, seconds: float = 60.0) -> T:
     """Call `look` until it returns a value, at once or after a wait. Fails with `what` in the message."""
     try:
         async with asyncio.timeout(seconds):

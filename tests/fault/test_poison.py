@@ -44,7 +44,7 @@ async def test_one_that_fails_by_itself(fleet: Fleet) -> None:
             async def put_aside() -> list[str] | None:
                 return await dead_letters(fleet) or None
 
-            (reason,) = await until(put_aside, what="a dead letter", seconds=60)
+            (reason,) = await until(put_aside, what="a dead letter", seconds=120)
         assert re.fullmatch(r"CharacterNotInRepertoireError at \S+:\d+, 5 times", reason)
 
 
