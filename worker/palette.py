@@ -5,6 +5,8 @@ Each pair of colours that meet on a page is in `PAIRS`, and a test computes thei
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 LIGHT = {
     "page": "#eef1f5",
     "card": "#ffffff",
@@ -35,3 +37,14 @@ PAIRS = (
     ("card", "wait"),
 )
 """Foreground and background: of text, and of icons too."""
+
+
+def declared(palette: Mapping[str, str]) -> str:
+    """The colours as CSS's custom properties, for the block of a rule."""
+    return ";".join(f"--{name}:{value}" for name, value in palette.items())
+
+
+THEME = (
+    f":root{{color-scheme:light dark;{declared(LIGHT)}}}@media(prefers-color-scheme:dark){{:root{{{declared(DARK)}}}}}"
+)
+"""The rules of a page that follows the reader's system, light or dark."""

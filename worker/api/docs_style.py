@@ -6,20 +6,12 @@ The policy names the sheet by its hash. It lets no script run, and lets nothing 
 from __future__ import annotations
 
 import base64
-from collections.abc import Mapping
 from hashlib import sha256
 
-from worker.palette import DARK, LIGHT
-
-
-def _colours(palette: Mapping[str, str]) -> str:
-    return ";".join(f"--{name}:{value}" for name, value in palette.items())
-
+from worker.palette import THEME
 
 STYLE = (
-    f":root{{color-scheme:light dark;{_colours(LIGHT)}}}"
-    f"@media(prefers-color-scheme:dark){{:root{{{_colours(DARK)}}}}}"
-    "*{box-sizing:border-box}"
+    THEME + "*{box-sizing:border-box}"
     "body{margin:0 auto;max-width:56rem;padding:1.5rem 1rem 4rem;background:var(--page);color:var(--text);"
     "font:1rem/1.55 system-ui,-apple-system,'Noto Sans',sans-serif;overflow-wrap:anywhere}"
     "h1{font-size:1.6rem;line-height:1.25;margin:0 0 .5rem}h2{font-size:1.3rem;margin:2.5rem 0 .5rem}"

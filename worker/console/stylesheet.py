@@ -2,21 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
-from worker.palette import DARK, LIGHT
+from worker.palette import LIGHT, THEME, declared
 
 TONES = ("good", "hand", "stop", "wait", "quiet")
 
 
-def _colours(palette: Mapping[str, str]) -> str:
-    return ";".join(f"--{name}:{value}" for name, value in palette.items())
-
-
 _BASE = (
-    f":root{{color-scheme:light dark;{_colours(LIGHT)}}}"
-    f"@media(prefers-color-scheme:dark){{:root{{{_colours(DARK)}}}}}"
-    "*{box-sizing:border-box}"
+    THEME + "*{box-sizing:border-box}"
     "body{margin:0;background:var(--page);color:var(--text);overflow-wrap:anywhere;"
     "font:1rem/1.5 system-ui,-apple-system,'Noto Sans','Noto Sans Bengali',sans-serif}"
     ":lang(bn){line-height:1.65}"
@@ -133,7 +125,7 @@ _FORMS = (
     ".filters{display:grid;grid-template-columns:repeat(auto-fill,minmax(8.75rem,1fr));gap:.5rem 1rem;"
     "margin-bottom:1rem}"
     ".filters label{margin-top:0}.filters input,.filters select{width:100%}"
-    "@media print{:root{color-scheme:light;" + _colours(LIGHT) + "}.bar,.side,.skip,form,.buttons{display:none}"
+    "@media print{:root{color-scheme:light;" + declared(LIGHT) + "}.bar,.side,.skip,form,.buttons{display:none}"
     ".columns{display:block}main{padding:0}body{background:#fff}thead{display:table-header-group}"
     "tr,.card,figure{break-inside:avoid}h2{break-after:avoid}}"
 )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from worker.palette import DARK, LIGHT
+from worker.palette import THEME
 
 _CLOCK = '<circle cx="24" cy="24" r="13"/><g{turn}><path d="M24 16v8"/></g><path d="M24 24l5 3"/>'
 _CHECK = '<path d="M14.5 25l6.5 6.5 13-14"/>'
@@ -44,14 +44,8 @@ def icon(name: str) -> str:
     )
 
 
-def _colours(palette: Mapping[str, str]) -> str:
-    return ";".join(f"--{name}:{value}" for name, value in palette.items())
-
-
 STYLE = (
-    f":root{{color-scheme:light dark;{_colours(LIGHT)}}}"
-    f"@media(prefers-color-scheme:dark){{:root{{{_colours(DARK)}}}}}"
-    "*{box-sizing:border-box}"
+    THEME + "*{box-sizing:border-box}"
     "body{margin:0 auto;max-width:32rem;padding:1.25rem 1rem;background:var(--page);color:var(--text);"
     "font:1.0625rem/1.55 system-ui,-apple-system,'Noto Sans','Noto Sans Bengali',sans-serif;"
     "text-align:center;overflow-wrap:anywhere}"

@@ -6,20 +6,14 @@ pages, whose contrast is tested.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
-from worker.palette import DARK, LIGHT
+from worker.palette import DARK, LIGHT, declared
 
 TONES = ("good", "hand", "stop", "quiet")
 
 
-def _colours(palette: Mapping[str, str]) -> str:
-    return ";".join(f"--{name}:{value}" for name, value in palette.items())
-
-
 _SCREEN = (
-    f":root{{color-scheme:light dark;{_colours(LIGHT)}}}"
-    f"@media screen and (prefers-color-scheme:dark){{:root{{{_colours(DARK)}}}}}"
+    f":root{{color-scheme:light dark;{declared(LIGHT)}}}"
+    f"@media screen and (prefers-color-scheme:dark){{:root{{{declared(DARK)}}}}}"
     "*{box-sizing:border-box}"
     "body{margin:0 auto;max-width:76rem;padding:1.5rem 1rem 3rem;background:var(--page);color:var(--text);"
     "font:1rem/1.5 system-ui,-apple-system,'Noto Sans','Noto Sans Bengali',sans-serif;overflow-wrap:anywhere}"
@@ -76,7 +70,7 @@ _PHONE = (
 _PAPER = (
     "@page{size:A4;margin:14mm 12mm 16mm}"
     "@media print{"
-    f":root{{color-scheme:light;{_colours(LIGHT)};--page:#ffffff}}"
+    f":root{{color-scheme:light;{declared(LIGHT)};--page:#ffffff}}"
     "body{max-width:none;padding:0;font-size:9.5pt}h1{font-size:16pt}h2{font-size:12pt;margin:14pt 0 6pt}"
     "h2,h3,caption{break-after:avoid}tr,figure,.card,.note,.glossary>div{break-inside:avoid}"
     "thead{display:table-header-group}tfoot{display:table-row-group}"
