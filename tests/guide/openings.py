@@ -10,20 +10,12 @@ from typing import Any
 from msgspec import convert
 
 from consumers.ports.gateway import Provider
-from consumers.ports.openings import CallbackUrls, Customer, FieldError, Opening
+from consumers.ports.openings import FieldError, Opening
 from consumers.providers import PROVIDERS
+from worker.ops.doctor.opening_needs import PLAIN, customer_needed
 from worker.playground.sandbox.accounts import accounts_toml
 
 LONGEST_REFERENCE = 50
-URL = "https://payproof.example/return/shop/pay_1"
-PLAIN = Opening(
-    payment_id="pay_1",
-    reference="order-7831-a1",
-    amount=Decimal("100.00"),
-    currency="BDT",
-    description="Order 7831",
-    urls=CallbackUrls(back=URL, success=URL, failure=URL, cancel=URL, ipn=URL),
-)
 Row = tuple[str, str, str, str, str, str]
 
 
@@ -64,9 +56,7 @@ def _expires_in(gateway: Provider) -> str:
 
 
 def _customer(gateway: Provider) -> str:
-    missing = {error.field for error in gateway.check(PLAIN)}
-    needed = [name for name in Customer.__struct_fields__ if f"customer.{name}" in missing]
-    return ", ".join(f"`{name}`" for name in needed)
+    return ", ".join(f"`{name}`" for name in customer_needed(gateway))
 
 
 def _errors(gateway: Provider, field: str, **changes: Any) -> list[FieldError]:
