@@ -47,7 +47,7 @@ class _Docs:
 
 
 class _Entry:
-    """`/`. A browser names text/html in `Accept`; whoever does not gets JSON."""
+    """`/`. A browser names text/html in `Accept`; other clients get JSON."""
 
     def __init__(self, public_url: str) -> None:
         links = {name: public_url + path for name, path, _ in _LINKS}
