@@ -1,9 +1,9 @@
 """`deploy/dev soak`: everything runs for long at 60 % of the load that the machine takes, and nothing may creep.
 
-A short calibration finds that load. Then buyers come at random times, and pay, fail, are refunded or come twice.
-Webhooks go to an endpoint that sometimes fails, a subscriber reads over AMQP and another the log, a dashboard lists
-payments, a gateway's list is reconciled, retention runs, and Prometheus scrapes. A sample is taken each minute. The
-buyers, the shop and the gateways run on the same machine, and their part of its time is not payproof's.
+A calibration of a tenth of the time finds that load. Then buyers come at random times, and pay, fail, are refunded or
+come twice. Webhooks go to an endpoint that sometimes fails, a subscriber reads over AMQP and another the log, a
+dashboard lists payments, a gateway's list is reconciled, retention runs, and Prometheus scrapes. A sample is taken each
+minute. The buyers, the shop and the gateways run on the same machine, and their part of its time is not payproof's.
 """
 
 from __future__ import annotations
@@ -58,6 +58,8 @@ RECONCILED = 10
 RECONCILE_SECONDS = 300.0
 REGISTERED_SECONDS = 30.0
 """A shop has registered a payment by then, so that a list up to that time holds no stranger."""
+CALIBRATED = 0.1
+"""So long, as a part of the run, the calibration's buyers come."""
 SETTLE_SECONDS, HOOKS_SECONDS, EMPTY_SECONDS = 300.0, 420.0, 60.0
 
 
@@ -74,7 +76,8 @@ async def soak(
     ):
         browser = PatientBrowser(http)
         stage = msgspec.structs.replace(shared, browser=browser)
-        soaked.capacity, buyers = await most_a_second(stage, rng, customers, say, most=most)
+        soaked.capacity, buyers = await most_a_second(stage, rng, customers, say, lasts=CALIBRATED * seconds, most=most)
+        await _emptied(fleet, soaked, "after the calibration", SETTLE_SECONDS)
         say(f"{soaked.share * soaked.capacity:.1f} payments a second, for {soaked.minutes:g} minutes")
         began = time.monotonic()
         async with asyncio.TaskGroup() as group:
@@ -108,15 +111,19 @@ async def _judge(
     verdicts.lost += await lost_for_good(stage, browser, customers) + gaps(told) + await unheard(fleet, told)
     verdicts.lost += await _undelivered(receiver, told)
     verdicts.doubled += doubled(told) + fleet.subscriber.conflicts + stage.feed.conflicts
+    await _emptied(fleet, soaked, "at the end", EMPTY_SECONDS)
+
+
+async def _emptied(fleet: Fleet, soaked: Soaked, when: str, seconds: float) -> None:
     queues = [*(claims_queue(provider) for provider in PROVIDERS), QUEUE]
 
     async def empty() -> bool:
         return not any(await fleet.subscriber.waiting(queues))
 
     try:
-        await until(empty, what="empty queues", seconds=EMPTY_SECONDS)
+        await until(empty, what="empty queues", seconds=seconds)
     except AssertionError:
-        soaked.over.append(f"queues are not empty: {await fleet.subscriber.waiting(queues)} in {queues}")
+        soaked.over.append(f"queues are not empty {when}: {await fleet.subscriber.waiting(queues)} in {queues}")
 
 
 async def _undelivered(receiver: Receiver, told: Sequence[ToldEvent]) -> list[str]:
