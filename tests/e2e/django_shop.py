@@ -20,33 +20,32 @@ from msgspec import Struct
 
 from schemas.secret import Secret
 from tests.e2e.buyers import WEBHOOK_SECRET, Payproof
+from tests.e2e.kept import INSTALL_SECONDS, KEPT, ROOT, kept
 from tests.harness import PAYPARSE, Document, Scene, System, free_ports, staged
 from tests.processes import directory, loud, running, until
 from worker.deliver.sender import signature_headers
 
-ROOT = Path(__file__).parents[2]
 EXAMPLE = ROOT / "deploy" / "django"
-KEPT = ROOT / ".payproof" / "django"
+ENVIRONMENT = KEPT / "django"
 OTHER_SECRET = "whsec_" + "QUJD" * 8
-SECONDS, INSTALL_SECONDS = 60.0, 300.0
+SECONDS = 60.0
 ATTEMPT = "from payments.paying import _attempt; print(_attempt({name!r}, {{}}).reference)"
 
 
 def python() -> Path:
     """The interpreter of an environment with the example's requirements; it is made anew when they change."""
-    wanted, made_from = (EXAMPLE / "requirements.txt").read_text(), KEPT / "made-from"
-    if not made_from.is_file() or made_from.read_text() != wanted:
-        shutil.rmtree(KEPT, ignore_errors=True)
-        subprocess.run([sys.executable, "-m", "venv", KEPT], check=True, timeout=INSTALL_SECONDS)
-        pip = (KEPT / "bin" / "python", "-m", "pip", "--quiet", "--disable-pip-version-check")
-        subprocess.run(
-            [*pip, "install", "-r", EXAMPLE / "requirements.txt"],
-            env={name: value for name, value in os.environ.items() if name != "PYTHONPATH"},
-            check=True,
-            timeout=INSTALL_SECONDS,
-        )
-        made_from.write_text(wanted)
-    return KEPT / "bin" / "python"
+    wanted = EXAMPLE / "requirements.txt"
+    with kept(ENVIRONMENT, wanted.read_text(), INSTALL_SECONDS) as make:
+        if make:
+            subprocess.run([sys.executable, "-m", "venv", ENVIRONMENT], check=True, timeout=INSTALL_SECONDS)
+            pip = (ENVIRONMENT / "bin" / "python", "-m", "pip", "--quiet", "--disable-pip-version-check")
+            subprocess.run(
+                [*pip, "install", "-r", wanted],
+                env={name: value for name, value in os.environ.items() if name != "PYTHONPATH"},
+                check=True,
+                timeout=INSTALL_SECONDS,
+            )
+    return ENVIRONMENT / "bin" / "python"
 
 
 class Site(Struct):

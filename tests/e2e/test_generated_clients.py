@@ -9,13 +9,12 @@ from __future__ import annotations
 import asyncio
 import os
 import re
-import shutil
 import sys
 
 import pytest
 
 from tests.e2e.buyers import GATEWAYS, Payproof
-from tests.e2e.kept_clients import INSTALL_SECONDS, KEPT, ROOT, RUN_SECONDS
+from tests.e2e.kept import INSTALL_SECONDS, KEPT, ROOT, RUN_SECONDS, kept
 
 GUIDE = (ROOT / "deploy/guide/clients.md").read_text(encoding="utf-8")
 MYPY = "mypy==2.4.1"
@@ -32,7 +31,7 @@ class Place:
     """A directory in which the guide's commands run in a shell."""
 
     def __init__(self, name: str, payproof: Payproof) -> None:
-        self.directory = KEPT / name
+        self.directory = KEPT / "clients" / name
         self._environment = os.environ | {
             "PATH": f"{self.directory / 'venv' / 'bin'}:{os.environ['PATH']}",
             "PAYPROOF_URL": payproof.system.url,
@@ -41,19 +40,15 @@ class Place:
         self._environment.pop("PYTHONPATH", None)
 
     async def installed(self, command: str, *, python: bool) -> None:
-        mark = self.directory / "made-from"
-        wanted = command + MYPY * python
-        if mark.is_file() and mark.read_text() == wanted:
-            return
-        shutil.rmtree(self.directory, ignore_errors=True)
-        self.directory.mkdir(parents=True)
-        if python:
-            await self.sh(f"{sys.executable} -m venv venv", INSTALL_SECONDS)
-            command = f"{command.strip()} {MYPY}"
-        else:
-            (self.directory / "package.json").write_text('{"private": true, "type": "module"}')
-        await self.sh(command, INSTALL_SECONDS)
-        mark.write_text(wanted)
+        with kept(self.directory, command + MYPY * python, INSTALL_SECONDS) as make:
+            if not make:
+                return
+            if python:
+                await self.sh(f"{sys.executable} -m venv venv", INSTALL_SECONDS)
+                command = f"{command.strip()} {MYPY}"
+            else:
+                (self.directory / "package.json").write_text('{"private": true, "type": "module"}')
+            await self.sh(command, INSTALL_SECONDS)
 
     async def sh(self, command: str, seconds: float = STEPS) -> str:
         process = await self.begun("bash", "-e", "-c", command)

@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-import shutil
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -19,7 +18,7 @@ from typing import Any
 import pytest
 from msgspec import Struct
 
-from tests.e2e.kept_clients import INSTALL_SECONDS, KEPT, ROOT, RUN_SECONDS
+from tests.e2e.kept import INSTALL_SECONDS, KEPT, ROOT, RUN_SECONDS, kept
 from tests.integration.sandboxes import driving
 from worker.playground.sandbox.sandbox_config import SandboxConfig
 
@@ -47,7 +46,7 @@ class Client(Struct, frozen=True, kw_only=True):
 
     @property
     def place(self) -> Path:
-        return KEPT / f"{self.package}-{self.version}"
+        return KEPT / "clients" / f"{self.package}-{self.version}"
 
 
 REQUESTS = (
@@ -212,22 +211,17 @@ async def ran(*command: str | Path, seconds: float, cwd: Path) -> str:
 
 async def made(client: Client) -> list[str | Path]:
     """The command that runs a script in the client's environment. The environment is made where it is missing."""
-    place, mark = client.place, " ".join(client.wanted)
-    program: list[str | Path] = ["node"] if client.npm else [place / "bin" / "python"]
-    if (place / "made-from").is_file() and (place / "made-from").read_text() == mark:
-        return program
-    shutil.rmtree(place, ignore_errors=True)
-    place.mkdir(parents=True)
-    if client.npm:
-        (place / "package.json").write_text('{"private": true}')
-        quiet = ("--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error")
-        await ran("npm", "install", *quiet, *client.wanted, seconds=INSTALL_SECONDS, cwd=place)
-    else:
-        await ran(sys.executable, "-m", "venv", place, seconds=INSTALL_SECONDS, cwd=ROOT)
-        pip = (place / "bin" / "python", "-m", "pip", "--quiet", "--disable-pip-version-check")
-        await ran(*pip, "install", *client.wanted, seconds=INSTALL_SECONDS, cwd=place)
-    (place / "made-from").write_text(mark)
-    return program
+    place = client.place
+    with kept(place, " ".join(client.wanted), INSTALL_SECONDS) as make:
+        if make and client.npm:
+            (place / "package.json").write_text('{"private": true}')
+            quiet = ("--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error")
+            await ran("npm", "install", *quiet, *client.wanted, seconds=INSTALL_SECONDS, cwd=place)
+        elif make:
+            await ran(sys.executable, "-m", "venv", place, seconds=INSTALL_SECONDS, cwd=ROOT)
+            pip = (place / "bin" / "python", "-m", "pip", "--quiet", "--disable-pip-version-check")
+            await ran(*pip, "install", *client.wanted, seconds=INSTALL_SECONDS, cwd=place)
+    return ["node"] if client.npm else [place / "bin" / "python"]
 
 
 @pytest.mark.timeout(700)
