@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from html import unescape
+from urllib.parse import urljoin
 
 import pytest
 from aiohttp import ClientResponse
@@ -71,3 +72,16 @@ async def test_a_body_that_is_not_read_leads_on_by_its_path(database: Database) 
     ):
         assert response.headers["Connection"] == "close"
         assert f'content="5;url={path}"' in await response.text()
+
+
+@pytest.mark.parametrize(
+    "path", ["/return/1/2/3", f"/return/shop-bag/{NOBODYS}?order_id=a", "/return/shop-bag?a=%3Cb%3E"]
+)
+async def test_a_page_about_nothing_offers_the_other_language(database: Database, path: str) -> None:
+    async with application(database, QUICK) as app, TestClient(TestServer(app)) as client:
+        async with client.get(path, headers={"Accept-Language": "en"}) as response:
+            assert (response.status, response.headers["Content-Language"]) == (404, "en")
+            (link,) = re.findall(r'<a lang="bn" hreflang="bn" href="([^"]+)">', await response.text())
+        async with client.get(urljoin(path, unescape(link)), headers={"Accept-Language": "en"}) as response:
+            assert response.status == 404
+            assert LANGUAGES["bn"].pages["not_found"].title in await said(response)
