@@ -19,6 +19,7 @@ from worker.api.problems import problems
 from worker.api.routes import routes
 from worker.config import Config
 from worker.config.operators import Operators
+from worker.ingress.buyer_errors import buyer_errors
 from worker.ingress.byte_budgets import ByteBudgets
 from worker.ingress.ingress import ingress_of
 from worker.ingress.returns import Returns
@@ -61,7 +62,7 @@ def public_app(
         address=ingress.limits.address,
         keys_refused=metrics.keys_refused,
     )
-    app = web.Application(client_max_size=MAX_BODY, middlewares=[problems, authenticate(api)])
+    app = web.Application(client_max_size=MAX_BODY, middlewares=[problems, buyer_errors, authenticate(api)])
     own = [*routes(api), *entry_routes(config.settings.public_url)]
     app.add_routes([*Returns(ingress).routes(), *Webhooks(ingress).routes(), *own])
     app.on_response_prepare.append(guarded(config.settings.public_url))

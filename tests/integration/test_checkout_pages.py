@@ -337,6 +337,20 @@ async def test_a_page_is_small_labelled_and_loads_nothing(sandbox: Driver, provi
     assert all(text in page.html for text in ("৳1,500.50", REFERENCE, " in Dhaka"))
 
 
+@pytest.mark.parametrize("provider", GATEWAYS)
+async def test_what_is_bangla_says_so_to_screen_readers_and_nothing_else_does(sandbox: Driver, provider: str) -> None:
+    buyer = await arrives(sandbox, provider)
+    pages = [await buyer.sees(step.name) for step in LOOKS[provider].steps]
+    pages.append(Page(await buyer.does("walk_away")))
+    await buyer.does("fail")
+    pages.append(await buyer.sees(query="?stay"))
+    for page in pages:
+        marked = re.findall(r'<(\w+)[^>]* lang="bn"[^>]*>(.*?)</\1>', page.html)
+        assert [text for _, text in marked if re.search("[A-Za-z0-9]", text)] == []
+        rest = re.sub(r'<(\w+)[^>]* lang="bn"[^>]*>.*?</\1>', "", page.html)
+        assert re.findall("[\u0980-\u09e5]+", rest) == []
+
+
 async def test_a_page_looks_again_when_its_time_is_over(sandbox: Driver) -> None:
     buyer = await arrives(sandbox, "ipay")
     await sandbox.control("clock", advance_seconds=600)

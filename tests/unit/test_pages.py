@@ -135,6 +135,17 @@ def test_every_language_has_every_page_and_every_outcome_has_one(language: str) 
             assert "।" in text or text == words.title or language == "en"
 
 
+@every_page
+def test_a_page_in_bangla_has_no_english_letter_or_digit(name: str) -> None:
+    """Beside the texts of others, which are in `bdi`, and the link to the English page."""
+    html = re.sub(r"<(style|script|bdi)>.*?</\1>|<a lang=.en. .*?</a>", "", full("bn", name), flags=re.DOTALL)
+    told = re.findall(r' (?:alt|aria-label|data-lost|placeholder|title)="([^"]*)"', html)
+    assert told
+    words = " ".join([*told, re.sub(r"<[^>]+>", " ", html)])
+    assert re.findall(r"[A-Za-z0-9]+", words) == []
+    assert "পেমেন্ট" in words
+
+
 @pytest.mark.parametrize("name", ["confirming", "held", "pending", "noted", "busy", "send_again", "not_found"])
 def test_whoever_may_have_paid_is_told_not_to_pay_again(name: str) -> None:
     assert "do not pay again" in LANGUAGES["en"].pages[name].next

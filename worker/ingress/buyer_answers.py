@@ -99,4 +99,5 @@ class BuyerAnswers(Struct, frozen=True):
 
 
 def not_found_page(request: web.Request) -> web.Response:
-    return buyer_page(request, "not_found", status=404)
+    """A page that tells nothing of the request. The link to its other language drops the query; its ids were read."""
+    return buyer_page(request, "not_found", status=404, own_path="?")

@@ -58,7 +58,12 @@ class Returns:
             self._ingress.count_unread(Source.RETURN, account, "limited")
             return answers.come_again(429, payment_id, said)
         now = self._ingress.clock.now()
-        callback = await read_callback(request, Source.RETURN, account, now, payment_id=payment_id, said=said)
+        try:
+            callback = await read_callback(request, Source.RETURN, account, now, payment_id=payment_id, said=said)
+        except web.HTTPException as unread:
+            answer = answers.come_again(unread.status, payment_id, said)
+            answer.force_close()  # the rest of the body may still come
+            return answer
         claim = make_claim(account, callback, lenient=True)
         try:
             return await self._take(answers, claim)

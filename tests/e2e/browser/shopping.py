@@ -157,7 +157,7 @@ async def _eps(person: Person) -> None:
 async def _uddoktapay(person: Person) -> None:
     await person.at("Send money by")
     await person.follows(re.compile("Nagad"))
-    await person.at("Nagad · নগদ")
+    await person.at("Send money with Nagad")
     await person.types("Transaction id", f"NGU{next(_numbers):07}")
 
 

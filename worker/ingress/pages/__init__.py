@@ -65,8 +65,8 @@ def buyer_page(
 ) -> web.Response:
     """Render a page by its name, in the browser's language.
 
-    `own_path` is the path, with a query, that shows this page again; a link to it changes the language. `again`: the
-    page looks again by itself.
+    `own_path` is the path, with a query, that shows this page again; a link to it changes the language. It may be a `?`
+    alone: the browser's own path. `again`: the page looks again by itself.
     """
     language = language_of(request)
     html = page_html(

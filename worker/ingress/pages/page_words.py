@@ -88,12 +88,12 @@ _ENGLISH = Language(
         ),
         "busy": PageWords(
             title="Confirming your payment",
-            state="We are very busy right now.",
+            state="This is taking a little longer than usual.",
             next="Please do not pay again. This page tries again by itself.",
         ),
         "send_again": PageWords(
             title="One moment, please",
-            state="We are very busy right now.",
+            state="This is taking a little longer than usual.",
             next="Please do not pay again. Reload this page in a moment; if your browser asks, let it send again.",
         ),
     },
@@ -160,12 +160,12 @@ _BANGLA = Language(
         ),
         "busy": PageWords(
             title="আপনার পেমেন্ট যাচাই করা হচ্ছে",
-            state="এই মুহূর্তে আমাদের এখানে চাপ একটু বেশি।",
+            state="স্বাভাবিকের চেয়ে একটু বেশি সময় লাগছে।",
             next=f"{_DO_NOT_PAY_AGAIN_BN} পেজটি নিজে থেকেই আবার চেষ্টা করবে।",
         ),
         "send_again": PageWords(
             title="একটু অপেক্ষা করুন",
-            state="এই মুহূর্তে আমাদের এখানে চাপ একটু বেশি।",
+            state="স্বাভাবিকের চেয়ে একটু বেশি সময় লাগছে।",
             next=f"{_DO_NOT_PAY_AGAIN_BN} একটু পরে পেজটি রিলোড করুন; ব্রাউজার জানতে চাইলে আবার পাঠাতে দিন।",
         ),
     },

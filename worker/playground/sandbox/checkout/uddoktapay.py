@@ -38,6 +38,7 @@ def _given(session: Session) -> str:
 
 def _how(wallet: Wallet, view: View) -> str:
     return (
+        f'<p class="lead" lang="bn">{wallet.bangla}</p>'
         f'<ol class="how"><li>Send <b>{view.amount}</b> to <b>{wallet.personal}</b> from your {wallet.title}.</li>'
         f'<li>Type in the transaction id of the message. <span lang="bn">ট্রানজেকশন আইডি দিন</span></li></ol>'
     )
@@ -54,7 +55,7 @@ LOOK = CheckoutLook(
         *(
             Step(
                 name=wallet.name,
-                title=f"{wallet.title} · {wallet.bangla}",
+                title=f"Send money with {wallet.title}",
                 lead=partial(_how, wallet),
                 fields=(TRANSACTION,),
                 button="Verify",

@@ -28,11 +28,11 @@ WALLETS = (
 
 
 def tiles(view: View, *more: tuple[str, str, str, str]) -> str:
-    """A link per wallet, and per further way as (step, title, note, colour)."""
-    ways = [(wallet.name, wallet.title, wallet.bangla, wallet.colour) for wallet in WALLETS]
+    """A link per wallet with its name in Bangla, and per further way as (step, title, English note, colour)."""
+    ways = [(wallet.name, wallet.title, wallet.bangla, wallet.colour, ' lang="bn"') for wallet in WALLETS]
     items = (
         f'<li><a href="{view.to(name)}" style="--of:{colour}"><i></i><span>{escape(title)} '
-        f'<small lang="bn">{escape(note)}</small></span></a></li>'
-        for name, title, note, colour in (*ways, *more)
+        f"<small{lang}>{escape(note)}</small></span></a></li>"
+        for name, title, note, colour, lang in (*ways, *((*way, "") for way in more))
     )
     return f'<ul class="tiles">{"".join(items)}</ul>'
