@@ -14,7 +14,8 @@ from schemas.words import EventType, Hold, Status
 from tests.fakes.clock import NOON
 from tests.fakes.providers import PLAIN, account
 from worker.runtime.connection_limits import REASONS
-from worker.telemetry.metrics import CONNECTION_REFUSALS, Metrics
+from worker.telemetry.label_values import CONNECTION_REFUSALS
+from worker.telemetry.metrics import Metrics
 
 NAME = PLAIN.provider.name
 PENDING = Payment(
