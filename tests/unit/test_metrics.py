@@ -8,8 +8,9 @@ import pytest
 from msgspec.structs import replace
 from prometheus_client import generate_latest
 
+from schemas.changes import Change
 from schemas.events import Event
-from schemas.payments import Change, Payment
+from schemas.payments import Payment
 from schemas.words import EventType, Hold, Status
 from tests.fakes.clock import NOON
 from tests.fakes.providers import PLAIN, account

@@ -16,7 +16,8 @@ from prometheus_client import Counter, Gauge, Histogram, Info, ProcessCollector,
 
 from consumers.account import Account
 from schemas.callbacks import Omission
-from schemas.payments import Change, Payment
+from schemas.changes import Change
+from schemas.payments import Payment
 from schemas.words import EventType, Hold, QuestionKind, SignInOutcome, Status
 from worker.telemetry.label_values import (
     CONNECTION_REFUSALS,

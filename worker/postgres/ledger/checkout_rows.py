@@ -9,7 +9,8 @@ import asyncpg
 import msgspec
 
 from consumers.commands.reopen import ReadyToOpen, ReferenceTaken, reopen_or_reject
-from schemas.payments import Change, Payment
+from schemas.changes import Change
+from schemas.payments import Payment
 from worker.postgres.database import Connection
 from worker.postgres.idempotency_keys import came_to
 from worker.postgres.ledger.rows import INSERT, PAYMENT, payment_of

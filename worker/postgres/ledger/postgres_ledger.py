@@ -19,7 +19,8 @@ from consumers.ports.readings import LookResult, Lookup
 from consumers.ports.unavailable import DatabaseUnavailable
 from consumers.ports.writes import Write, WriteResult
 from schemas.callbacks import Claim
-from schemas.payments import Change, Glance, Payment
+from schemas.changes import Change
+from schemas.payments import Glance, Payment
 from worker.postgres.database import Connection, Database, despite_others
 from worker.postgres.driver_errors import translated
 from worker.postgres.events.event_log import SequencedEvent
