@@ -20,7 +20,8 @@ from consumers.money.write_event import event_entry, write_event
 from consumers.ports.ledger import Batch
 from consumers.rules import Rules
 from schemas.answers import Fact, StatementRow
-from schemas.payments import Case, Change, Entry, Payment, Resolution
+from schemas.changes import Change, Entry
+from schemas.payments import Case, Payment, Resolution
 from schemas.words import EntryKind, Source
 
 

@@ -14,7 +14,8 @@ from consumers.checks.schedule import answered, came_back, claimed_anew
 from consumers.ports.gateway import Capabilities
 from consumers.ports.readings import Admission
 from schemas.callbacks import Claim
-from schemas.payments import Candidate, Case, Entry, Payment
+from schemas.changes import Entry
+from schemas.payments import Candidate, Case, Payment
 from schemas.words import Authenticity, EntryKind, Id, Said, Source, Status
 
 KEPT_CANDIDATES = 5

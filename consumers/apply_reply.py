@@ -15,8 +15,9 @@ from consumers.money.facts import recorded_as
 from consumers.ports.gateway import Capabilities
 from consumers.ports.reply import Reply
 from schemas.answers import Answer, Executed, Fact, ForeignTransaction, Inconclusive, Question, Trouble
+from schemas.changes import Entry
 from schemas.checks import Checks
-from schemas.payments import Case, Entry, Payment
+from schemas.payments import Case, Payment
 from schemas.words import EntryKind, Status
 
 

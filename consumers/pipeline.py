@@ -27,7 +27,8 @@ from consumers.rules import Rules
 from consumers.write_work import write_work
 from schemas.answers import Expected, Question
 from schemas.callbacks import Claim
-from schemas.payments import Change, Payment
+from schemas.changes import Change
+from schemas.payments import Payment
 from schemas.words import Source
 
 NO_ROOM_LIMIT: Mapping[str, int] = MappingProxyType({})

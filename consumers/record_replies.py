@@ -18,7 +18,7 @@ from consumers.ports.readings import Reading
 from consumers.ports.reply import Reply
 from consumers.rules import Rules
 from consumers.write_work import write_work
-from schemas.payments import Change
+from schemas.changes import Change
 
 HealthRecorded = dict[tuple[str, datetime], Unreliable]
 """The replies already counted in their accounts' limits, by payment id and `asked_at`, each with the accounts that were

@@ -21,7 +21,8 @@ from consumers.ports.readings import Reading
 from consumers.ports.reply import Reply
 from consumers.rules import Rules
 from schemas.answers import Answer, Executed
-from schemas.payments import Case, Change, TakenKeys
+from schemas.changes import Change
+from schemas.payments import Case, TakenKeys
 
 MAX_LOST_SWAPS = 3
 """How many times a write may lose its swap. Then the payment is locked, read and written."""

@@ -16,7 +16,8 @@ from urllib.parse import urlsplit
 
 from msgspec import Struct
 
-from schemas.wire import Number, Unreadable, canonical, money, whole
+from schemas.numbers import money, whole
+from schemas.wire import Number, Unreadable, canonical
 
 LONGEST_URL = 2000
 _NO_CONTROLS = r"^[^\u0000-\u001f\u007f-\u009f]*$"

@@ -1,4 +1,4 @@
-"""The payment as it is stored, its view for shops, and the changes that are written with it in one transaction.
+"""The payment as it is stored, and what the rules of money judge with it.
 
 `Payment` has our own state (leases, schedules, marks) beside the facts about the money. Only
 `schemas.shown.PaymentView` is shown to shops, the same in the API and in every event.
@@ -8,15 +8,13 @@ from __future__ import annotations
 
 from datetime import datetime
 from decimal import Decimal
-from typing import Any, Literal
+from typing import Literal
 
 import msgspec
 from msgspec import Struct, field
 
 from schemas.answers import Fact
-from schemas.events import Event
-from schemas.shown import PaymentView
-from schemas.words import EntryKind, Hold, Risk, Status
+from schemas.words import Hold, Risk, Status
 
 ScheduleName = Literal["claimed", "pending", "closed", "refunds"]
 
@@ -245,66 +243,3 @@ class TakenKeys(Struct, frozen=True, kw_only=True):
             references=self.references | others.references,
             order=self.order or others.order,
         )
-
-
-class Entry(Struct, frozen=True, kw_only=True):
-    """One entry of a payment's timeline. `data` is safe to show to the merchant: no personal data, no secrets."""
-
-    kind: EntryKind
-    at: datetime
-    data: dict[str, Any]
-
-
-class Change(Struct, frozen=True, kw_only=True):
-    """The change of one payment in one transaction.
-
-    `facts` are new or merged. `order_freed`: other attempts of the order may execute. `repeats`: its last entry is an
-    answer, and all entries before it are from our own schedule. If the previous answer in the timeline was equal, and
-    only our schedule asked since, that answer's counter is increased. The new entry is not written then, and the
-    entries in between are deleted.
-    """
-
-    payment: Payment
-    facts: tuple[Fact, ...] = ()
-    entries: tuple[Entry, ...] = ()
-    event: Event | None = None
-    resolution: Resolution | None = None
-    order_freed: bool = False
-    repeats: bool = False
-
-
-def view(payment: Payment) -> PaymentView:
-    return PaymentView(
-        payment_id=payment.id,
-        merchant=payment.merchant,
-        account=payment.account,
-        provider=payment.provider,
-        reference=payment.reference,
-        order=payment.order_ref,
-        status=payment.status,
-        version=payment.version,
-        hold=payment.hold,
-        late=payment.late,
-        amount=f"{payment.amount:.2f}",
-        currency=payment.currency,
-        amount_verified=payment.amount_verified,
-        refunded_amount=f"{payment.refunded_amount:.2f}",
-        fee=None if payment.fee is None else _fee(payment.fee),
-        method=payment.method,
-        risk=payment.risk,
-        session_id=payment.session_id,
-        transaction_id=payment.transaction_id,
-        checkout_url=payment.checkout_url,
-        description=payment.description,
-        metadata=payment.metadata,
-        opened_at=payment.opened_at,
-        expires_at=payment.expires_at,
-        completed_at=payment.completed_at,
-        checked_at=payment.checked_at,
-    )
-
-
-def _fee(fee: Decimal) -> str:
-    """The fee with two to four decimals: gateways charge in hundredths of a paisa."""
-    whole, _, decimals = f"{fee:.4f}".partition(".")
-    return f"{whole}.{decimals[:2]}{decimals[2:].rstrip('0')}"

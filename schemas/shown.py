@@ -12,10 +12,12 @@ from __future__ import annotations
 
 import re
 from datetime import datetime
+from decimal import Decimal
 from typing import Annotated, Literal
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 
+from schemas.payments import Payment
 from schemas.words import EventType, Hold, Risk, Status
 
 PAYMENT_SCHEMA = "/schemas/payment-1.json"
@@ -124,6 +126,37 @@ class TrialEvent(Struct, frozen=True, kw_only=True):
     data: TrialMessage
 
 
+def view(payment: Payment) -> PaymentView:
+    return PaymentView(
+        payment_id=payment.id,
+        merchant=payment.merchant,
+        account=payment.account,
+        provider=payment.provider,
+        reference=payment.reference,
+        order=payment.order_ref,
+        status=payment.status,
+        version=payment.version,
+        hold=payment.hold,
+        late=payment.late,
+        amount=f"{payment.amount:.2f}",
+        currency=payment.currency,
+        amount_verified=payment.amount_verified,
+        refunded_amount=f"{payment.refunded_amount:.2f}",
+        fee=None if payment.fee is None else _fee(payment.fee),
+        method=payment.method,
+        risk=payment.risk,
+        session_id=payment.session_id,
+        transaction_id=payment.transaction_id,
+        checkout_url=payment.checkout_url,
+        description=payment.description,
+        metadata=payment.metadata,
+        opened_at=payment.opened_at,
+        expires_at=payment.expires_at,
+        completed_at=payment.completed_at,
+        checked_at=payment.checked_at,
+    )
+
+
 def is_payment_id(text: str) -> bool:
     """Whether the text can be the id of a payment. Only such a text is sent to the database as an id."""
     return _PAYMENT_ID.fullmatch(text) is not None
@@ -132,3 +165,9 @@ def is_payment_id(text: str) -> bool:
 def is_traceparent(text: str) -> bool:
     """Whether the text is a W3C `traceparent`, as events show it."""
     return _TRACEPARENT.fullmatch(text) is not None
+
+
+def _fee(fee: Decimal) -> str:
+    """The fee with two to four decimals: gateways charge in hundredths of a paisa."""
+    whole, _, decimals = f"{fee:.4f}".partition(".")
+    return f"{whole}.{decimals[:2]}{decimals[2:].rstrip('0')}"

@@ -1,7 +1,7 @@
-"""Read bytes from outside: strict JSON and money, and lenient JSON where only fields that are read must be sound.
+"""Read bytes from outside: strict JSON, and lenient JSON where only fields that are read must be sound.
 
-The standard parsers accept NaN, duplicate keys, Bengali digits, `1e999` and `1_000`, so an amount could be read
-wrongly; and Postgres refuses NUL and lone surrogates. A value that was read here is safe to compare, store and print.
+The standard parser accepts NaN, duplicate keys and `1e999`, so a value could be read wrongly; and Postgres refuses NUL
+and lone surrogates. A value that was read here is safe to compare, store and print.
 """
 
 from __future__ import annotations
@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterable, Mapping
-from decimal import Decimal
 from typing import Any, NoReturn
 
 import msgspec
@@ -19,8 +18,6 @@ MAX_BODY = 64 * 1024
 
 MAX_DEPTH = 32
 MAX_NUMBER = 40
-
-_MONEY = re.compile(r"(?:0|[1-9][0-9]{0,11})(?:\.([0-9]+))?", re.ASCII)
 
 
 class Unreadable(ValueError):
@@ -36,7 +33,7 @@ class UnsoundText(Unreadable):
 
 
 class Number(str):
-    """A JSON number as it was written, so that `money` and `whole` read it exactly. It is never a float."""
+    """A JSON number as it was written, so that `schemas.numbers` reads it exactly. It is never a float."""
 
     __slots__ = ()
 
@@ -115,29 +112,6 @@ def canonical(value: Any) -> bytes:
     Numbers are equal if they are written alike.
     """
     return msgspec.json.encode(_exact(value), order="sorted")
-
-
-def money(value: object, *, places: int = 2) -> Decimal:
-    """Read an amount from a string or a `Number`: ASCII digits, with at most `places` decimals before trailing zeros.
-
-    No sign, exponent, separator or leading zero. `"5.0000"` is 5.00. The result has exactly `places` decimals. Raises
-    Unreadable.
-    """
-    if not isinstance(value, str):
-        raise Unreadable("an amount is a decimal written in ASCII digits")
-    match = _MONEY.fullmatch(value) if len(value) <= MAX_NUMBER else None
-    if match is None:
-        raise Unreadable("an amount is a decimal written in ASCII digits")
-    if len((match[1] or "").rstrip("0")) > places:
-        raise Unreadable(f"an amount has at most {places} decimals")
-    return Decimal(value).quantize(Decimal(1).scaleb(-places))
-
-
-def whole(value: object) -> int:
-    """Read a whole number from a `Number` or a string of ASCII digits. Raises Unreadable."""
-    if isinstance(value, str) and re.fullmatch(r"-?(?:0|[1-9][0-9]{0,17})", value, re.ASCII):
-        return int(value)
-    raise Unreadable("not a whole number")
 
 
 def _exact(value: Any) -> Any:

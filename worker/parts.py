@@ -9,7 +9,8 @@ from functools import partial
 from aiohttp import web
 from msgspec import Struct
 
-from schemas.payments import Change, Payment
+from schemas.changes import Change
+from schemas.payments import Payment
 from worker.api.event_waiters import EventWaiters
 from worker.config.webhook_endpoints import endpoints_of
 from worker.deliver.relay import Relay

@@ -23,9 +23,10 @@ from consumers.ports.ledger import Ledger
 from consumers.ports.reply import Reply
 from consumers.rules import Rules
 from schemas.answers import Answer, Executed, ExecuteReply, ForeignTransaction, Inconclusive, QuestionOutcome
+from schemas.changes import Change, Entry
 from schemas.checks import Checks
 from schemas.letters import KeptReply
-from schemas.payments import Change, Entry, Payment
+from schemas.payments import Payment
 from schemas.words import EntryKind, Hold, Status
 
 FAILURES_BEFORE_STOP = 5

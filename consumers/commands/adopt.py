@@ -17,7 +17,8 @@ from consumers.checks.candidates import with_issued_session
 from consumers.ports.ledger import Ledger
 from consumers.ports.writes import Keys
 from consumers.rules import Rules
-from schemas.payments import Entry, Payment
+from schemas.changes import Entry
+from schemas.payments import Payment
 from schemas.words import EntryKind, Hold
 
 

@@ -23,7 +23,8 @@ from consumers.ports.writes import Keys
 from consumers.rules import Rules
 from consumers.timing import TIMING
 from schemas.answers import Inconclusive, Trouble
-from schemas.payments import Case, Change, Entry, Payment
+from schemas.changes import Change, Entry
+from schemas.payments import Case, Payment
 from schemas.words import EntryKind, EventType, Hold, Status
 
 LONGEST_LIFETIME = timedelta(days=31)

@@ -17,8 +17,10 @@ from consumers.commands.resolve import ResolutionRequest, resolve_within
 from consumers.ports.writes import Keys
 from consumers.rules import Rules
 from schemas.audit import AuditRecord
-from schemas.payments import Case, Change, Payment, TakenKeys, view
+from schemas.changes import Change
+from schemas.payments import Case, Payment, TakenKeys
 from schemas.proposals import Proposal, ProposalState
+from schemas.shown import view
 from schemas.words import EventType, Hold, Status
 
 _NOT_SHOWN = frozenset({"version"})

@@ -21,7 +21,8 @@ from consumers.ports.writes import Keys
 from consumers.rules import Rules
 from schemas.answers import Fact
 from schemas.audit import AuditRecord
-from schemas.payments import Case, Change, Entry, Payment, Resolution
+from schemas.changes import Change, Entry
+from schemas.payments import Case, Payment, Resolution
 from schemas.proposals import Origin
 from schemas.words import EntryKind, Status
 

@@ -9,7 +9,7 @@ from typing import Any
 from consumers.explain.collapse import TimelineLine, timeline_line
 from consumers.money.rule_names import named_row
 from schemas.answers import StatementRow, Trouble
-from schemas.payments import Entry
+from schemas.changes import Entry
 from schemas.words import EntryKind
 
 _PHONE = re.compile(r"(?<![0-9A-Za-z])(?:\+?88)?(01[3-9])[0-9]{8}(?![0-9A-Za-z])", re.ASCII)

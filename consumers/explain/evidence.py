@@ -16,7 +16,8 @@ from consumers.explain.snapshot import Others, PaymentSnapshot
 from consumers.money.matching import foreign_ids, measure_of, mismatches, reuses
 from consumers.money.rule_names import named_row
 from schemas.answers import Answer, Fact
-from schemas.payments import Entry, Payment, TakenKeys
+from schemas.changes import Entry
+from schemas.payments import Payment, TakenKeys
 from schemas.words import AnswerField, EntryKind, Hold, Id, MoneyField, Said, Status
 
 MOST_ANSWERS = 4

@@ -17,7 +17,8 @@ from consumers.explain.next_steps import Plan, next_steps, where_it_stands
 from consumers.explain.reached import Receiver, delivery_sentence
 from consumers.explain.snapshot import PaymentSnapshot
 from consumers.explain.timeline_text import timeline_lines
-from schemas.payments import Entry, Payment
+from schemas.changes import Entry
+from schemas.payments import Payment
 from schemas.words import EntryKind, Risk, Said, Status
 
 

@@ -11,7 +11,7 @@ from datetime import datetime
 
 from msgspec import Struct
 
-from schemas.payments import Entry
+from schemas.changes import Entry
 from schemas.words import EntryKind
 
 

@@ -11,8 +11,9 @@ from consumers.account import Account
 from consumers.checks.repeated_failure import Failing
 from consumers.explain.reached import Receiver
 from consumers.ports.call_limits import AccountLimits
+from schemas.changes import Entry
 from schemas.checks import Checks
-from schemas.payments import Case, Entry, Payment
+from schemas.payments import Case, Payment
 from schemas.words import EntryKind, Source
 
 

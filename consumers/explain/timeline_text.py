@@ -14,7 +14,8 @@ from consumers.apply_claim import TOO_MANY
 from consumers.explain.answer_text import answer_line, candidate_asked, masked, row_line
 from consumers.explain.collapse import TimelineLine, timeline_line
 from consumers.explain.snapshot import LeftOut
-from schemas.payments import Entry, Payment
+from schemas.changes import Entry
+from schemas.payments import Payment
 from schemas.words import EntryKind, Source
 
 _SOURCES = {

@@ -7,9 +7,10 @@ from datetime import datetime
 import msgspec
 from msgspec import UNSET
 
+from schemas.changes import Entry
 from schemas.events import Event
-from schemas.payments import Entry, Payment, view
-from schemas.shown import PAYMENT_SCHEMA, PaymentEvent
+from schemas.payments import Payment
+from schemas.shown import PAYMENT_SCHEMA, PaymentEvent, view
 from schemas.words import EntryKind, EventType
 
 

@@ -16,7 +16,8 @@ from consumers.ports.readings import LookResult, Lookup
 from consumers.ports.writes import Keys, Write, WriteResult
 from schemas.audit import AuditRecord
 from schemas.callbacks import Claim
-from schemas.payments import Case, Change, Payment, TakenKeys
+from schemas.changes import Change
+from schemas.payments import Case, Payment, TakenKeys
 from schemas.proposals import Proposal, ProposalState
 
 

@@ -9,7 +9,8 @@ from msgspec.structs import replace
 
 from consumers.ports.readings import Reading
 from schemas.callbacks import Claim
-from schemas.payments import Change, Payment, TakenKeys
+from schemas.changes import Change
+from schemas.payments import Payment, TakenKeys
 from schemas.words import Status
 
 

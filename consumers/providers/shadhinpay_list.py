@@ -22,8 +22,9 @@ from consumers.providers.kit.reply_fields import printable, required_text
 from consumers.providers.kit.timestamps import iso, time_or_none
 from consumers.providers.kit.windows import Listing, ListPage, walk
 from schemas.answers import Answer, Inconclusive
+from schemas.numbers import whole
 from schemas.statements import Line, Unread
-from schemas.wire import Unreadable, aside, whole
+from schemas.wire import Unreadable, aside
 from schemas.words import Status
 
 SIZE = 100  # "page size (max 100)"

@@ -27,7 +27,8 @@ from consumers.ports.gateway import Capabilities
 from consumers.ports.ledger import Ledger
 from consumers.rules import Rules
 from schemas.answers import Answer, Fact, StatementRow
-from schemas.payments import Case, Entry, Payment
+from schemas.changes import Entry
+from schemas.payments import Case, Payment
 from schemas.statements import Line
 from schemas.words import EntryKind, Status
 

@@ -16,8 +16,8 @@ from contextlib import AsyncExitStack
 import msgspec
 
 from consumers.ports.unavailable import DatabaseUnavailable
-from schemas.payments import view
 from schemas.requests import ListQuery
+from schemas.shown import view
 from tests.bench.migrations import fill
 from tests.processes import directory
 from worker.postgres.database import Database, connect

@@ -12,7 +12,7 @@ from consumers.account import Account
 from consumers.decide import PaymentWork
 from consumers.pipeline import AssignedQuestion
 from schemas.answers import Expected, Question, QuestionOutcome
-from schemas.payments import Change
+from schemas.changes import Change
 from schemas.words import Source, Status
 from tests.fakes.bus import FakeBus
 from tests.fakes.clock import FakeClock

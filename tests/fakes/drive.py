@@ -23,8 +23,9 @@ from consumers.record_replies import record_dead_replies, record_replies
 from consumers.rules import Rules
 from schemas.answers import Answer, Executed, ExecuteReply, Inconclusive, QuestionOutcome, Trouble
 from schemas.callbacks import Claim
+from schemas.changes import Change
 from schemas.checks import Checks
-from schemas.payments import Change, Payment
+from schemas.payments import Payment
 from schemas.words import Authenticity, EventType, Said, Source, Status
 from tests.fakes.clock import FakeClock
 from tests.fakes.ledger import FakeLedger, FakeTurns

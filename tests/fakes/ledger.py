@@ -29,8 +29,9 @@ from consumers.timing import TIMING
 from schemas.answers import Fact
 from schemas.audit import AuditRecord
 from schemas.callbacks import Claim
+from schemas.changes import Change, Entry
 from schemas.events import Event
-from schemas.payments import Case, Change, Entry, Payment, Resolution, TakenKeys
+from schemas.payments import Case, Payment, Resolution, TakenKeys
 from schemas.proposals import Proposal, ProposalState
 from schemas.words import Authenticity, EntryKind, EventType, Source, Status
 from tests.fakes.clock import FakeClock

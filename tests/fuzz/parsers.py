@@ -25,11 +25,12 @@ from consumers.providers.kit.callback_fields import text_or_none
 from consumers.providers.kit.multipart import read_multipart
 from consumers.webhook_policy import AttemptResponse, Delivered, Gone, Retry, outcome, retry_after
 from schemas.callbacks import Claim, read_claim
+from schemas.numbers import money, whole
 from schemas.own_json import NotOurs
 from schemas.request_shape import Shape, Wrong
 from schemas.requests import EVENTS_QUERY, EXPECTED_PAYMENT, NEW_PAYMENT, RESOLUTION, TRACKED_PAYMENT
 from schemas.statements import Line
-from schemas.wire import Told, Unreadable, canonical, money, read_json, read_leniently, whole
+from schemas.wire import Told, Unreadable, canonical, read_json, read_leniently
 from schemas.words import Authenticity, Source
 from tests.fuzz.gateways import gateways
 from tests.fuzz.parser import Parser

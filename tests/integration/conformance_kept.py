@@ -15,7 +15,8 @@ from consumers.apply_claim import KEPT_CANDIDATES
 from consumers.commands.open_payment import CheckoutStore
 from consumers.early_claims import PER_ID
 from schemas.callbacks import Callback, Claim
-from schemas.payments import Change, Payment
+from schemas.changes import Change
+from schemas.payments import Payment
 from schemas.words import Authenticity, Said, Source
 from tests.integration.conformance_ledger import Kept, a_claim, keys, stored
 

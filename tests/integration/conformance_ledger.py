@@ -24,7 +24,8 @@ from consumers.ports.call_limits import AccountLimits
 from consumers.ports.writes import Keys, Write
 from schemas.answers import Answer, Fact
 from schemas.callbacks import Claim
-from schemas.payments import Candidate, Case, Change, Entry, Payment, Resolution, TakenKeys
+from schemas.changes import Change, Entry
+from schemas.payments import Candidate, Case, Payment, Resolution, TakenKeys
 from schemas.words import Authenticity, EntryKind, EventType, Hold, Risk, Said, Source, Status
 
 SECONDS = 10.0

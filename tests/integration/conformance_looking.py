@@ -16,7 +16,8 @@ from msgspec.structs import replace
 from consumers.ports.readings import ExecuteRequest, LookResult, Order, Reading
 from consumers.ports.writes import Keys, Write, WriteResult
 from schemas.callbacks import Claim
-from schemas.payments import Change, Payment, Resolution, TakenKeys
+from schemas.changes import Change
+from schemas.payments import Payment, Resolution, TakenKeys
 from schemas.words import EventType, Status
 from tests.integration.conformance_ledger import (
     NOON,

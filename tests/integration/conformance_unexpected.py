@@ -19,8 +19,9 @@ from consumers.commands.reopen import ReadyToOpen, ReferenceTaken
 from consumers.reconciliation.statement_facts import StatementEntry, StatementSource, record_lines
 from consumers.reconciliation.unexpected import PaymentOfLine, UnexpectedPayments, UnmatchedLine, record_unexpected
 from consumers.rules import Rules
+from schemas.changes import Change
 from schemas.checks import Checks
-from schemas.payments import Change, Payment
+from schemas.payments import Payment
 from schemas.statements import Line
 from schemas.words import Hold, Status
 from tests.fakes.providers import ACCOUNTS, PLAIN, SILENT

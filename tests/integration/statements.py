@@ -20,8 +20,9 @@ from consumers.record_replies import record_dead_replies, record_replies
 from consumers.rules import Rules
 from schemas.answers import Answer, Question
 from schemas.callbacks import Claim
+from schemas.changes import Change
 from schemas.checks import Checks
-from schemas.payments import Change, Payment
+from schemas.payments import Payment
 from schemas.report import Row, Run
 from schemas.statements import Line, LineOutcome, Unread
 from schemas.words import Status

@@ -20,7 +20,8 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from consumers.ports.writes import Keys
-from schemas.payments import Change, Payment
+from schemas.changes import Change
+from schemas.payments import Payment
 from tests.broker import RabbitMQ
 from tests.harness import System, free_ports
 from tests.integration.endpoints import SECRET, Hook, happen, hooking

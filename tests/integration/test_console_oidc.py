@@ -6,7 +6,6 @@ import asyncio
 import gzip
 import math
 import time
-from collections.abc import AsyncIterator
 from functools import partial
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
@@ -15,6 +14,7 @@ import pytest
 from aiohttp import web
 
 from schemas.words import OperatorRole
+from tests import oidc_console
 from tests.consoles import PASSWORD, Answer, Console, Signed, operator, running_console
 from tests.integration.shops import CONFIG
 from tests.oidc_provider import (
@@ -54,21 +54,9 @@ OPERATORS = (
     without_secrets("s-abida-2", OperatorRole.VIEWER),
     operator("anis", "approver"),
 )
+provider, console = oidc_console.provider, oidc_console.console_of(OPERATORS)
 ACT = "/held/nothing"
 """A route that confirms. There is no such payment, so an operator who confirmed is told that."""
-
-
-@pytest.fixture
-async def provider() -> AsyncIterator[TestProvider]:
-    async with provider_running() as provider:
-        yield provider
-
-
-@pytest.fixture
-async def console(database: Database, provider: TestProvider) -> AsyncIterator[Console]:
-    settings = config_console.Console(operators=OPERATORS, oidc=provider.oidc())
-    async with running_console(database, console=settings) as console:
-        yield console
 
 
 def refused(answer: Answer, words: str, status: int = 403) -> None:

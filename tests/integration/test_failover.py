@@ -15,7 +15,8 @@ from consumers.commands.reopen import ReadyToOpen
 from consumers.ports.unavailable import DatabaseUnavailable
 from consumers.ports.writes import Write
 from schemas.callbacks import Claim
-from schemas.payments import Change, Payment
+from schemas.changes import Change
+from schemas.payments import Payment
 from schemas.words import Authenticity, EventType, Status
 from tests.integration.conformance_ledger import a_claim, a_payment, keys, told
 from tests.processes import directory

@@ -17,7 +17,7 @@ from consumers.early_claims import KEPT_FOR, PER_ACCOUNT
 from consumers.pipeline import AssignedQuestion, take_claims
 from consumers.ports.writes import Keys
 from schemas.callbacks import Callback, Claim
-from schemas.payments import Change
+from schemas.changes import Change
 from schemas.words import Authenticity, Said, Source
 from tests.fakes.ledger import FakeTurns
 from tests.integration.shops import RULES, TRACKED, Shops

@@ -16,7 +16,8 @@ from msgspec.structs import replace
 
 from consumers.money.write_event import write_event
 from consumers.ports.writes import Write
-from schemas.payments import Change, Payment
+from schemas.changes import Change
+from schemas.payments import Payment
 from schemas.words import EventType, Status
 from tests.contract import released
 from tests.integration.conformance_ledger import OVER, SECONDS, a_payment, keys

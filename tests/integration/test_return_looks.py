@@ -16,7 +16,8 @@ from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
 from msgspec.structs import replace
 
-from schemas.payments import Change, Payment
+from schemas.changes import Change
+from schemas.payments import Payment
 from schemas.words import Status
 from tests.integration.shops import CONFIG, TRACKED, Shops
 from tests.processes import until

@@ -12,7 +12,7 @@ from msgspec.structs import replace
 from consumers.commands.reopen import ReadyToOpen
 from consumers.pacing import TokenBucket
 from consumers.ports.writes import Write
-from schemas.payments import Change
+from schemas.changes import Change
 from tests.fakes.providers import PLAIN, account
 from tests.integration.backlog import RATES, fill, look, unindexed, wrong
 from tests.integration.conformance_ledger import a_payment, keys

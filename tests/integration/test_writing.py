@@ -15,7 +15,8 @@ from msgspec.structs import replace
 from consumers.ports.readings import Reading
 from consumers.ports.unavailable import DatabaseUnavailable
 from consumers.ports.writes import Write
-from schemas.payments import Candidate, Change, Payment
+from schemas.changes import Change
+from schemas.payments import Candidate, Payment
 from schemas.words import EventType, Hold, Risk, Status
 from tests.integration.conformance_ledger import (
     NOON,

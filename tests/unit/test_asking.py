@@ -19,8 +19,9 @@ from consumers.ports.writes import Keys
 from consumers.timing import TIMING
 from schemas.answers import ForeignTransaction, Question, QuestionOutcome, Trouble
 from schemas.callbacks import Claim
+from schemas.changes import Change
 from schemas.checks import Checks
-from schemas.payments import Candidate, Change, Payment
+from schemas.payments import Candidate, Payment
 from schemas.words import EntryKind, EventType, Hold, QuestionKind, Said, Source, Status
 from tests.fakes.drive import REPLY_SECONDS, TRANSIT_SECONDS, Drive, Gateway, answered, dead, executed, says, troubled
 from tests.fakes.providers import CANDIDATES, EXECUTING, PLAIN, PROVING, SILENT, WORDLESS

@@ -15,8 +15,9 @@ from consumers.commands.resolve import ResolutionRequest, resolve_payment
 from consumers.pipeline import AssignedQuestion, take_claims
 from consumers.record_replies import record_dead_replies
 from schemas.answers import Answer, ForeignTransaction, Inconclusive, QuestionOutcome, Trouble
+from schemas.changes import Change
 from schemas.checks import Checks
-from schemas.payments import Candidate, Change
+from schemas.payments import Candidate
 from schemas.words import Hold, Said, Source, Status
 from tests.fakes.clock import NOON
 from tests.fakes.drive import TRANSIT_SECONDS, Drive, Gateway, answered, says, troubled

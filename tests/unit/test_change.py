@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from msgspec.structs import replace
 
-from schemas.payments import Change
+from schemas.changes import Change
 from schemas.words import EntryKind, Said, Status
 from tests.fakes.drive import Drive, says
 from tests.fakes.providers import EXECUTING, PLAIN

@@ -10,7 +10,7 @@ from typing import Any
 
 from msgspec import Struct
 
-from worker.amqp.consumer_pool import Subscription
+from worker.amqp.subscription import Subscription
 
 
 class Message(Struct):

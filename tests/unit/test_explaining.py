@@ -25,8 +25,9 @@ from consumers.money.rule_names import OF_HOLDS, rule_of
 from consumers.ports.call_limits import AccountLimits
 from consumers.ports.openings import Opened
 from schemas.answers import ForeignTransaction
+from schemas.changes import Entry
 from schemas.checks import Checks
-from schemas.payments import Case, Entry, Payment, ScheduleName
+from schemas.payments import Case, Payment, ScheduleName
 from schemas.words import EntryKind, EventType, Hold, Risk, Said, Source, Status
 from tests.fakes.drive import Drive, at_once, executed, says, troubled
 from tests.fakes.providers import CANDIDATES, EXECUTING, INVOICES, PLAIN, PROVING, SILENT

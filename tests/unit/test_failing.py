@@ -27,8 +27,8 @@ from consumers.checks.repeated_failure import (
 from consumers.pipeline import AssignedQuestion
 from consumers.ports.unavailable import DatabaseBusy, DatabaseUnavailable, TransactionRolledBack
 from schemas.answers import Executed, Expected, ForeignTransaction, Inconclusive, Question, QuestionOutcome, Trouble
+from schemas.changes import Change
 from schemas.letters import KeptReply
-from schemas.payments import Change
 from schemas.words import EntryKind, EventType, Hold, QuestionKind, Said, Source, Status
 from tests.fakes.clock import FakeClock
 from tests.fakes.consuming import Consuming

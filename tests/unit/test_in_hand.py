@@ -18,7 +18,7 @@ from consumers.ports.unavailable import DatabaseUnavailable
 from consumers.ports.writes import Write, WriteResult
 from schemas.answers import QuestionOutcome
 from schemas.callbacks import Claim
-from schemas.payments import Change
+from schemas.changes import Change
 from schemas.words import EntryKind, EventType, QuestionKind, Said, Source, Status
 from tests.fakes.consuming import Consuming
 from tests.fakes.drive import says

@@ -24,8 +24,9 @@ from consumers.ports.openings import Opened
 from consumers.ports.reply import Reply
 from consumers.ports.writes import Keys
 from schemas.answers import Answer, Question
+from schemas.changes import Change
 from schemas.events import Event
-from schemas.payments import Case, Change, Payment
+from schemas.payments import Case, Payment
 from schemas.words import EntryKind, EventType, Hold, Risk, Said, Source, Status
 from tests.fakes.clock import NOON
 from tests.fakes.drive import AMOUNT, Drive, at_once

@@ -8,13 +8,15 @@ import pytest
 from msgspec.structs import replace
 from prometheus_client import generate_latest
 
+from schemas.changes import Change
 from schemas.events import Event
-from schemas.payments import Change, Payment
+from schemas.payments import Payment
 from schemas.words import EventType, Hold, Status
 from tests.fakes.clock import NOON
 from tests.fakes.providers import PLAIN, account
 from worker.runtime.connection_limits import REASONS
-from worker.telemetry.metrics import CONNECTION_REFUSALS, Metrics
+from worker.telemetry.label_values import CONNECTION_REFUSALS
+from worker.telemetry.metrics import Metrics
 
 NAME = PLAIN.provider.name
 PENDING = Payment(

@@ -22,8 +22,9 @@ from consumers.ports.readings import LookResult
 from consumers.ports.writes import Write, WriteResult
 from consumers.record_replies import HealthRecorded, record_dead_replies, record_replies
 from schemas.answers import ExecuteReply, ForeignTransaction, Inconclusive, QuestionOutcome, Trouble
+from schemas.changes import Change
 from schemas.checks import Checks
-from schemas.payments import Change, TakenKeys
+from schemas.payments import TakenKeys
 from schemas.words import EntryKind, EventType, QuestionKind, Said, Source, Status
 from tests.fakes.drive import Drive, answered, executed, says, troubled
 from tests.fakes.ledger import FakeLedger, FakeTurns

@@ -8,20 +8,19 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections import deque
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from types import MappingProxyType
 
 import structlog
 from aio_pika.abc import AbstractConnection
-from aiormq.abc import AbstractChannel, DeliveredMessage
+from aiormq.abc import DeliveredMessage
 from aiormq.exceptions import ChannelInvalidStateError
-from msgspec import Struct, field
 
 from schemas.secret import Secret
 from worker.amqp.kept_channel import KeptChannel
 from worker.amqp.link import UNREACHABLE, closing_of, open_channel, run_with_reconnect, using_connection
+from worker.amqp.subscription import Subscription, tag_of
 from worker.amqp.topology import claims_queue, declare
 from worker.telemetry.metrics import Metrics
 
@@ -31,46 +30,6 @@ IDLE_SECONDS = 5.0
 REPLY_SECONDS = 5.0
 
 log = structlog.get_logger()
-
-
-class Subscription(Struct):
-    """The consumer of one queue. `heard_at`: when it last got a message, or began, in monotonic seconds.
-
-    `unacked` are the tags of messages that were not acknowledged, rising. `acked` are the tags of
-    acknowledged messages that the broker was not told of yet. `acking` is held while the broker is told: an
-    acknowledgement of several messages must not include a message that is being requeued, and the broker closes a
-    channel on which a message is acknowledged twice.
-    """
-
-    channel: AbstractChannel
-    heard_at: float
-    buffer: deque[DeliveredMessage] = field(default_factory=deque)
-    unacked: dict[int, None] = field(default_factory=dict)
-    acked: set[int] = field(default_factory=set)
-    cancelled: bool = False
-    consumer_tag: str | None = None
-    acking: asyncio.Lock = field(default_factory=asyncio.Lock)
-
-    async def acknowledge(self, tags: Sequence[int]) -> None:
-        """Acknowledge all tags that are older than every unacked message at once, and each of the others alone."""
-        for tag in tags:
-            self.unacked.pop(tag, None)
-        self.acked.update(tags)
-        async with self.acking:
-            while not self.acked.isdisjoint(tags):
-                oldest_left = next(iter(self.unacked), None)
-                older = {tag for tag in self.acked if oldest_left is None or tag < oldest_left}
-                told = older or {next(tag for tag in tags if tag in self.acked)}
-                self.acked -= told
-                await self.channel.basic_ack(max(told), multiple=bool(older))
-
-    async def requeue(self) -> None:
-        """Give the buffered messages back to the broker, for another consumer."""
-        async with self.acking:
-            while self.buffer:
-                tag = _tag(self.buffer.popleft())
-                await self.channel.basic_nack(tag, requeue=True)
-                self.unacked.pop(tag, None)
 
 
 class ConsumerPool:
@@ -167,7 +126,7 @@ class ConsumerPool:
     async def acknowledge(self, messages: Sequence[DeliveredMessage]) -> None:
         """Acknowledge messages. If their channel has ended, the broker delivers them again, which does no harm."""
         for subscription in list(self._subscriptions.values()):
-            tags = [_tag(message) for message in messages if message.channel is subscription.channel]
+            tags = [tag_of(message) for message in messages if message.channel is subscription.channel]
             if tags:
                 with suppress(*UNREACHABLE), using_connection():
                     async with asyncio.timeout(REPLY_SECONDS):
@@ -214,7 +173,7 @@ class ConsumerPool:
 
             async def delivered(message: DeliveredMessage) -> None:
                 subscription.buffer.append(message)
-                subscription.unacked[_tag(message)] = None
+                subscription.unacked[tag_of(message)] = None
                 subscription.heard_at = time.monotonic()
                 self._arrived(provider)
 
@@ -270,8 +229,3 @@ class ConsumerPool:
             with suppress(*UNREACHABLE), using_connection():
                 async with asyncio.timeout(REPLY_SECONDS):
                     await old.channel.close(ChannelInvalidStateError(why))
-
-
-def _tag(message: DeliveredMessage) -> int:
-    assert message.delivery_tag is not None, "a delivered message has a tag"
-    return message.delivery_tag

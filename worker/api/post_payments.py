@@ -13,8 +13,9 @@ from aiohttp import web
 from consumers.account import Account
 from consumers.commands.open_payment import OpeningFailed, open_payment
 from consumers.ports.openings import OpeningOutcome
-from schemas.payments import Payment, view
+from schemas.payments import Payment
 from schemas.requests import NEW_PAYMENT
+from schemas.shown import view
 from worker.api.auth import merchant_of
 from worker.api.context import Api
 from worker.api.idempotency import once

@@ -15,11 +15,11 @@ from aiohttp import web
 from msgspec import Struct
 
 from consumers.providers import PROVIDERS
-from schemas.payments import Payment, view
+from schemas.payments import Payment
 from schemas.request_shape import Wrong
 from schemas.requests import DEFAULT_EVENTS, EVENTS_QUERY, NEWEST, ListQuery, list_query
 from schemas.responses import PaymentPage
-from schemas.shown import PAYMENT_ID
+from schemas.shown import PAYMENT_ID, view
 from worker.api.auth import merchant_of
 from worker.api.bodies import read_query
 from worker.api.context import Api

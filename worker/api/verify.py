@@ -10,10 +10,11 @@ from msgspec.structs import replace
 from consumers.commands.resolve import ResolutionRefused, ResolutionRequest
 from consumers.commands.two_people import key_actor
 from schemas.audit import AuditRecord
-from schemas.payments import Payment, view
+from schemas.payments import Payment
 from schemas.proposals import Origin, Proposal
 from schemas.requests import RESOLUTION
 from schemas.responses import ProposalView
+from schemas.shown import view
 from schemas.words import Source, Status
 from worker.api.auth import caller_of
 from worker.api.bodies import read_fields

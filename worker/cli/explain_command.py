@@ -34,7 +34,7 @@ def explain(
 ) -> int:
     """Tell the story of one payment in plain sentences, with its next steps; several matches are listed."""
     from consumers.explain.explain import explain_payment as explained
-    from schemas.payments import view
+    from schemas.shown import view
 
     found, snapshot = asyncio.run(_read(payment))
     if snapshot is None:
@@ -96,7 +96,7 @@ def _words(line: TimelineLine) -> str:
 
 
 def _document(snapshot: PaymentSnapshot, told: Explanation) -> dict[str, Any]:
-    from schemas.payments import view
+    from schemas.shown import view
 
     return {
         "payment": view(snapshot.payment),

@@ -54,7 +54,7 @@ async def _find(typed: str) -> Found:
 def _records(found: Found) -> list[Record]:
     from msgspec.structs import asdict
 
-    from schemas.payments import view
+    from schemas.shown import view
 
     payments = [
         {"kind": "payment", "id": one.payment.id, "found_by": one.by, **asdict(view(one.payment))}

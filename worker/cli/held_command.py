@@ -54,7 +54,7 @@ def held_records(found: HeldList) -> list[Record]:
     from msgspec.structs import asdict
 
     from consumers.explain.hold_words import TO_DO
-    from schemas.payments import view
+    from schemas.shown import view
 
     return [
         asdict(view(one.payment))

@@ -15,7 +15,8 @@ from cyclopts import App, Parameter
 from cyclopts.validators import Number
 from rich.console import Console
 
-from schemas.payments import Payment, view
+from schemas.payments import Payment
+from schemas.shown import view
 from schemas.words import Hold, Status
 from worker.cli.command_errors import CommandFailed, WrongUsage
 from worker.cli.list_output import LISTED, ListOptions, print_list

@@ -31,7 +31,8 @@ from worker.ingress.waiters import PaymentWaiters
 from worker.postgres.driver_errors import translated
 from worker.postgres.ledger.postgres_ledger import PostgresLedger
 from worker.runtime.clock import DatabaseClock
-from worker.telemetry.metrics import UNPROVEN, Metrics
+from worker.telemetry.label_values import UNPROVEN
+from worker.telemetry.metrics import Metrics
 
 LOOK_UP_SECONDS = 5
 PUBLISH_SECONDS = 10

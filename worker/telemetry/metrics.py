@@ -8,24 +8,25 @@ database must not be summed: they are in `worker/ops/state_metrics.py`.
 from __future__ import annotations
 
 import time
-from collections.abc import Collection, Iterator
+from collections.abc import Collection
 from importlib.metadata import PackageNotFoundError, version
 from itertools import product
 
-from prometheus_client import (
-    Counter,
-    Gauge,
-    Histogram,
-    Info,
-    ProcessCollector,
-    disable_created_metrics,
-)
+from prometheus_client import Counter, Gauge, Histogram, Info, ProcessCollector, disable_created_metrics
 
 from consumers.account import Account
-from schemas.answers import Trouble
 from schemas.callbacks import Omission
-from schemas.payments import Change, Payment
-from schemas.words import Authenticity, EventType, Hold, QuestionKind, SignInOutcome, Source, Status
+from schemas.changes import Change
+from schemas.payments import Payment
+from schemas.words import EventType, Hold, QuestionKind, SignInOutcome, Status
+from worker.telemetry.label_values import (
+    CONNECTION_REFUSALS,
+    DELIVERED,
+    EXPECTED_RESULTS,
+    LISTENERS,
+    OUTCOMES,
+    callback_labels,
+)
 from worker.telemetry.old_names import Registry
 
 GATEWAY_SECONDS = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20, 40)
@@ -33,17 +34,6 @@ GATEWAY_SECONDS = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20, 40)
 
 WEBHOOK_SECONDS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 15)
 """Up to the 15 s that an endpoint has."""
-
-NOT_SENT = "not_sent"
-"""The outcome under which a question that was not sent is counted."""
-
-OUTCOMES = (*(status.value for status in Status), "unmapped", "stranger", NOT_SENT, *(one.value for one in Trouble))
-DELIVERED = ("delivered", "failed", "given_up", "disabled")
-EXPECTED_RESULTS = ("registered", "known", "refused")
-LISTENERS = ("public", "operators")
-CONNECTION_REFUSALS = ("full", "evicted", "slow", "large")
-UNPROVEN = "unproven"
-"""The authenticity of a callback without a proven sender: forged, unreadable, or not looked at."""
 
 
 class Metrics:
@@ -196,7 +186,7 @@ class Metrics:
         """Make every series that there can be."""
         for account in accounts:
             name, capabilities = account.provider.name, account.provider.capabilities
-            for source, authenticity, result in _callbacks(signs=capabilities.signs):
+            for source, authenticity, result in callback_labels(signs=capabilities.signs):
                 self.callbacks.labels(name, source, authenticity, result)
             if capabilities.asked_by:
                 kinds = [kind for kind in QuestionKind if capabilities.executes or kind is QuestionKind.STATUS]
@@ -245,19 +235,6 @@ class ConnectionMetrics:
 
     def refused(self, reason: str) -> None:
         self._refused.labels(self._listener, reason).inc()
-
-
-def _callbacks(*, signs: bool) -> Iterator[tuple[str, str, str]]:
-    """The kinds, authenticities and results that a callback can have together."""
-    for source in (Source.WEBHOOK, Source.IPN, Source.RETURN) if signs else (Source.IPN, Source.RETURN):
-        signed = [Authenticity.SIGNED] if source is Source.WEBHOOK else []
-        for authenticity, result in product([*signed, Authenticity.UNSIGNED], ("taken", "unavailable")):
-            yield source.value, authenticity.value, result
-        for result in ("repeated", "unknown"):
-            yield source.value, Authenticity.UNSIGNED.value, result
-        unproven = ("forged", "unreadable", "limited", *(("unavailable",) if source is Source.WEBHOOK else ()))
-        for result in unproven:
-            yield source.value, UNPROVEN, result
 
 
 def _version() -> str:

@@ -21,7 +21,8 @@ from consumers.ports.unavailable import DatabaseUnavailable, error_name
 from schemas.answers import Executed, ForeignTransaction, Inconclusive, QuestionOutcome
 from worker.runtime.clock import DatabaseClock
 from worker.runtime.retries import PAUSE_SECONDS
-from worker.telemetry.metrics import NOT_SENT, Metrics
+from worker.telemetry.label_values import NOT_SENT
+from worker.telemetry.metrics import Metrics
 from worker.telemetry.tracing import Span, Tracing
 from worker.verify.blame import Blame
 from worker.verify.gateways import Gateways

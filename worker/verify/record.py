@@ -22,7 +22,7 @@ from consumers.ports.reply import Reply
 from consumers.ports.unavailable import DatabaseBusy, DatabaseUnavailable, error_name
 from consumers.record_replies import HealthRecorded, record_replies
 from consumers.rules import Rules
-from schemas.payments import Change
+from schemas.changes import Change
 from schemas.words import QuestionKind
 from worker.postgres.database import despite_others
 from worker.runtime.clock import DatabaseClock

@@ -81,8 +81,9 @@ from schemas.answers import (
     Trouble,
 )
 from schemas.callbacks import Callback, CallbackContent
+from schemas.numbers import money, whole
 from schemas.secret import Secret
-from schemas.wire import Number, Told, Unreadable, aside, money, read_leniently, whole
+from schemas.wire import Number, Told, Unreadable, aside, read_leniently
 from schemas.words import Id, MoneyField, QuestionKind, Risk, Said, Source, Status
 
 __all__ = [

@@ -12,7 +12,8 @@ from collections.abc import Callable
 from consumers.ports.effects import Exchange, HttpReply, HttpRequest, NoReply, Token, TokenWanted
 from consumers.providers.kit.replies import no_reply
 from schemas.answers import Inconclusive
-from schemas.wire import Unreadable, whole
+from schemas.numbers import whole
+from schemas.wire import Unreadable
 
 USUAL_SECONDS = 3600
 SHORTEST_SECONDS, LONGEST_SECONDS = 60, 86_400

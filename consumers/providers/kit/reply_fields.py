@@ -8,7 +8,8 @@ from decimal import Decimal
 from typing import Any
 from urllib.parse import urljoin, urlsplit
 
-from schemas.wire import Unreadable, money
+from schemas.numbers import money
+from schemas.wire import Unreadable
 
 MAX_TEXT = 200
 MAX_URL = 2000

@@ -9,11 +9,12 @@ import pytest
 from playwright.async_api import Page, expect
 
 from schemas.words import OperatorRole, Status
-from tests.consoles import Console, operator, running_console
+from tests import oidc_console
+from tests.consoles import Console, operator
 from tests.e2e.browser.chromium import BANGLA, Windows
 from tests.e2e.browser.console_browser import at_console, looked_over_in_all_ways
 from tests.integration.shops import Shops, serving
-from tests.oidc_provider import TestProvider, provider_running
+from tests.oidc_provider import TestProvider
 from worker.config import console as config_console
 from worker.postgres.database import Database
 
@@ -21,20 +22,8 @@ OPERATORS = (
     config_console.Operator(name="abida@shop.example", role=OperatorRole.APPROVER),
     operator("anis", "approver"),
 )
+provider, console = oidc_console.provider, oidc_console.console_of(OPERATORS)
 SCRIPTS = pytest.mark.parametrize("scripts", [True, False], ids=["with scripts", "without"])
-
-
-@pytest.fixture
-async def provider() -> AsyncIterator[TestProvider]:
-    async with provider_running() as provider:
-        yield provider
-
-
-@pytest.fixture
-async def console(database: Database, provider: TestProvider) -> AsyncIterator[Console]:
-    settings = config_console.Console(operators=OPERATORS, oidc=provider.oidc())
-    async with running_console(database, console=settings) as console:
-        yield console
 
 
 @pytest.fixture

@@ -22,14 +22,12 @@ from consumers.money.at_stake import needs_second_person
 from schemas.payments import Case, Payment, TakenKeys
 from schemas.proposals import Proposal
 from schemas.request_shape import Wrong
-from schemas.requests import RESOLUTION
 from schemas.shown import PAYMENT_ID
-from schemas.words import Status
 from worker.console import elements
 from worker.console.layout import error_page, page, see_other
 from worker.console.pages.decide_parts import evidence_part, path_id, person_of, preview_part
+from worker.console.pages.decision_form import decision_form, read_form
 from worker.console.payment_parts import payment_link
-from worker.console.route_table import may_act
 from worker.console.told_sentences import told
 from worker.console.visit import Visit
 from worker.postgres.evidence_files import EvidenceFile, FileRefused, evidence_file
@@ -153,7 +151,7 @@ async def _step_one(visit: Visit, wrong: Sequence[Wrong] = ()) -> web.StreamResp
         _about(visit, payment, found),
         [_waits(visit, one) for one in waiting],
         evidence_part(visit, found) if found is not None else None,
-        _choice(visit, payment, wrong) if found is not None and not waiting else None,
+        decision_form(visit, payment, wrong) if found is not None and not waiting else None,
         h.p[h.a(href="/held")[visit.say("decide.held_list")]],
         status=422 if wrong else 200,
     )
@@ -182,58 +180,11 @@ def _waits(visit: Visit, proposal: Proposal) -> h.Node:
     return h.p(".note")[h.a(href=f"/approvals/{proposal.id}")[words]]
 
 
-def _choice(visit: Visit, payment: Payment, wrong: Sequence[Wrong]) -> h.Node:
-    """The form of step one, for those who may propose. What was chosen before stays chosen."""
-    if not may_act(visit):
-        return h.p(".note")[visit.say("decide.reads")]
-    problems = {one.field: one.message for one in wrong}
-
-    def problem(name: str) -> h.Node:
-        return h.p(".stop", id=f"{name}-wrong", lang="en")[problems[name]] if name in problems else None
-
-    def described(name: str) -> dict[str, str]:
-        return {"aria_describedby": f"{name}-wrong", "aria_invalid": "true"} if name in problems else {}
-
-    offered = [status for status in Status if status.rank >= payment.status.rank]
-    choices = [
-        h.label(".choice")[
-            h.input(type="radio", name="status", value=one, required=True, checked=visit.field("status") == one),
-            h.span[h.b[visit.say(f"status.{one}")], h.span(".quiet")[f" – {visit.say(f'decide.means.{one}')}"]],
-        ]
-        for one in offered
-    ]
-    return h.section[
-        h.h2[visit.say("decide.step_one")],
-        elements.form(
-            visit,
-            f"/held/{payment.id}/preview",
-            h.fieldset[h.legend[visit.say("decide.status")], choices, problem("status")],
-            h.label(for_="reason")[visit.say("decide.reason")],
-            h.textarea("#reason", name="reason", required=True, maxlength="500", **described("reason"))[
-                visit.field("reason")
-            ],
-            problem("reason"),
-            h.label(for_="evidence")[visit.say("decide.text")],
-            h.textarea("#evidence", name="evidence", maxlength="3800", **described("evidence"))[
-                visit.field("evidence")
-            ],
-            problem("evidence"),
-            elements.text_field(visit, "decide.transaction", "transaction_id", visit.field("transaction_id")),
-            problem("transaction_id"),
-            h.button[visit.say("decide.see")],
-        ),
-    ]
-
-
 async def _chosen(visit: Visit) -> _Chosen | list[Wrong]:
     """What the form says, about the payment as it is now; or what is wrong with the form. Raises ResolutionRefused."""
-    names = ("status", "reason", "evidence", "transaction_id")
-    given = {name: value for name in names if (value := visit.field(name).replace("\r\n", "\n"))}
-    wrong: list[Wrong] = []
-    found = RESOLUTION.read({**given, "actor": visit.operator.name}, wrong)
-    if wrong:
-        return wrong
-    wanted = ResolutionRequest(**{**found, "status": Status(found["status"])})
+    wanted = read_form(visit)
+    if not isinstance(wanted, ResolutionRequest):
+        return wanted
     read = await read_for_decision(visit.database, path_id(visit, "payment_id", PAYMENT_ID), wanted.transaction_id)
     if read is None:
         raise ResolutionRefused("no_such_payment", "there is no such payment")

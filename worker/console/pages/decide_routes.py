@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from worker.console.pages import approvals_page, audit_page, decide_page, held_page
+from worker.console.pages import approvals_page, audit_page, decide_page, held_page, proposal_page
 from worker.console.pages.decide_parts import refusing
 from worker.console.route_table import ACTING, APPROVING, EVERYBODY, EXAMINING, Route
 
@@ -22,24 +22,22 @@ DECIDE: tuple[Route, ...] = (
         max_body=decide_page.MOST_BODY,
     ),
     Route(method="GET", path="/approvals", roles=EVERYBODY, handler=approvals_page.show_approvals),
-    Route(method="GET", path=_PROPOSAL, roles=EVERYBODY, handler=refusing(approvals_page.show_proposal)),
-    Route(method="GET", path=f"{_PROPOSAL}/file", roles=EXAMINING, handler=refusing(approvals_page.show_file)),
+    Route(method="GET", path=_PROPOSAL, roles=EVERYBODY, handler=refusing(proposal_page.show_proposal)),
+    Route(method="GET", path=f"{_PROPOSAL}/file", roles=EXAMINING, handler=refusing(proposal_page.show_file)),
     Route(
         method="POST",
         path=f"{_PROPOSAL}/approve",
         roles=APPROVING,
-        handler=refusing(approvals_page.approve_proposal),
+        handler=refusing(proposal_page.approve_proposal),
         confirms=True,
     ),
     Route(
         method="POST",
         path=f"{_PROPOSAL}/reject",
         roles=APPROVING,
-        handler=refusing(approvals_page.reject_proposal),
+        handler=refusing(proposal_page.reject_proposal),
         confirms=True,
     ),
-    Route(
-        method="POST", path=f"{_PROPOSAL}/withdraw", roles=ACTING, handler=refusing(approvals_page.withdraw_proposal)
-    ),
+    Route(method="POST", path=f"{_PROPOSAL}/withdraw", roles=ACTING, handler=refusing(proposal_page.withdraw_proposal)),
     Route(method="GET", path="/audit", roles=EVERYBODY, handler=audit_page.show_audit),
 )

@@ -12,7 +12,8 @@ from consumers.explain.evidence import Evidence
 from consumers.explain.next_steps import Plan
 from consumers.explain.reached import Receiver
 from schemas.audit import RecordedAct
-from schemas.payments import Entry, Payment
+from schemas.changes import Entry
+from schemas.payments import Payment
 from schemas.words import EntryKind, Source
 from worker.config.webhook_endpoints import Endpoint
 from worker.console.elements import Column, amount_of, facts, form, moment, table

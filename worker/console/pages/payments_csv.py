@@ -8,8 +8,7 @@ from time import monotonic
 from aiohttp import web
 from msgspec.structs import asdict, replace
 
-from schemas.payments import view
-from schemas.shown import PaymentView
+from schemas.shown import PaymentView, view
 from worker.console.csv_sending import send_csv
 from worker.console.layout import missing
 from worker.console.pages.payments_page import EXPORT_SECONDS, MOST_EXPORTED, Asked, asked_of, cursor_of

@@ -2,41 +2,26 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Sequence
 from hashlib import sha256
-from itertools import islice
 from typing import Literal
 
 import htpy as h
 import msgspec
 from aiohttp import web
-from msgspec import Struct
 
 from schemas.statements import Line, StatementMap, Unread
 from worker.console.acted import act_of
 from worker.console.elements import Column, confirm_field, facts, form, moment, table, taka
 from worker.console.layout import missing, page, see_other
-from worker.console.pages.statement_parts import accounts_of, cipher_of
+from worker.console.pages.upload_rows import ROWS, ReadFile, read_file
 from worker.console.route_table import may_act
 from worker.console.visit import Visit
 from worker.postgres.statements.runs import read_run
-from worker.postgres.statements.uploads import Upload, read_body, read_upload, request_work
-from worker.reconciliation.statements import (
-    FIRST_ROWS,
-    Proposal,
-    StatementError,
-    as_toml,
-    guess_headers,
-    open_statement,
-    propose,
-    read_lines,
-)
-from worker.reconciliation.upload_runner import in_memory
-from worker.runtime.encryption import NotDecrypted
+from worker.postgres.statements.uploads import Upload, read_upload, request_work
+from worker.reconciliation.statements import Proposal, as_toml
 from worker.runtime.idle_roles import nobody_takes
 
-ROWS = 50
 MOST_ROWS = 10_000
 """So many rows can be looked at; the CSV of a dry run has all."""
 
@@ -45,16 +30,6 @@ _LINES = (
     Column("books.row"), Column("books.read_as"), Column("books.amount", number=True),
     Column("books.when"), Column("books.ids"), Column("books.fee", number=True),
 )  # fmt: skip
-
-
-class ReadFile(Struct, frozen=True, kw_only=True):
-    """How a file is read: by `columns`, a configured map or a proposed one, with some of its rows."""
-
-    columns: StatementMap | None
-    proposal: Proposal | None = None
-    lines: tuple[Line | Unread, ...] = ()
-    more: bool = False
-    trouble: str | None = None
 
 
 async def show_upload(visit: Visit) -> web.StreamResponse:
@@ -86,7 +61,7 @@ async def _want(visit: Visit, wanted: Literal["dry_run", "run"]) -> web.StreamRe
         if columns is None or not await _tried(visit, upload):
             return await _upload_page(visit, upload, wrong="books.run.untried")
     else:
-        columns = (await _read_file(visit, upload, 0)).columns
+        columns = (await read_file(visit, upload, 0)).columns
         if columns is None or _digest(columns) != visit.field("map"):
             return await _upload_page(visit, upload, wrong="books.map.changed")
     merchants, many = [one.id for one in visit.merchants], bool(visit.field("however_many"))
@@ -117,7 +92,7 @@ async def _upload(visit: Visit) -> Upload | None:
 async def _upload_page(visit: Visit, upload: Upload, *, wrong: str | None = None) -> web.StreamResponse:
     after = visit.request.query.get("after", "0")
     begin = min(int(after), MOST_ROWS) if after.isascii() and after.isdecimal() and len(after) < 9 else 0
-    read = None if upload.at_work else await _read_file(visit, upload, begin)
+    read = None if upload.at_work else await read_file(visit, upload, begin)
     return page(
         visit,
         visit.say("books.upload.title", name=upload.name),
@@ -220,34 +195,3 @@ def _line(visit: Visit, line: Line | Unread) -> Sequence[h.Node]:
         h.span(".id")[" · ".join(ids)],
         taka(visit, line.fee) if line.fee is not None else None,
     )
-
-
-async def _read_file(visit: Visit, upload: Upload, begin: int) -> ReadFile:
-    """How the file is read. A file that cannot be read is told in `trouble`."""
-    account = accounts_of(visit).get(upload.account)
-    async with visit.heavy(visit.context.looks):
-        try:
-            body = await read_body(visit.database, cipher_of(visit), upload.id)
-        except NotDecrypted as error:
-            return ReadFile(columns=None, trouble=str(error))
-        if body is None:
-            return ReadFile(columns=upload.columns)
-        return await asyncio.to_thread(_read, body, account.statement if account else None, begin)
-
-
-def _read(body: bytes, columns: StatementMap | None, begin: int) -> ReadFile:
-    proposal, configured = None, columns
-    try:
-        with in_memory(body) as path:
-            statement = open_statement(path, FIRST_ROWS)
-            if columns is None:
-                seen = guess_headers(statement)
-                proposal = propose(seen.headers, [row for _, row in seen.rows])
-                columns = proposal.map
-            if columns is None:
-                return ReadFile(columns=None, proposal=proposal)
-            lines = tuple(islice(read_lines(statement, columns), begin, begin + ROWS + 1))
-            return ReadFile(columns=columns, proposal=proposal, lines=lines[:ROWS], more=len(lines) > ROWS)
-    except StatementError as error:
-        # By a configured map the role `reconcile` reads a file that is too large for a look, or says what is wrong.
-        return ReadFile(columns=configured, proposal=proposal, trouble=str(error))

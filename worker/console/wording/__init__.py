@@ -10,6 +10,7 @@ from types import MappingProxyType
 
 from worker.console.wording.books_wording import BOOKS
 from worker.console.wording.decide_wording import DECIDE
+from worker.console.wording.evidence_wording import EVIDENCE
 from worker.console.wording.find_wording import FIND
 from worker.console.wording.frame_wording import FRAME
 from worker.console.wording.hooks_wording import HOOKS
@@ -18,7 +19,9 @@ from worker.console.wording.oidc_wording import OIDC
 
 LANGUAGES = ("en", "bn")
 NAMES = {"en": "English", "bn": "বাংলা"}
-WORDING: Mapping[str, tuple[str, str]] = MappingProxyType({**FRAME, **NOW, **FIND, **DECIDE, **HOOKS, **BOOKS, **OIDC})
+WORDING: Mapping[str, tuple[str, str]] = MappingProxyType(
+    {**FRAME, **NOW, **FIND, **EVIDENCE, **DECIDE, **HOOKS, **BOOKS, **OIDC}
+)
 
 
 def say(language: str, key: str, **values: object) -> str:

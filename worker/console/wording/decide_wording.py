@@ -1,39 +1,9 @@
-"""The texts of the pages of `decide_routes`, and the words for fields and evidence that other pages use too."""
+"""The texts of the pages of `decide_routes`."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
-_WORDS: Mapping[str, tuple[str, str]] = {
-    "field.status": ("Status", "স্ট্যাটাস"),
-    "field.hold": ("Hold", "আটকের কারণ"),
-    "field.amount": ("Amount", "পরিমাণ"),
-    "field.currency": ("Currency", "মুদ্রা"),
-    "field.reference": ("Reference", "রেফারেন্স"),
-    "field.session": ("Session", "সেশন"),
-    "field.transaction": ("Transaction", "লেনদেন"),
-    "field.refunded": ("Refunded", "ফেরত দেওয়া"),
-    "field.late": ("Late", "দেরিতে"),
-    "field.amount_verified": ("Amount verified", "পরিমাণ যাচাইকৃত"),
-    "field.refunded_amount": ("Refunded amount", "ফেরতের পরিমাণ"),
-    "field.transaction_id": ("Transaction", "লেনদেন"),
-    "field.session_id": ("Session", "সেশন"),
-    "field.completed_at": ("Completed at", "সম্পন্নের সময়"),
-    "field.fee": ("Fee", "ফি"),
-    "field.method": ("Method", "মাধ্যম"),
-    "field.risk": ("Risk", "ঝুঁকি"),
-    "field.checked_at": ("Checked at", "যাচাইয়ের সময়"),
-}
-_EVIDENCE: Mapping[str, tuple[str, str]] = {
-    "evidence.field": ("Field", "তথ্য"),
-    "evidence.answered": ("Answered", "উত্তর"),
-    "evidence.expected": ("Expected", "প্রত্যাশিত"),
-    "evidence.asked": ("Asked by", "যা দিয়ে জিজ্ঞাসা"),
-    "evidence.differs": ("differs", "মেলে না"),
-    "evidence.answer": ("Answer of {by}, {at} in Dhaka", "{by}-এর উত্তর, {at} (ঢাকা)"),
-    "evidence.gateway": ("the gateway", "গেটওয়ে"),
-    "evidence.none": ("The gateway gave no answer.", "গেটওয়ে কোনো উত্তর দেয়নি।"),
-}
 _HELD: Mapping[str, tuple[str, str]] = {
     "held.lead": (
         "{count} payments are held, {amount} in all. The oldest waits for {age}.",
@@ -117,7 +87,6 @@ _DECIDE: Mapping[str, tuple[str, str]] = {
         "প্রমাণের ফাইল: PDF, PNG, JPEG বা টেক্সট, সর্বোচ্চ 2 MiB (ঐচ্ছিক)। এটি এনক্রিপ্ট করে রাখা হয়।",
     ),
     "decide.accepted": ("Accepted: {accepted} of {asked}.", "গৃহীত: {asked}-এর মধ্যে {accepted}।"),
-    "field.accepted_amount": ("Accepted amount", "গৃহীত পরিমাণ"),
     "decide.two": (
         "Two people decide about this amount: you propose it, and another person approves it.",
         "এই পরিমাণে দুজন সিদ্ধান্ত নেন: আপনি প্রস্তাব দেন, অন্যজন অনুমোদন করেন।",
@@ -248,4 +217,4 @@ _AUDIT: Mapping[str, tuple[str, str]] = {
     "audit.older": ("Older acts", "পুরোনো কাজ"),
     "audit.of": ("Acts about the payment {payment}.", "{payment} পেমেন্টের কাজ।"),
 }
-DECIDE: Mapping[str, tuple[str, str]] = {**_WORDS, **_EVIDENCE, **_HELD, **_DECIDE, **_APPROVALS, **_AUDIT}
+DECIDE: Mapping[str, tuple[str, str]] = {**_HELD, **_DECIDE, **_APPROVALS, **_AUDIT}

@@ -17,7 +17,8 @@ from typing import Any, ClassVar
 import msgspec
 from msgspec.structs import replace
 
-from schemas.wire import Unreadable, money
+from schemas.numbers import money
+from schemas.wire import Unreadable
 from worker.playground.sandbox.announcing import Telling, announce_happening
 from worker.playground.sandbox.gateway_call import Call, GatewayEndpoint, GatewayRefusal, GatewayReply
 from worker.playground.sandbox.money_back import give_back

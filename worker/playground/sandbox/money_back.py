@@ -9,7 +9,8 @@ from decimal import Decimal
 
 from msgspec.structs import replace
 
-from schemas.wire import Unreadable, money
+from schemas.numbers import money
+from schemas.wire import Unreadable
 from worker.playground.sandbox.announcing import announce_happening
 from worker.playground.sandbox.sessions import Session
 from worker.playground.sandbox.simulated_gateway import Impossible, SimulatedGateway

@@ -7,7 +7,8 @@ from decimal import Decimal
 from typing import Any
 from urllib.parse import urlsplit
 
-from schemas.wire import Number, Unreadable, money, whole
+from schemas.numbers import money, whole
+from schemas.wire import Number, Unreadable
 
 
 class WrongField(Exception):

@@ -11,7 +11,8 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
-from schemas.wire import Unreadable, money, whole
+from schemas.numbers import money, whole
+from schemas.wire import Unreadable
 from worker.playground.sandbox.request_fields import WrongField
 
 

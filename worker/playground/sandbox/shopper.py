@@ -12,7 +12,8 @@ from types import MappingProxyType
 from msgspec import Struct
 from msgspec.structs import asdict, replace
 
-from schemas.wire import Unreadable, money
+from schemas.numbers import money
+from schemas.wire import Unreadable
 from worker.playground.sandbox import troubled_course
 from worker.playground.sandbox.announcing import announce_happening
 from worker.playground.sandbox.sandbox import Sandbox

@@ -19,7 +19,8 @@ from urllib.parse import quote
 
 from msgspec.structs import replace
 
-from schemas.wire import Number, Unreadable, money
+from schemas.numbers import money
+from schemas.wire import Number, Unreadable
 from worker.playground.sandbox import request_fields
 from worker.playground.sandbox.gateway_call import Call, GatewayRefusal, GatewayReply
 from worker.playground.sandbox.granted_tokens import LETTERS, Use, grant_token, is_granted

@@ -19,7 +19,8 @@ from msgspec import Struct
 from consumers.ports.writes import Keys
 from schemas.answers import Fact
 from schemas.audit import AuditRecord
-from schemas.payments import Case, Change, Payment, Resolution, TakenKeys
+from schemas.changes import Change
+from schemas.payments import Case, Payment, Resolution, TakenKeys
 from schemas.proposals import Proposal, ProposalState
 from worker.postgres.audit_rows import add_record
 from worker.postgres.database import Connection

@@ -1,4 +1,4 @@
-"""The row of a payment that waits for its checkout: inserted, or taken up again by a request for its reference."""
+"""The row of a payment that waits for its checkout: inserted, taken up again by its reference, or deleted."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ import asyncpg
 import msgspec
 
 from consumers.commands.reopen import ReadyToOpen, ReferenceTaken, reopen_or_reject
-from schemas.payments import Change, Payment
+from schemas.changes import Change
+from schemas.payments import Payment
 from worker.postgres.database import Connection
 from worker.postgres.idempotency_keys import came_to
 from worker.postgres.ledger.rows import INSERT, PAYMENT, payment_of
@@ -63,6 +64,22 @@ async def create_or_reopen(
         await store(connection, [(present, Change(payment=result.payment))])
         await came_to(connection, payment.id, present.id)
     return result
+
+
+async def discard(connection: Connection[asyncpg.Record], payment_id: str) -> None:
+    """Delete the payment's row, so that its reference is free. A row with an event or a Fact stays."""
+    learned = await connection.fetchval(
+        """SELECT p.version > 0 OR exists(SELECT FROM facts WHERE payment_id = p.id)
+           FROM payments p WHERE id = $1 FOR UPDATE""",
+        payment_id,
+    )
+    if learned:
+        await connection.execute("UPDATE payments SET opening_until = NULL WHERE id = $1", payment_id)
+        return
+    await connection.execute("UPDATE claims SET payment_id = NULL WHERE payment_id = $1", payment_id)
+    for table in ("openings", "entries", "sessions"):
+        await connection.execute(f"DELETE FROM {table} WHERE payment_id = $1", payment_id)  # noqa: S608
+    await connection.execute("DELETE FROM payments WHERE id = $1", payment_id)
 
 
 async def _keep_contacts(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
 
-from schemas.payments import Change
+from schemas.changes import Change
 from worker.postgres.queue.due import POLL_SECONDS
 from worker.postgres.wakeups import Wakeup
 

@@ -19,13 +19,14 @@ from consumers.ports.readings import LookResult, Lookup
 from consumers.ports.unavailable import DatabaseUnavailable
 from consumers.ports.writes import Write, WriteResult
 from schemas.callbacks import Claim
-from schemas.payments import Change, Glance, Payment
+from schemas.changes import Change
+from schemas.payments import Glance, Payment
 from worker.postgres.database import Connection, Database, despite_others
 from worker.postgres.driver_errors import translated
 from worker.postgres.events.event_log import SequencedEvent
 from worker.postgres.ledger.account_limits import PostgresLimits, open_limits
 from worker.postgres.ledger.batch import BatchEnd, CommittedBatch, PostgresBatch, open_batch, referenced
-from worker.postgres.ledger.checkout_rows import create_or_reopen
+from worker.postgres.ledger.checkout_rows import create_or_reopen, discard
 from worker.postgres.ledger.claims import names_of, record_unfound
 from worker.postgres.ledger.find_payments import FIND, find
 from worker.postgres.ledger.inserted_batch import PostgresInsertedBatch, open_inserted
@@ -210,18 +211,7 @@ class PostgresLedger:
 
     async def discard(self, payment_id: str) -> None:
         async with self._database.connection() as connection, connection.transaction():
-            learned = await connection.fetchval(
-                """SELECT p.version > 0 OR exists(SELECT FROM facts WHERE payment_id = p.id)
-                   FROM payments p WHERE id = $1 FOR UPDATE""",
-                payment_id,
-            )
-            if learned:
-                await connection.execute("UPDATE payments SET opening_until = NULL WHERE id = $1", payment_id)
-                return
-            await connection.execute("UPDATE claims SET payment_id = NULL WHERE payment_id = $1", payment_id)
-            for table in ("openings", "entries", "sessions"):
-                await connection.execute(f"DELETE FROM {table} WHERE payment_id = $1", payment_id)  # noqa: S608
-            await connection.execute("DELETE FROM payments WHERE id = $1", payment_id)
+            await discard(connection, payment_id)
 
 
 def _events_of(changes: Iterable[Change]) -> Iterator[SeenEvent]:

@@ -12,8 +12,9 @@ from typing import Any
 import asyncpg
 from msgspec import Struct
 
+from schemas.changes import Change, Entry
 from schemas.events import Event
-from schemas.payments import Change, Entry, Payment
+from schemas.payments import Payment
 from schemas.words import EntryKind
 from worker.postgres.database import Connection
 from worker.postgres.ledger.rows import MOVING

@@ -13,8 +13,9 @@ from consumers.explain.difference import difference
 from consumers.explain.snapshot import Others, PaymentSnapshot
 from consumers.money.matching import transaction_of
 from schemas.answers import Fact
+from schemas.changes import Entry
 from schemas.checks import Checks
-from schemas.payments import Case, Entry, Payment, Resolution
+from schemas.payments import Case, Payment, Resolution
 from schemas.words import EntryKind
 from worker.postgres.database import Connection, Reads
 

@@ -13,7 +13,7 @@ from typing import Any
 import asyncpg
 
 from consumers.explain.snapshot import EntryCount, LeftOut
-from schemas.payments import Entry
+from schemas.changes import Entry
 from schemas.words import EntryKind
 from worker.postgres.database import Connection, Reads
 
