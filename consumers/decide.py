@@ -6,7 +6,7 @@ another question was asked and recorded since. Otherwise an old answer would cou
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 
 from msgspec import Struct
@@ -21,7 +21,7 @@ from consumers.checks.execute import may_execute, taken_over, to_the_back
 from consumers.checks.expiry import AskedReply, expire_or_give_up
 from consumers.checks.next_check import start_question
 from consumers.checks.order_execution import in_line
-from consumers.checks.planned_questions import Due, next_due
+from consumers.checks.planned_questions import Due, next_due, waits_since
 from consumers.checks.schedule import check_ended, end_lease
 from consumers.money.unique_keys import fold_with_keys
 from consumers.ports.readings import Admission, Reading
@@ -38,11 +38,12 @@ NO_TAKEN_KEYS = TakenKeys()
 
 
 class AskedQuestion(Struct, frozen=True, kw_only=True):
-    """A question, when it was asked (`at`), and why it was due (`due`)."""
+    """A question, when it was asked (`at`), why it was due (`due`), and since when its payment waited (`since`)."""
 
     question: Question
     due: Due
     at: datetime
+    since: datetime
 
     @property
     def executes(self) -> bool:
@@ -86,9 +87,15 @@ def next_question(reading: Reading, work: PaymentWork, rules: Rules, now: dateti
     if due is None or due.at > now:
         return None
     waits = payment.execute_waits_until is not None and payment.execute_waits_until > now
-    if may_execute(payment, capabilities, now) and not waits:
-        return AskedQuestion(question=Question(kind=QuestionKind.EXECUTE), due=due, at=now)
-    return AskedQuestion(question=question_about(due.transaction_id, capabilities), due=due, at=now)
+    executes = may_execute(payment, capabilities, now) and not waits
+    question = Question(kind=QuestionKind.EXECUTE) if executes else question_about(due.transaction_id, capabilities)
+    return AskedQuestion(question=question, due=due, at=now, since=waits_since(payment, due))
+
+
+def longest_waiting_first(works: Sequence[PaymentWork]) -> list[PaymentWork]:
+    """The works with a question, in the order in which their payments are asked about while a call budget lasts."""
+    waits = {work.payment_id: work.asked.since for work in works if work.asked is not None}
+    return sorted((work for work in works if work.payment_id in waits), key=lambda work: waits[work.payment_id])
 
 
 def conclude(

@@ -18,7 +18,7 @@ from consumers.account import Account
 from consumers.checks.admission import acquire_call_budget
 from consumers.checks.execute import under_way
 from consumers.claims_by_payment import look_and_rehome
-from consumers.decide import PaymentWork, clock_ends, conclude, next_question
+from consumers.decide import PaymentWork, clock_ends, conclude, longest_waiting_first, next_question
 from consumers.ports.call_limits import AccountLimits
 from consumers.ports.ledger import Ledger, Turns
 from consumers.ports.readings import LookResult, Reading
@@ -165,10 +165,9 @@ async def _ask_or_write(
 
     Another question is in flight about each payment of `others`, here or elsewhere.
     """
-    asking = [work for work in works if work.asked is not None]
-    payments = [readings[work.payment_id].case.payment for work in asking]
+    payments = [readings[work.payment_id].case.payment for work in longest_waiting_first(works)]
     postponed = await acquire_call_budget(ledger, rules, looked, payments, room)
-    asking = [work for work in asking if work.payment_id not in postponed]
+    asking = [work for work in works if work.asked is not None and work.payment_id not in postponed]
     asked = {work.payment_id for work in asking}
     to_write = [
         replace(work, asked=None, postponed_until=postponed.get(work.payment_id))

@@ -9,7 +9,7 @@ from msgspec.structs import replace
 
 from consumers.checks import candidates
 from consumers.checks.execute import executing
-from consumers.checks.planned_questions import Due, by_candidate, can_ask, next_due, recent_asks
+from consumers.checks.planned_questions import Due, by_candidate, can_ask, next_due, recent_asks, waits_since
 from consumers.checks.schedule import (
     closes_at,
     gives_up_at,
@@ -32,7 +32,7 @@ def next_check(payment: Payment, capabilities: Capabilities, checks: Checks) -> 
     if payment.lease_until is not None:
         return payment.lease_until
     due = next_due(payment, capabilities, checks)
-    times = [due.at] if due else []
+    times = [waits_since(payment, due)] if due else []
     if payment.status.closed and payment.execute_state == "kept" and payment.execute_asked_at is not None:
         times.append(payment.execute_asked_at + TIMING.execute_again)  # it frees its order then
     if payment.status is Status.PENDING:

@@ -79,6 +79,14 @@ def next_due(payment: Payment, capabilities: Capabilities, checks: Checks, now: 
     return min(planned, key=lambda due: due.at, default=None)
 
 
+def waits_since(payment: Payment, due: Due) -> datetime:
+    """Since when the payment waits for this question: since it is due, but not from before its last question.
+
+    So a payment with many questions due at once asks one of them, and then waits behind the other payments.
+    """
+    return due.at if payment.asked_at is None else max(due.at, payment.asked_at)
+
+
 def unsigned_asks_used_up(payment: Payment, at: datetime, *, own: bool) -> bool:
     """Whether unsigned claims, on the `own` path or not, have used up their questions of the hour before `at`."""
     return len(recent_asks(payment.hint_asks if own else payment.referred_asks, at)) >= UNSIGNED_ASKS_PER_HOUR
