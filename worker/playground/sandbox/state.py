@@ -45,6 +45,7 @@ CREATE TABLE IF NOT EXISTS deliveries (
     event_type TEXT NOT NULL, url TEXT NOT NULL, signed INTEGER NOT NULL, body BLOB NOT NULL,
     attempts INTEGER NOT NULL DEFAULT 0, due_at REAL NOT NULL, state TEXT NOT NULL DEFAULT 'due',
     statuses TEXT NOT NULL DEFAULT '', secret TEXT, backdated REAL NOT NULL DEFAULT 0, most_attempts INTEGER);
+CREATE INDEX IF NOT EXISTS deliveries_due ON deliveries (due_at) WHERE state = 'due';
 
 -- Deeds that the sandbox does later: 'due' until 'done', or 'impossible' where the session no longer allows it.
 -- due_at is real time; detail is the address to visit (and the form to post there), the amount to refund, or the
@@ -52,6 +53,7 @@ CREATE TABLE IF NOT EXISTS deliveries (
 CREATE TABLE IF NOT EXISTS scheduled (
     seq INTEGER PRIMARY KEY AUTOINCREMENT, provider TEXT NOT NULL, reference TEXT NOT NULL, session_id TEXT NOT NULL,
     does TEXT NOT NULL, detail TEXT, due_at REAL NOT NULL, state TEXT NOT NULL DEFAULT 'due', result TEXT);
+CREATE INDEX IF NOT EXISTS scheduled_due ON scheduled (due_at) WHERE state = 'due';
 
 -- Troubles set on purpose. The oldest that fits a call is used first, after `skip` fitting calls. remaining NULL lasts
 -- until cleared, or until the real time `until`. Troubles of kind 'shopper' are met by the buyer's deeds.
